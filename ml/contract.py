@@ -1,0 +1,102 @@
+"""The names that code and infrastructure must agree on.
+
+Standard library only, and importable on Python 3.9 (the Python of EMR 7): the Spark job, the
+training container, the SageMaker pipeline and the Pulumi program all read this one module.
+Lambdas import nothing of this repository; they get the same names through their environment.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+SCHEMA_VERSION = 1
+
+# -- runs ---------------------------------------------------------------------------------------
+RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"  # UTC, ISO 8601 basic
+RUN_ID_PATTERN = re.compile(r"\d{8}T\d{6}Z")
+RUN_ID_PLACEHOLDER = "__RUN_ID__"  # stands in the published RunJobFlow document
+
+# -- object keys: data bucket -------------------------------------------------------------------
+RAW_PREFIX = "raw/interactions/"
+PREPARED_PREFIX = "prepared/"
+MANIFEST_FILE = "manifest.json"
+SUCCESS_FILE = "_SUCCESS"  # written last: it alone says that a run is whole
+USERS_FILE = "users.parquet"  # user_id: string, user_index: int32
+ITEMS_FILE = "items.parquet"  # item_id: string, item_index: int32
+POPULARITY_FILE = "popularity.parquet"  # item_index: int32, n_interactions: int64 (train rows)
+SPLITS = ("train", "validation", "test")  # user_index: int32, item_index: int32, timestamp: int64
+
+# -- object keys: artifacts bucket --------------------------------------------------------------
+CODE_BUNDLE_KEY = "code/source.zip"  # the object version is the code version
+BUILDSPECS_PREFIX = "buildspecs/"
+MODELS_PREFIX = "models/"
+SPARK_PREFIX = "spark/"
+RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
+
+# -- training container -------------------------------------------------------------------------
+# A channel a split, and one a file: SageMaker puts each at SM_CHANNEL_<NAME>.
+# The test channel completes what a user has seen for serving; training never scores it.
+TRAINING_CHANNELS = (*SPLITS, "users", "items", "popularity", "manifest")
+METRIC_REGEXES = {
+    "HR@10": r"HR@10=([0-9.]+)",
+    "NDCG@10": r"NDCG@10=([0-9.]+)",
+    "Loss": r"Loss=([0-9.eE+-]+)",
+}
+EVALUATION_FILE = "evaluation.json"
+N_TEST_NEGATIVES = 99  # He et al. 2017, section 4.1
+
+# -- SageMaker pipeline -------------------------------------------------------------------------
+STEP_TRAINING = "NCFTraining"
+STEP_EVALUATION = "NCFEvaluation"
+STEP_QUALITY_GATE = "NCFQualityGate"
+STEP_REGISTER = "NCFRegister"
+STEP_CREATE_MODEL = "NCFCreateModel"
+STEP_DEPLOY = "NCFDeploy"
+STEP_REJECTED = "NCFRejected"
+VARIANT_NAME = "AllTraffic"  # constant: autoscaling is registered on it
+
+# -- environment of the CodeBuild project (stage) and of the rendered buildspec (run) -----------
+ENV_STAGE = "NCF_STAGE"
+ENV_DATA_BUCKET = "NCF_DATA_BUCKET"
+ENV_ARTIFACTS_BUCKET = "NCF_ARTIFACTS_BUCKET"
+ENV_KMS_KEY_ARN = "NCF_KMS_KEY_ARN"
+ENV_PIPELINE_NAME = "NCF_PIPELINE_NAME"
+ENV_PIPELINE_ROLE_ARN = "NCF_PIPELINE_ROLE_ARN"
+ENV_MODEL_PACKAGE_GROUP = "NCF_MODEL_PACKAGE_GROUP"
+ENV_ENDPOINT_NAME = "NCF_ENDPOINT_NAME"
+ENV_DEPLOY_FUNCTION_ARN = "NCF_DEPLOY_FUNCTION_ARN"
+ENV_TRAINING = "NCF_TRAINING"  # JSON: the stage's training section
+ENV_RUN_ID = "NCF_RUN_ID"
+ENV_CODE_VERSION = "NCF_CODE_VERSION"
+
+
+def run_id_of(moment: datetime) -> str:
+    """The run id of a moment; a naive moment is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc).strftime(RUN_ID_FORMAT)
+
+
+def parse_run_id(text: str) -> str:
+    """A run id from itself or from ISO 8601 (``2026-11-23T02:00:00Z``, as schedulers write it).
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    for fmt in (RUN_ID_FORMAT, "%Y-%m-%dT%H:%M:%SZ"):
+        try:
+            return datetime.strptime(text, fmt).strftime(RUN_ID_FORMAT)
+        except ValueError:
+            continue
+    raise ValueError(f"run id {text!r}: write a UTC time as 20261123T020000Z")
+
+
+def run_prefix(run_id: str) -> str:
+    """Where a prepared run lies in the data bucket."""
+    return f"{PREPARED_PREFIX}run={run_id}/"
+
+
+def buildspec_key(run_id: str) -> str:
+    """Where a run's immutable buildspec lies in the artifacts bucket."""
+    return f"{BUILDSPECS_PREFIX}{run_id}.yml"
