@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The virtual environment of this checkout, made once and reused until the lock, the Python or the place changes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { echo "setup: $*" >&2; exit 1; }
+
+is_python_311() { "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON311:-}" python3.11 python3 python; do
+        if [[ -n "$candidate" ]] && is_python_311 "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 is needed, found $(python3 --version 2>/dev/null || echo none): install python3.11 and python3.11-venv, or name one in PYTHON311"
+}
+
+check_java() {
+    local java="${JAVA_HOME:+$JAVA_HOME/bin/}java" version
+    # Spark 3.5 reads no Java newer than 17, and pyspark finds the same one: JAVA_HOME first, then PATH.
+    version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1) || true
+    [[ "$version" == 17 ]] ||
+        fail "Java 17 is needed, found ${version:-none}: install openjdk-17-jre-headless (or any JRE 17), or point JAVA_HOME at one"
+}
+
+check_java
+stamp=.venv/.stamp
+if [[ -x .venv/bin/python && -f "$stamp" ]] &&
+    [[ "$(cat "$stamp")" == "$PWD $(sha256sum < requirements/lock.txt 2>/dev/null || shasum -a 256 < requirements/lock.txt)" ]]; then
+    exit 0
+fi
+
+python=$(find_python)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python has no venv: install python3.11-venv"
+echo "setup: making .venv from requirements/lock.txt (a few minutes the first time)"
+rm -rf .venv
+"$python" -m venv .venv
+# The lock is whole, so nothing is left to resolve; a build from source (pyspark) still gets its own tools.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements/lock.txt ||
+    fail "the packages in requirements/lock.txt could not be installed (see above): check the network or PIP_INDEX_URL, then run again"
+.venv/bin/python -m pip check --disable-pip-version-check > /dev/null || fail "requirements/lock.txt contradicts itself: run 'make lock'"
+echo "$PWD $(sha256sum < requirements/lock.txt 2>/dev/null || shasum -a 256 < requirements/lock.txt)" > "$stamp"
