@@ -1,7 +1,7 @@
 """Bundle the source that CodeBuild builds from: same tree, same bytes.
 
-Writes ``source.zip`` and ``source.zip.sha256`` (the format of ``sha256sum``). Entries are sorted, and carry one
-fixed time and mode, so that the checksum changes exactly when a bundled file does.
+Writes ``source.zip`` and ``source.zip.sha256`` (the format of ``sha256sum``). Entries are sorted, stored as
+they are, and carry one fixed time and mode: the checksum changes exactly when a bundled file does.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write_bundle(root: Path, bundle: Path) -> str:
         for path in bundled_files(root):
             entry = zipfile.ZipInfo(path.as_posix(), EARLIEST_ZIP_TIME)
             entry.external_attr = REGULAR_FILE_RW_R_R << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED  # what deflate writes depends on the zlib at hand
             entry.create_system = 3  # Unix, whatever the machine: part of the bytes
             archive.writestr(entry, (root / path).read_bytes())
     partial.replace(bundle)
@@ -55,7 +55,7 @@ def write_bundle(root: Path, bundle: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="ci/bundle.py", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m ci.bundle", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
     parser.add_argument("--output", type=Path, default=Path("dist/source.zip"))
     args = parser.parse_args()

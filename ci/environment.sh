@@ -39,7 +39,10 @@ echo "setup: making .venv from requirements/lock.txt (a few minutes the first ti
 rm -rf .venv
 "$python" -m venv .venv
 # The lock is whole, so nothing is left to resolve; a build from source (pyspark) still gets its own tools.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements/lock.txt ||
-    fail "the packages in requirements/lock.txt could not be installed (see above): check the network or PIP_INDEX_URL, then run again"
+log=.venv/pip.log
+.venv/bin/python -m pip install --disable-pip-version-check --no-deps --requirement requirements/lock.txt > "$log" 2>&1 || {
+    grep -v '^WARNING' "$log" | tail -n 15 >&2
+    fail "the packages in requirements/lock.txt could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
+}
 .venv/bin/python -m pip check --disable-pip-version-check > /dev/null || fail "requirements/lock.txt contradicts itself: run 'make lock'"
 echo "$PWD $(sha256sum < requirements/lock.txt 2>/dev/null || shasum -a 256 < requirements/lock.txt)" > "$stamp"

@@ -1,0 +1,85 @@
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ci.bundle import bundled_files, write_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("ml/b.py", "ml/a.py", "ml/deep/c.py", "requirements/lock.txt"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path / "tree"
+
+
+def test_the_same_tree_gives_the_same_bytes_whatever_the_times_and_modes(tree: Path, tmp_path: Path) -> None:
+    first = write_bundle(tree, tmp_path / "one" / "source.zip")
+    for path in tree.rglob("*.py"):
+        os.utime(path, (0, 1_700_000_000))
+        path.chmod(0o600)
+    assert write_bundle(tree, tmp_path / "two" / "source.zip") == first
+    assert (tmp_path / "one/source.zip").read_bytes() == (tmp_path / "two/source.zip").read_bytes()
+
+
+def test_a_changed_byte_a_new_file_and_a_new_name_each_change_the_checksum(
+    tree: Path, tmp_path: Path
+) -> None:
+    digests = [write_bundle(tree, tmp_path / "source.zip")]
+    (tree / "ml/a.py").write_text("changed")
+    digests.append(write_bundle(tree, tmp_path / "source.zip"))
+    (tree / "ml/new.py").write_text("")
+    digests.append(write_bundle(tree, tmp_path / "source.zip"))
+    (tree / "ml/new.py").rename(tree / "ml/newer.py")
+    digests.append(write_bundle(tree, tmp_path / "source.zip"))
+    assert len(set(digests)) == 4
+
+
+def test_caches_never_travel(tree: Path) -> None:
+    before = list(bundled_files(tree))
+    (tree / "ml/__pycache__").mkdir()
+    (tree / "ml/__pycache__/a.cpython-311.pyc").write_bytes(b"x")
+    assert list(bundled_files(tree)) == before
+
+
+def test_the_checksum_file_is_what_sha256sum_checks(tree: Path, tmp_path: Path) -> None:
+    digest = write_bundle(tree, tmp_path / "source.zip")
+    assert (tmp_path / "source.zip.sha256").read_text() == f"{digest}  source.zip\n"
+    assert hashlib.sha256((tmp_path / "source.zip").read_bytes()).hexdigest() == digest
+
+
+def test_the_projects_bundle_holds_what_the_build_needs(tmp_path: Path) -> None:
+    write_bundle(ROOT, tmp_path / "source.zip")
+    names = set(zipfile.ZipFile(tmp_path / "source.zip").namelist())
+    assert {"ml/contract.py", "ml/pipeline/__main__.py", "requirements/pipeline.txt"} <= names
+    assert not {name for name in names if name.startswith(("stacks/", "components/", "local/", "tests/"))}
+
+
+def test_a_root_without_the_source_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ci.bundle",
+            "--root",
+            str(tmp_path),
+            "--output",
+            str(tmp_path / "source.zip"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "ml: no such folder" in done.stderr
+    assert not (tmp_path / "source.zip").exists()

@@ -1,0 +1,108 @@
+"""The definitions that GitLab and Jenkins read, and the scripts that they run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+GITLAB = ROOT / ".gitlab-ci.yml"
+
+
+def run(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def fake_pulumi(tmp_path: Path) -> Path:
+    """A stand-in for the CLI, which cannot be had here: it notes its arguments and its token file."""
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\necho "$@" >> "$PULUMI_CALLS"\n'
+        '[ -n "$AWS_WEB_IDENTITY_TOKEN_FILE" ] && cat "$AWS_WEB_IDENTITY_TOKEN_FILE" >> "$PULUMI_CALLS"\n'
+        'echo "+ 3 to create"\nexit "${PULUMI_EXIT:-0}"\n'
+    )
+    program.chmod(0o755)
+    return program.parent
+
+
+def pulumi_env(fake_pulumi: Path, tmp_path: Path) -> dict[str, str]:
+    return {"PATH": f"{fake_pulumi}:{os.environ['PATH']}", "PULUMI_CALLS": str(tmp_path / "calls")}
+
+
+def test_gitlabs_published_schema_accepts_the_pipeline_and_refuses_a_broken_one(tmp_path: Path) -> None:
+    validator = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
+    assert run(*validator, str(GITLAB)).returncode == 0
+    broken = tmp_path / "broken.yml"
+    broken.write_text(GITLAB.read_text().replace("timeout: 15 minutes", "timeout: [15]"))
+    assert run(*validator, str(broken)).returncode == 1
+
+
+def test_every_stage_is_previewed_and_only_prod_waits_for_a_hand() -> None:
+    jobs = yaml.safe_load(GITLAB.read_text())
+    stages = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
+    assert stages == ["dev", "prod"]
+    for stage in stages:
+        assert jobs[f"preview {stage}"]["variables"] == {"STAGE": stage}
+        assert jobs[f"deploy {stage}"]["variables"] == {"STAGE": stage}
+    assert "when" not in jobs["deploy dev"]["rules"][0]
+    assert jobs["deploy prod"]["rules"][0]["when"] == "manual"
+
+
+def test_what_the_definitions_call_exists() -> None:
+    text = GITLAB.read_text() + (ROOT / "ci/Jenkinsfile").read_text()
+    called = re.findall(r"(?:ci/[\w.]+\.sh|requirements/[\w.]+\.txt)", text)
+    called += [f"ci/{module}.py" for module in re.findall(r"-m ci\.(\w+)", text)]
+    assert {"ci/pulumi.sh", "ci/bundle.py", "ci/publish.py", "ci/merge_request_note.py"} <= set(called)
+    assert [path for path in called if not (ROOT / path).is_file()] == []
+
+
+def test_a_preview_keeps_its_text_and_its_exit_code(fake_pulumi: Path, tmp_path: Path) -> None:
+    env = pulumi_env(fake_pulumi, tmp_path)
+    out = tmp_path / "preview.txt"
+    assert run("bash", "ci/pulumi.sh", "preview", "dev", str(out), **env).returncode == 0
+    assert out.read_text() == "+ 3 to create\n"
+    assert run("bash", "ci/pulumi.sh", "preview", "dev", str(out), PULUMI_EXIT="255", **env).returncode == 255
+    assert "preview --stack dev --non-interactive" in (tmp_path / "calls").read_text()
+
+
+def test_the_jobs_token_reaches_pulumi_as_a_file_that_does_not_outlive_it(
+    fake_pulumi: Path, tmp_path: Path
+) -> None:
+    env = pulumi_env(fake_pulumi, tmp_path)
+    (tmp_path / "tmp").mkdir()
+    done = run(
+        "bash", "ci/pulumi.sh", "up", "prod", GITLAB_OIDC_TOKEN="a.b.c", TMPDIR=str(tmp_path / "tmp"), **env
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "calls").read_text().splitlines()[-1] == "a.b.c"
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert "a.b.c" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [(["up", "nowhere"], "no such stage"), (["fly", "dev"], "usage")]
+)
+def test_a_wrong_call_is_refused(arguments: list[str], says: str, fake_pulumi: Path, tmp_path: Path) -> None:
+    env = pulumi_env(fake_pulumi, tmp_path)
+    done = run("bash", "ci/pulumi.sh", *arguments, **env)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_the_requirements_of_the_ci_jobs_agree_with_the_lock() -> None:
+    locked = set((ROOT / "requirements/lock.txt").read_text().split())
+    for name in ("publish", "note"):
+        pins = [
+            line for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines() if line[:1] != "#"
+        ]
+        assert pins
+        assert set(pins) <= locked, name
