@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 usage="usage: ci/pulumi.sh preview|up STAGE [FILE for the preview's text]"
 action=${1:?$usage}
 stage=${2:?$usage}
+[[ "$action" == preview || "$action" == up ]] || { echo "$usage" >&2; exit 2; }
 [[ -f "Pulumi.$stage.yaml" ]] || { echo "pulumi.sh: Pulumi.$stage.yaml: no such stage" >&2; exit 2; }
 command -v pulumi > /dev/null || { echo "pulumi.sh: no pulumi on PATH: install the Pulumi CLI" >&2; exit 2; }
 
@@ -18,16 +19,9 @@ if [[ -n "${GITLAB_OIDC_TOKEN:-}" ]]; then
     printf '%s' "$GITLAB_OIDC_TOKEN" > "$AWS_WEB_IDENTITY_TOKEN_FILE"
 fi
 
-case "$action" in
-    preview)
-        # The note must say what failed, too: keep the text, then pass the exit code on.
-        pulumi preview --stack "$stage" --non-interactive --color never --diff 2>&1 | tee "${3:-/dev/null}"
-        ;;
-    up)
-        pulumi up --stack "$stage" --non-interactive --color never --yes
-        ;;
-    *)
-        echo "$usage" >&2
-        exit 2
-        ;;
-esac
+if [[ "$action" == preview ]]; then
+    # The note must say what failed, too: keep the text, and pipefail passes the exit code on.
+    pulumi preview --stack "$stage" --non-interactive --color never --diff 2>&1 | tee "${3:-/dev/null}"
+else
+    pulumi up --stack "$stage" --non-interactive --color never --yes
+fi

@@ -88,7 +88,7 @@ def test_the_jobs_token_reaches_pulumi_as_a_file_that_does_not_outlive_it(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"), [(["up", "nowhere"], "no such stage"), (["fly", "dev"], "usage")]
+    ("arguments", "says"), [(["up", "nowhere"], "no such stage"), (["fly", "prod"], "usage")]
 )
 def test_a_wrong_call_is_refused(arguments: list[str], says: str, fake_pulumi: Path, tmp_path: Path) -> None:
     env = pulumi_env(fake_pulumi, tmp_path)
