@@ -1,0 +1,64 @@
+"""What child processes and clients see of this machine: the embedded cloud, and nothing of the user's AWS."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+ACCOUNT_ID = "123456789012"
+ACCESS_KEY_ID = "AKIAEMBEDDEDCLOUD000"
+SECRET_ACCESS_KEY = "embedded-cloud"  # noqa: S105 - moto checks no signature
+# What a program needs of the machine, and nothing else of the user's environment.
+KEPT = ("JAVA_HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SSL_CERT_FILE", "TZ")
+CLIENT_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=900,  # Lambda's longest synchronous invocation
+    retries={"total_max_attempts": 3, "mode": "standard"},
+    max_pool_connections=50,
+    proxies={},
+)
+
+
+def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
+    """The environment of application code: this environment's programs first, and the embedded cloud."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "AWS_ENDPOINT_URL": url,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def make_client(service: str, url: str, region: str) -> Any:
+    """A boto3-compatible client of the embedded cloud that reads no profile and no environment."""
+    no_file = (None, None, os.devnull, None)
+    session = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": no_file,
+            "credentials_file": no_file,
+        }
+    )
+    return session.create_client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        config=CLIENT_CONFIG,
+    )

@@ -1,0 +1,48 @@
+"""Kills registered process trees when its standard input closes; run as a process of its own.
+
+Input lines: ``+PID`` registers a process, ``-PID`` forgets it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+
+import psutil
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The process and its living descendants; empty when it is gone."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def kill_tree(pid: int, signum: signal.Signals) -> None:
+    """Signals a session leader, its descendants and what remains of its process group."""
+    for process in tree(pid):
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signum)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signum)
+
+
+def main() -> None:
+    """Reads registrations until the parent is gone."""
+    registered: set[int] = set()
+    for line in sys.stdin:
+        pid = int(line[1:])
+        if line.startswith("+"):
+            registered.add(pid)
+        else:
+            registered.discard(pid)
+    for pid in registered:
+        kill_tree(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

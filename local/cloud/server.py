@@ -1,0 +1,254 @@
+"""The embedded cloud itself: one server, its planes, its children, its logs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+from werkzeug.test import run_wsgi_app
+
+from local.cloud import http
+from local.cloud.environment import ACCOUNT_ID, child_environment, make_client
+from local.cloud.plane import Operation, Plane, Request, Response, Route, render
+from local.cloud.processes import Processes
+
+HOST = "127.0.0.1"
+LogListener = Callable[[str, str, str], None]  # group, stream, line
+P = TypeVar("P", bound=Plane)
+
+
+def all_planes() -> list[type[Plane]]:
+    """Every plane, in the order in which they are asked for a route."""
+    return []
+
+
+class Cloud:
+    """moto's server with planes in front of it, on 127.0.0.1; one a process, as moto's state is global.
+
+    >>> with Cloud(root=Path(".local")).start() as cloud:
+    ...     cloud.client("s3").create_bucket(...)
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str = "ap-northeast-2",
+        root: Path = Path(".local"),
+        planes: Sequence[type[Plane]] | None = None,
+    ) -> None:
+        self.region = region
+        self.account_id = ACCOUNT_ID
+        self.root = root.resolve()
+        self.url = ""
+        self.wanted_port = 0
+        self.processes = Processes()
+        self._plane_types = all_planes() if planes is None else planes
+        self._planes: list[Plane] = []
+        self._operations: dict[str, Operation] = {}
+        self._routes: list[tuple[Route, re.Pattern[str]]] = []
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+        self._listeners: list[LogListener] = []
+        self._server: Any = None
+        self._log_handler: logging.Handler | None = None
+
+    # -- life -----------------------------------------------------------------------------------
+    def start(self, port: int = 0) -> Cloud:
+        """Listens on ``port``; when it is 0 or taken, on another one: `url` and `moved` tell.
+
+        Raises:
+            OSError: no port can be bound, or the working folder can't be made.
+        """
+        os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach them by ARN
+        _reset_moto()
+        self._make_folders()
+        self.wanted_port = port
+        listener = http.listen(HOST, port)
+        self._server = make_server(
+            HOST, 0, self._answer, threaded=True, request_handler=http.KeepAliveHandler, fd=listener.fileno()
+        )
+        listener.close()  # the server holds a duplicate
+        self.url = f"http://{HOST}:{self._server.socket.getsockname()[1]}"
+        for kind in self._plane_types:
+            plane = kind(self)
+            self._planes.append(plane)
+            self._operations.update(plane.operations())
+            self._routes += [(route, re.compile(route.pattern)) for route in plane.routes()]
+        threading.Thread(target=self._server.serve_forever, name="embedded-cloud", daemon=True).start()
+        return self
+
+    def close(self) -> None:
+        """Ends every child, the planes and the server; forgets every resource."""
+        self.processes.close()
+        for plane in self._planes:
+            plane.close()
+        self._planes = []
+        if self._server is not None:
+            self._server.shutdown()
+            self._server = None
+            _reset_moto()
+        if self._log_handler is not None:
+            http.log.removeHandler(self._log_handler)
+            self._log_handler.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def __enter__(self) -> Cloud:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def moved(self) -> bool:
+        """Whether the wanted port was taken by another program."""
+        return self.wanted_port not in (0, self.port)
+
+    # -- what planes and the deployment use -----------------------------------------------------
+    def plane(self, kind: type[P]) -> P:
+        """The plane of a type.
+
+        Raises:
+            LookupError: this cloud runs without it.
+        """
+        for plane in self._planes:
+            if isinstance(plane, kind):
+                return plane
+        raise LookupError(f"the embedded cloud runs without {kind.__name__}")
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3-compatible client of this cloud; clients are shared and thread-safe."""
+        key = (service, region or self.region)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = make_client(service, self.url, key[1])
+            return self._clients[key]
+
+    def backend(self, service: str, region: str | None = None) -> Any:
+        """moto's model of a service (``moto.backends`` names: lambda, codebuild, s3, …) in a region."""
+        regional = get_backend(service)[self.account_id]
+        for name in (region or self.region, "aws", "global"):
+            if name in regional:
+                return regional[name]
+        raise LookupError(f"moto has no {service} in {region or self.region}")
+
+    def forward(self, request: Request) -> Response:
+        """moto's own answer to a request."""
+        request.environ["wsgi.input"].seek(0)
+        chunks, status, headers = run_wsgi_app(self._moto, request.environ, buffered=True)
+        return Response(int(status.split()[0]), b"".join(chunks), list(headers.items()))
+
+    def child_env(self, region: str | None = None, **extra: str) -> dict[str, str]:
+        """A clean environment for application code: PATH, this endpoint, fake credentials, and ``extra``."""
+        return {**child_environment(self.url, region or self.region, self._home), **extra}
+
+    def folder(self, kind: str, name: str) -> Path:
+        """A fresh folder for one piece of work; it goes when the cloud closes."""
+        parent = self._work / kind
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{_file_name(name)}-", dir=parent))
+
+    def log(self, group: str, stream: str, line: str, region: str | None = None) -> None:
+        """One event in CloudWatch Logs, the same line in a file, and to whoever listens."""
+        logs = self.backend("logs", region)
+        with self._lock:
+            logs.ensure_log_group(group)
+            logs.ensure_log_stream(group, stream)
+            if line:  # CloudWatch Logs takes no empty event
+                logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
+            path = self.log_file(group, stream)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        for listener in list(self._listeners):
+            listener(group, stream, line)
+
+    def log_file(self, group: str, stream: str) -> Path:
+        """Where a log stream lies as a file."""
+        folders = [_file_name(part) for part in group.split("/") if part]
+        return self.root.joinpath("logs", *folders, f"{_file_name(stream)}.log")
+
+    def listen(self, listener: LogListener) -> None:
+        """Calls ``listener(group, stream, line)`` for every log line from now on, on the thread that logs."""
+        self._listeners.append(listener)
+
+    def emit(
+        self,
+        source: str,
+        detail_type: str,
+        detail: dict[str, Any],
+        resources: Iterable[str] = (),
+        region: str | None = None,
+    ) -> None:
+        """An event of an AWS service on the default bus."""
+        self.client("events", region).put_events(
+            Entries=[
+                {
+                    "Source": source,
+                    "DetailType": detail_type,
+                    "Detail": http.to_json(detail),
+                    "Resources": list(resources),
+                }
+            ]
+        )
+
+    # -- requests -------------------------------------------------------------------------------
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = http.read_request(environ, self.region)
+        return http.send(http.answer(request, self._dispatch), start_response)
+
+    def _dispatch(self, request: Request) -> Response:
+        if handler := self._operations.get(request.target):
+            return render(handler(request))
+        for route, pattern in self._routes:
+            if route.method in ("*", request.method) and route.service in (None, request.service):
+                match = pattern.fullmatch(request.raw_path)
+                if match:
+                    return route.handler(request, match)
+        return self.forward(request)
+
+    # -- folders --------------------------------------------------------------------------------
+    def _make_folders(self) -> None:
+        work = self.root / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        for old in work.iterdir():  # of processes that had no time to clear up
+            if old.name.isdigit() and not psutil.pid_exists(int(old.name)):
+                shutil.rmtree(old, ignore_errors=True)
+        self._work = work / str(os.getpid())
+        self._home = self._work / "home"
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        logs = self.root / "logs"
+        logs.mkdir(exist_ok=True)
+        self._log_handler = logging.FileHandler(logs / "requests.log", encoding="utf-8")
+        self._log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        http.log.addHandler(self._log_handler)
+        http.log.setLevel(logging.INFO)
+        http.log.propagate = False
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=$-]+", "_", name) or "_"
+
+
+def _reset_moto() -> None:
+    BackendDict.reset()
+    reset_model_data()
