@@ -1,0 +1,217 @@
+"""The platform on one machine, with no account, no Docker and no network."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import requests
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_REJECTED,
+    BadInputError,
+    StepFailedError,
+)
+
+DEFAULT_PORT = 4566  # where clients of an AWS emulator look first
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+StageOption = Annotated[str, typer.Option(help="The stage: dev, prod, or any other Pulumi.<stage>.yaml.")]
+PortOption = Annotated[
+    int, typer.Option(min=0, max=65535, help="The port; when it is taken, another one is.")
+]
+
+
+@app.command()
+def up(
+    stage: StageOption = "dev",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Interactions: MovieLens u.data or ratings.dat, CSV, TSV, Parquet, or a folder of them."
+        ),
+    ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Leave the API running until Ctrl-C.")] = False,
+    port: PortOption = DEFAULT_PORT,
+    output: Annotated[Path, typer.Option(help="Where the run's JSON goes.")] = Path("out/run.json"),
+) -> None:
+    """Deploy a stage here, prepare data, and let the events train, register and serve a model."""
+    from local.up import UpOptions, serve_until_interrupted
+    from local.up import up as run_up
+
+    with ends_well(), run_up(UpOptions(stage, data, port, output), out) as deployed:
+        out.print(f"[dim]written to[/] {output}")
+        if serve:
+            _say_how_to_use(deployed.outputs["api_url"])
+            with interruption_is_the_end():
+                serve_until_interrupted()
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="More interactions, as `up --data` takes them.")],
+) -> None:
+    """Add interactions to the stage that serves here, and follow the new model until it is served."""
+    from local.aws import running_stage
+    from local.preparation import upload_interactions
+    from local.timeline import Timeline
+    from local.up import train as train_run
+    from ml.contract import run_id_of
+
+    with ends_well():
+        stage = running_stage()
+        if stage is None:
+            raise BadInputError("nothing serves here: run `make up SERVE=1` in another terminal first")
+        with Timeline(out) as timeline:
+            with timeline.step("upload", str(data)):
+                upload_interactions(stage, data)
+            run_id = run_id_of(datetime.now(UTC))
+            _, evaluation = train_run(stage, run_id, timeline)
+        out.print(f"model [bold]{run_id}[/] is served: HR@10 {evaluation['model']['hr_at_10']:.3f}")
+
+
+@app.command()
+def preview(
+    stage: StageOption = "dev",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A list of {type, name, urn, parent, inputs}.")
+    ] = False,
+) -> None:
+    """Show what `pulumi up` would register, without credentials."""
+    from local.preview import preview as preview_stage
+    from local.preview import render_tree, to_json
+
+    with ends_well():
+        resources = preview_stage(stage)
+        if as_json:
+            typer.echo(json.dumps(to_json(resources), indent=2))
+        else:
+            render_tree(resources, out)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="A user id of the data.")],
+    k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
+) -> None:
+    """Ask the API that serves here."""
+    from local.aws import running_stage
+    from local.up import recommend as ask
+
+    with ends_well():
+        stage = running_stage()
+        if stage is None:
+            raise BadInputError("nothing serves here: run `make up SERVE=1` in another terminal first")
+        answer = ask(stage, user, k)
+        table = Table("#", "item", "score", box=None, header_style="dim", padding=(0, 2, 0, 0))
+        for place, item in enumerate(answer["items"], start=1):
+            table.add_row(str(place), item["item_id"], f"{item['score']:.4f}")
+        out.print(f"[bold]{answer['user_id']}[/]: {answer['strategy']}, model {answer['model_version']}")
+        out.print(table)
+
+
+@app.command()
+def cloud(
+    port: PortOption = DEFAULT_PORT,
+    region: Annotated[str, typer.Option(help="The region of requests that name none.")] = "ap-northeast-2",
+) -> None:
+    """Run the embedded cloud alone, for any AWS client, until Ctrl-C."""
+    from local.cloud import Cloud
+    from local.up import serve_until_interrupted
+
+    with ends_well(), Cloud(region=region).start(port) as embedded:
+        if embedded.moved:
+            err.print(f"port {port} is in use: {embedded.port} is taken instead")
+        out.print(_client_settings(embedded.url, region))
+        with interruption_is_the_end():
+            serve_until_interrupted()
+
+
+@contextmanager
+def ends_well() -> Iterator[None]:
+    """Errors become one clear line and an exit code; SIGTERM ends what Ctrl-C would."""
+    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
+    try:
+        yield
+    except BadInputError as error:
+        err.print(f"[red]bad input:[/] {error}", soft_wrap=True)
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except StepFailedError as error:
+        for line in error.log_lines:
+            err.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
+        name = "rejected" if error.rejected else "failed"
+        err.print(f"[red]{error.step} {name}:[/] {error.reason}", soft_wrap=True)
+        raise typer.Exit(EXIT_REJECTED if error.rejected else EXIT_FAILED) from None
+    except requests.ConnectionError as error:
+        err.print(f"[red]the API does not answer:[/] {error}", soft_wrap=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        err.print("interrupted; everything that was started has ended")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@contextmanager
+def interruption_is_the_end() -> Iterator[None]:
+    """Serving ends by Ctrl-C: that is no failure."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        out.print("\nstopped")
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _say_how_to_use(api_url: str) -> None:
+    url = api_url.rstrip("/")
+    out.print(
+        f"\nserving at [bold]{url}[/]  (Ctrl-C stops it)\n"
+        f"  curl '{url}/recommendations/USER?k=10'\n"
+        "  .venv/bin/python -m local recommend USER\n"
+        "  .venv/bin/python -m local train MORE_INTERACTIONS\n",
+        soft_wrap=True,
+    )
+
+
+def _client_settings(url: str, region: str) -> str:
+    services = (
+        "s3 iam sts lambda cloudwatchevents cloudwatch cloudwatchlogs sqs sns sagemaker codebuild emr kms ec2"
+    )
+    endpoints = json.dumps([dict.fromkeys(services.split(), url)])
+    return (
+        f"the embedded cloud listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
+        "[dim]# boto3, the aws command line, and most other clients[/]\n"
+        f"export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={region}\n"
+        "export AWS_ACCESS_KEY_ID=embedded AWS_SECRET_ACCESS_KEY=embedded\n\n"
+        "[dim]# pulumi up itself[/]\n"
+        "pulumi config set --path aws:skipCredentialsValidation true\n"
+        "pulumi config set --path aws:skipRequestingAccountId true\n"
+        "pulumi config set --path aws:skipMetadataApiCheck true\n"
+        "pulumi config set --path aws:s3UsePathStyle true\n"
+        f"pulumi config set --path aws:endpoints '{endpoints}'\n"
+    )
+
+
+if __name__ == "__main__":
+    app()

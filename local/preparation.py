@@ -1,0 +1,91 @@
+"""Puts raw interactions into a deployed stage and launches the job flow that the stage published."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.aws import DeployedStage
+from local.errors import EXIT_BAD_INPUT, BadInputError, StepFailedError
+from local.timeline import Step
+from ml import contract
+
+POLL_S = 0.5
+JOB_FLOW_TIMEOUT_S = 3600
+ENDED_STATES = {"COMPLETED", "FAILED", "CANCELLED", "INTERRUPTED"}
+PREPARATION = "ml.preparation"
+STEP = "prepare"
+LOG_LINES = 20
+
+
+def upload_interactions(stage: DeployedStage, path: Path) -> int:
+    """Upload a file, or the files of a folder, under ``raw/interactions/``; returns how many.
+
+    Raises:
+        BadInputError: there is no such file or folder, or nothing in it.
+    """
+    if not path.exists():
+        raise BadInputError(f"{path}: no such file or folder")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    if not files:
+        raise BadInputError(f"{path}: an empty folder")
+    root = path.parent if path.is_file() else path
+    s3 = stage.client("s3")
+    for file in files:
+        key = contract.RAW_PREFIX + file.relative_to(root).as_posix()
+        with file.open("rb") as body:
+            s3.put_object(Bucket=stage.outputs["data_bucket"], Key=key, Body=body)
+    return len(files)
+
+
+def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any]:
+    """Launch the published RunJobFlow document for a run and wait for its step; returns the run's manifest.
+
+    Raises:
+        BadInputError: the job refused its input.
+        StepFailedError: the step failed, or did not end in time.
+    """
+    s3, emr = stage.client("s3"), stage.client("emr")
+    published = s3.get_object(Bucket=stage.outputs["artifacts_bucket"], Key=contract.RUN_JOB_FLOW_KEY)
+    document = published["Body"].read().decode().replace(contract.RUN_ID_PLACEHOLDER, run_id)
+    cluster_id = emr.run_job_flow(**json.loads(document))["JobFlowId"]
+    spark_step = emr.list_steps(ClusterId=cluster_id)["Steps"][0]
+    step.detail = f"EMR {cluster_id}"
+    deadline = time.monotonic() + JOB_FLOW_TIMEOUT_S
+    while True:
+        status = emr.describe_step(ClusterId=cluster_id, StepId=spark_step["Id"])["Step"]["Status"]
+        if status["State"] in ENDED_STATES:
+            break
+        if time.monotonic() > deadline:
+            raise StepFailedError(STEP, f"EMR's step still is {status['State']} after {JOB_FLOW_TIMEOUT_S} s")
+        time.sleep(POLL_S)
+    if status["State"] != "COMPLETED":
+        raise _failure(stage, status.get("FailureDetails", {}))
+    key = contract.run_prefix(run_id) + contract.MANIFEST_FILE
+    return dict(json.load(s3.get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"]))
+
+
+def _failure(stage: DeployedStage, details: Mapping[str, str]) -> Exception:
+    """The step's own last word: its error line when it refused the input, else reason and log."""
+    lines = _log_lines(stage, details.get("LogFile", ""))
+    refusal = [line for line in lines if line.startswith(f"{PREPARATION}: ")]
+    if refusal and f"code {EXIT_BAD_INPUT}" in details.get("Message", ""):
+        return BadInputError(refusal[-1].removeprefix(f"{PREPARATION}: "))
+    reason = details.get("Message") or details.get("Reason", "no reason given")
+    return StepFailedError(STEP, reason, lines[-LOG_LINES:])
+
+
+def _log_lines(stage: DeployedStage, uri: str) -> list[str]:
+    """The step's standard error, as EMR keeps it in the logs bucket."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        data = stage.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    except (BotoCoreError, ClientError):
+        return []  # the reason stands without its log
+    return (gzip.decompress(data) if key.endswith(".gz") else data).decode(errors="replace").splitlines()

@@ -1,0 +1,114 @@
+"""The steps of a run as they happen: on the terminal while they run, in ``out/run.json`` afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+Status = Literal["running", "succeeded", "failed", "rejected", "interrupted"]
+MARKS: dict[Status, tuple[str, str]] = {
+    "running": ("…", "cyan"),
+    "succeeded": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "rejected": ("✗", "yellow"),
+    "interrupted": ("■", "yellow"),
+}
+REFRESH_PER_SECOND = 8
+
+
+@dataclass
+class Step:
+    """One step: ``seconds`` of wall time, and the newest line that it had to say."""
+
+    name: str
+    status: Status = "running"
+    seconds: float = 0.0
+    detail: str = ""
+    started: float = 0.0
+
+    def elapsed(self) -> float:
+        return self.seconds if self.status != "running" else time.monotonic() - self.started
+
+
+class Timeline:
+    """Shows steps: a spinner for each that runs on a terminal, plain lines where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.steps: list[Step] = []
+        self._live = Live(
+            console=console, get_renderable=self._running, refresh_per_second=REFRESH_PER_SECOND
+        )
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for step in self.steps:
+            if step.status == "running":
+                self.end(step, "interrupted" if kind is KeyboardInterrupt else "failed")
+        if self.console.is_terminal:
+            self._live.stop()
+
+    def begin(self, name: str, detail: str = "") -> Step:
+        """A step starts now."""
+        step = Step(name, started=time.monotonic(), detail=detail)
+        self.steps.append(step)
+        if not self.console.is_terminal:
+            self.console.print(f"… {name}", highlight=False)
+        return step
+
+    def end(self, step: Step, status: Status = "succeeded", seconds: float | None = None) -> None:
+        """The step ended: now, or after as long as the cloud itself says."""
+        step.seconds = time.monotonic() - step.started if seconds is None else seconds
+        step.status = status
+        self.console.print(_line(step))
+
+    @contextmanager
+    def step(self, name: str, detail: str = "") -> Iterator[Step]:
+        """A step around a block; an exception leaves it failed."""
+        step = self.begin(name, detail)
+        try:
+            yield step
+        except KeyboardInterrupt:
+            self.end(step, "interrupted")
+            raise
+        except BaseException:
+            self.end(step, "failed")
+            raise
+        self.end(step)
+
+    def as_json(self) -> list[dict[str, object]]:
+        """``step``, ``seconds`` and ``status`` of each, in the order in which they began."""
+        rows = [asdict(step) for step in self.steps]
+        return [{"step": r["name"], "seconds": round(r["seconds"], 2), "status": r["status"]} for r in rows]
+
+    def _running(self) -> RenderableType:
+        running = [step for step in self.steps if step.status == "running"]
+        return Group(*(Spinner("dots", _line(step), style="cyan") for step in running))
+
+
+def _line(step: Step) -> RenderableType:
+    mark, colour = MARKS[step.status]
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=1)
+    line.add_column(width=18, no_wrap=True)
+    line.add_column(width=8, justify="right", no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    cells = [Text(step.name), Text(f"{step.elapsed():.1f} s", style="dim"), Text(step.detail, style="dim")]
+    line.add_row(Text("" if step.status == "running" else mark, style=colour), *cells)
+    return line

@@ -1,0 +1,202 @@
+"""The main job on one machine: deploy a stage, publish the code, prepare a run; the events do the rest."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+import requests
+from rich.console import Console
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from local.aws import DeployedStage
+from local.chain import Chain
+from local.cloud import Cloud
+from local.cloud.environment import child_environment
+from local.deploy import Stage, deploy, load_stage
+from local.errors import BadInputError, StepFailedError
+from local.preparation import run_job_flow, upload_interactions
+from local.summary import METRICS, Summary
+from local.timeline import Timeline
+from ml import contract
+
+ROOT = Path(__file__).resolve().parent.parent
+SYNTHETIC_SEED = 7
+N_EXAMPLE_USERS = 3
+API_TIMEOUT_S = (5, 30)
+SETTLE_TIMEOUT_S = 30
+SUBPROCESS_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What ``make up`` was asked for; without ``data`` a seeded synthetic shop is made."""
+
+    stage: str
+    data: Path | None
+    port: int
+    output: Path
+
+
+@contextmanager
+def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
+    """Run the main job; inside the block the stage keeps serving, after it nothing runs any more.
+
+    Raises:
+        BadInputError: the stage, its config or the interactions can't be used.
+        StepFailedError: a step failed, or the candidate lost the gate.
+    """
+    data = options.data
+    if data is not None and not data.exists():
+        raise BadInputError(f"DATA={data}: no such file or folder")
+    config = load_stage(options.stage, ROOT)
+    with Cloud(region=config.region).start(options.port) as cloud:
+        if cloud.moved:
+            console.print(f"port {options.port} is in use: {cloud.port} is taken instead", style="dim")
+        with Timeline(console) as timeline:
+            stage = deploy_stage(config, cloud, timeline)
+            summary = _first_run(stage, data, timeline)
+        summary.write(options.output)
+        summary.show(console)
+        stage.remember()
+        try:
+            yield stage
+        finally:
+            stage.forget()
+
+
+def deploy_stage(config: Stage, cloud: Cloud, timeline: Timeline) -> DeployedStage:
+    """Run the Pulumi program for a stage against the embedded cloud."""
+    with timeline.step("deploy", "the Pulumi program") as step:
+
+        def show(kind: str, name: str, n_done: int) -> None:
+            step.detail = f"{n_done} resources, {kind.rsplit(':', 1)[-1]} {name}"
+
+        deployment = deploy(config, cloud.url, on_progress=show)
+        step.detail = f"{len(deployment.resources)} resources"
+    return DeployedStage(config.name, cloud.url, cloud.region, os.getpid(), deployment.outputs)
+
+
+def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:
+    run_id = contract.run_id_of(datetime.now(UTC))
+    with timeline.step("publish code", "what Jenkins runs"):
+        publish_code(stage)
+    with timeline.step("upload", str(data or "a synthetic shop")):
+        upload_interactions(stage, data or synthetic_shop())
+    manifest, evaluation = train(stage, run_id, timeline)
+    with timeline.step("recommend", "three users, through the API"):
+        recommendations = [recommend(stage, user) for user in example_users(stage, run_id)]
+    versions = {answer.pop("model_version") for answer in recommendations}
+    if versions != {run_id}:
+        raise StepFailedError("recommend", f"the API answers with model {', '.join(versions)}, not {run_id}")
+    return Summary(
+        stage=stage.stage,
+        run_id=run_id,
+        timeline=timeline.as_json(),
+        metrics={name: {key: evaluation[name][key] for key in METRICS} for name in ("model", "popularity")},
+        recommendations=recommendations,
+        model_version=run_id,
+        api_url=stage.outputs["api_url"],
+        counts=manifest["counts"],
+    )
+
+
+def train(stage: DeployedStage, run_id: str, timeline: Timeline) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Prepare a run and follow it until its model is served; returns its manifest and its evaluation.
+
+    Raises:
+        BadInputError, StepFailedError: as `run_job_flow` and `Chain.follow`.
+    """
+    with timeline.step("prepare", "Spark") as step:
+        manifest = run_job_flow(stage, run_id, step)
+        step.detail = f"{manifest['counts']['kept']:,} of {manifest['counts']['events_read']:,} events kept"
+    chain = Chain(stage, run_id, timeline)
+    chain.follow()
+    return manifest, chain.evaluation()
+
+
+def publish_code(stage: DeployedStage) -> None:
+    """Bundle and upload the code with the scripts that Jenkins runs.
+
+    Raises:
+        StepFailedError: a script failed.
+    """
+    bundle = ROOT / "dist" / "source.zip"
+    environment = child_environment(stage.url, stage.region, Path.home())
+    _script("publish code", ["ci.bundle", "--output", str(bundle)], environment)
+    bucket = stage.outputs["artifacts_bucket"]
+    _script("publish code", ["ci.publish", "--bucket", bucket, "--bundle", str(bundle)], environment)
+
+
+def synthetic_shop() -> Path:
+    """The seeded shop that stands in when no data is given."""
+    path = ROOT / ".local" / "synthetic" / "shop.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _script("upload", ["ml.synthetic", "--output", str(path), "--seed", str(SYNTHETIC_SEED)], None)
+    return path
+
+
+def _script(step: str, module: list[str], environment: dict[str, str] | None) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *module],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SUBPROCESS_TIMEOUT_S,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise StepFailedError(step, f"python -m {module[0]} ended with {done.returncode}", lines)
+
+
+def example_users(stage: DeployedStage, run_id: str) -> list[str]:
+    """Three users of the run: the first, the middle and the last by id."""
+    path = ROOT / ".local" / f"{run_id}-{contract.USERS_FILE}"
+    key = contract.run_prefix(run_id) + contract.USERS_FILE
+    path.write_bytes(
+        stage.client("s3").get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"].read()
+    )
+    users = pq.read_table(path, columns=["user_id"])["user_id"].to_pylist()
+    path.unlink()
+    return [users[round(i * (len(users) - 1) / (N_EXAMPLE_USERS - 1))] for i in range(N_EXAMPLE_USERS)]
+
+
+@retry(
+    retry=retry_if_exception_type(requests.ConnectionError),
+    stop=stop_after_delay(SETTLE_TIMEOUT_S),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
+def recommend(stage: DeployedStage, user: str, k: int = 10) -> dict[str, Any]:
+    """What the API answers for a user.
+
+    Raises:
+        StepFailedError: it answers with an error.
+        requests.ConnectionError: nothing answers.
+    """
+    url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations/{quote(user, safe='')}"
+    response = requests.get(url, params={"k": str(k)}, timeout=API_TIMEOUT_S)
+    body = response.json()
+    if not response.ok:
+        error = body.get("error", body)
+        raise StepFailedError("recommend", f"{response.status_code}: {error.get('message', error)}")
+    return dict(body)
+
+
+def serve_until_interrupted() -> None:
+    """Block until Ctrl-C or SIGTERM."""
+    while True:
+        time.sleep(3600)
