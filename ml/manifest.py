@@ -1,0 +1,223 @@
+"""The manifest of a prepared run: what the run holds, and proof that a copy of it is whole.
+
+Whoever reads a prepared run loads its manifest first and checks the files that it is about to use.
+Standard library only, and importable on Python 3.9 (the Python of EMR 7), because the Spark job
+writes what the training container reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.contract import RUN_ID_PATTERN, SCHEMA_VERSION, SPLITS
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK_BYTES = 1 << 20
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be trusted, or a file that is not the one that it describes."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One data file of the run."""
+
+    sha256: str  # lower-case hexadecimal
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where every event that was read went: ``events_read = kept + quarantined + duplicates + filtered``."""
+
+    events_read: int
+    kept: int  # train + validation + test
+    quarantined: Mapping[str, int]  # by reason
+    duplicates: int  # older events of a user-item pair
+    filtered: int  # events of users with too few interactions
+    users: int
+    items: int
+    train: int
+    validation: int
+    test: int
+
+    def check(self) -> None:
+        """Raise ManifestError unless the counts add up."""
+        accounted = self.kept + sum(self.quarantined.values()) + self.duplicates + self.filtered
+        if accounted != self.events_read:
+            raise ManifestError(
+                f"counts: kept + quarantined + duplicates + filtered = {accounted}, "
+                f"but events_read = {self.events_read}"
+            )
+        in_splits = self.train + self.validation + self.test
+        if in_splits != self.kept:
+            raise ManifestError(f"counts: train + validation + test = {in_splits}, but kept = {self.kept}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``manifest.json`` of a prepared run."""
+
+    schema_version: int
+    run_id: str
+    created_at: str  # ISO 8601, UTC
+    sources: tuple[str, ...]  # the files that were read
+    counts: Counts
+    split: Mapping[str, Any]  # at least {"rule": ...}
+    min_interactions: int
+    files: Mapping[str, FileEntry]  # by name relative to the run, such as "train/part-00000.parquet"
+
+    def split_files(self, split: str) -> tuple[str, ...]:
+        """The relative names of a split's files, in order."""
+        return tuple(sorted(name for name in self.files if name.startswith(f"{split}/")))
+
+    def check(self) -> None:
+        """Raise ManifestError unless the counts agree with each other and with the files."""
+        self.counts.check()
+        for split in SPLITS:
+            in_files = sum(self.files[name].rows for name in self.split_files(split))
+            counted = getattr(self.counts, split)
+            if in_files != counted:
+                raise ManifestError(f"files: {split} has {in_files} rows, but counts.{split} = {counted}")
+
+    def to_json(self) -> str:
+        """The manifest as it is written: indented, keys in the order of this class."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def load(path: Path | str) -> Manifest:
+    """Read and check a manifest file.
+
+    Raises:
+        ManifestError: the file is missing or not JSON, has another schema version, lacks a field,
+            or its counts do not add up. The message names the file and the field.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: cannot be read: {error}") from error
+    try:
+        return parse(text)
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Manifest:
+    """A manifest from its JSON text; raises ManifestError naming the field that is wrong."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"not JSON: {error}") from error
+    root = _Fields(document, "manifest")
+    version = root.integer("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ManifestError(f"schema_version is {version}; this code reads {SCHEMA_VERSION}")
+    manifest = Manifest(
+        schema_version=version,
+        run_id=root.text("run_id", RUN_ID_PATTERN),
+        created_at=root.text("created_at"),
+        sources=root.texts("sources"),
+        counts=_counts(root.fields("counts")),
+        split=root.fields("split").document,
+        min_interactions=root.integer("min_interactions"),
+        files={name: _entry(root.fields("files").fields(name)) for name in root.fields("files").document},
+    )
+    manifest.check()
+    return manifest
+
+
+def verify_files(manifest: Manifest, files: Mapping[str, Path]) -> None:
+    """Check that each given file is, byte for byte, the one that the manifest describes.
+
+    Args:
+        manifest: the run's manifest.
+        files: where each file lies, by its name relative to the run.
+
+    Raises:
+        ManifestError: a name that the manifest does not know, a file that is missing, or one with
+            another size or sha256. The message names the file.
+    """
+    for name, path in files.items():
+        entry = manifest.files.get(name)
+        if entry is None:
+            raise ManifestError(f"{name}: not in the manifest of run {manifest.run_id}")
+        try:
+            size = path.stat().st_size
+            if size != entry.bytes:
+                raise ManifestError(f"{name}: {size} bytes, but the manifest says {entry.bytes}")
+            digest = _sha256(path)
+        except OSError as error:
+            raise ManifestError(f"{name}: cannot be read: {error}") from error
+        if digest != entry.sha256:
+            raise ManifestError(f"{name}: sha256 is {digest}, but the manifest says {entry.sha256}")
+
+
+class _Fields:
+    """An object of the document whose fields are read by type; an error names the field's path."""
+
+    def __init__(self, document: Any, path: str) -> None:
+        if not isinstance(document, dict):
+            raise ManifestError(f"{path}: expected an object")
+        self.document: dict[str, Any] = document
+        self.path = path
+
+    def _get(self, name: str) -> Any:
+        try:
+            return self.document[name]
+        except KeyError:
+            raise ManifestError(f"{self.path}.{name}: missing") from None
+
+    def integer(self, name: str) -> int:
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ManifestError(f"{self.path}.{name}: expected a non-negative integer, got {value!r}")
+        return value
+
+    def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
+        value = self._get(name)
+        if not isinstance(value, str) or (pattern is not None and not pattern.fullmatch(value)):
+            wanted = f"text like {pattern.pattern}" if pattern is not None else "text"
+            raise ManifestError(f"{self.path}.{name}: expected {wanted}, got {value!r}")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self._get(name)
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ManifestError(f"{self.path}.{name}: expected a list of text")
+        return tuple(value)
+
+    def fields(self, name: str) -> _Fields:
+        return _Fields(self._get(name), f"{self.path}.{name}")
+
+
+def _counts(fields: _Fields) -> Counts:
+    reasons = fields.fields("quarantined")
+    plain = {
+        each.name: fields.integer(each.name)
+        for each in dataclasses.fields(Counts)
+        if each.name != "quarantined"
+    }
+    return Counts(quarantined={reason: reasons.integer(reason) for reason in reasons.document}, **plain)
+
+
+def _entry(fields: _Fields) -> FileEntry:
+    return FileEntry(
+        sha256=fields.text("sha256", _SHA256), bytes=fields.integer("bytes"), rows=fields.integer("rows")
+    )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for chunk in iter(lambda: stream.read(_CHUNK_BYTES), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
