@@ -164,13 +164,9 @@ def _script(step: str, module: list[str], environment: dict[str, str] | None) ->
 
 def example_users(stage: DeployedStage, run_id: str) -> list[str]:
     """Three users of the run: the first, the middle and the last by id."""
-    path = ROOT / ".local" / f"{run_id}-{contract.USERS_FILE}"
     key = contract.run_prefix(run_id) + contract.USERS_FILE
-    path.write_bytes(
-        stage.client("s3").get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"].read()
-    )
-    users = pq.read_table(path, columns=["user_id"])["user_id"].to_pylist()
-    path.unlink()
+    body = stage.client("s3").get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"].read()
+    users = pq.read_table(io.BytesIO(body), columns=["user_id"])["user_id"].to_pylist()
     return [users[round(i * (len(users) - 1) / (N_EXAMPLE_USERS - 1))] for i in range(N_EXAMPLE_USERS)]
 
 
