@@ -1,0 +1,1 @@
+"""The SageMaker pipeline that trains, judges, registers and deploys a run."""

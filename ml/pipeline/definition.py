@@ -1,0 +1,162 @@
+"""The pipeline's definition: seven steps, from training to deployment.
+
+``NCFTraining > NCFEvaluation > NCFQualityGate > NCFRegister > NCFCreateModel > NCFDeploy``, and
+``NCFRejected`` where the gate is lost. The definition depends on the stage's settings alone; what
+differs from run to run is a parameter, so that two runs that land together cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sagemaker.core.lambda_helper import Lambda
+from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
+from sagemaker.mlops.workflow.model_step import ModelStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.serve.model_builder import ModelBuilder
+from sagemaker.train.configs import Networking
+
+from ml import contract
+from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, image_uri, training_step
+from ml.pipeline.parameters import RunParameters
+from ml.pipeline.session import DefinitionSession
+from ml.pipeline.settings import GATED_METRICS, BuildSettings
+
+APPROVAL_STATUS = {"automatic": "Approved", "manual": "PendingManualApproval"}
+CONTENT_TYPE = "application/json"
+# How AWS's PyTorch container finds the script that the artifact brings along.
+SERVING_ENVIRONMENT = {
+    "SAGEMAKER_PROGRAM": "inference.py",
+    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+}
+
+
+def compile_definition(settings: BuildSettings, session: DefinitionSession) -> dict[str, Any]:
+    """The pipeline's definition as SageMaker takes it (schema 2020-12-01)."""
+    parameters = RunParameters.declare()
+    training = training_step(settings, parameters, session)
+    evaluation, report = evaluation_step(settings, parameters, session, training)
+    register = register_step(settings, parameters, session, training)
+    create_model = create_model_step(settings, session, training, register)
+    deploy = deploy_step(settings, register, create_model)
+    gate = gate_step(settings, parameters, evaluation, report, [register, create_model, deploy])
+    pipeline = Pipeline(
+        name=settings.pipeline_name,
+        parameters=parameters.all(),
+        steps=[training, evaluation, gate],
+        sagemaker_session=session,
+        pipeline_experiment_config=None,
+    )
+    return json.loads(pipeline.definition())
+
+
+def gate_step(
+    settings: BuildSettings,
+    parameters: RunParameters,
+    evaluation: ProcessingStep,
+    report: PropertyFile,
+    passed: list[Any],
+) -> ConditionStep:
+    """NCFQualityGate: absolute floors, and no regression against the champion beyond the tolerance."""
+    training = settings.training
+
+    def reported(path: str) -> JsonGet:
+        return JsonGet(step_name=evaluation.name, property_file=report, json_path=path)
+
+    conditions = []
+    for metric in GATED_METRICS:
+        floor, tolerance = getattr(training.floors, metric), getattr(training.tolerance, metric)
+        conditions += [
+            ConditionGreaterThanOrEqualTo(left=reported(f"model.{metric}"), right=floor),
+            ConditionGreaterThanOrEqualTo(left=reported(f"change.{metric}"), right=-tolerance),
+        ]
+    rejected = FailStep(
+        name=contract.STEP_REJECTED,
+        error_message=Join(
+            on="",
+            values=[
+                "Run ",
+                parameters.run_id,
+                " lost the quality gate; its report is ",
+                parameters.below_output("evaluation", contract.EVALUATION_FILE),
+            ],
+        ),
+    )
+    return ConditionStep(
+        name=contract.STEP_QUALITY_GATE, conditions=conditions, if_steps=passed, else_steps=[rejected]
+    )
+
+
+def register_step(
+    settings: BuildSettings, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
+) -> ModelStep:
+    """NCFRegister: a version in the package group, with its report and the run that it comes from."""
+    report = MetricsSource(
+        s3_uri=parameters.below_output("evaluation", contract.EVALUATION_FILE), content_type=CONTENT_TYPE
+    )
+    arguments = _model_builder(settings, session, training).register(
+        model_package_group_name=settings.model_package_group,
+        content_types=[CONTENT_TYPE],
+        response_types=[CONTENT_TYPE],
+        inference_instances=[settings.training.serving_instance_type],
+        approval_status=APPROVAL_STATUS[settings.training.approval],
+        model_metrics=ModelMetrics(model_statistics=report),
+        customer_metadata_properties={
+            "run_id": parameters.run_id,
+            "code_version": parameters.code_version,
+        },
+        skip_model_validation="None",
+    )
+    return ModelStep(name=contract.STEP_REGISTER, step_args=arguments, retry_policies=[SERVICE_RETRY])
+
+
+def create_model_step(
+    settings: BuildSettings, session: DefinitionSession, training: TrainingStep, register: ModelStep
+) -> ModelStep:
+    """NCFCreateModel: from the artifact itself, as SageMaker refuses a package that waits for approval."""
+    arguments = _model_builder(settings, session, training).build(tags=dict(settings.training.tags))
+    return ModelStep(
+        name=contract.STEP_CREATE_MODEL,
+        step_args=arguments,
+        depends_on=[register],
+        retry_policies=[SERVICE_RETRY],
+    )
+
+
+def deploy_step(settings: BuildSettings, register: ModelStep, create_model: ModelStep) -> LambdaStep:
+    """NCFDeploy: asks for the promotion and returns at once; the endpoint's own event ends the rollout."""
+    return LambdaStep(
+        name=contract.STEP_DEPLOY,
+        lambda_func=Lambda(function_arn=settings.deploy_function_arn),
+        inputs={
+            "model_package_arn": register.properties.ModelPackageArn,
+            "model_name": create_model.properties.ModelName,
+        },
+        outputs=[
+            LambdaOutput(output_name="status", output_type=LambdaOutputTypeEnum.String),
+            LambdaOutput(output_name="endpoint_config_name", output_type=LambdaOutputTypeEnum.String),
+        ],
+    )
+
+
+def _model_builder(
+    settings: BuildSettings, session: DefinitionSession, training: TrainingStep
+) -> ModelBuilder:
+    instance_type = settings.training.serving_instance_type
+    return ModelBuilder(
+        sagemaker_session=session,
+        role_arn=settings.model_role_arn,
+        image_uri=image_uri(settings, "inference", instance_type),
+        instance_type=instance_type,
+        s3_model_data_url=training.properties.ModelArtifacts.S3ModelArtifacts,
+        env_vars=dict(SERVING_ENVIRONMENT),
+        network=Networking(enable_network_isolation=True),  # the artifact holds all that serving needs
+    )

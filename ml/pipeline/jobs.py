@@ -1,0 +1,214 @@
+"""The two jobs of the pipeline: NCFTraining and NCFEvaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
+from sagemaker.core.image_uris import retrieve
+from sagemaker.core.processing import Processor
+from sagemaker.core.shapes import (
+    CheckpointConfig,
+    OutputDataConfig,
+    ProcessingInput,
+    ProcessingOutput,
+    ProcessingS3Input,
+    ProcessingS3Output,
+)
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.retry import (
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.train.configs import (
+    Compute,
+    InputData,
+    MetricDefinition,
+    Networking,
+    SourceCode,
+    StoppingCondition,
+    Tag,
+)
+from sagemaker.train.model_trainer import ModelTrainer
+
+from ml import contract
+from ml.pipeline.parameters import RunParameters
+from ml.pipeline.session import DefinitionSession
+from ml.pipeline.settings import MAX_SPOT_WAIT_FACTOR, BuildSettings, Scalar
+
+TRAINING_CODE = "/opt/ml/input/data/code"  # where SageMaker puts the channel "code"
+PROCESSING_INPUT = "/opt/ml/processing/input"
+PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
+EVALUATION_PROPERTY = "Evaluation"  # the property file that the gate reads
+
+# A step that AWS could not place or serve is tried again; one whose code fails is not.
+SERVICE_RETRY = StepRetryPolicy(
+    exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
+    interval_seconds=10,
+    max_attempts=5,
+)
+JOB_RETRY = SageMakerJobStepRetryPolicy(
+    exception_types=[
+        SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
+        SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
+        SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT,
+    ],
+    interval_seconds=60,
+    max_attempts=5,
+)
+
+
+def image_uri(settings: BuildSettings, scope: str, instance_type: str) -> str:
+    """AWS's PyTorch image of the stage's version for a scope: ``training`` or ``inference``."""
+    training = settings.training
+    return retrieve(
+        "pytorch",
+        region=settings.region,
+        version=training.framework_version,
+        py_version=training.py_version,
+        instance_type=instance_type,
+        image_scope=scope,
+    )
+
+
+def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
+    """Where each training channel lies in the prepared run: a split is a folder, the rest are files."""
+    names = {split: [split, ""] for split in contract.SPLITS}
+    names |= {
+        "users": [contract.USERS_FILE],
+        "items": [contract.ITEMS_FILE],
+        "popularity": [contract.POPULARITY_FILE],
+        "manifest": [contract.MANIFEST_FILE],
+    }
+    return {
+        channel: Join(on="/", values=[parameters.data_uri, *names[channel]])
+        for channel in contract.TRAINING_CHANNELS
+    }
+
+
+def training_step(
+    settings: BuildSettings, parameters: RunParameters, session: DefinitionSession
+) -> TrainingStep:
+    """NCFTraining: ``python3 -m ml.ncf.train`` on the run's channels, on spot capacity if the stage says so."""
+    training = settings.training
+    trainer = ModelTrainer(
+        sagemaker_session=session,
+        role=settings.job_role_arn,
+        base_job_name=f"{settings.pipeline_name}-training",
+        training_image=image_uri(settings, "training", training.instance_type),
+        source_code=SourceCode(
+            command="python3 -m ml.ncf.train", args=command_line(training.hyperparameters)
+        ),
+        hyperparameters=dict(training.hyperparameters),
+        environment={
+            "PYTHONPATH": TRAINING_CODE,
+            contract.ENV_RUN_ID: parameters.run_id,
+            contract.ENV_CODE_VERSION: parameters.code_version,
+        },
+        compute=Compute(
+            instance_type=training.instance_type,
+            instance_count=1,
+            volume_size_in_gb=training.volume_gib,
+            volume_kms_key_id=settings.kms_key_arn,
+            enable_managed_spot_training=training.use_spot,
+        ),
+        networking=Networking(enable_network_isolation=True),  # training needs its channels, nothing else
+        stopping_condition=StoppingCondition(
+            max_runtime_in_seconds=training.max_runtime_s,
+            max_wait_time_in_seconds=training.max_runtime_s * MAX_SPOT_WAIT_FACTOR
+            if training.use_spot
+            else None,
+        ),
+        output_data_config=OutputDataConfig(
+            s3_output_path=parameters.below_output("training"), kms_key_id=settings.kms_key_arn
+        ),
+        checkpoint_config=(
+            CheckpointConfig(s3_uri=parameters.below_output("checkpoints")) if training.use_spot else None
+        ),
+        tags=[Tag(key=key, value=value) for key, value in training.tags.items()],
+    ).with_metric_definitions(
+        [MetricDefinition(name=name, regex=regex) for name, regex in contract.METRIC_REGEXES.items()]
+    )
+    channels = {"code": parameters.source_uri, **channel_uris(parameters)}
+    return TrainingStep(
+        name=contract.STEP_TRAINING,
+        step_args=trainer.train(
+            input_data_config=[
+                InputData(channel_name=name, data_source=uri) for name, uri in channels.items()
+            ]
+        ),
+        retry_policies=[SERVICE_RETRY, JOB_RETRY],
+    )
+
+
+def command_line(hyperparameters: Mapping[str, Scalar]) -> list[str]:
+    """Hyperparameters as arguments: ``{"batch_size": 256}`` is ``--batch-size 256``."""
+    return [
+        part for key, value in hyperparameters.items() for part in (f"--{key.replace('_', '-')}", str(value))
+    ]
+
+
+def evaluation_step(
+    settings: BuildSettings, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
+) -> tuple[ProcessingStep, PropertyFile]:
+    """NCFEvaluation: candidate and champion on the same test split; its report is what the gate reads."""
+    evaluation = PropertyFile(
+        name=EVALUATION_PROPERTY, output_name="evaluation", path=contract.EVALUATION_FILE
+    )
+    processor = Processor(
+        sagemaker_session=session,
+        role=settings.job_role_arn,
+        base_job_name=f"{settings.pipeline_name}-evaluation",
+        image_uri=image_uri(settings, "training", settings.training.evaluation_instance_type),
+        entrypoint=["python3", "-m", "ml.ncf.evaluate"],
+        instance_type=settings.training.evaluation_instance_type,
+        instance_count=1,
+        volume_size_in_gb=settings.training.volume_gib,
+        volume_kms_key=settings.kms_key_arn,
+        output_kms_key=settings.kms_key_arn,
+        max_runtime_in_seconds=settings.training.max_runtime_s,
+        env={"PYTHONPATH": f"{PROCESSING_INPUT}/code", contract.ENV_RUN_ID: parameters.run_id},
+        tags=[{"Key": key, "Value": value} for key, value in settings.training.tags.items()],
+    )
+    inputs = {
+        "code": parameters.source_uri,
+        "model": training.properties.ModelArtifacts.S3ModelArtifacts,
+        **channel_uris(parameters),
+    }
+    step = ProcessingStep(
+        name=contract.STEP_EVALUATION,
+        step_args=processor.run(
+            inputs=[_processing_input(name, uri) for name, uri in inputs.items()],
+            outputs=[
+                ProcessingOutput(
+                    output_name="evaluation",
+                    s3_output=ProcessingS3Output(
+                        s3_uri=parameters.below_output("evaluation"),
+                        local_path=PROCESSING_EVALUATION,
+                        s3_upload_mode="EndOfJob",
+                    ),
+                )
+            ],
+            arguments=["--model-package-group", settings.model_package_group],
+        ),
+        property_files=[evaluation],
+        retry_policies=[SERVICE_RETRY, JOB_RETRY],
+    )
+    return step, evaluation
+
+
+def _processing_input(name: str, uri: PipelineVariable) -> ProcessingInput:
+    return ProcessingInput(
+        input_name=name,
+        s3_input=ProcessingS3Input(
+            s3_uri=uri,
+            s3_data_type="S3Prefix",
+            local_path=f"{PROCESSING_INPUT}/{name}",
+            s3_input_mode="File",
+            s3_data_distribution_type="FullyReplicated",
+        ),
+    )

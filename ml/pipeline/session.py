@@ -1,0 +1,86 @@
+"""A pipeline session that knows where the stage keeps things, and names what it uploads by content."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+from ml import contract
+
+DRIVERS_PREFIX = f"{contract.MODELS_PREFIX}drivers/"
+
+# Every client of a build: a call gives up after seconds, and is tried again a bounded number of times.
+CLIENT_CONFIG = Config(
+    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}
+)
+# The SDK reports each call to its makers unless told otherwise, and reads defaults from the
+# machine's own files unless given some: a build must not depend on either.
+SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+
+
+def aws_session(region: str) -> boto3.Session:
+    """A session whose every client has timeouts and bounded retries."""
+    core = botocore.session.get_session()
+    core.set_default_client_config(CLIENT_CONFIG)
+    return boto3.Session(botocore_session=core, region_name=region)
+
+
+class DefinitionSession(PipelineSession):
+    """A session under which equal settings give equal definitions.
+
+    The SDK packs drivers for its training container and uploads them under a key that holds the
+    time, once for each look at a step. Here the key is a digest of the content, so that a
+    definition changes only when something in it does, and each content is uploaded once.
+    With ``upload=False`` nothing is written: the definition can be read without an account.
+    """
+
+    def __init__(self, boto_session: boto3.Session, bucket: str, *, upload: bool = True) -> None:
+        super().__init__(
+            boto_session=boto_session,
+            sagemaker_client=boto_session.client("sagemaker"),
+            default_bucket=bucket,
+            sagemaker_config=SDK_CONFIG,
+        )
+        self._bucket = bucket
+        self._upload = upload
+        self._uploaded: set[str] = set()
+
+    def default_bucket(self) -> str:
+        """The stage's artifacts bucket, which exists: nothing is looked up or created."""
+        return self._bucket
+
+    def upload_data(
+        self,
+        path: str,
+        bucket: str | None = None,
+        key_prefix: str = "",
+        callback: Any = None,
+        extra_args: dict[str, Any] | None = None,
+    ) -> str:
+        """The S3 URI of a folder's content, uploaded if this session has not done so before."""
+        with tempfile.TemporaryDirectory() as clean:
+            shutil.copytree(
+                path, clean, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+            )
+            key = f"{DRIVERS_PREFIX}{tree_digest(Path(clean))}/{Path(key_prefix).name}"
+            if self._upload and key not in self._uploaded:
+                super().upload_data(clean, bucket, key, callback, extra_args)
+                self._uploaded.add(key)
+        return f"s3://{bucket or self._bucket}/{key}"
+
+
+def tree_digest(folder: Path) -> str:
+    """Sixteen hexadecimal digits that depend on the names and bytes of a folder's files, and nothing else."""
+    digest = hashlib.sha256()
+    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
