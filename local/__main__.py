@@ -13,7 +13,9 @@ from typing import Annotated
 import requests
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from local.errors import (
     EXIT_BAD_INPUT,
@@ -125,8 +127,10 @@ def recommend(
         answer = ask(stage, user, k)
         table = Table("#", "item", "score", box=None, header_style="dim", padding=(0, 2, 0, 0))
         for place, item in enumerate(answer["items"], start=1):
-            table.add_row(str(place), item["item_id"], f"{item['score']:.4f}")
-        out.print(f"[bold]{answer['user_id']}[/]: {answer['strategy']}, model {answer['model_version']}")
+            table.add_row(str(place), Text(item["item_id"]), f"{item['score']:.4f}")
+        out.print(
+            f"[bold]{escape(answer['user_id'])}[/]: {answer['strategy']}, model {answer['model_version']}"
+        )
         out.print(table)
 
 
@@ -154,16 +158,16 @@ def ends_well() -> Iterator[None]:
     try:
         yield
     except BadInputError as error:
-        err.print(f"[red]bad input:[/] {error}", soft_wrap=True)
+        err.print(f"[red]bad input:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(EXIT_BAD_INPUT) from None
     except StepFailedError as error:
         for line in error.log_lines:
             err.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
         name = "rejected" if error.rejected else "failed"
-        err.print(f"[red]{error.step} {name}:[/] {error.reason}", soft_wrap=True)
+        err.print(f"[red]{error.step} {name}:[/] {escape(error.reason)}", soft_wrap=True)
         raise typer.Exit(EXIT_REJECTED if error.rejected else EXIT_FAILED) from None
     except requests.ConnectionError as error:
-        err.print(f"[red]the API does not answer:[/] {error}", soft_wrap=True)
+        err.print(f"[red]the API does not answer:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         err.print("interrupted; everything that was started has ended")

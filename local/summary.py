@@ -86,7 +86,7 @@ class Summary:
         table = _table("user", "by", f"the first {ITEMS_SHOWN} items")
         for row in self.recommendations:
             items = ", ".join(item["item_id"] for item in row["items"][:ITEMS_SHOWN])
-            table.add_row(row["user_id"], row["strategy"], items)
+            table.add_row(Text(row["user_id"]), row["strategy"], Text(items))
         return table
 
 

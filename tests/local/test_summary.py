@@ -1,0 +1,55 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local.summary import Summary
+
+
+@pytest.fixture
+def summary() -> Summary:
+    return Summary(
+        stage="dev",
+        run_id="20261123T020000Z",
+        timeline=[{"step": "deploy", "seconds": 3.0, "status": "succeeded"}],
+        metrics={
+            "model": {"hr_at_10": 0.673, "ndcg_at_10": 0.405},
+            "popularity": {"hr_at_10": 0.402, "ndcg_at_10": 0.224},
+        },
+        recommendations=[
+            {"user_id": "7", "items": [{"item_id": "[red]", "score": 1.5}], "strategy": "ncf"},
+        ],
+        model_version="20261123T020000Z",
+        api_url="http://127.0.0.1:4566/api",
+        counts={
+            "events_read": 100_000,
+            "kept": 99_000,
+            "quarantined": {"no_user": 400},
+            "duplicates": 0,
+            "filtered": 600,
+            "users": 943,
+            "items": 1682,
+        },
+    )
+
+
+def test_the_file_holds_what_the_design_names(summary: Summary, tmp_path: Path) -> None:
+    summary.write(tmp_path / "out" / "run.json")
+    written = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert {"stage", "run_id", "timeline", "metrics", "recommendations", "model_version", "api_url"} <= set(
+        written
+    )
+    assert written["metrics"]["popularity"] == {"hr_at_10": 0.402, "ndcg_at_10": 0.224}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+
+
+def test_the_summary_shows_gain_counts_and_ids_as_they_are(summary: Summary) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    summary.show(console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+    assert "+0.271" in text
+    assert "100,000 events read, 99,000 kept" in text
+    assert "400 quarantined" in text
+    assert "[red]" in text

@@ -1,0 +1,62 @@
+import contextlib
+import io
+
+import pytest
+from rich.console import Console
+
+from local.timeline import Timeline
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=100)
+
+
+def printed(console: Console) -> str:
+    return console.file.getvalue()  # type: ignore[attr-defined]  # the fixture's StringIO
+
+
+def test_where_there_is_no_terminal_each_step_gets_plain_lines(console: Console) -> None:
+    with Timeline(console) as timeline, timeline.step("deploy", "a stage"):
+        pass
+    lines = printed(console).splitlines()
+    assert lines[0] == "… deploy"
+    assert lines[1].startswith("✓ deploy")
+    assert "a stage" in lines[1]
+    assert "\x1b" not in printed(console)
+
+
+def test_on_a_terminal_a_spinner_turns_and_each_step_stays_as_one_line() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Timeline(console) as timeline:
+        with timeline.step("first"):
+            pass
+        with timeline.step("second"):
+            pass
+    assert "\x1b" in printed(console)
+    assert printed(console).count("✓") == 2
+
+
+def test_the_json_holds_every_step_in_order_with_seconds_and_status(console: Console) -> None:
+    with Timeline(console) as timeline:
+        with timeline.step("deploy"):
+            pass
+        observed = timeline.begin("NCFTraining")
+        timeline.end(observed, "succeeded", 12.346)
+        with contextlib.suppress(ValueError), timeline.step("rollout"):
+            raise ValueError("broken")
+    rows = timeline.as_json()
+    assert [(row["step"], row["status"]) for row in rows] == [
+        ("deploy", "succeeded"),
+        ("NCFTraining", "succeeded"),
+        ("rollout", "failed"),
+    ]
+    assert rows[1]["seconds"] == 12.35
+    assert all(isinstance(row["seconds"], float) and row["seconds"] >= 0 for row in rows)
+
+
+def test_ctrl_c_leaves_no_step_running(console: Console) -> None:
+    with contextlib.suppress(KeyboardInterrupt), Timeline(console) as timeline:
+        timeline.begin("build")
+        raise KeyboardInterrupt
+    assert [row["status"] for row in timeline.as_json()] == ["interrupted"]
