@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import socket
 import time
@@ -20,7 +19,7 @@ from werkzeug.test import run_wsgi_app
 from local.cloud.plane import Request, Response, ServiceError, render_error
 
 IDLE_S = 65  # keep-alive; longer than the 60 s for which boto3 waits
-log = logging.getLogger("local.cloud")
+log = logging.getLogger("local.cloud.requests")
 
 
 class KeepAliveHandler(MotoRequestHandler):
@@ -151,11 +150,6 @@ def send(response: Response, start_response: Callable[..., Any]) -> Iterable[byt
     body, headers = response.encoded()
     start_response(f"{response.status} ", list(headers.items()))
     return [body]
-
-
-def to_json(value: Any) -> str:
-    """Compact JSON, as services put it into events."""
-    return json.dumps(value, separators=(",", ":"), default=str)
 
 
 def listen(host: str, wanted: int) -> socket.socket:

@@ -137,6 +137,12 @@ class Plane:
         """Handlers of REST services."""
         return []
 
+    def before_moto(self) -> None:
+        """Called on a request's thread before moto answers it."""
+
+    def after_moto(self) -> None:
+        """Called on the same thread once moto has answered."""
+
     def close(self) -> None:
         """Ends what the plane runs; children are ended by ``cloud.processes``."""
 

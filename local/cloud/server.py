@@ -23,17 +23,15 @@ from werkzeug.test import run_wsgi_app
 
 from local.cloud import http
 from local.cloud.environment import ACCOUNT_ID, child_environment, make_client
+from local.cloud.events import EventsPlane
 from local.cloud.plane import Operation, Plane, Request, Response, Route, render
+from local.cloud.planes import all_planes
 from local.cloud.processes import Processes
 
 HOST = "127.0.0.1"
 LogListener = Callable[[str, str, str], None]  # group, stream, line
+log = logging.getLogger("local.cloud")
 P = TypeVar("P", bound=Plane)
-
-
-def all_planes() -> list[type[Plane]]:
-    """Every plane, in the order in which they are asked for a route."""
-    return []
 
 
 class Cloud:
@@ -65,7 +63,7 @@ class Cloud:
         self._lock = threading.RLock()
         self._listeners: list[LogListener] = []
         self._server: Any = None
-        self._log_handler: logging.Handler | None = None
+        self._log_handlers: list[tuple[logging.Logger, logging.Handler]] = []
 
     # -- life -----------------------------------------------------------------------------------
     def start(self, port: int = 0) -> Cloud:
@@ -102,9 +100,10 @@ class Cloud:
             self._server.shutdown()
             self._server = None
             _reset_moto()
-        if self._log_handler is not None:
-            http.log.removeHandler(self._log_handler)
-            self._log_handler.close()
+        for logger, handler in self._log_handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        self._log_handlers = []
         shutil.rmtree(self._work, ignore_errors=True)
 
     def __enter__(self) -> Cloud:
@@ -154,7 +153,13 @@ class Cloud:
     def forward(self, request: Request) -> Response:
         """moto's own answer to a request."""
         request.environ["wsgi.input"].seek(0)
-        chunks, status, headers = run_wsgi_app(self._moto, request.environ, buffered=True)
+        for plane in self._planes:
+            plane.before_moto()
+        try:
+            chunks, status, headers = run_wsgi_app(self._moto, request.environ, buffered=True)
+        finally:
+            for plane in self._planes:
+                plane.after_moto()
         return Response(int(status.split()[0]), b"".join(chunks), list(headers.items()))
 
     def child_env(self, region: str | None = None, **extra: str) -> dict[str, str]:
@@ -200,16 +205,8 @@ class Cloud:
         region: str | None = None,
     ) -> None:
         """An event of an AWS service on the default bus."""
-        self.client("events", region).put_events(
-            Entries=[
-                {
-                    "Source": source,
-                    "DetailType": detail_type,
-                    "Detail": http.to_json(detail),
-                    "Resources": list(resources),
-                }
-            ]
-        )
+        bus = self.plane(EventsPlane)
+        bus.emit(source, detail_type, detail, list(resources), region or self.region)
 
     # -- requests -------------------------------------------------------------------------------
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -238,11 +235,13 @@ class Cloud:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         logs = self.root / "logs"
         logs.mkdir(exist_ok=True)
-        self._log_handler = logging.FileHandler(logs / "requests.log", encoding="utf-8")
-        self._log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        http.log.addHandler(self._log_handler)
-        http.log.setLevel(logging.INFO)
-        http.log.propagate = False
+        for logger, name in ((log, "cloud.log"), (http.log, "requests.log")):
+            handler = logging.FileHandler(logs / name, encoding="utf-8")
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+            logger.propagate = False  # the terminal belongs to whoever runs the cloud
+            self._log_handlers.append((logger, handler))
 
 
 def _file_name(name: str) -> str:

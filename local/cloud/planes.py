@@ -1,0 +1,12 @@
+"""The planes of the embedded cloud."""
+
+from __future__ import annotations
+
+from local.cloud.events import EventsPlane
+from local.cloud.plane import Plane
+from local.cloud.storage import StoragePlane
+
+
+def all_planes() -> list[type[Plane]]:
+    """Every plane, in the order in which they are asked for a route."""
+    return [EventsPlane, StoragePlane]
