@@ -20,7 +20,7 @@ import requests
 from rich.console import Console
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from local.aws import DeployedStage
+from local.aws import STATE_FILE, DeployedStage
 from local.chain import Chain
 from local.cloud import Cloud
 from local.cloud.environment import child_environment
@@ -132,7 +132,7 @@ def publish_code(stage: DeployedStage) -> None:
     Raises:
         StepFailedError: a script failed.
     """
-    bundle = ROOT / "dist" / "source.zip"
+    bundle = STATE_FILE.parent.resolve() / "bundle" / "source.zip"
     environment = child_environment(stage.url, stage.region, Path.home())
     _script("publish code", ["ci.bundle", "--output", str(bundle)], environment)
     bucket = stage.outputs["artifacts_bucket"]
@@ -141,7 +141,7 @@ def publish_code(stage: DeployedStage) -> None:
 
 def synthetic_shop() -> Path:
     """The seeded shop that stands in when no data is given."""
-    path = ROOT / ".local" / "synthetic" / "shop.csv"
+    path = STATE_FILE.parent.resolve() / "synthetic" / "shop.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     _script("upload", ["ml.synthetic", "--output", str(path), "--seed", str(SYNTHETIC_SEED)], None)
     return path
