@@ -25,7 +25,6 @@ START_TIMEOUT_S = 240
 T = TypeVar("T")
 
 
-
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -87,15 +86,15 @@ class Platform:
                 seen.setdefault(row["user_id"], set()).add(row["item_id"])
         return seen
 
-    def copy_run(self, run_id: str, change: Callable[[str, bytes], bytes] = lambda _, data: data) -> None:
-        """Drop a second prepared run into the bucket, ``_SUCCESS`` last."""
+    def copy_run(self, run_id: str, change: Callable[[dict[str, bytes]], None] = lambda _: None) -> None:
+        """Drop a second prepared run into the bucket, changed or not, ``_SUCCESS`` last."""
         s3, bucket = self.stage.client("s3"), self.stage.outputs["data_bucket"]
         source = contract.run_prefix(self.run["run_id"])
         keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=source)["Contents"]]
-        for key in sorted(keys, key=lambda key: key.endswith(contract.SUCCESS_FILE)):
-            name = key.removeprefix(source)
-            data = change(name, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-            s3.put_object(Bucket=bucket, Key=contract.run_prefix(run_id) + name, Body=data)
+        files = {k.removeprefix(source): s3.get_object(Bucket=bucket, Key=k)["Body"].read() for k in keys}
+        change(files)
+        for name in sorted(files, key=lambda name: name == contract.SUCCESS_FILE):
+            s3.put_object(Bucket=bucket, Key=contract.run_prefix(run_id) + name, Body=files[name])
 
     def builds(self) -> list[str]:
         codebuild = self.stage.client("codebuild")

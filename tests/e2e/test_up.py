@@ -1,0 +1,234 @@
+"""The main job, from one command to a recommendation, and what the events then keep doing.
+
+The tests share one served platform and run in the order of this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+from collections.abc import Callable
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from local.chain import Chain
+from local.errors import StepFailedError
+from local.timeline import Timeline
+from ml import contract
+from tests.e2e.platform import Platform, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+
+SECOND_RUN = "20991231T000000Z"
+REJECTED_RUN = "20991231T010000Z"
+BROKEN_RUN = "20991231T020000Z"
+CHAIN_TIMEOUT_S = 180
+
+
+@pytest.fixture
+def quiet() -> Timeline:
+    return Timeline(Console(file=io.StringIO()))
+
+
+def test_the_run_says_what_happened_and_what_the_model_is_worth(platform: Platform) -> None:
+    run = platform.run
+    steps = [row["step"] for row in run["timeline"]]
+    assert steps[:4] == ["deploy", "publish code", "upload", "prepare"]
+    won = [
+        contract.STEP_TRAINING,
+        contract.STEP_EVALUATION,
+        contract.STEP_QUALITY_GATE,
+        contract.STEP_REGISTER,
+    ]
+    assert [s for s in steps if s in won] == won
+    assert {contract.STEP_CREATE_MODEL, contract.STEP_DEPLOY, "rollout", "recommend"} <= set(steps)
+    assert {row["status"] for row in run["timeline"]} == {"succeeded"}
+    assert run["metrics"]["model"]["hr_at_10"] >= run["metrics"]["popularity"]["hr_at_10"] + 0.10
+    assert [r["strategy"] for r in run["recommendations"]] == ["ncf"] * 3
+    assert run["model_version"] == run["run_id"]
+
+
+def test_a_known_user_gets_k_items_and_none_that_was_seen(platform: Platform) -> None:
+    seen = platform.seen()
+    for user in list(seen)[:25]:
+        answer = platform.get(f"/recommendations/{quote(user)}", k="20").json()
+        items = [item["item_id"] for item in answer["items"]]
+        assert len(set(items)) == 20
+        assert not seen[user].intersection(items)
+        scores = [item["score"] for item in answer["items"]]
+        assert scores == sorted(scores, reverse=True)
+        assert answer["strategy"] == "ncf"
+
+
+def test_an_unknown_user_gets_what_is_popular(platform: Platform) -> None:
+    answer = platform.get("/recommendations/nobody%20we%2Fknow").json()
+    assert answer["strategy"] == "popular"
+    assert answer["user_id"] == "nobody we/know"
+    assert len(answer["items"]) == 10
+
+
+@pytest.mark.parametrize("k", ["0", "abc", "1001", "-3", "1.5"])
+def test_a_bad_k_is_refused_with_its_name_and_its_range(platform: Platform, k: str) -> None:
+    response = platform.get("/recommendations/u000001", k=k)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert set(error) == {"code", "message", "request_id"}
+    assert "k" in error["message"].split() or "k:" in error["message"]
+    assert "1000" in error["message"]
+
+
+def test_an_unknown_path_is_not_found_in_the_apis_own_shape(platform: Platform) -> None:
+    response = platform.get("/nowhere")
+    assert response.status_code == 404
+    assert response.json()["error"]["request_id"]
+
+
+def test_the_reported_metric_is_the_served_models(platform: Platform) -> None:
+    """HR@10 measured again from outside, by asking the endpoint to rank the protocol's candidates."""
+    stage, generator = platform.stage, np.random.default_rng(0)
+    tables = {name: _table(platform, name) for name in (contract.USERS_FILE, contract.ITEMS_FILE)}
+    users = np.array(tables[contract.USERS_FILE]["user_id"].to_pylist())
+    items = np.array(tables[contract.ITEMS_FILE]["item_id"].to_pylist())
+    test = _split(platform, "test")
+    seen, hits = platform.seen(), []
+    rows = generator.choice(len(test), size=min(300, len(test)), replace=False)
+    runtime = stage.client("sagemaker-runtime")
+    for row in rows:
+        user, item = users[test["user_index"][row].as_py()], items[test["item_index"][row].as_py()]
+        unseen = np.array([i for i in items if i not in seen[user]])
+        candidates = [item, *generator.choice(unseen, size=contract.N_TEST_NEGATIVES, replace=False)]
+        request = {
+            "user_id": user,
+            "k": 10,
+            "exclude_seen": False,
+            "candidates": [str(c) for c in candidates],
+        }
+        answer = runtime.invoke_endpoint(
+            EndpointName=stage.outputs["endpoint_name"],
+            ContentType="application/json",
+            Body=json.dumps({"instances": [request]}),
+        )
+        ranked = json.load(answer["Body"])["predictions"][0]["items"]
+        hits.append(item in [r["item_id"] for r in ranked])
+    reported = platform.run["metrics"]["model"]["hr_at_10"]
+    assert np.mean(hits) == pytest.approx(reported, abs=0.08)  # 300 users: three standard errors
+
+
+def test_the_same_success_twice_is_one_build_and_one_execution(platform: Platform) -> None:
+    s3, bucket = platform.stage.client("s3"), platform.stage.outputs["data_bucket"]
+    key = contract.run_prefix(platform.run["run_id"]) + contract.SUCCESS_FILE
+    before = (platform.builds(), len(platform.executions()))
+    group = f"/aws/lambda/{platform.stage.outputs['render_function']}"
+
+    def runs() -> int:
+        events = platform.stage.client("logs").filter_log_events(logGroupName=group)["events"]
+        return sum("REPORT RequestId" in event["message"] for event in events)
+
+    seen = runs()
+    s3.copy_object(
+        Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE"
+    )
+    eventually(lambda: runs() > seen, 30, "the function runs again")
+    assert (platform.builds(), len(platform.executions())) == before
+
+
+def test_a_second_run_is_gated_registered_and_rolled_out_while_the_api_answers(
+    platform: Platform, quiet: Timeline
+) -> None:
+    answers: list[tuple[int, str]] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.1):
+            response = platform.get("/recommendations/u000001")
+            answers.append((response.status_code, response.json().get("model_version", "")))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        platform.copy_run(SECOND_RUN)
+        chain = Chain(platform.stage, SECOND_RUN, quiet)
+        chain.follow()
+        eventually(lambda: answers[-1][1] == SECOND_RUN, 30, "the new model answers")
+    finally:
+        done.set()
+        asking.join()
+    assert {status for status, _ in answers} == {200}
+    versions = [version for _, version in answers]
+    assert list(dict.fromkeys(versions)) == [platform.run["run_id"], SECOND_RUN]
+    assert chain.evaluation()["champion"]["model_package_arn"] == platform.packages()[-1]["ModelPackageArn"]
+    assert sorted(p["ModelPackageVersion"] for p in platform.packages()) == [1, 2]
+
+
+def test_a_candidate_that_loses_the_gate_is_not_registered_and_the_champion_stays(
+    platform: Platform, quiet: Timeline
+) -> None:
+    with pytest.raises(StepFailedError) as failure:
+        _follow(platform, REJECTED_RUN, quiet, _tastes_shuffled)
+    assert failure.value.rejected
+    assert failure.value.step == contract.STEP_REJECTED
+    assert len(platform.packages()) == 2
+    assert platform.get("/recommendations/u000001").json()["model_version"] == SECOND_RUN
+
+
+def test_a_failing_training_stops_the_pipeline_and_the_endpoint_keeps_its_model(
+    platform: Platform, quiet: Timeline
+) -> None:
+    with pytest.raises(StepFailedError) as failure:
+        _follow(platform, BROKEN_RUN, quiet, _validation_truncated)
+    assert failure.value.step == contract.STEP_TRAINING
+    assert "validation" in failure.value.reason
+    assert failure.value.log_lines
+    assert platform.get("/recommendations/u000001").json()["model_version"] == SECOND_RUN
+
+
+def _follow(
+    platform: Platform, run_id: str, timeline: Timeline, change: Callable[[dict[str, bytes]], None]
+) -> None:
+    platform.copy_run(run_id, change)
+    Chain(platform.stage, run_id, timeline).follow()
+
+
+def _table(platform: Platform, name: str) -> pa.Table:
+    key = contract.run_prefix(platform.run["run_id"]) + name
+    bucket = platform.stage.outputs["data_bucket"]
+    body = platform.stage.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return pq.read_table(io.BytesIO(body))
+
+
+def _split(platform: Platform, split: str) -> pa.Table:
+    prefix = contract.run_prefix(platform.run["run_id"])
+    listed = platform.stage.client("s3").list_objects_v2(
+        Bucket=platform.stage.outputs["data_bucket"], Prefix=f"{prefix}{split}/"
+    )["Contents"]
+    return pa.concat_tables([_table(platform, o["Key"].removeprefix(prefix)) for o in listed])
+
+
+def _tastes_shuffled(files: dict[str, bytes]) -> None:
+    """Every training row speaks of another item: a run that is whole, and teaches nothing."""
+    manifest = json.loads(files[contract.MANIFEST_FILE])
+    n_items = pq.read_metadata(io.BytesIO(files[contract.ITEMS_FILE])).num_rows
+    shuffled = np.random.default_rng(0).permutation(n_items).astype(np.int32)
+    for name in [name for name in files if name.startswith("train/")]:
+        table = pq.read_table(io.BytesIO(files[name]))
+        column = table.schema.get_field_index("item_index")
+        table = table.set_column(column, table.schema.field(column), pa.array(shuffled[table["item_index"]]))
+        written = io.BytesIO()
+        pq.write_table(table, written)
+        files[name] = written.getvalue()
+        entry = {"sha256": hashlib.sha256(files[name]).hexdigest(), "bytes": len(files[name])}
+        manifest["files"][name] |= entry
+    files[contract.MANIFEST_FILE] = json.dumps(manifest).encode()
+
+
+def _validation_truncated(files: dict[str, bytes]) -> None:
+    """A file that is not what the manifest says."""
+    for name in [name for name in files if name.startswith("validation/")]:
+        files[name] = files[name][:-8]
