@@ -62,8 +62,8 @@ class Targets:
         self._senders: dict[str, Callable[[Delivery, str], None]] = {
             "lambda:function": self._to_function,
             "codebuild:project": self._to_build,
-            "sqs:": self._to_queue,
-            "sns:": self._to_topic,
+            "sqs": self._to_queue,
+            "sns": self._to_topic,
             "logs:log-group": self._to_log_group,
             "events:event-bus": self._to_bus,
             "sagemaker:pipeline": self._to_pipeline,
@@ -75,16 +75,11 @@ class Targets:
         Raises:
             UndeliverableError, RetryableError: the target did not take it.
         """
-        _, _, service, _, _, resource = delivery.arn.split(":", 5)
-        kind = (
-            f"{service}:"
-            if service in ("sqs", "sns")
-            else f"{service}:{resource.split('/')[0].split(':')[0]}"
-        )
+        kind = _kind(delivery.arn)
         sender = self._senders.get(kind)
         if sender is None:
             raise UndeliverableError(
-                "SDK_CLIENT_ERROR", f"the embedded cloud delivers to no {kind.rstrip(':')} target"
+                "SDK_CLIENT_ERROR", f"the embedded cloud delivers to no {kind} target"
             )
         try:
             sender(delivery, payload)
@@ -222,6 +217,12 @@ def send_to_queue(
     if group_id:
         message["MessageGroupId"] = group_id
     client.send_message(**message)
+
+
+def _kind(arn: str) -> str:
+    """``lambda:function``; queues and topics have no resource type."""
+    _, _, service, _, _, resource = arn.split(":", 5)
+    return service if service in ("sqs", "sns") else f"{service}:{resource.split('/')[0].split(':')[0]}"
 
 
 def _context(delivery: Delivery) -> dict[str, str]:

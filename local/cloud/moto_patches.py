@@ -1,4 +1,4 @@
-"""The places where moto itself is changed, all of them, each with its reason; undone when the cloud closes."""
+"""Changes to moto itself: each is made, with its reason, by the plane that needs it, and undone at its end."""
 
 from __future__ import annotations
 
