@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -58,15 +59,14 @@ def up(
     output: Annotated[Path, typer.Option(help="Where the run's JSON goes.")] = Path("out/run.json"),
 ) -> None:
     """Deploy a stage here, prepare data, and let the events train, register and serve a model."""
-    from local.up import UpOptions, serve_until_interrupted
+    from local.up import UpOptions
     from local.up import up as run_up
 
     with ends_well(), run_up(UpOptions(stage, data, port, output), out) as deployed:
         out.print(f"[dim]written to[/] {output}")
         if serve:
             _say_how_to_use(deployed.outputs["api_url"])
-            with interruption_is_the_end():
-                serve_until_interrupted()
+            serve_until_interrupted()
 
 
 @app.command()
@@ -82,8 +82,6 @@ def train(
 
     with ends_well():
         stage = running_stage()
-        if stage is None:
-            raise BadInputError("nothing serves here: run `make up SERVE=1` in another terminal first")
         with Timeline(out) as timeline:
             with timeline.step("upload", str(data)):
                 upload_interactions(stage, data)
@@ -117,14 +115,11 @@ def recommend(
     k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
 ) -> None:
     """Ask the API that serves here."""
+    from local.api import recommend as ask
     from local.aws import running_stage
-    from local.up import recommend as ask
 
     with ends_well():
-        stage = running_stage()
-        if stage is None:
-            raise BadInputError("nothing serves here: run `make up SERVE=1` in another terminal first")
-        answer = ask(stage, user, k)
+        answer = ask(running_stage(), user, k)
         table = Table("#", "item", "score", box=None, header_style="dim", padding=(0, 2, 0, 0))
         for place, item in enumerate(answer["items"], start=1):
             table.add_row(str(place), Text(item["item_id"]), f"{item['score']:.4f}")
@@ -141,14 +136,12 @@ def cloud(
 ) -> None:
     """Run the embedded cloud alone, for any AWS client, until Ctrl-C."""
     from local.cloud import Cloud
-    from local.up import serve_until_interrupted
 
     with ends_well(), Cloud(region=region).start(port) as embedded:
         if embedded.moved:
             err.print(f"port {port} is in use: {embedded.port} is taken instead")
         out.print(_client_settings(embedded.url, region))
-        with interruption_is_the_end():
-            serve_until_interrupted()
+        serve_until_interrupted()
 
 
 @contextmanager
@@ -174,11 +167,10 @@ def ends_well() -> Iterator[None]:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-@contextmanager
-def interruption_is_the_end() -> Iterator[None]:
-    """Serving ends by Ctrl-C: that is no failure."""
+def serve_until_interrupted() -> None:
+    """Blocks until Ctrl-C or SIGTERM, which here is no failure."""
     try:
-        yield
+        threading.Event().wait()
     except KeyboardInterrupt:
         out.print("\nstopped")
 

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from local.cloud.environment import make_client
+from local.errors import BadInputError
 
 STATE_FILE = Path(".local/stage.json")
 
@@ -47,9 +48,14 @@ class DeployedStage:
             STATE_FILE.unlink()
 
 
-def running_stage() -> DeployedStage | None:
-    """The stage that ``make up`` left serving in this checkout, if its process still lives."""
-    if not STATE_FILE.exists():
-        return None
-    stage = DeployedStage(**json.loads(STATE_FILE.read_text()))
-    return stage if psutil.pid_exists(stage.pid) else None
+def running_stage() -> DeployedStage:
+    """The stage that ``make up SERVE=1`` serves in this folder.
+
+    Raises:
+        BadInputError: there is none, or its process has ended.
+    """
+    if STATE_FILE.exists():
+        stage = DeployedStage(**json.loads(STATE_FILE.read_text()))
+        if psutil.pid_exists(stage.pid):
+            return stage
+    raise BadInputError("nothing serves here: run `make up SERVE=1` in another terminal first")

@@ -6,20 +6,17 @@ import io
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow.parquet as pq
-import requests
 from rich.console import Console
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from local.api import recommend
 from local.aws import STATE_FILE, DeployedStage
 from local.chain import Chain
 from local.cloud import Cloud
@@ -34,8 +31,6 @@ from ml import contract
 ROOT = Path(__file__).resolve().parent.parent
 SYNTHETIC_SEED = 7
 N_EXAMPLE_USERS = 3
-API_TIMEOUT_S = (5, 30)
-SETTLE_TIMEOUT_S = 30
 SUBPROCESS_TIMEOUT_S = 300
 
 
@@ -168,31 +163,3 @@ def example_users(stage: DeployedStage, run_id: str) -> list[str]:
     body = stage.client("s3").get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"].read()
     users = pq.read_table(io.BytesIO(body), columns=["user_id"])["user_id"].to_pylist()
     return [users[round(i * (len(users) - 1) / (N_EXAMPLE_USERS - 1))] for i in range(N_EXAMPLE_USERS)]
-
-
-@retry(
-    retry=retry_if_exception_type(requests.ConnectionError),
-    stop=stop_after_delay(SETTLE_TIMEOUT_S),
-    wait=wait_fixed(0.5),
-    reraise=True,
-)
-def recommend(stage: DeployedStage, user: str, k: int = 10) -> dict[str, Any]:
-    """What the API answers for a user.
-
-    Raises:
-        StepFailedError: it answers with an error.
-        requests.ConnectionError: nothing answers.
-    """
-    url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations/{quote(user, safe='')}"
-    response = requests.get(url, params={"k": str(k)}, timeout=API_TIMEOUT_S)
-    body = response.json()
-    if not response.ok:
-        error = body.get("error", body)
-        raise StepFailedError("recommend", f"{response.status_code}: {error.get('message', error)}")
-    return dict(body)
-
-
-def serve_until_interrupted() -> None:
-    """Block until Ctrl-C or SIGTERM."""
-    while True:
-        time.sleep(3600)

@@ -1,0 +1,37 @@
+"""The recommendation API of a deployed stage, as a client calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from local.aws import DeployedStage
+from local.errors import StepFailedError
+
+API_TIMEOUT_S = (5, 30)
+SETTLE_TIMEOUT_S = 30
+
+
+@retry(
+    retry=retry_if_exception_type(requests.ConnectionError),
+    stop=stop_after_delay(SETTLE_TIMEOUT_S),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
+def recommend(stage: DeployedStage, user: str, k: int = 10) -> dict[str, Any]:
+    """What the API answers for a user.
+
+    Raises:
+        StepFailedError: it answers with an error.
+        requests.ConnectionError: nothing answers.
+    """
+    url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations/{quote(user, safe='')}"
+    response = requests.get(url, params={"k": str(k)}, timeout=API_TIMEOUT_S)
+    body = response.json()
+    if not response.ok:
+        error = body.get("error", body)
+        raise StepFailedError("recommend", f"{response.status_code}: {error.get('message', error)}")
+    return dict(body)
