@@ -1,0 +1,165 @@
+"""Deploys a stage: runs its Pulumi program and creates what it registers in the embedded cloud.
+
+This is the part of the Pulumi engine and the AWS provider that a first `pulumi up` needs. There is
+no state: the embedded cloud starts empty, and everything in it goes when it stops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.cloud.server import Cloud
+from local.deploy import program, schema, values
+from local.deploy.context import Context, Creator
+from local.deploy.creators import CREATORS
+from local.deploy.errors import CreateError, ProgramError, UnusedInputError
+from local.deploy.inputs import Inputs
+from local.deploy.not_emulated import NOT_EMULATED
+from local.deploy.program import Created, Registration
+from local.deploy.project import Stage, load_stage
+
+Progress = Callable[[str, str, int], None]
+"""Called after each created resource with its type, its logical name and how many are created."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource in the embedded cloud."""
+
+    type: str
+    name: str
+    urn: str
+    id: str
+    outputs: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What a deployment left: the stack's outputs and its resources.
+
+    Attributes:
+        outputs: by name, secrets in plain text.
+        secret_outputs: the names of those outputs that are secret.
+    """
+
+    outputs: dict[str, Any]
+    secret_outputs: frozenset[str] = frozenset()
+    resources: list[Resource] = field(default_factory=list)
+
+    def shown(self) -> dict[str, Any]:
+        """The outputs as they may be printed: secrets masked."""
+        return {
+            name: values.MASK if name in self.secret_outputs else value
+            for name, value in self.outputs.items()
+        }
+
+
+def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None = None) -> Deployment:
+    """Run the program of a stage against an embedded cloud that has started.
+
+    Raises:
+        ProjectError: the stage's files cannot be used.
+        CreateError: the embedded cloud refused a resource.
+        UnusedInputError: an input has no meaning in the embedded cloud.
+        ProgramError: a look-up, a duplicate or an output that nobody computes.
+        Exception: what the program itself raised.
+    """
+    settings = load_stage(stage, root)
+    context = Context(cloud=cloud, stage=settings)
+    provider = Provider(settings, context, on_progress or (lambda _type, _name, _n: None))
+    monitor = program.Monitor(settings, provider.create)
+    program.run(settings, monitor)
+    outputs = values.decode(monitor.exports)
+    for name, value in outputs.items():
+        if values.is_unknown(value):
+            raise ProgramError(f"the stack output {name} depends on a value that nobody computed")
+    return Deployment(
+        outputs=outputs,
+        secret_outputs=frozenset(values.secret_keys(monitor.exports)),
+        resources=provider.resources,
+    )
+
+
+class Provider:
+    """The AWS provider of the embedded cloud: finds a type's creator and holds it to its inputs."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        context: Context,
+        on_progress: Progress,
+        creators: dict[str, Creator] | None = None,
+    ) -> None:
+        self.resources: list[Resource] = []
+        self._stage = stage
+        self._context = context
+        self._on_progress = on_progress
+        self._creators = CREATORS if creators is None else creators
+        self._lock = Lock()
+
+    def create(self, registration: Registration) -> Created:
+        """Create one resource.
+
+        Raises:
+            CreateError, UnusedInputError, ProgramError: naming the resource, and the input where it is one.
+        """
+        what = f"{registration.type} {registration.name}"
+        creator = self._creators.get(registration.type)
+        if creator is None:
+            raise CreateError(f"{what}: the embedded cloud has no such resource type")
+        inputs, common = self._inputs(registration)
+        try:
+            resource_id, outputs = creator(self._context, registration.name, inputs)
+        except ClientError as error:
+            details = error.response["Error"]
+            cause = f"{error.operation_name}: {details.get('Code')}: {details.get('Message')}"
+            raise CreateError(f"{what}: {cause}") from error
+        except (CreateError, BotoCoreError, OSError, ValueError) as error:
+            raise CreateError(f"{what}: {error}") from error
+        self._check_honoured(registration, inputs)
+        self._keep(registration, resource_id, common | outputs)
+        return Created(id=resource_id, outputs=common | outputs)
+
+    def _inputs(self, registration: Registration) -> tuple[Inputs, dict[str, Any]]:
+        """The inputs with the provider's defaults in them, and the outputs that all types share."""
+        decoded = values.decode(registration.properties)
+        program.refuse_unknown(registration, decoded)
+        region = decoded.pop("region", self._context.region)
+        if region != self._context.region:
+            raise CreateError(f"{registration.type} {registration.name}: region {region} is not the stage's")
+        common: dict[str, Any] = {"region": region}
+        if "tagsAll" in schema.outputs(registration.type):
+            tags = self._stage.default_tags | decoded.get("tags", {})
+            decoded["tags"] = tags or None
+            common["tagsAll"] = tags
+        return Inputs(decoded), common
+
+    def _check_honoured(self, registration: Registration, inputs: Inputs) -> None:
+        """Every input is used and kept, or declared as not emulated."""
+        undeclared = [
+            path
+            for path in (*inputs.unused(), *inputs.dropped)
+            if (registration.type, re.sub(r"\[\d+\]", "[]", path)) not in NOT_EMULATED
+        ]
+        if undeclared:
+            raise UnusedInputError(registration.type, registration.name, undeclared)
+
+    def _keep(self, registration: Registration, resource_id: str, outputs: dict[str, Any]) -> None:
+        with self._lock:
+            self.resources.append(
+                Resource(
+                    type=registration.type,
+                    name=registration.name,
+                    urn=registration.urn,
+                    id=resource_id,
+                    outputs=outputs,
+                )
+            )
+            self._on_progress(registration.type, registration.name, len(self.resources))
