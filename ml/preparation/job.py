@@ -23,7 +23,7 @@ from ml.manifest import Manifest
 from ml.preparation.errors import InputError
 from ml.preparation.layout import ColumnNames
 from ml.preparation.reading import FORMATS, input_files, read_events
-from ml.preparation.session import build_session
+from ml.preparation.session import build_session, is_small_input
 from ml.preparation.storage import Storage
 from ml.preparation.transforms import (
     FILTERED,
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _log.setLevel(logging.INFO)
     try:
         settings = parse_arguments(argv)
-        spark = build_session()
+        spark = build_session(is_small=is_small_input(settings.input))
         try:
             prepare(spark, settings)
         finally:

@@ -7,26 +7,45 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+SMALL_INPUT_BYTES = 64 * 1024 * 1024
+
 _LOGGING = Path(__file__).with_name("log4j2.properties").as_uri()
-# Only what a session that is built here needs: on a cluster, spark-submit has decided already.
+_JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
+# A run of seconds spends half of its time in the optimising compiler, and ends before that pays.
+_SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LAPTOP = {
     "spark.master": "local[*]",
     "spark.driver.memory": "2g",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "8",  # AQE merges small ones; each of the default 200 costs a file
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING}",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "8",  # of the default 200, most would be empty
 }
 # Part of what the job means, wherever it runs.
 _SEMANTICS = {"spark.sql.session.timeZone": "UTC"}
 
 
-def build_session() -> SparkSession:
-    """The session of this process; settings given to ``spark-submit`` win over those of a laptop."""
+def build_session(*, is_small: bool) -> SparkSession:
+    """The session of this process.
+
+    Under ``spark-submit`` the settings given there stand. Without it, those of a laptop do, and
+    ``PYSPARK_SUBMIT_ARGS`` overrides them.
+
+    Args:
+        is_small: the input is small, so that starting quickly matters more than running quickly.
+    """
+    laptop = {**_LAPTOP, "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS if is_small else _JAVA_OPTIONS}
+    is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     builder = SparkSession.builder.appName("ml.preparation")
-    is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # set by spark-submit, which started the JVM
-    for key, value in {**({} if is_submitted else _LAPTOP), **_SEMANTICS}.items():
+    for key, value in {**({} if is_submitted else laptop), **_SEMANTICS}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def is_small_input(uri: str) -> bool:
+    """Whether an input is on this machine and small; before there is a JVM to ask about other places."""
+    path = Path(uri[len("file:") :] if uri.startswith("file:") else uri)
+    if path.is_file():
+        return path.stat().st_size < SMALL_INPUT_BYTES
+    return path.is_dir() and sum(each.stat().st_size for each in path.rglob("*")) < SMALL_INPUT_BYTES
