@@ -25,10 +25,11 @@ from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train.configs import Networking
 
 from ml import contract
+from ml.pipeline.environment import Stage
 from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, image_uri, training_step
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.pipeline.settings import GATED_METRICS, BuildSettings
+from ml.pipeline.settings import GATED_METRICS
 
 APPROVAL_STATUS = {"automatic": "Approved", "manual": "PendingManualApproval"}
 CONTENT_TYPE = "application/json"
@@ -39,17 +40,17 @@ SERVING_ENVIRONMENT = {
 }
 
 
-def compile_definition(settings: BuildSettings, session: DefinitionSession) -> dict[str, Any]:
+def compile_definition(stage: Stage, session: DefinitionSession) -> dict[str, Any]:
     """The pipeline's definition as SageMaker takes it (schema 2020-12-01)."""
-    parameters = RunParameters.declare()
-    training = training_step(settings, parameters, session)
-    evaluation, report = evaluation_step(settings, parameters, session, training)
-    register = register_step(settings, parameters, session, training)
-    create_model = create_model_step(settings, session, training, register)
-    deploy = deploy_step(settings, register, create_model)
-    gate = gate_step(settings, parameters, evaluation, report, [register, create_model, deploy])
+    parameters = RunParameters()
+    training = training_step(stage, parameters, session)
+    evaluation, report = evaluation_step(stage, parameters, session, training)
+    register = register_step(stage, parameters, session, training)
+    create_model = create_model_step(stage, session, training, register)
+    deploy = deploy_step(stage, register, create_model)
+    gate = gate_step(stage, parameters, evaluation, report, [register, create_model, deploy])
     pipeline = Pipeline(
-        name=settings.pipeline_name,
+        name=stage.pipeline_name,
         parameters=parameters.all(),
         steps=[training, evaluation, gate],
         sagemaker_session=session,
@@ -59,14 +60,14 @@ def compile_definition(settings: BuildSettings, session: DefinitionSession) -> d
 
 
 def gate_step(
-    settings: BuildSettings,
+    stage: Stage,
     parameters: RunParameters,
     evaluation: ProcessingStep,
     report: PropertyFile,
     passed: list[Any],
 ) -> ConditionStep:
     """NCFQualityGate: absolute floors, and no regression against the champion beyond the tolerance."""
-    training = settings.training
+    training = stage.training
 
     def reported(path: str) -> JsonGet:
         return JsonGet(step_name=evaluation.name, property_file=report, json_path=path)
@@ -96,18 +97,18 @@ def gate_step(
 
 
 def register_step(
-    settings: BuildSettings, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
+    stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> ModelStep:
     """NCFRegister: a version in the package group, with its report and the run that it comes from."""
     report = MetricsSource(
         s3_uri=parameters.below_output("evaluation", contract.EVALUATION_FILE), content_type=CONTENT_TYPE
     )
-    arguments = _model_builder(settings, session, training).register(
-        model_package_group_name=settings.model_package_group,
+    arguments = _model_builder(stage, session, training).register(
+        model_package_group_name=stage.model_package_group,
         content_types=[CONTENT_TYPE],
         response_types=[CONTENT_TYPE],
-        inference_instances=[settings.training.serving_instance_type],
-        approval_status=APPROVAL_STATUS[settings.training.approval],
+        inference_instances=[stage.training.serving_instance_type],
+        approval_status=APPROVAL_STATUS[stage.training.approval],
         model_metrics=ModelMetrics(model_statistics=report),
         customer_metadata_properties={
             "run_id": parameters.run_id,
@@ -119,10 +120,10 @@ def register_step(
 
 
 def create_model_step(
-    settings: BuildSettings, session: DefinitionSession, training: TrainingStep, register: ModelStep
+    stage: Stage, session: DefinitionSession, training: TrainingStep, register: ModelStep
 ) -> ModelStep:
     """NCFCreateModel: from the artifact itself, as SageMaker refuses a package that waits for approval."""
-    arguments = _model_builder(settings, session, training).build(tags=dict(settings.training.tags))
+    arguments = _model_builder(stage, session, training).build(tags=dict(stage.training.tags))
     return ModelStep(
         name=contract.STEP_CREATE_MODEL,
         step_args=arguments,
@@ -131,11 +132,11 @@ def create_model_step(
     )
 
 
-def deploy_step(settings: BuildSettings, register: ModelStep, create_model: ModelStep) -> LambdaStep:
+def deploy_step(stage: Stage, register: ModelStep, create_model: ModelStep) -> LambdaStep:
     """NCFDeploy: asks for the promotion and returns at once; the endpoint's own event ends the rollout."""
     return LambdaStep(
         name=contract.STEP_DEPLOY,
-        lambda_func=Lambda(function_arn=settings.deploy_function_arn),
+        lambda_func=Lambda(function_arn=stage.deploy_function_arn),
         inputs={
             "model_package_arn": register.properties.ModelPackageArn,
             "model_name": create_model.properties.ModelName,
@@ -147,16 +148,15 @@ def deploy_step(settings: BuildSettings, register: ModelStep, create_model: Mode
     )
 
 
-def _model_builder(
-    settings: BuildSettings, session: DefinitionSession, training: TrainingStep
-) -> ModelBuilder:
-    instance_type = settings.training.serving_instance_type
+def _model_builder(stage: Stage, session: DefinitionSession, training: TrainingStep) -> ModelBuilder:
+    instance_type = stage.training.serving_instance_type
     return ModelBuilder(
         sagemaker_session=session,
-        role_arn=settings.model_role_arn,
-        image_uri=image_uri(settings, "inference", instance_type),
+        role_arn=stage.model_role_arn,
+        image_uri=image_uri(stage, "inference", instance_type),
         instance_type=instance_type,
         s3_model_data_url=training.properties.ModelArtifacts.S3ModelArtifacts,
         env_vars=dict(SERVING_ENVIRONMENT),
+        log_level=None,  # or it would set the level of the SDK's own logger
         network=Networking(enable_network_isolation=True),  # the artifact holds all that serving needs
     )

@@ -36,9 +36,10 @@ from sagemaker.train.configs import (
 from sagemaker.train.model_trainer import ModelTrainer
 
 from ml import contract
+from ml.pipeline.environment import Stage
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.pipeline.settings import MAX_SPOT_WAIT_FACTOR, BuildSettings, Scalar
+from ml.pipeline.settings import MAX_SPOT_WAIT_FACTOR, Scalar
 
 TRAINING_CODE = "/opt/ml/input/data/code"  # where SageMaker puts the channel "code"
 PROCESSING_INPUT = "/opt/ml/processing/input"
@@ -62,12 +63,12 @@ JOB_RETRY = SageMakerJobStepRetryPolicy(
 )
 
 
-def image_uri(settings: BuildSettings, scope: str, instance_type: str) -> str:
+def image_uri(stage: Stage, scope: str, instance_type: str) -> str:
     """AWS's PyTorch image of the stage's version for a scope: ``training`` or ``inference``."""
-    training = settings.training
+    training = stage.training
     return retrieve(
         "pytorch",
-        region=settings.region,
+        region=stage.region,
         version=training.framework_version,
         py_version=training.py_version,
         instance_type=instance_type,
@@ -90,16 +91,14 @@ def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
     }
 
 
-def training_step(
-    settings: BuildSettings, parameters: RunParameters, session: DefinitionSession
-) -> TrainingStep:
-    """NCFTraining: ``python3 -m ml.ncf.train`` on the run's channels, on spot capacity if the stage says so."""
-    training = settings.training
+def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> TrainingStep:
+    """NCFTraining: ``python3 -m ml.ncf.train`` on the run's channels, spot if the stage says so."""
+    training = stage.training
     trainer = ModelTrainer(
         sagemaker_session=session,
-        role=settings.job_role_arn,
-        base_job_name=f"{settings.pipeline_name}-training",
-        training_image=image_uri(settings, "training", training.instance_type),
+        role=stage.job_role_arn,
+        base_job_name=f"{stage.pipeline_name}-training",
+        training_image=image_uri(stage, "training", training.instance_type),
         source_code=SourceCode(
             command="python3 -m ml.ncf.train", args=command_line(training.hyperparameters)
         ),
@@ -113,7 +112,7 @@ def training_step(
             instance_type=training.instance_type,
             instance_count=1,
             volume_size_in_gb=training.volume_gib,
-            volume_kms_key_id=settings.kms_key_arn,
+            volume_kms_key_id=stage.kms_key_arn,
             enable_managed_spot_training=training.use_spot,
         ),
         networking=Networking(enable_network_isolation=True),  # training needs its channels, nothing else
@@ -124,7 +123,7 @@ def training_step(
             else None,
         ),
         output_data_config=OutputDataConfig(
-            s3_output_path=parameters.below_output("training"), kms_key_id=settings.kms_key_arn
+            s3_output_path=parameters.below_output("training"), kms_key_id=stage.kms_key_arn
         ),
         checkpoint_config=(
             CheckpointConfig(s3_uri=parameters.below_output("checkpoints")) if training.use_spot else None
@@ -153,7 +152,7 @@ def command_line(hyperparameters: Mapping[str, Scalar]) -> list[str]:
 
 
 def evaluation_step(
-    settings: BuildSettings, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
+    stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> tuple[ProcessingStep, PropertyFile]:
     """NCFEvaluation: candidate and champion on the same test split; its report is what the gate reads."""
     evaluation = PropertyFile(
@@ -161,18 +160,18 @@ def evaluation_step(
     )
     processor = Processor(
         sagemaker_session=session,
-        role=settings.job_role_arn,
-        base_job_name=f"{settings.pipeline_name}-evaluation",
-        image_uri=image_uri(settings, "training", settings.training.evaluation_instance_type),
+        role=stage.job_role_arn,
+        base_job_name=f"{stage.pipeline_name}-evaluation",
+        image_uri=image_uri(stage, "training", stage.training.evaluation_instance_type),
         entrypoint=["python3", "-m", "ml.ncf.evaluate"],
-        instance_type=settings.training.evaluation_instance_type,
+        instance_type=stage.training.evaluation_instance_type,
         instance_count=1,
-        volume_size_in_gb=settings.training.volume_gib,
-        volume_kms_key=settings.kms_key_arn,
-        output_kms_key=settings.kms_key_arn,
-        max_runtime_in_seconds=settings.training.max_runtime_s,
+        volume_size_in_gb=stage.training.volume_gib,
+        volume_kms_key=stage.kms_key_arn,
+        output_kms_key=stage.kms_key_arn,
+        max_runtime_in_seconds=stage.training.max_runtime_s,
         env={"PYTHONPATH": f"{PROCESSING_INPUT}/code", contract.ENV_RUN_ID: parameters.run_id},
-        tags=[{"Key": key, "Value": value} for key, value in settings.training.tags.items()],
+        tags=[{"Key": key, "Value": value} for key, value in stage.training.tags.items()],
     )
     inputs = {
         "code": parameters.source_uri,
@@ -193,7 +192,7 @@ def evaluation_step(
                     ),
                 )
             ],
-            arguments=["--model-package-group", settings.model_package_group],
+            arguments=["--model-package-group", stage.model_package_group],
         ),
         property_files=[evaluation],
         retry_policies=[SERVICE_RETRY, JOB_RETRY],

@@ -9,28 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.session
-from botocore.config import Config
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 
 from ml import contract
 
 DRIVERS_PREFIX = f"{contract.MODELS_PREFIX}drivers/"
 
-# Every client of a build: a call gives up after seconds, and is tried again a bounded number of times.
-CLIENT_CONFIG = Config(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}
-)
 # The SDK reports each call to its makers unless told otherwise, and reads defaults from the
 # machine's own files unless given some: a build must not depend on either.
 SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-
-
-def aws_session(region: str) -> boto3.Session:
-    """A session whose every client has timeouts and bounded retries."""
-    core = botocore.session.get_session()
-    core.set_default_client_config(CLIENT_CONFIG)
-    return boto3.Session(botocore_session=core, region_name=region)
 
 
 class DefinitionSession(PipelineSession):

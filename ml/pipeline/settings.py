@@ -1,18 +1,13 @@
-"""What a build must be told: the stage's training settings and the places it works with.
-
-Both come from environment variables: the CodeBuild project sets the stage's, the rendered
-buildspec the run's. Every error names the variable, and the field where there is one.
-"""
+"""The stage's training settings, as the build gets them: one JSON object, checked field by field."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
-
-from ml import contract
 
 Approval = Literal["automatic", "manual"]
 Scalar = str | int | float
@@ -24,14 +19,11 @@ MAX_SPOT_WAIT_FACTOR = 2  # how long a spot job may wait, in multiples of its ow
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 _PY_VERSION = re.compile(r"py\d{2,3}")
-_OBJECT_VERSION = re.compile(r"[A-Za-z0-9._-]{1,1024}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3 user guide, bucket naming rules
-_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")  # SageMaker: names of pipelines, groups, endpoints
-_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{12}:.+")
+_HYPERPARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class SettingsError(ValueError):
-    """A variable is missing or wrong; the message names it."""
+    """A setting is missing or wrong; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +79,11 @@ class TrainingSettings:
         if self.approval not in get_args(Approval):
             raise SettingsError(f"approval is {self.approval!r}: write automatic or manual")
         for key, value in _mapping("hyperparameters", self.hyperparameters).items():
+            _check_text("a hyperparameter's name", key, _HYPERPARAMETER, "lower-case letters, digits and _")
             if isinstance(value, bool) or not isinstance(value, Scalar):
                 raise SettingsError(f"hyperparameters.{key} is {value!r}: write a number or a text")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SettingsError(f"hyperparameters.{key} is {value!r}: write a finite number")
         for key, value in _mapping("tags", self.tags).items():
             if not isinstance(value, str):
                 raise SettingsError(f"tags.{key} is {value!r}: write a text")
@@ -108,95 +103,6 @@ class TrainingSettings:
         document["floors"] = _thresholds("floors", document["floors"])
         document["tolerance"] = _thresholds("tolerance", document["tolerance"])
         return cls(**document)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildSettings:
-    """Everything a build of ``ml.pipeline`` works with: the stage's names, and one run."""
-
-    stage: str
-    region: str
-    data_bucket: str
-    artifacts_bucket: str
-    kms_key_arn: str
-    pipeline_name: str
-    pipeline_role_arn: str
-    job_role_arn: str
-    model_role_arn: str
-    model_package_group: str
-    endpoint_name: str
-    deploy_function_arn: str
-    run_id: str
-    code_version: str
-    training: TrainingSettings
-
-    @property
-    def data_uri(self) -> str:
-        """Where the prepared run lies, without a trailing slash."""
-        return f"s3://{self.data_bucket}/{contract.run_prefix(self.run_id)}".rstrip("/")
-
-    @property
-    def output_prefix(self) -> str:
-        """The key prefix below which everything that this run makes is written."""
-        return f"{contract.MODELS_PREFIX}{self.run_id}/"
-
-    @property
-    def output_uri(self) -> str:
-        """The same as an S3 URI, without a trailing slash."""
-        return f"s3://{self.artifacts_bucket}/{self.output_prefix}".rstrip("/")
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> BuildSettings:
-        """The settings of a build.
-
-        Raises:
-            SettingsError: a variable is missing or wrong; the message begins with its name.
-        """
-        texts = {
-            field: _variable(environment, name, pattern, example)
-            for field, (name, pattern, example) in _VARIABLES.items()
-        }
-        try:
-            training = TrainingSettings.from_json(_present(environment, contract.ENV_TRAINING))
-        except SettingsError as error:
-            raise SettingsError(f"{contract.ENV_TRAINING}: {error}") from None
-        return cls(training=training, region=_region(environment), **texts)
-
-
-_VARIABLES: dict[str, tuple[str, re.Pattern[str], str]] = {
-    "stage": (contract.ENV_STAGE, _NAME, "a stage such as dev"),
-    "data_bucket": (contract.ENV_DATA_BUCKET, _BUCKET, "a bucket name"),
-    "artifacts_bucket": (contract.ENV_ARTIFACTS_BUCKET, _BUCKET, "a bucket name"),
-    "kms_key_arn": (contract.ENV_KMS_KEY_ARN, _ARN, "the ARN of a KMS key"),
-    "pipeline_name": (contract.ENV_PIPELINE_NAME, _NAME, "a pipeline name such as ncf-dev"),
-    "pipeline_role_arn": (contract.ENV_PIPELINE_ROLE_ARN, _ARN, "the ARN of a role"),
-    "job_role_arn": (contract.ENV_JOB_ROLE_ARN, _ARN, "the ARN of a role"),
-    "model_role_arn": (contract.ENV_MODEL_ROLE_ARN, _ARN, "the ARN of a role"),
-    "model_package_group": (contract.ENV_MODEL_PACKAGE_GROUP, _NAME, "a group name such as NCF-dev"),
-    "endpoint_name": (contract.ENV_ENDPOINT_NAME, _NAME, "an endpoint name such as ncf-dev"),
-    "deploy_function_arn": (contract.ENV_DEPLOY_FUNCTION_ARN, _ARN, "the ARN of a function"),
-    "run_id": (contract.ENV_RUN_ID, contract.RUN_ID_PATTERN, "a UTC time such as 20261123T020000Z"),
-    "code_version": (contract.ENV_CODE_VERSION, _OBJECT_VERSION, "a version id of the code bundle"),
-}
-
-
-def _present(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "")
-    if not value:
-        raise SettingsError(f"{name} is not set")
-    return value
-
-
-def _variable(environment: Mapping[str, str], name: str, pattern: re.Pattern[str], example: str) -> str:
-    value = _present(environment, name)
-    if not pattern.fullmatch(value):
-        raise SettingsError(f"{name} is {value!r}: write {example}")
-    return value
-
-
-def _region(environment: Mapping[str, str]) -> str:
-    # CodeBuild sets AWS_REGION; the AWS_DEFAULT_REGION is what a person's shell has.
-    return environment.get("AWS_REGION") or _present(environment, "AWS_DEFAULT_REGION")
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
