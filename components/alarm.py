@@ -1,0 +1,121 @@
+"""Where alarms go, and the arguments that every alarm of the platform shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.iam import document
+
+# Who publishes to the topic: alarms, event rules, budgets.
+PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmTopicArgs:
+    """What the alarm topic needs to know.
+
+    Args:
+        kms_key_arn: the key that encrypts messages; its policy must let `PUBLISHERS` use it.
+        account_id: the account whose alarms, rules and budgets may publish.
+        email: who is told; the address confirms the subscription once.
+    """
+
+    kms_key_arn: pulumi.Input[str]
+    account_id: pulumi.Input[str]
+    email: str
+
+    def __post_init__(self) -> None:
+        if "@" not in self.email:
+            raise ValueError(f"email {self.email!r}: write an address, as 'ml-platform@example.com'")
+
+
+class AlarmTopic(pulumi.ComponentResource):
+    """The one topic that alarms, failure events and budgets speak to, with its e-mail subscription."""
+
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AlarmTopicArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:operations:AlarmTopic", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        topic = aws.sns.Topic(name, kms_master_key_id=args.kms_key_arn, opts=child)
+        topic_policy = aws.sns.TopicPolicy(
+            f"{name}-policy",
+            arn=topic.arn,
+            policy=document(
+                [
+                    {
+                        "Sid": "PublishersOfTheAccount",
+                        "Effect": "Allow",
+                        "Principal": {"Service": sorted(PUBLISHERS)},
+                        "Action": "sns:Publish",
+                        "Resource": topic.arn,
+                        "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
+                    },
+                    {
+                        "Sid": "TlsOnly",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "sns:Publish",
+                        "Resource": topic.arn,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                ]
+            ),
+            opts=child,
+        )
+        aws.sns.TopicSubscription(
+            f"{name}-email", topic=topic.arn, protocol="email", endpoint=args.email, opts=child
+        )
+        self.arn = pulumi.Output.all(topic.arn, topic_policy.id).apply(lambda values: values[0])
+        self.register_outputs({"arn": self.arn})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """When a metric alarms.
+
+    Args:
+        namespace, metric, dimensions: which metric.
+        statistic: a CloudWatch statistic, plain (``Sum``) or extended (``p99``).
+        above: the value that must be exceeded, in the metric's own unit.
+        period_s: seconds one data point covers.
+        n_periods: how many data points in a row must exceed it.
+        description: what on-call should do first.
+    """
+
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str
+    above: float
+    period_s: int = 60
+    n_periods: int = 1
+    description: str
+
+
+def metric_alarm(
+    name: str, threshold: Threshold, topic_arn: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> aws.cloudwatch.MetricAlarm:
+    """An alarm that tells the topic when it starts and when it ends; silence is not an alarm."""
+    extended = threshold.statistic.startswith("p")
+    statistic = {"extended_statistic" if extended else "statistic": threshold.statistic}
+    return aws.cloudwatch.MetricAlarm(
+        name,
+        alarm_description=threshold.description,
+        namespace=threshold.namespace,
+        metric_name=threshold.metric,
+        dimensions=dict(threshold.dimensions),
+        comparison_operator="GreaterThanThreshold",
+        threshold=threshold.above,
+        period=threshold.period_s,
+        evaluation_periods=threshold.n_periods,
+        treat_missing_data="notBreaching",
+        alarm_actions=[topic_arn],
+        ok_actions=[topic_arn],
+        opts=opts,
+        **statistic,
+    )

@@ -1,0 +1,61 @@
+"""A monthly budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+ACTUAL_PERCENT = 80
+FORECAST_PERCENT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetArgs:
+    """What a budget needs to know.
+
+    Args:
+        monthly_usd: US dollars a month.
+        tags: cost allocation tags whose costs count; they are activated once in the billing console.
+        alarm_topic_arn: who is told at 80 % spent, and when the forecast passes the limit.
+    """
+
+    monthly_usd: int
+    tags: Mapping[str, str]
+    alarm_topic_arn: pulumi.Input[str]
+
+    def __post_init__(self) -> None:
+        if self.monthly_usd < 1:
+            raise ValueError(f"monthly_usd {self.monthly_usd}: write whole dollars from 1")
+
+
+class Budget(pulumi.ComponentResource):
+    """A cost budget that speaks before the money is gone."""
+
+    def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:operations:Budget", name, None, opts)
+        aws.budgets.Budget(
+            name,
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=str(args.monthly_usd),
+            limit_unit="USD",
+            cost_filters=[
+                {"name": "TagKeyValue", "values": [f"user:{key}${value}"]}
+                for key, value in sorted(args.tags.items())
+            ],
+            notifications=[
+                {
+                    "comparison_operator": "GREATER_THAN",
+                    "notification_type": kind,
+                    "threshold": percent,
+                    "threshold_type": "PERCENTAGE",
+                    "subscriber_sns_topic_arns": [args.alarm_topic_arn],
+                }
+                for kind, percent in (("ACTUAL", ACTUAL_PERCENT), ("FORECASTED", FORECAST_PERCENT))
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

@@ -1,0 +1,110 @@
+"""The page that on-call opens first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+COLUMNS = 24  # CloudWatch dashboard grid
+WIDGETS_A_ROW = 3
+HEIGHT = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One line of a graph.
+
+    Args:
+        namespace, metric, dimensions: which metric.
+        statistic: how its data points are made.
+        label: how people call it.
+    """
+
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str = "Sum"
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """One graph: a question as its title, and the lines that answer it."""
+
+    title: str
+    metrics: Sequence[Metric]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardArgs:
+    """What a dashboard needs to know.
+
+    Args:
+        dashboard_name: fixed, so that runbooks can link to it.
+        region: where the metrics are.
+        introduction: Markdown at the top: what to look at first.
+        graphs: in reading order.
+    """
+
+    dashboard_name: str
+    region: str
+    introduction: str
+    graphs: Sequence[Graph]
+
+
+class Dashboard(pulumi.ComponentResource):
+    """A CloudWatch dashboard laid out in rows of three."""
+
+    name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:operations:Dashboard", name, None, opts)
+        introduction = {
+            "type": "text",
+            "x": 0,
+            "y": 0,
+            "width": COLUMNS,
+            "height": 3,
+            "properties": {"markdown": args.introduction},
+        }
+        graphs = [_graph(graph, index, args.region) for index, graph in enumerate(args.graphs)]
+        dashboard = aws.cloudwatch.Dashboard(
+            name,
+            dashboard_name=args.dashboard_name,
+            dashboard_body=pulumi.Output.json_dumps({"widgets": [introduction, *graphs]}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.name = dashboard.dashboard_name
+        self.register_outputs({"name": self.name})
+
+
+def _graph(graph: Graph, index: int, region: str) -> dict[str, Any]:
+    row, column = divmod(index, WIDGETS_A_ROW)
+    width = COLUMNS // WIDGETS_A_ROW
+    return {
+        "type": "metric",
+        "x": column * width,
+        "y": 3 + row * HEIGHT,
+        "width": width,
+        "height": HEIGHT,
+        "properties": {
+            "title": graph.title,
+            "region": region,
+            "view": "timeSeries",
+            "stacked": False,
+            "period": 300,
+            "metrics": [
+                [
+                    metric.namespace,
+                    metric.metric,
+                    *(part for pair in metric.dimensions.items() for part in pair),
+                    {"stat": metric.statistic, "label": metric.label},
+                ]
+                for metric in graph.metrics
+            ],
+        },
+    }

@@ -1,0 +1,167 @@
+"""One road that an event takes: rule, target, retries and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.iam import Allow, ServiceRole, ServiceRoleArgs
+
+SERVICE = "events.amazonaws.com"
+MAX_RETRY_ATTEMPTS = 24
+MAX_EVENT_AGE_S = 2 * 3600  # older news of a run belongs to a human
+MAX_INPUT_PATHS = 100  # EventBridge user guide, input transformation
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionTarget:
+    """A Lambda function, which lets this one rule invoke it."""
+
+    name: pulumi.Input[str]
+    arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleTarget:
+    """A target that EventBridge calls with a role, such as a CodeBuild project."""
+
+    arn: pulumi.Input[str]
+    allow: Allow
+    account_id: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicTarget:
+    """A topic whose own policy lets EventBridge publish; a role would only break encrypted topics
+    (EventBridge user guide, resource-based policies)."""
+
+    arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputTransformer:
+    """What the target gets instead of the event.
+
+    Args:
+        paths: name to JSON path in the event.
+        template: the input, with ``<name>`` where a path's value goes.
+    """
+
+    paths: Mapping[str, str]
+    template: pulumi.Input[str]
+
+    def __post_init__(self) -> None:
+        if len(self.paths) > MAX_INPUT_PATHS:
+            raise ValueError(
+                f"input transformer: {len(self.paths)} paths; EventBridge takes {MAX_INPUT_PATHS}"
+            )
+        for name, path in self.paths.items():
+            if not path.startswith("$."):
+                raise ValueError(f"input path {name}={path!r}: write a JSON path, as '$.detail.object.key'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRouteArgs:
+    """What a route needs to know.
+
+    Args:
+        description: what the rule waits for.
+        source, detail_type: which events.
+        detail: the pattern of their detail.
+        target: where they go.
+        transformer: what the target gets; None hands the event on as it is.
+        alarm_topic_arn: who is told of what could not be delivered.
+    """
+
+    description: str
+    source: str
+    detail_type: str
+    detail: Mapping[str, Any]
+    target: FunctionTarget | RoleTarget | TopicTarget
+    transformer: InputTransformer | None = None
+    alarm_topic_arn: pulumi.Input[str]
+
+
+class EventRoute(pulumi.ComponentResource):
+    """A rule on the account's bus and its one target; what can't be delivered is kept and alarmed."""
+
+    rule_arn: pulumi.Output[str]
+    rule_name: pulumi.Output[str]
+    dead_letter_queue: DeadLetterQueue
+
+    def __init__(self, name: str, args: EventRouteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:events:EventRoute", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        rule = aws.cloudwatch.EventRule(
+            name,
+            description=args.description,
+            event_pattern=pulumi.Output.json_dumps(
+                {
+                    "source": [args.source],
+                    "detail-type": [args.detail_type],
+                    "detail": dict(args.detail),
+                }
+            ),
+            opts=child,
+        )
+        self.dead_letter_queue = DeadLetterQueue(
+            f"{name}-undelivered",
+            DeadLetterQueueArgs(
+                alarm_topic_arn=args.alarm_topic_arn,
+                holds=f"Events that {name} could not deliver",
+                senders={SERVICE: rule.arn},
+            ),
+            child,
+        )
+        role_arn, permission = self._access(name, rule, args.target)
+        aws.cloudwatch.EventTarget(
+            f"{name}-target",
+            rule=rule.name,
+            target_id=name,
+            arn=args.target.arn,
+            role_arn=role_arn,
+            retry_policy={
+                "maximum_retry_attempts": MAX_RETRY_ATTEMPTS,
+                "maximum_event_age_in_seconds": MAX_EVENT_AGE_S,
+            },
+            dead_letter_config={"arn": self.dead_letter_queue.arn},
+            input_transformer=None
+            if args.transformer is None
+            else {
+                "input_paths": dict(args.transformer.paths),
+                "input_template": args.transformer.template,
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=permission),
+        )
+        self.rule_arn = rule.arn
+        self.rule_name = rule.name
+        self.register_outputs({"rule_arn": self.rule_arn, "rule_name": self.rule_name})
+
+    def _access(
+        self, name: str, rule: aws.cloudwatch.EventRule, target: FunctionTarget | RoleTarget | TopicTarget
+    ) -> tuple[pulumi.Output[str] | None, list[pulumi.Resource]]:
+        """The role that EventBridge uses, or the permission that the target gives."""
+        child = pulumi.ResourceOptions(parent=self)
+        if isinstance(target, RoleTarget):
+            role = ServiceRole(
+                f"{name}-role",
+                ServiceRoleArgs(service=SERVICE, source_account=target.account_id, allows=[target.allow]),
+                child,
+            )
+            return role.arn, []
+        if isinstance(target, FunctionTarget):
+            permission = aws.lambda_.Permission(
+                f"{name}-permission",
+                action="lambda:InvokeFunction",
+                function=target.name,
+                principal=SERVICE,
+                source_arn=rule.arn,
+                opts=child,
+            )
+            return None, [permission]
+        return None, []

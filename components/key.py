@@ -1,0 +1,120 @@
+"""A customer-managed KMS key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.iam import Allow, document
+
+DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
+ENCRYPT = ("kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+MIN_DELETION_WINDOW_DAYS, MAX_DELETION_WINDOW_DAYS = 7, 30  # KMS API, ScheduleKeyDeletion
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyArgs:
+    """What a key needs to know.
+
+    Args:
+        alias: the name that people see, without the ``alias/`` prefix.
+        services: service principals that encrypt on the account's behalf (alarms, events, budgets).
+        protect: refuse to delete the key.
+        deletion_window_days: how long a deleted key can be brought back, 7 to 30.
+    """
+
+    alias: str
+    services: Sequence[str] = ()
+    protect: bool
+    deletion_window_days: int = MAX_DELETION_WINDOW_DAYS
+
+    def __post_init__(self) -> None:
+        if not MIN_DELETION_WINDOW_DAYS <= self.deletion_window_days <= MAX_DELETION_WINDOW_DAYS:
+            raise ValueError(f"deletion_window_days {self.deletion_window_days}: KMS takes 7 to 30")
+
+
+class Key(pulumi.ComponentResource):
+    """A symmetric key with yearly rotation; CloudWatch Logs and the named services may use it.
+
+    `account_id` and `region` are those of the key: its ARN says where the program deploys, so that no
+    component has to look that up.
+    """
+
+    arn: pulumi.Output[str]
+    account_id: pulumi.Output[str]
+    region: pulumi.Output[str]
+    partition: pulumi.Output[str]
+
+    def __init__(self, name: str, args: KeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:security:Key", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = aws.kms.Key(
+            name,
+            description=f"Encrypts what {args.alias} stores",
+            enable_key_rotation=True,
+            deletion_window_in_days=args.deletion_window_days,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        aws.kms.Alias(f"{name}-alias", name=f"alias/{args.alias}", target_key_id=key.key_id, opts=child)
+        self.partition, self.region, self.account_id = (
+            key.arn.apply(lambda arn, part=part: arn.split(":")[part]) for part in (1, 3, 4)
+        )
+        key_policy = aws.kms.KeyPolicy(
+            f"{name}-policy", key_id=key.key_id, policy=self._policy(args.services), opts=child
+        )
+        # A log group that names the key is refused until the key's policy knows CloudWatch Logs.
+        self.arn = pulumi.Output.all(key.arn, key_policy.id).apply(lambda values: values[0])
+        self.register_outputs({"arn": self.arn, "account_id": self.account_id, "region": self.region})
+
+    def _policy(self, services: Sequence[str]) -> pulumi.Output[str]:
+        statements: list[dict[str, Any]] = [
+            {
+                # Without it IAM policies can't grant the key, and nobody could change this policy again
+                # (KMS developer guide, "Default key policy").
+                "Sid": "IamDecides",
+                "Effect": "Allow",
+                "Principal": {
+                    "AWS": pulumi.Output.format("arn:{0}:iam::{1}:root", self.partition, self.account_id)
+                },
+                "Action": "kms:*",
+                "Resource": "*",
+            },
+            {
+                "Sid": "CloudWatchLogs",
+                "Effect": "Allow",
+                "Principal": {"Service": pulumi.Output.format("logs.{0}.amazonaws.com", self.region)},
+                "Action": sorted((*DECRYPT, *ENCRYPT)),
+                "Resource": "*",
+                "Condition": {
+                    "ArnLike": {
+                        "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
+                            "arn:{0}:logs:{1}:{2}:*", self.partition, self.region, self.account_id
+                        )
+                    }
+                },
+            },
+        ]
+        if services:
+            statements.append(
+                {
+                    "Sid": "PublishersOfTheAccount",
+                    "Effect": "Allow",
+                    "Principal": {"Service": sorted(services)},
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                    "Resource": "*",
+                    "Condition": {"StringEquals": {"aws:SourceAccount": self.account_id}},
+                }
+            )
+        return document(statements)
+
+    def decrypt(self) -> Allow:
+        """Reading what the key encrypts."""
+        return Allow(actions=DECRYPT, resources=[self.arn])
+
+    def encrypt(self) -> Allow:
+        """Reading and writing what the key encrypts."""
+        return Allow(actions=(*DECRYPT, *ENCRYPT), resources=[self.arn])

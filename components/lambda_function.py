@@ -1,0 +1,160 @@
+"""A Lambda function with all that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.alarm import Threshold, metric_alarm
+from components.archives import code_archive
+from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.iam import Allow, ServiceRole, ServiceRoleArgs
+
+MAX_TIMEOUT_S = 900  # Lambda quotas
+MIN_MEMORY_MIB, MAX_MEMORY_MIB = 128, 10_240  # Lambda quotas
+ASYNC_RETRIES = 2  # Lambda's maximum
+ASYNC_MAX_AGE_S = 3600  # an event older than an hour belongs to a human
+
+
+@dataclass(frozen=True, kw_only=True)
+class LambdaFunctionArgs:
+    """What a function needs to know.
+
+    Args:
+        code: the folder that is deployed, as it is.
+        handler: ``module.function`` in that folder.
+        environment: everything that the code reads from its environment.
+        allows: what its role may do, besides logging, tracing and its dead-letter queue.
+        layer_arns: layers below the code, such as Powertools.
+        kms_key_arn: encrypts the environment and the log group.
+        alarm_topic_arn: who is told of errors and dead letters.
+        timeout_s, memory_mib: limits of one invocation.
+        log_retention_days: how long log lines are kept.
+        reserved_concurrency: invocations at once, at most; None shares the account's.
+    """
+
+    code: Path
+    handler: str = "handler.handler"
+    runtime: str = "python3.12"
+    architecture: str = "arm64"
+    environment: Mapping[str, pulumi.Input[str]]
+    allows: Sequence[Allow]
+    layer_arns: Sequence[str] = ()
+    kms_key_arn: pulumi.Input[str]
+    alarm_topic_arn: pulumi.Input[str]
+    timeout_s: int
+    memory_mib: int
+    log_retention_days: int
+    reserved_concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.timeout_s <= MAX_TIMEOUT_S:
+            raise ValueError(f"timeout_s {self.timeout_s}: Lambda takes 1 to {MAX_TIMEOUT_S}")
+        if not MIN_MEMORY_MIB <= self.memory_mib <= MAX_MEMORY_MIB:
+            raise ValueError(
+                f"memory_mib {self.memory_mib}: Lambda takes {MIN_MEMORY_MIB} to {MAX_MEMORY_MIB}"
+            )
+        module = self.handler.partition(".")[0]
+        if not (self.code / f"{module}.py").is_file():
+            raise ValueError(f"handler {self.handler!r}: {self.code} has no {module}.py")
+
+
+class LambdaFunction(pulumi.ComponentResource):
+    """A function with its role, log group, tracing, retries, dead-letter queue and alarms."""
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    log_group_name: pulumi.Output[str]
+    dead_letter_queue: DeadLetterQueue
+
+    def __init__(
+        self, name: str, args: LambdaFunctionArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ncf:compute:LambdaFunction", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.dead_letter_queue = DeadLetterQueue(
+            f"{name}-failed",
+            DeadLetterQueueArgs(
+                alarm_topic_arn=args.alarm_topic_arn, holds=f"Events that {name} failed to handle"
+            ),
+            child,
+        )
+        log_group = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.kms_key_arn,
+            opts=child,
+        )
+        role = ServiceRole(
+            f"{name}-role",
+            ServiceRoleArgs(
+                service="lambda.amazonaws.com",
+                allows=[
+                    Allow(
+                        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                        resources=[pulumi.Output.concat(log_group.arn, ":*")],
+                    ),
+                    Allow(
+                        actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+                        resources=["*"],
+                        reason="X-Ray has no resource-level permissions for writing traces",
+                    ),
+                    # The environment is opened with the role's own right to the key.
+                    Allow(actions=["kms:Decrypt"], resources=[args.kms_key_arn]),
+                    self.dead_letter_queue.send(),
+                    *args.allows,
+                ],
+            ),
+            child,
+        )
+        function = aws.lambda_.Function(
+            name,
+            code=code_archive(args.code),
+            handler=args.handler,
+            runtime=args.runtime,
+            architectures=[args.architecture],
+            layers=list(args.layer_arns),
+            role=role.arn,
+            timeout=args.timeout_s,
+            memory_size=args.memory_mib,
+            kms_key_arn=args.kms_key_arn,
+            environment={"variables": dict(args.environment)},
+            tracing_config={"mode": "Active"},
+            logging_config={"log_format": "JSON", "log_group": log_group.name},
+            reserved_concurrent_executions=args.reserved_concurrency,
+            opts=child,
+        )
+        aws.lambda_.FunctionEventInvokeConfig(
+            f"{name}-async",
+            function_name=function.name,
+            maximum_retry_attempts=ASYNC_RETRIES,
+            maximum_event_age_in_seconds=ASYNC_MAX_AGE_S,
+            destination_config={"on_failure": {"destination": self.dead_letter_queue.arn}},
+            opts=child,
+        )
+        metric_alarm(
+            f"{name}-errors",
+            Threshold(
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions={"FunctionName": function.name},
+                statistic="Sum",
+                above=0,
+                period_s=300,
+                description=f"{name} failed: its log group has the request id and the reason.",
+            ),
+            args.alarm_topic_arn,
+            child,
+        )
+        self.name = function.name
+        self.arn = function.arn
+        self.log_group_name = log_group.name
+        self.register_outputs({"name": self.name, "arn": self.arn, "log_group_name": self.log_group_name})
+
+    def invoke(self) -> Allow:
+        """Calling the function by a role of one's own."""
+        return Allow(actions=["lambda:InvokeFunction"], resources=[self.arn])

@@ -1,0 +1,136 @@
+"""A private network: no way in, and no way out but to AWS itself."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+HTTPS = 443
+SUBNET_PREFIX = 20  # 4,091 addresses a subnet: more nodes than a preparation will ever take
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """What a private network needs to know.
+
+    Args:
+        region: where it lies; endpoints are named after it.
+        cidr_block: its addresses, a /16 for instance.
+        availability_zones: one subnet in each, such as ``ap-northeast-2a``.
+        interface_endpoints: services that must be reachable, such as ``kms``.
+        subnet_tags: tags that services ask for before they use a subnet.
+    """
+
+    region: str
+    cidr_block: str
+    availability_zones: Sequence[str]
+    interface_endpoints: Sequence[str]
+    subnet_tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_subnets = len(list(ipaddress.ip_network(self.cidr_block).subnets(new_prefix=SUBNET_PREFIX)))
+        if not 1 <= len(self.availability_zones) <= n_subnets:
+            raise ValueError(f"availability_zones: {self.cidr_block} holds 1 to {n_subnets} subnets")
+        for zone in self.availability_zones:
+            if not zone.startswith(self.region):
+                raise ValueError(f"availability zone {zone!r} is not in {self.region}")
+
+
+class Network(pulumi.ComponentResource):
+    """A VPC of private subnets, with a gateway endpoint for S3 and interface endpoints for the rest.
+
+    There is no internet gateway, no NAT and no public address: what runs inside reaches the services
+    that are named, and nothing else.
+    """
+
+    vpc_id: pulumi.Output[str]
+    subnet_ids: list[pulumi.Output[str]]
+    s3_prefix_list_id: pulumi.Output[str]
+    endpoints_security_group_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:network:Network", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        vpc = aws.ec2.Vpc(
+            name,
+            cidr_block=args.cidr_block,
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            tags={"Name": name},
+            opts=child,
+        )
+        # The group that AWS makes with every VPC lets its members talk to all; it is taken over, empty.
+        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, ingress=[], egress=[], opts=child)
+        routes = aws.ec2.RouteTable(f"{name}-routes", vpc_id=vpc.id, tags={"Name": name}, opts=child)
+        self.vpc_id = vpc.id
+        self.subnet_ids = self._subnets(name, args, routes)
+        s3 = aws.ec2.VpcEndpoint(
+            f"{name}-s3",
+            vpc_id=vpc.id,
+            service_name=f"com.amazonaws.{args.region}.s3",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[routes.id],
+            tags={"Name": f"{name}-s3"},
+            opts=child,
+        )
+        self.s3_prefix_list_id = s3.prefix_list_id
+        self.endpoints_security_group_id = self._interface_endpoints(name, args)
+        self.register_outputs({"vpc_id": self.vpc_id, "subnet_ids": self.subnet_ids})
+
+    def _subnets(self, name: str, args: NetworkArgs, routes: aws.ec2.RouteTable) -> list[pulumi.Output[str]]:
+        child = pulumi.ResourceOptions(parent=self)
+        blocks = ipaddress.ip_network(args.cidr_block).subnets(new_prefix=SUBNET_PREFIX)
+        ids = []
+        for zone, block in zip(args.availability_zones, blocks, strict=False):
+            letter = zone.removeprefix(args.region)
+            subnet = aws.ec2.Subnet(
+                f"{name}-{letter}",
+                vpc_id=self.vpc_id,
+                cidr_block=str(block),
+                availability_zone=zone,
+                map_public_ip_on_launch=False,
+                tags={"Name": f"{name}-{letter}", **args.subnet_tags},
+                opts=child,
+            )
+            aws.ec2.RouteTableAssociation(
+                f"{name}-{letter}-routes", subnet_id=subnet.id, route_table_id=routes.id, opts=child
+            )
+            ids.append(subnet.id)
+        return ids
+
+    def _interface_endpoints(self, name: str, args: NetworkArgs) -> pulumi.Output[str]:
+        child = pulumi.ResourceOptions(parent=self)
+        group = aws.ec2.SecurityGroup(
+            f"{name}-endpoints",
+            description="HTTPS from inside the VPC to the services' endpoints",
+            vpc_id=self.vpc_id,
+            tags={"Name": f"{name}-endpoints"},
+            opts=child,
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-endpoints-https",
+            security_group_id=group.id,
+            description="HTTPS from inside the VPC",
+            cidr_ipv4=args.cidr_block,
+            ip_protocol="tcp",
+            from_port=HTTPS,
+            to_port=HTTPS,
+            opts=child,
+        )
+        for service in args.interface_endpoints:
+            aws.ec2.VpcEndpoint(
+                f"{name}-{service}",
+                vpc_id=self.vpc_id,
+                service_name=f"com.amazonaws.{args.region}.{service}",
+                vpc_endpoint_type="Interface",
+                subnet_ids=self.subnet_ids,
+                security_group_ids=[group.id],
+                private_dns_enabled=True,
+                tags={"Name": f"{name}-{service}"},
+                opts=child,
+            )
+        return group.id

@@ -1,0 +1,265 @@
+"""A Spark job that a scheduler launches on a transient EMR cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role
+from components.spark_security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs
+
+SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
+# Spark encrypts its own traffic and shuffle files with secrets that YARN makes anew for each
+# application (Spark 3.5 security guide), so that no certificate has to be kept for it.
+SPARK_DEFAULTS = {
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.io.encryption.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    # EMR retries a driver once by default; a second try of a bad run only doubles the bill.
+    "spark.yarn.maxAppAttempts": "1",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeGroup:
+    """Nodes of one role.
+
+    Args:
+        instance_type, count: what and how many; 0 only for task nodes.
+        market: ``SPOT`` is for task nodes, which hold no data.
+    """
+
+    instance_type: str = "r5.xlarge"
+    count: int
+    market: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkJobArgs:
+    """What a Spark job needs to know.
+
+    Args:
+        job_name: names the clusters.
+        release: EMR release label, such as ``emr-7.10.0``.
+        code_bucket, code_prefix: where the code goes, the prefix with its trailing slash.
+        package: the Python package as a zip.
+        entry: the script that spark-submit runs.
+        arguments: the script's arguments.
+        document_key: where the RunJobFlow document is published.
+        log_bucket, log_prefix: where EMR leaves its logs.
+        kms_key_arn: encrypts disks, logs and what the job writes.
+        certificates_uri: see `ClusterSecurityArgs`.
+        node_allows: what the nodes may do; reading the code and writing logs among it.
+        account_id: the account on whose behalf EMR acts.
+        vpc_id, subnet_id, s3_prefix_list_id, endpoints_security_group_id: the network.
+        primary, core, task: the cluster; the defaults are those of the post.
+        tags: what clusters carry, as they are no resource of the program.
+    """
+
+    job_name: str
+    release: str
+    code_bucket: pulumi.Input[str]
+    code_prefix: str
+    package: pulumi.FileAsset
+    entry: pulumi.FileAsset
+    arguments: Sequence[pulumi.Input[str]]
+    document_key: str
+    log_bucket: pulumi.Input[str]
+    log_prefix: str
+    kms_key_arn: pulumi.Input[str]
+    certificates_uri: str | None = None
+    node_allows: Sequence[Allow]
+    account_id: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
+    s3_prefix_list_id: pulumi.Input[str]
+    endpoints_security_group_id: pulumi.Input[str]
+    primary: NodeGroup = NodeGroup(count=1)
+    core: NodeGroup = NodeGroup(count=2)
+    task: NodeGroup = NodeGroup(count=2)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.primary.count not in (1, 3):
+            raise ValueError(f"primary: {self.primary.count} nodes; EMR takes 1, or 3 for high availability")
+        if self.core.count < 1:
+            raise ValueError("core: at least one node must hold the data")
+        if "SPOT" in (self.primary.market, self.core.market):
+            raise ValueError("primary and core: SPOT nodes take the run with them; use it for task nodes")
+
+
+class SparkJob(pulumi.ComponentResource):
+    """All that a run needs but the cluster itself, which is born and dies with the run.
+
+    The complete RunJobFlow document is published as an object: whoever schedules reads it, puts the run
+    id where the placeholder stands and calls ``emr.run_job_flow(**document)``.
+    """
+
+    document: pulumi.Output[str]
+    document_uri: pulumi.Output[str]
+    service_role_arn: pulumi.Output[str]
+    node_role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SparkJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ncf:spark:SparkJob", name, None, opts)
+        self._name = name
+        child = pulumi.ResourceOptions(parent=self)
+        nodes = ServiceRole(
+            f"{name}-nodes",
+            ServiceRoleArgs(service="ec2.amazonaws.com", allows=args.node_allows),
+            child,
+        )
+        profile = aws.iam.InstanceProfile(f"{name}-nodes-profile", role=nodes.name, opts=child)
+        service = ServiceRole(f"{name}-service", self._service_role(args, nodes.arn), child)
+        security = ClusterSecurity(
+            f"{name}-cluster",
+            ClusterSecurityArgs(
+                kms_key_arn=args.kms_key_arn,
+                certificates_uri=args.certificates_uri,
+                vpc_id=args.vpc_id,
+                s3_prefix_list_id=args.s3_prefix_list_id,
+                endpoints_security_group_id=args.endpoints_security_group_id,
+            ),
+            child,
+        )
+        package = self._object("package", args, f"{args.code_prefix}ml.zip", source=args.package)
+        entry = self._object("entry", args, f"{args.code_prefix}prepare.py", source=args.entry)
+        flow = {
+            "Name": args.job_name,
+            "ReleaseLabel": args.release,
+            "Applications": [{"Name": "Spark"}],
+            "LogUri": pulumi.Output.concat("s3://", args.log_bucket, "/", args.log_prefix),
+            "LogEncryptionKmsKeyId": args.kms_key_arn,
+            "ServiceRole": service.arn,
+            "JobFlowRole": profile.name,
+            "SecurityConfiguration": security.configuration_name,
+            "Instances": self._instances(args, security),
+            "Configurations": [
+                {"Classification": "spark", "Properties": {"maximizeResourceAllocation": "true"}},
+                {"Classification": "spark-defaults", "Properties": SPARK_DEFAULTS},
+            ],
+            "Steps": [self._step(args, package, entry)],
+            "Tags": [{"Key": key, "Value": value} for key, value in {**args.tags, **EMR_TAGS}.items()],
+        }
+        self.document = pulumi.Output.json_dumps(flow, sort_keys=True)
+        published = self._object("run-job-flow", args, args.document_key, content=self.document)
+        self.document_uri = pulumi.Output.concat("s3://", published.bucket, "/", published.key)
+        self.service_role_arn = service.arn
+        self.node_role_arn = nodes.arn
+        self.register_outputs({"document_uri": self.document_uri})
+
+    def launch(self) -> list[Allow]:
+        """Launching a run by a role of one's own."""
+        return [
+            Allow(
+                actions=["elasticmapreduce:RunJobFlow", "elasticmapreduce:AddTags"],
+                resources=["*"],
+                reason="RunJobFlow has no resource-level permissions: the cluster doesn't exist yet",
+                conditions={
+                    "StringEquals": {
+                        f"elasticmapreduce:RequestTag/{key}": value for key, value in EMR_TAGS.items()
+                    }
+                },
+            ),
+            pass_role(self.service_role_arn, "elasticmapreduce.amazonaws.com"),
+            pass_role(self.node_role_arn, "ec2.amazonaws.com"),
+        ]
+
+    def _service_role(self, args: SparkJobArgs, node_role_arn: pulumi.Output[str]) -> ServiceRoleArgs:
+        return ServiceRoleArgs(
+            service="elasticmapreduce.amazonaws.com",
+            source_account=args.account_id,
+            managed_policy_arns=[SERVICE_POLICY],
+            allows=[
+                pass_role(node_role_arn, "ec2.amazonaws.com"),
+                Allow(
+                    actions=[
+                        "kms:Decrypt",
+                        "kms:DescribeKey",
+                        "kms:GenerateDataKey",
+                        "kms:GenerateDataKeyWithoutPlaintext",
+                        "kms:ReEncryptFrom",
+                        "kms:ReEncryptTo",
+                    ],
+                    resources=[args.kms_key_arn],
+                ),
+                # EBS volumes of the nodes are opened by a grant to EC2.
+                Allow(
+                    actions=["kms:CreateGrant"],
+                    resources=[args.kms_key_arn],
+                    conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+                ),
+            ],
+        )
+
+    def _instances(self, args: SparkJobArgs, security: ClusterSecurity) -> dict[str, Any]:
+        groups = (
+            ("MASTER", "Primary", args.primary),
+            ("CORE", "Core", args.core),
+            ("TASK", "Task", args.task),
+        )
+        return {
+            "InstanceGroups": [
+                {
+                    "Name": title,
+                    "InstanceRole": role,
+                    "InstanceType": group.instance_type,
+                    "InstanceCount": group.count,
+                    "Market": group.market,
+                }
+                for role, title, group in groups
+                if group.count
+            ],
+            "Ec2SubnetId": args.subnet_id,
+            "EmrManagedMasterSecurityGroup": security.primary_group_id,
+            "EmrManagedSlaveSecurityGroup": security.core_group_id,
+            "ServiceAccessSecurityGroup": security.service_group_id,
+            # The cluster ends with its last step, however that ends.
+            "KeepJobFlowAliveWhenNoSteps": False,
+            "TerminationProtected": False,
+        }
+
+    def _step(
+        self, args: SparkJobArgs, package: aws.s3.BucketObjectv2, entry: aws.s3.BucketObjectv2
+    ) -> dict[str, Any]:
+        return {
+            "Name": args.job_name,
+            # A step that CONTINUEs hides its failure: nobody would hear that the run is missing.
+            "ActionOnFailure": "TERMINATE_CLUSTER",
+            "HadoopJarStep": {
+                "Jar": "command-runner.jar",
+                "Args": [
+                    "spark-submit",
+                    "--deploy-mode",
+                    "cluster",
+                    "--py-files",
+                    pulumi.Output.concat("s3://", package.bucket, "/", package.key),
+                    pulumi.Output.concat("s3://", entry.bucket, "/", entry.key),
+                    *args.arguments,
+                ],
+            },
+        }
+
+    def _object(
+        self,
+        role: str,
+        args: SparkJobArgs,
+        key: str,
+        source: pulumi.FileAsset | None = None,
+        content: pulumi.Output[str] | None = None,
+    ) -> aws.s3.BucketObjectv2:
+        return aws.s3.BucketObjectv2(
+            f"{self._name}-{role}",
+            bucket=args.code_bucket,
+            key=key,
+            source=source,
+            content=content,
+            kms_key_id=args.kms_key_arn,
+            server_side_encryption="aws:kms",
+            opts=pulumi.ResourceOptions(parent=self),
+        )

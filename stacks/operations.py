@@ -1,0 +1,199 @@
+"""Knowing how the stage does: failures that speak, a budget and the page that on-call opens first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from components.budget import Budget, BudgetArgs
+from components.dashboard import Dashboard, DashboardArgs, Graph, Metric
+from components.event_route import EventRoute, EventRouteArgs, InputTransformer, TopicTarget
+from ml import contract
+from stacks.config import StageConfig
+from stacks.preparation import Preparation
+from stacks.serving import Serving
+from stacks.training import Training
+
+INTRODUCTION = """\
+# NCF {stage}
+Read from left to right: is a request answered, is a model rolled out, did the last run come through?
+Alarms go to {email}. Dead letters are the first thing to look at: each one is an event that nobody handled.
+"""
+
+
+class Operations(pulumi.ComponentResource):
+    """Failure events, the budget and the dashboard of a stage."""
+
+    dashboard: Dashboard
+
+    def __init__(
+        self,
+        name: str,
+        stage: StageConfig,
+        preparation: Preparation,
+        training: Training,
+        serving: Serving,
+        alarm_topic_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("ncf:slice:Operations", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self._topic = alarm_topic_arn
+        for route, args in self._failures(preparation, training).items():
+            EventRoute(route, args, child)
+        Budget(
+            "budget",
+            BudgetArgs(
+                monthly_usd=stage.operations.monthly_budget_usd,
+                tags={"Stage": stage.tags.Stage},
+                alarm_topic_arn=alarm_topic_arn,
+            ),
+            child,
+        )
+        self.dashboard = Dashboard(
+            "dashboard",
+            DashboardArgs(
+                dashboard_name=f"ncf-{stage.stage}",
+                region=stage.region,
+                introduction=INTRODUCTION.format(stage=stage.stage, email=stage.operations.alarm_email),
+                graphs=graphs(training, serving),
+            ),
+            child,
+        )
+        self.register_outputs({})
+
+    def _failures(self, preparation: Preparation, training: Training) -> dict[str, EventRouteArgs]:
+        """What fails outside of a function tells the topic itself."""
+        return {
+            "preparation-failed": self._failure(
+                "aws.elasticmapreduce",
+                "EMR Cluster State Change",
+                {"name": [preparation.job_name], "state": ["TERMINATED_WITH_ERRORS"]},
+                {"cluster": "$.detail.clusterId", "why": "$.detail.message"},
+                "The preparation failed (cluster <cluster>): <why>",
+            ),
+            "build-failed": self._failure(
+                "aws.codebuild",
+                "CodeBuild Build State Change",
+                {
+                    "project-name": [training.build.name],
+                    "build-status": ["FAILED", "FAULT", "STOPPED", "TIMED_OUT"],
+                },
+                {"build": "$.detail.build-id", "status": "$.detail.build-status"},
+                "Build <build> ended <status>; its log has the step and the reason.",
+            ),
+            "pipeline-failed": self._failure(
+                "aws.sagemaker",
+                "SageMaker Model Building Pipeline Execution Status Change",
+                {
+                    "pipelineArn": [training.pipeline_arn],
+                    "currentPipelineExecutionStatus": ["Failed", "Stopped"],
+                },
+                {
+                    "execution": "$.detail.pipelineExecutionArn",
+                    "status": "$.detail.currentPipelineExecutionStatus",
+                },
+                "Pipeline execution <execution> ended <status>.",
+            ),
+        }
+
+    def _failure(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], paths: Mapping[str, str], text: str
+    ) -> EventRouteArgs:
+        return EventRouteArgs(
+            description=text,
+            source=source,
+            detail_type=detail_type,
+            detail=detail,
+            target=TopicTarget(arn=self._topic),
+            transformer=InputTransformer(paths=paths, template=f'"{text}"'),
+            alarm_topic_arn=self._topic,
+        )
+
+
+def graphs(training: Training, serving: Serving) -> list[Graph]:
+    """The dashboard's graphs, in reading order."""
+    api = {"ApiId": serving.api.api_id}
+    variant = {"EndpointName": serving.endpoint.name, "VariantName": contract.VARIANT_NAME}
+    return [
+        Graph(
+            title="Are requests answered?",
+            metrics=[
+                Metric(namespace="AWS/ApiGateway", metric="Count", dimensions=api, label="requests"),
+                Metric(namespace="AWS/ApiGateway", metric="4xx", dimensions=api, label="client errors"),
+                Metric(namespace="AWS/ApiGateway", metric="5xx", dimensions=api, label="server errors"),
+            ],
+        ),
+        Graph(
+            title="How fast (ms)?",
+            metrics=[
+                Metric(
+                    namespace="AWS/ApiGateway", metric="Latency", dimensions=api, statistic=stat, label=stat
+                )
+                for stat in ("p50", "p99")
+            ],
+        ),
+        Graph(
+            title="Does the endpoint keep up?",
+            metrics=[
+                Metric(
+                    namespace="AWS/SageMaker",
+                    metric="InvocationsPerInstance",
+                    dimensions=variant,
+                    label="invocations an instance",
+                ),
+                Metric(
+                    namespace="AWS/SageMaker",
+                    metric="Invocation5XXErrors",
+                    dimensions=variant,
+                    label="errors",
+                ),
+            ],
+        ),
+        Graph(
+            title="Do the functions fail?",
+            metrics=[
+                Metric(
+                    namespace="AWS/Lambda",
+                    metric="Errors",
+                    dimensions={"FunctionName": function.name},
+                    label=label,
+                )
+                for label, function in (
+                    ("render buildspec", training.render_buildspec),
+                    ("deploy model", serving.deploy_model),
+                    ("recommend", serving.recommend),
+                )
+            ],
+        ),
+        Graph(
+            title="Do builds come through?",
+            metrics=[
+                Metric(
+                    namespace="AWS/CodeBuild",
+                    metric=metric,
+                    dimensions={"ProjectName": training.build.name},
+                    label=label,
+                )
+                for metric, label in (("SucceededBuilds", "succeeded"), ("FailedBuilds", "failed"))
+            ],
+        ),
+        Graph(
+            title="Does anything wait unhandled?",
+            metrics=[
+                Metric(
+                    namespace="AWS/SQS",
+                    metric="ApproximateNumberOfMessagesVisible",
+                    dimensions={"QueueName": function.dead_letter_queue.name},
+                    statistic="Maximum",
+                    label=label,
+                )
+                for label, function in (
+                    ("render buildspec", training.render_buildspec),
+                    ("deploy model", serving.deploy_model),
+                )
+            ],
+        ),
+    ]

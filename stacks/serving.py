@@ -1,0 +1,175 @@
+"""From a registered model to an answer: endpoint, promotion and the API."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.archives import file_asset
+from components.endpoint import Endpoint, EndpointArgs, bootstrap_artifact
+from components.event_route import EventRoute, EventRouteArgs, FunctionTarget
+from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
+from components.iam import Allow, pass_role
+from components.lambda_function import LambdaFunction, LambdaFunctionArgs
+from ml import contract
+from stacks import paths
+from stacks.config import StageConfig
+from stacks.containers import inference_image, pull_images
+from stacks.storage import Storage
+
+ROUTES = ("GET /recommendations/{user_id}", "POST /recommendations", DEFAULT_ROUTE)
+BOOTSTRAP_KEY = f"{contract.MODELS_PREFIX}{contract.BOOTSTRAP_MODEL_VERSION}/{contract.MODEL_ARCHIVE}"
+SERVING_PROGRAM = "inference.py"
+
+
+class Serving(pulumi.ComponentResource):
+    """The endpoint, the function that promotes models to it, and the API in front of it."""
+
+    endpoint: Endpoint
+    deploy_model: LambdaFunction
+    recommend: LambdaFunction
+    api: HttpApi
+
+    def __init__(
+        self,
+        name: str,
+        stage: StageConfig,
+        storage: Storage,
+        alarm_topic_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("ncf:slice:Serving", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self._stage, self._storage, self._topic = stage, storage, alarm_topic_arn
+        self.endpoint = Endpoint("endpoint", self._endpoint(), child)
+        self.deploy_model = LambdaFunction("deploy-model", self._deploy_model(), child)
+        self._promotions(child)
+        self.recommend = LambdaFunction("recommend", self._recommend(), child)
+        self.api = HttpApi(
+            "api",
+            HttpApiArgs(
+                description=f"Recommendations, stage {stage.stage}",
+                function_name=self.recommend.name,
+                function_arn=self.recommend.arn,
+                routes=ROUTES,
+                auth=stage.api.auth,
+                rate_per_second=stage.api.rate_per_second,
+                burst=stage.api.burst,
+                timeout_s=15,
+                kms_key_arn=storage.key.arn,
+                log_retention_days=stage.storage.log_retention_days,
+            ),
+            child,
+        )
+        self.register_outputs({})
+
+    def _endpoint(self) -> EndpointArgs:
+        stage, storage, serving = self._stage, self._storage, self._stage.serving
+        artifact = bootstrap_artifact(
+            {"schema_version": contract.SCHEMA_VERSION, "model_version": contract.BOOTSTRAP_MODEL_VERSION},
+            {name: (paths.ROOT / path).read_bytes() for name, path in contract.SERVING_SOURCES.items()},
+        )
+        return EndpointArgs(
+            endpoint_name=f"ncf-{stage.stage}",
+            variant_name=contract.VARIANT_NAME,
+            image=inference_image(stage),
+            program=SERVING_PROGRAM,
+            bootstrap=file_asset(paths.BUILD / contract.MODEL_ARCHIVE, artifact),
+            bootstrap_bucket=storage.artifacts.name,
+            bootstrap_key=BOOTSTRAP_KEY,
+            instance_type=serving.instance_type,
+            min_instances=serving.min_instances,
+            max_instances=serving.max_instances,
+            target_invocations_per_minute=serving.target_invocations_per_minute,
+            max_latency_ms=serving.max_latency_ms,
+            model_allows=[
+                storage.artifacts.read(contract.MODELS_PREFIX),
+                storage.artifacts.list_keys(contract.MODELS_PREFIX),
+                storage.key.decrypt(),
+                *pull_images(storage.key.partition, stage.region),
+            ],
+            kms_key_arn=storage.key.arn,
+            log_retention_days=stage.storage.log_retention_days,
+            account_id=storage.key.account_id,
+            alarm_topic_arn=self._topic,
+        )
+
+    def _deploy_model(self) -> LambdaFunctionArgs:
+        stage, storage, serving = self._stage, self._storage, self._stage.serving
+        return LambdaFunctionArgs(
+            code=paths.LAMBDAS / "deploy_model",
+            environment={
+                "ENDPOINT_NAME": self.endpoint.name,
+                "MODEL_PACKAGE_GROUP": storage.packages.name,
+                "VARIANT_NAME": contract.VARIANT_NAME,
+                "INSTANCE_TYPE": serving.instance_type,
+                "KMS_KEY_ARN": storage.key.arn,
+                "MODEL_ROLE_ARN": self.endpoint.model_role_arn,
+                "ALARM_NAMES": pulumi.Output.json_dumps(self.endpoint.alarm_names),
+                "KEEP_LAST": str(serving.keep_last),
+            },
+            allows=self._promoting(),
+            layer_arns=[stage.functions.powertools_layer_arn],
+            kms_key_arn=storage.key.arn,
+            alarm_topic_arn=self._topic,
+            timeout_s=60,
+            memory_mib=256,
+            log_retention_days=stage.storage.log_retention_days,
+        )
+
+    def _promoting(self) -> list[Allow]:
+        """What reconciling the endpoint with the registry takes."""
+        endpoint, packages = self.endpoint, self._storage.packages
+        return [
+            Allow(
+                actions=["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpoint"], resources=[endpoint.arn]
+            ),
+            pass_role(endpoint.model_role_arn, "sagemaker.amazonaws.com"),
+            Allow(actions=["sagemaker:DescribeModelPackage"], resources=[packages.packages_arn]),
+        ]
+
+    def _promotions(self, child: pulumi.ResourceOptions) -> None:
+        """The events that start and end a rollout."""
+        target = FunctionTarget(name=self.deploy_model.name, arn=self.deploy_model.arn)
+        EventRoute(
+            "endpoint-changed",
+            EventRouteArgs(
+                description="The endpoint finished a rollout, or took it back",
+                source="aws.sagemaker",
+                detail_type="SageMaker Endpoint State Change",
+                detail={"EndpointName": [self.endpoint.name]},
+                target=target,
+                alarm_topic_arn=self._topic,
+            ),
+            child,
+        )
+        if self._stage.training.approval == "manual":
+            EventRoute(
+                "model-approved",
+                EventRouteArgs(
+                    description="A person approved a model package",
+                    source="aws.sagemaker",
+                    detail_type="SageMaker Model Package State Change",
+                    detail={
+                        "ModelPackageGroupName": [self._storage.packages.name],
+                        "ModelApprovalStatus": ["Approved"],
+                    },
+                    target=target,
+                    alarm_topic_arn=self._topic,
+                ),
+                child,
+            )
+
+    def _recommend(self) -> LambdaFunctionArgs:
+        stage = self._stage
+        return LambdaFunctionArgs(
+            code=paths.LAMBDAS / "recommend",
+            environment={"ENDPOINT_NAME": self.endpoint.name},
+            allows=[self.endpoint.invoke()],
+            layer_arns=[stage.functions.powertools_layer_arn],
+            kms_key_arn=self._storage.key.arn,
+            alarm_topic_arn=self._topic,
+            timeout_s=15,
+            memory_mib=512,
+            log_retention_days=stage.storage.log_retention_days,
+            reserved_concurrency=stage.functions.recommend_concurrency,
+        )
