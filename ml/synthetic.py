@@ -156,3 +156,7 @@ def _session_times(rng: np.random.Generator, n_events: int) -> NDArray[np.int64]
     session = np.sort(rng.integers(n_sessions, size=n_events))
     pauses = np.cumsum(rng.integers(1, _MAX_PAUSE_S, size=n_events))
     return _START_S + starts[session] + pauses
+
+
+if __name__ == "__main__":
+    sys.exit(main())
