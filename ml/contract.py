@@ -46,6 +46,23 @@ METRIC_REGEXES = {
 EVALUATION_FILE = "evaluation.json"
 N_TEST_NEGATIVES = 99  # He et al. 2017, section 4.1
 
+# -- model artifact (model.tar.gz) ----------------------------------------------------------------
+MODEL_ARCHIVE = "model.tar.gz"
+MODEL_FILE = "model.json"
+WEIGHTS_FILE = "weights.pt"
+ARRAYS_FILE = "arrays.npz"
+MODEL_CODE_FOLDER = "code"
+BOOTSTRAP_MODEL_VERSION = "bootstrap"  # an artifact without weights, from before the first training
+# What serving needs: path inside code/ -> path in the source tree. It needs numpy and torch beside it.
+SERVING_SOURCES = {
+    "inference.py": "ml/inference.py",
+    "ml/__init__.py": "ml/__init__.py",
+    "ml/contract.py": "ml/contract.py",
+    "ml/ncf/__init__.py": "ml/ncf/__init__.py",
+    "ml/ncf/artifact.py": "ml/ncf/artifact.py",
+    "ml/ncf/model.py": "ml/ncf/model.py",
+}
+
 # -- SageMaker pipeline -------------------------------------------------------------------------
 STEP_TRAINING = "NCFTraining"
 STEP_EVALUATION = "NCFEvaluation"

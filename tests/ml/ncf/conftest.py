@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.ncf import train
+from tests.ml.ncf import prepared
+
+N_USERS, N_ITEMS = 120, 120
+
+
+@pytest.fixture(scope="session")
+def prepared_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared run of the tasteful shop."""
+    folder = tmp_path_factory.mktemp("prepared")
+    return prepared.write_run(folder, prepared.tasteful_shop(N_USERS, N_ITEMS), N_USERS, N_ITEMS)
+
+
+@pytest.fixture(scope="session")
+def channels(prepared_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a training job on that run."""
+    return prepared.mount(prepared_run, tmp_path_factory.mktemp("channels"))
+
+
+@pytest.fixture(scope="session")
+def model_dir(channels: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked artifact of a short training on that run."""
+    folder = tmp_path_factory.mktemp("job")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in channels.items():
+            patch.setenv(name, value)
+        flags = ["--preset", "dot-softmax", "--epochs", "30", "--batch_size", "16", "--factor-num", "16"]
+        flags += ["--embedding-std", "0.3"]
+        folders = ["--model-dir", str(folder / "model"), "--output-data-dir", str(folder / "output/data")]
+        code = train.main(flags + folders)
+    assert code == 0
+    return folder / "model"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from ml.ncf import artifact, champion, evaluate
+from ml.ncf.data import read_run
+
+
+@pytest.fixture
+def job_input(prepared_run: Path, model_dir: Path, tmp_path: Path) -> Path:
+    """The job's input folder: a channel of the run each, and the candidate."""
+    folder = tmp_path / "input"
+    for split in ("train", "validation", "test"):
+        (folder / split).parent.mkdir(exist_ok=True)
+        (folder / split).symlink_to(prepared_run / split)
+    for name in ("users", "items", "popularity", "manifest"):
+        (folder / name).symlink_to(prepared_run)
+    (folder / "model").mkdir()
+    with tarfile.open(folder / "model/model.tar.gz", "w:gz") as tar:
+        tar.add(model_dir, arcname=".")
+    return folder
+
+
+def report_of(job_input: Path, output: Path, *flags: str) -> dict:
+    assert evaluate.main(["--input", str(job_input), "--output", str(output), *flags]) == 0
+    return json.loads((output / "evaluation.json").read_text())
+
+
+def test_a_model_that_learnt_the_tastes_beats_popularity(job_input: Path, tmp_path: Path) -> None:
+    report = report_of(job_input, tmp_path / "out")
+    assert report["model"]["hr_at_10"] > report["popularity"]["hr_at_10"] + 0.10
+    assert report["champion"] is None
+    assert report["change"] == {"hr_at_10": 0.0, "ndcg_at_10": 0.0}
+
+
+def test_the_change_is_candidate_less_champion(
+    job_input: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = artifact.read(model_dir)
+    torch.nn.init.zeros_(blind.model.towers["gmf"].item_embedding.weight)
+    monkeypatch.setattr(champion, "find", lambda group, workspace: champion.Champion("arn:champion", blind))
+    report = report_of(job_input, tmp_path / "out", "--model-package-group", "NCF-dev")
+    assert report["champion"] == {"model_package_arn": "arn:champion", "hr_at_10": 0.0, "ndcg_at_10": 0.0}
+    assert report["change"] == report["model"]
+
+
+def test_a_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path) -> None:
+    run = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
+    model = artifact.read(model_dir)
+    candidates = evaluate.Candidates(torch.tensor([0, 1]), torch.tensor([[5, 9], [2, 7]]))
+    before = evaluate.scores_by_id(model, run, candidates)
+    catalogue = model.catalogue
+    for ids, table in (("user_ids", "user_embedding"), ("item_ids", "item_embedding")):
+        object.__setattr__(catalogue, ids, getattr(catalogue, ids)[::-1].copy())
+        weight = getattr(model.model.towers["gmf"], table).weight
+        weight.data = weight.data.flip(0)
+    assert torch.equal(evaluate.scores_by_id(model, run, candidates), before)
+
+
+def test_an_item_that_a_model_does_not_know_scores_below_every_other(
+    prepared_run: Path, model_dir: Path
+) -> None:
+    run = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
+    model = artifact.read(model_dir)
+    model.catalogue.item_ids[5] = "gone"
+    scores = evaluate.scores_by_id(model, run, evaluate.Candidates(torch.tensor([0]), torch.tensor([[5, 9]])))
+    assert scores[0, 0] == -torch.inf
+
+
+def test_a_damaged_archive_is_one_line_and_no_report(
+    job_input: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (job_input / "model/model.tar.gz").write_bytes(b"not a tar")
+    assert evaluate.main(["--input", str(job_input), "--output", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "model.tar.gz: cannot be unpacked" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
