@@ -78,9 +78,7 @@ class Targets:
         kind = _kind(delivery.arn)
         sender = self._senders.get(kind)
         if sender is None:
-            raise UndeliverableError(
-                "SDK_CLIENT_ERROR", f"the embedded cloud delivers to no {kind} target"
-            )
+            raise UndeliverableError("SDK_CLIENT_ERROR", f"the embedded cloud delivers to no {kind} target")
         try:
             sender(delivery, payload)
         except ClientError as error:

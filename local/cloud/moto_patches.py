@@ -1,4 +1,4 @@
-"""Changes to moto itself: each is made, with its reason, by the plane that needs it, and undone at its end."""
+"""Changes to moto itself: the plane that needs one makes it, says why, and undoes it at its end."""
 
 from __future__ import annotations
 

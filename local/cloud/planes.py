@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from local.cloud.events import EventsPlane
+from local.cloud.lambdas import LambdaPlane
 from local.cloud.plane import Plane
 from local.cloud.storage import StoragePlane
 
 
 def all_planes() -> list[type[Plane]]:
     """Every plane, in the order in which they are asked for a route."""
-    return [EventsPlane, StoragePlane]
+    return [EventsPlane, LambdaPlane, StoragePlane]

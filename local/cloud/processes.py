@@ -95,11 +95,14 @@ class Child:
         """Kills the child when it is over a limit, as the kernel or the service would."""
         if self._deadline is not None and time.monotonic() > self._deadline:
             self.stop(0, because="timeout")
-        if self.memory_mib is not None:
-            held = _tree_memory_mib(self.pid)
-            self.peak_memory_mib = max(self.peak_memory_mib, held)
-            if held > self.memory_mib:
-                self.stop(0, because="memory")
+        if self.memory_mib is not None and self.measure() > self.memory_mib:
+            self.stop(0, because="memory")
+
+    def measure(self) -> float:
+        """The memory that the command and its descendants hold now, in MiB (resident)."""
+        held = _tree_memory_mib(self.pid)
+        self.peak_memory_mib = max(self.peak_memory_mib, held)
+        return held
 
 
 class Processes:

@@ -166,6 +166,21 @@ class Cloud:
         """A clean environment for application code: PATH, this endpoint, fake credentials, and ``extra``."""
         return {**child_environment(self.url, region or self.region, self._home), **extra}
 
+    def role_env(self, role_arn: str, session: str, region: str | None = None) -> dict[str, str]:
+        """Region, endpoint and temporary credentials of a role, as a service hands them to what it runs."""
+        name = re.sub(r"[^\w+=,.@-]", "-", session)[:64].ljust(2, "-")  # 2 to 64
+        assumed = self.client("sts", region).assume_role(RoleArn=role_arn, RoleSessionName=name)
+        credentials = assumed["Credentials"]
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": region or self.region,
+            "AWS_DEFAULT_REGION": region or self.region,
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
     def folder(self, kind: str, name: str) -> Path:
         """A fresh folder for one piece of work; it goes when the cloud closes."""
         parent = self._work / kind
