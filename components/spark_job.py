@@ -4,39 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
 
 from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role
+from components.run_job_flow import CONFIGURATIONS, Cluster, instances, spark_step
 from components.spark_security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs
 
 SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
-# Spark encrypts its own traffic and shuffle files with secrets that YARN makes anew for each
-# application (Spark 3.5 security guide), so that no certificate has to be kept for it.
-SPARK_DEFAULTS = {
-    "spark.authenticate": "true",
-    "spark.network.crypto.enabled": "true",
-    "spark.io.encryption.enabled": "true",
-    "spark.sql.session.timeZone": "UTC",
-    # EMR retries a driver once by default; a second try of a bad run only doubles the bill.
-    "spark.yarn.maxAppAttempts": "1",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeGroup:
-    """Nodes of one role.
-
-    Args:
-        instance_type, count: what and how many; 0 only for task nodes.
-        market: ``SPOT`` is for task nodes, which hold no data.
-    """
-
-    instance_type: str = "r5.xlarge"
-    count: int
-    market: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +33,7 @@ class SparkJobArgs:
         node_allows: what the nodes may do; reading the code and writing logs among it.
         account_id: the account on whose behalf EMR acts.
         vpc_id, subnet_id, s3_prefix_list_id, endpoints_security_group_id: the network.
-        primary, core, task: the cluster; the defaults are those of the post.
+        cluster: the nodes.
         tags: what clusters carry, as they are no resource of the program.
     """
 
@@ -79,18 +55,8 @@ class SparkJobArgs:
     subnet_id: pulumi.Input[str]
     s3_prefix_list_id: pulumi.Input[str]
     endpoints_security_group_id: pulumi.Input[str]
-    primary: NodeGroup = NodeGroup(count=1)
-    core: NodeGroup = NodeGroup(count=2)
-    task: NodeGroup = NodeGroup(count=2)
+    cluster: Cluster = Cluster()
     tags: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.primary.count not in (1, 3):
-            raise ValueError(f"primary: {self.primary.count} nodes; EMR takes 1, or 3 for high availability")
-        if self.core.count < 1:
-            raise ValueError("core: at least one node must hold the data")
-        if "SPOT" in (self.primary.market, self.core.market):
-            raise ValueError("primary and core: SPOT nodes take the run with them; use it for task nodes")
 
 
 class SparkJob(pulumi.ComponentResource):
@@ -138,17 +104,14 @@ class SparkJob(pulumi.ComponentResource):
             "ServiceRole": service.arn,
             "JobFlowRole": profile.name,
             "SecurityConfiguration": security.configuration_name,
-            "Instances": self._instances(args, security),
-            "Configurations": [
-                {"Classification": "spark", "Properties": {"maximizeResourceAllocation": "true"}},
-                {"Classification": "spark-defaults", "Properties": SPARK_DEFAULTS},
-            ],
-            "Steps": [self._step(args, package, entry)],
+            "Instances": instances(args.cluster, args.subnet_id, security),
+            "Configurations": CONFIGURATIONS,
+            "Steps": [spark_step(args.job_name, _uri(package), _uri(entry), args.arguments)],
             "Tags": [{"Key": key, "Value": value} for key, value in {**args.tags, **EMR_TAGS}.items()],
         }
         self.document = pulumi.Output.json_dumps(flow, sort_keys=True)
         published = self._object("run-job-flow", args, args.document_key, content=self.document)
-        self.document_uri = pulumi.Output.concat("s3://", published.bucket, "/", published.key)
+        self.document_uri = _uri(published)
         self.service_role_arn = service.arn
         self.node_role_arn = nodes.arn
         self.register_outputs({"document_uri": self.document_uri})
@@ -197,54 +160,6 @@ class SparkJob(pulumi.ComponentResource):
             ],
         )
 
-    def _instances(self, args: SparkJobArgs, security: ClusterSecurity) -> dict[str, Any]:
-        groups = (
-            ("MASTER", "Primary", args.primary),
-            ("CORE", "Core", args.core),
-            ("TASK", "Task", args.task),
-        )
-        return {
-            "InstanceGroups": [
-                {
-                    "Name": title,
-                    "InstanceRole": role,
-                    "InstanceType": group.instance_type,
-                    "InstanceCount": group.count,
-                    "Market": group.market,
-                }
-                for role, title, group in groups
-                if group.count
-            ],
-            "Ec2SubnetId": args.subnet_id,
-            "EmrManagedMasterSecurityGroup": security.primary_group_id,
-            "EmrManagedSlaveSecurityGroup": security.core_group_id,
-            "ServiceAccessSecurityGroup": security.service_group_id,
-            # The cluster ends with its last step, however that ends.
-            "KeepJobFlowAliveWhenNoSteps": False,
-            "TerminationProtected": False,
-        }
-
-    def _step(
-        self, args: SparkJobArgs, package: aws.s3.BucketObjectv2, entry: aws.s3.BucketObjectv2
-    ) -> dict[str, Any]:
-        return {
-            "Name": args.job_name,
-            # A step that CONTINUEs hides its failure: nobody would hear that the run is missing.
-            "ActionOnFailure": "TERMINATE_CLUSTER",
-            "HadoopJarStep": {
-                "Jar": "command-runner.jar",
-                "Args": [
-                    "spark-submit",
-                    "--deploy-mode",
-                    "cluster",
-                    "--py-files",
-                    pulumi.Output.concat("s3://", package.bucket, "/", package.key),
-                    pulumi.Output.concat("s3://", entry.bucket, "/", entry.key),
-                    *args.arguments,
-                ],
-            },
-        }
-
     def _object(
         self,
         role: str,
@@ -263,3 +178,7 @@ class SparkJob(pulumi.ComponentResource):
             server_side_encryption="aws:kms",
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _uri(uploaded: aws.s3.BucketObjectv2) -> pulumi.Output[str]:
+    return pulumi.Output.concat("s3://", uploaded.bucket, "/", uploaded.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -16,6 +17,7 @@ from stacks.preparation import Preparation
 from stacks.serving import Serving
 from stacks.training import Training
 
+Dimensions = Mapping[str, pulumi.Input[str]]
 INTRODUCTION = """\
 # NCF {stage}
 Read from left to right: is a request answered, is a model rolled out, did the last run come through?
@@ -23,32 +25,34 @@ Alarms go to {email}. Dead letters are the first thing to look at: each one is a
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class OperationsArgs:
+    """What operations needs of the stage and of other slices."""
+
+    stage: StageConfig
+    preparation: Preparation
+    training: Training
+    serving: Serving
+    alarm_topic_arn: pulumi.Input[str]
+
+
 class Operations(pulumi.ComponentResource):
     """Failure events, the budget and the dashboard of a stage."""
 
     dashboard: Dashboard
 
-    def __init__(
-        self,
-        name: str,
-        stage: StageConfig,
-        preparation: Preparation,
-        training: Training,
-        serving: Serving,
-        alarm_topic_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, args: OperationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Operations", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self._topic = alarm_topic_arn
-        for route, args in self._failures(preparation, training).items():
-            EventRoute(route, args, child)
+        stage, self._topic = args.stage, args.alarm_topic_arn
+        for route, failure in self._failures(args.preparation, args.training).items():
+            EventRoute(route, failure, child)
         Budget(
             "budget",
             BudgetArgs(
                 monthly_usd=stage.operations.monthly_budget_usd,
                 tags={"Stage": stage.tags.Stage},
-                alarm_topic_arn=alarm_topic_arn,
+                alarm_topic_arn=args.alarm_topic_arn,
             ),
             child,
         )
@@ -58,7 +62,7 @@ class Operations(pulumi.ComponentResource):
                 dashboard_name=f"ncf-{stage.stage}",
                 region=stage.region,
                 introduction=INTRODUCTION.format(stage=stage.stage, email=stage.operations.alarm_email),
-                graphs=graphs(training, serving),
+                graphs=graphs(args.training, args.serving),
             ),
             child,
         )
@@ -115,8 +119,8 @@ class Operations(pulumi.ComponentResource):
 
 def graphs(training: Training, serving: Serving) -> list[Graph]:
     """The dashboard's graphs, in reading order."""
-    api = {"ApiId": serving.api.api_id}
-    variant = {"EndpointName": serving.endpoint.name, "VariantName": contract.VARIANT_NAME}
+    api: Dimensions = {"ApiId": serving.api.api_id}
+    variant: Dimensions = {"EndpointName": serving.endpoint.name, "VariantName": contract.VARIANT_NAME}
     return [
         Graph(
             title="Are requests answered?",

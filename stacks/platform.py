@@ -6,11 +6,11 @@ import pulumi
 
 from components.alarm import AlarmTopic, AlarmTopicArgs
 from stacks.config import StageConfig
-from stacks.operations import Operations
-from stacks.preparation import Preparation
-from stacks.serving import Serving
+from stacks.operations import Operations, OperationsArgs
+from stacks.preparation import Preparation, PreparationArgs
+from stacks.serving import Serving, ServingArgs
 from stacks.storage import Storage
-from stacks.training import Training
+from stacks.training import Training, TrainingArgs
 
 
 class Platform:
@@ -27,11 +27,25 @@ class Platform:
             ),
         )
         topic = self.alarms.arn
-        self.preparation = Preparation("preparation", stage, self.storage, topic)
-        self.serving = Serving("serving", stage, self.storage, topic)
-        self.training = Training("training", stage, self.storage, self.serving, topic)
+        self.preparation = Preparation(
+            "preparation", PreparationArgs(stage=stage, storage=self.storage, alarm_topic_arn=topic)
+        )
+        self.serving = Serving(
+            "serving", ServingArgs(stage=stage, storage=self.storage, alarm_topic_arn=topic)
+        )
+        self.training = Training(
+            "training",
+            TrainingArgs(stage=stage, storage=self.storage, serving=self.serving, alarm_topic_arn=topic),
+        )
         self.operations = Operations(
-            "operations", stage, self.preparation, self.training, self.serving, topic
+            "operations",
+            OperationsArgs(
+                stage=stage,
+                preparation=self.preparation,
+                training=self.training,
+                serving=self.serving,
+                alarm_topic_arn=topic,
+            ),
         )
 
     def outputs(self) -> dict[str, pulumi.Input[str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
 
 from components.archives import file_asset, folder_files, zip_bytes
 from components.network import Network, NetworkArgs
+from components.run_job_flow import Cluster, NodeGroup
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
-from components.spark_job import NodeGroup, SparkJob, SparkJobArgs
+from components.spark_job import SparkJob, SparkJobArgs
 from components.spark_security import EMR_TAGS
 from ml import contract
 from stacks import paths
@@ -17,22 +20,25 @@ from stacks.storage import Storage
 EMR_LOGS_PREFIX = "emr/"
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreparationArgs:
+    """What the preparation needs of the stage and of other slices."""
+
+    stage: StageConfig
+    storage: Storage
+    alarm_topic_arn: pulumi.Input[str]
+
+
 class Preparation(pulumi.ComponentResource):
     """The preparation of a stage; its cluster is launched by Airflow, or by the schedule made here."""
 
     job: SparkJob
     job_name: str
 
-    def __init__(
-        self,
-        name: str,
-        stage: StageConfig,
-        storage: Storage,
-        alarm_topic_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, args: PreparationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Preparation", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        stage, storage = args.stage, args.storage
         self.job_name = f"ncf-{stage.stage}-preparation"
         network = Network(
             "network",
@@ -60,7 +66,7 @@ class Preparation(pulumi.ComponentResource):
                     ),
                     allows=self.job.launch(),
                     account_id=storage.key.account_id,
-                    alarm_topic_arn=alarm_topic_arn,
+                    alarm_topic_arn=args.alarm_topic_arn,
                 ),
                 child,
             )
@@ -116,9 +122,7 @@ class Preparation(pulumi.ComponentResource):
             subnet_id=network.subnet_ids[0],
             s3_prefix_list_id=network.s3_prefix_list_id,
             endpoints_security_group_id=network.endpoints_security_group_id,
-            primary=_nodes(spark.primary),
-            core=_nodes(spark.core),
-            task=_nodes(spark.task),
+            cluster=Cluster(primary=_nodes(spark.primary), core=_nodes(spark.core), task=_nodes(spark.task)),
             tags=stage.tags.model_dump(),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
 
 from components.archives import file_asset
@@ -21,6 +23,15 @@ BOOTSTRAP_KEY = f"{contract.MODELS_PREFIX}{contract.BOOTSTRAP_MODEL_VERSION}/{co
 SERVING_PROGRAM = "inference.py"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServingArgs:
+    """What serving needs of the stage and of other slices."""
+
+    stage: StageConfig
+    storage: Storage
+    alarm_topic_arn: pulumi.Input[str]
+
+
 class Serving(pulumi.ComponentResource):
     """The endpoint, the function that promotes models to it, and the API in front of it."""
 
@@ -29,17 +40,11 @@ class Serving(pulumi.ComponentResource):
     recommend: LambdaFunction
     api: HttpApi
 
-    def __init__(
-        self,
-        name: str,
-        stage: StageConfig,
-        storage: Storage,
-        alarm_topic_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, args: ServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Serving", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self._stage, self._storage, self._topic = stage, storage, alarm_topic_arn
+        stage, storage = args.stage, args.storage
+        self._stage, self._storage, self._topic = stage, storage, args.alarm_topic_arn
         self.endpoint = Endpoint("endpoint", self._endpoint(), child)
         self.deploy_model = LambdaFunction("deploy-model", self._deploy_model(), child)
         self._promotions(child)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pulumi
 
@@ -24,6 +25,8 @@ from stacks.serving import Serving
 from stacks.storage import Storage
 
 SAGEMAKER = "sagemaker.amazonaws.com"
+# Parameters of StartBuild (CodeBuild API); the key is unique to the run.
+START_BUILD = '{"buildspecOverride": "arn:aws:s3:::<bucket>/<key>", "idempotencyToken": "<key>"}'
 # A build that nobody gave a buildspec has no run to work for.
 NO_RUN = """\
 version: 0.2
@@ -35,6 +38,16 @@ phases:
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingArgs:
+    """What training needs of the stage and of other slices."""
+
+    stage: StageConfig
+    storage: Storage
+    serving: Serving
+    alarm_topic_arn: pulumi.Input[str]
+
+
 class Training(pulumi.ComponentResource):
     """The road of a prepared run to the SageMaker pipeline, and the roles that the pipeline works with."""
 
@@ -43,19 +56,12 @@ class Training(pulumi.ComponentResource):
     render_buildspec: LambdaFunction
     build: CodeBuild
 
-    def __init__(
-        self,
-        name: str,
-        stage: StageConfig,
-        storage: Storage,
-        serving: Serving,
-        alarm_topic_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Training", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self._stage, self._storage, self._serving = stage, storage, serving
-        self._topic = alarm_topic_arn
+        stage, storage = args.stage, args.storage
+        self._stage, self._storage, self._serving = stage, storage, args.serving
+        self._topic = args.alarm_topic_arn
         self.pipeline_name = f"ncf-{stage.stage}"
         key = storage.key
         self.pipeline_arn = self._sagemaker_arn(f"pipeline/{self.pipeline_name}")
@@ -201,10 +207,9 @@ class Training(pulumi.ComponentResource):
                 target=RoleTarget(
                     arn=self.build.arn, allow=self.build.start(), account_id=storage.key.account_id
                 ),
-                # The key is unique to the run, so that a second delivery starts no second build.
                 transformer=InputTransformer(
                     paths={"bucket": "$.detail.bucket.name", "key": "$.detail.object.key"},
-                    template='{"buildspecOverride": "arn:aws:s3:::<bucket>/<key>", "idempotencyToken": "<key>"}',
+                    template=START_BUILD,
                 ),
                 alarm_topic_arn=self._topic,
             ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
-from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.stack import Stack, run_pulumi_func
 
 ACCOUNT = "123456789012"
 REGION = "ap-northeast-2"
@@ -126,6 +125,7 @@ async def _run(program: Callable[[], Any], recorder: Recorder) -> None:
         returned = program()
         recorder.recording.values = await pulumi.Output.from_input(returned).future()
         root = settings.get_root_resource()
+        assert isinstance(root, Stack)
         recorder.recording.exports = await pulumi.Output.from_input(dict(root.outputs)).future()
 
     await run_pulumi_func(body)
@@ -135,34 +135,28 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
     """The outputs that AWS would add; what a type has of its own comes last."""
     service = args.typ.split(":")[1].split("/")[0]
     name = args.inputs.get("name") or f"{args.name}-1a2b3c"
-    arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{args.name}"
-    own: dict[str, Callable[[], dict[str, Any]]] = {
-        "aws:s3/bucket:Bucket": lambda: {"bucket": name, "arn": f"arn:aws:s3:::{name}"},
-        "aws:kms/key:Key": lambda: {"keyId": "key-1", "arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/key-1"},
-        "aws:iam/role:Role": lambda: {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
-        "aws:lambda/function:Function": lambda: {"arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"},
-        "aws:cloudwatch/logGroup:LogGroup": lambda: {
-            "arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}"
+    group = args.inputs.get("modelPackageGroupName")
+    own: dict[str, dict[str, Any]] = {
+        "aws:s3/bucket:Bucket": {"bucket": name, "arn": f"arn:aws:s3:::{name}"},
+        "aws:kms/key:Key": {"keyId": "key-1", "arn": _arn("kms", "key/key-1")},
+        "aws:iam/role:Role": {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
+        "aws:lambda/function:Function": {"arn": _arn("lambda", f"function:{name}")},
+        "aws:cloudwatch/logGroup:LogGroup": {"arn": _arn("logs", f"log-group:{name}")},
+        "aws:cloudwatch/eventRule:EventRule": {"arn": _arn("events", f"rule/{name}")},
+        "aws:sqs/queue:Queue": {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"},
+        "aws:sagemaker/modelPackageGroup:ModelPackageGroup": {
+            "arn": _arn("sagemaker", f"model-package-group/{group}")
         },
-        "aws:cloudwatch/eventRule:EventRule": lambda: {
-            "arn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}"
-        },
-        "aws:sqs/queue:Queue": lambda: {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"},
-        "aws:sagemaker/modelPackageGroup:ModelPackageGroup": lambda: {
-            "arn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/{args.inputs['modelPackageGroupName']}"
-        },
-        "aws:sagemaker/endpoint:Endpoint": lambda: {
-            "arn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/{name}"
-        },
-        "aws:apigatewayv2/api:Api": lambda: {
+        "aws:sagemaker/endpoint:Endpoint": {"arn": _arn("sagemaker", f"endpoint/{name}")},
+        "aws:codebuild/project:Project": {"arn": _arn("codebuild", f"project/{name}")},
+        "aws:apigatewayv2/api:Api": {
             "apiEndpoint": f"https://api1.execute-api.{REGION}.amazonaws.com",
-            "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:api1",
+            "executionArn": _arn("execute-api", "api1"),
         },
-        "aws:ec2/vpcEndpoint:VpcEndpoint": lambda: {"prefixListId": "pl-1"},
+        "aws:ec2/vpcEndpoint:VpcEndpoint": {"prefixListId": "pl-1"},
     }
-    return {"name": name, "arn": arn, **own.get(args.typ, dict)()}
+    return {"name": name, "arn": _arn(service, args.name), **own.get(args.typ, {})}
 
 
-def parents(recording: Recording) -> Counter[str]:
-    """How many children each URN has."""
-    return Counter(resource.parent for resource in recording.resources)
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
