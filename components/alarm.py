@@ -101,8 +101,7 @@ def metric_alarm(
     name: str, threshold: Threshold, topic_arn: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> aws.cloudwatch.MetricAlarm:
     """An alarm that tells the topic when it starts and when it ends; silence is not an alarm."""
-    extended = threshold.statistic.startswith("p")
-    statistic = {"extended_statistic" if extended else "statistic": threshold.statistic}
+    is_percentile = threshold.statistic.startswith("p")
     return aws.cloudwatch.MetricAlarm(
         name,
         alarm_description=threshold.description,
@@ -116,6 +115,7 @@ def metric_alarm(
         treat_missing_data="notBreaching",
         alarm_actions=[topic_arn],
         ok_actions=[topic_arn],
+        statistic=None if is_percentile else threshold.statistic,
+        extended_statistic=threshold.statistic if is_percentile else None,
         opts=opts,
-        **statistic,
     )

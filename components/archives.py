@@ -70,7 +70,7 @@ def tar_gz_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def file_asset(path: Path, content: bytes) -> pulumi.FileAsset:
-    """`content` as a file to upload; whoever runs at the same time finds the old one or the new one, whole."""
+    """`content` as a file to upload; whoever runs at the same time finds a whole one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_bytes() != content:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as draft:

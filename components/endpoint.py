@@ -16,6 +16,7 @@ from components.iam import Allow, ServiceRole, ServiceRoleArgs
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
 CODE_FOLDER = "/opt/ml/model/code"  # where the container unpacks the artifact's code/
+METRICS_NAMESPACES = "/aws/sagemaker/*"  # where containers put their metrics
 SCALE_IN_COOLDOWN_S = 300
 SCALE_OUT_COOLDOWN_S = 60
 STARTUP_TIMEOUT_S = 300
@@ -140,10 +141,8 @@ class Endpoint(pulumi.ComponentResource):
                 Allow(
                     actions=["cloudwatch:PutMetricData"],
                     resources=["*"],
-                    reason="CloudWatch has no resource-level permissions for metrics; the namespace is bound",
-                    conditions={
-                        "StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "AWS/SageMaker"]}
-                    },
+                    reason="metrics have no resource-level permissions; their namespace is bound instead",
+                    conditions={"StringLike": {"cloudwatch:namespace": METRICS_NAMESPACES}},
                 ),
                 *args.model_allows,
             ],
@@ -231,7 +230,8 @@ class Endpoint(pulumi.ComponentResource):
                 dimensions=dimensions,
                 statistic="Sum",
                 above=0,
-                description=f"{args.endpoint_name} answers with errors: read its log; a rollout is taken back.",
+                description=f"{args.endpoint_name} answers with errors: read its log. "
+                "A rollout under way is taken back.",
             ),
             "latency": Threshold(
                 namespace="AWS/SageMaker",
@@ -240,8 +240,8 @@ class Endpoint(pulumi.ComponentResource):
                 statistic="p99",
                 above=args.max_latency_ms * 1000,  # the metric is in microseconds
                 n_periods=3,
-                description=f"{args.endpoint_name} is slow: look at invocations an instance; "
-                "a rollout is taken back.",
+                description=f"{args.endpoint_name} is slow: look at the invocations of an instance. "
+                "A rollout under way is taken back.",
             ),
         }
         return [

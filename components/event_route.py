@@ -57,9 +57,7 @@ class InputTransformer:
 
     def __post_init__(self) -> None:
         if len(self.paths) > MAX_INPUT_PATHS:
-            raise ValueError(
-                f"input transformer: {len(self.paths)} paths; EventBridge takes {MAX_INPUT_PATHS}"
-            )
+            raise ValueError(f"{len(self.paths)} input paths: EventBridge takes {MAX_INPUT_PATHS}")
         for name, path in self.paths.items():
             if not path.startswith("$."):
                 raise ValueError(f"input path {name}={path!r}: write a JSON path, as '$.detail.object.key'")

@@ -47,7 +47,7 @@ class Allow:
                 raise ValueError(f"Allow: action {action!r}: name each action in full, as 's3:GetObject'")
         if any(isinstance(arn, str) and arn == ANY_RESOURCE for arn in self.resources) and not self.reason:
             raise ValueError(
-                f"Allow: {', '.join(self.actions)} on '*': name the resources, or state the reason why none can be"
+                f"Allow: {', '.join(self.actions)} on '*': name the resources, or state why none can be"
             )
 
     def statement(self) -> dict[str, Any]:

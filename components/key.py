@@ -60,9 +60,8 @@ class Key(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         aws.kms.Alias(f"{name}-alias", name=f"alias/{args.alias}", target_key_id=key.key_id, opts=child)
-        self.partition, self.region, self.account_id = (
-            key.arn.apply(lambda arn, part=part: arn.split(":")[part]) for part in (1, 3, 4)
-        )
+        parts = key.arn.apply(lambda arn: arn.split(":"))  # arn:partition:kms:region:account:key/id
+        self.partition, self.region, self.account_id = parts[1], parts[3], parts[4]
         key_policy = aws.kms.KeyPolicy(
             f"{name}-policy", key_id=key.key_id, policy=self._policy(args.services), opts=child
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_aws as aws
+from pulumi_aws import s3
 
 from components.iam import Allow, document
 
@@ -48,17 +48,17 @@ class PrivateBucket(pulumi.ComponentResource):
     ) -> None:
         super().__init__("ncf:storage:PrivateBucket", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(
+        bucket = s3.Bucket(
             name, force_destroy=False, opts=pulumi.ResourceOptions(parent=self, protect=args.protect)
         )
         self._close(name, bucket, child)
-        versioning = aws.s3.BucketVersioning(
+        versioning = s3.BucketVersioning(
             f"{name}-versioning",
             bucket=bucket.bucket,
             versioning_configuration={"status": "Enabled"},
             opts=child,
         )
-        aws.s3.BucketServerSideEncryptionConfiguration(
+        s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.bucket,
             rules=[
@@ -73,7 +73,7 @@ class PrivateBucket(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        aws.s3.BucketLifecycleConfiguration(
+        s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=bucket.bucket,
             rules=_lifecycle_rules(args),
@@ -83,7 +83,7 @@ class PrivateBucket(pulumi.ComponentResource):
         ready = [versioning.id]
         if args.sends_events:
             # The only notification of the bucket: a second resource would overwrite it.
-            events = aws.s3.BucketNotification(
+            events = s3.BucketNotification(
                 f"{name}-events", bucket=bucket.bucket, eventbridge=True, opts=child
             )
             ready.append(events.id)
@@ -92,8 +92,8 @@ class PrivateBucket(pulumi.ComponentResource):
         self.arn = bucket.arn
         self.register_outputs({"name": self.name, "arn": self.arn})
 
-    def _close(self, name: str, bucket: aws.s3.Bucket, child: pulumi.ResourceOptions) -> None:
-        block = aws.s3.BucketPublicAccessBlock(
+    def _close(self, name: str, bucket: s3.Bucket, child: pulumi.ResourceOptions) -> None:
+        block = s3.BucketPublicAccessBlock(
             f"{name}-public-access",
             bucket=bucket.bucket,
             block_public_acls=True,
@@ -102,13 +102,13 @@ class PrivateBucket(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=child,
         )
-        aws.s3.BucketOwnershipControls(
+        s3.BucketOwnershipControls(
             f"{name}-ownership",
             bucket=bucket.bucket,
             rule={"object_ownership": "BucketOwnerEnforced"},
             opts=child,
         )
-        aws.s3.BucketPolicy(
+        s3.BucketPolicy(
             f"{name}-tls-only",
             bucket=bucket.bucket,
             policy=document(
@@ -163,23 +163,27 @@ class PrivateBucket(pulumi.ComponentResource):
         return pulumi.Output.concat(self.arn, "/", prefix, "*")
 
 
-def _lifecycle_rules(args: PrivateBucketArgs) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
+def _lifecycle_rules(args: PrivateBucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
     rules = [
-        aws.s3.BucketLifecycleConfigurationRuleArgs(
+        s3.BucketLifecycleConfigurationRuleArgs(
             id="versions",
             status="Enabled",
-            filter={"prefix": ""},
-            noncurrent_version_expiration={"noncurrent_days": args.expire_noncurrent_after_days},
-            abort_incomplete_multipart_upload={"days_after_initiation": ABORT_UPLOADS_AFTER_DAYS},
+            filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+            noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                noncurrent_days=args.expire_noncurrent_after_days
+            ),
+            abort_incomplete_multipart_upload=s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                days_after_initiation=ABORT_UPLOADS_AFTER_DAYS
+            ),
         )
     ]
     for prefix, days in args.expire_after_days.items():
         rules.append(
-            aws.s3.BucketLifecycleConfigurationRuleArgs(
+            s3.BucketLifecycleConfigurationRuleArgs(
                 id=f"expire-{prefix.rstrip('/') or 'all'}",
                 status="Enabled",
-                filter={"prefix": prefix},
-                expiration={"days": days},
+                filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
+                expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
             )
         )
     return rules

@@ -55,7 +55,7 @@ class SparkJobArgs:
     subnet_id: pulumi.Input[str]
     s3_prefix_list_id: pulumi.Input[str]
     endpoints_security_group_id: pulumi.Input[str]
-    cluster: Cluster = Cluster()
+    cluster: Cluster = field(default_factory=Cluster)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ LogRetentionDays = Literal[
 
 
 class ConfigError(pulumi.RunError):
-    """The stage's configuration is wrong; the one line names the key. Pulumi prints it without a traceback."""
+    """The stage's configuration is wrong. One line names the key; Pulumi prints it without a traceback."""
 
 
 class Section(BaseModel):

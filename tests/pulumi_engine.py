@@ -126,7 +126,7 @@ async def _run(program: Callable[[], Any], recorder: Recorder) -> None:
         recorder.recording.values = await pulumi.Output.from_input(returned).future()
         root = settings.get_root_resource()
         assert isinstance(root, Stack)
-        recorder.recording.exports = await pulumi.Output.from_input(dict(root.outputs)).future()
+        recorder.recording.exports = await pulumi.Output.from_input(dict(root.outputs)).future() or {}
 
     await run_pulumi_func(body)
 
