@@ -58,10 +58,10 @@ def generate(*, n_users: int, n_items: int, n_interactions: int, seed: int) -> I
     log_weights = np.log(_tastes(rng, n_users, n_items))  # (U, I)
     returning = np.bincount(rng.integers(n_users, size=n_returns), minlength=n_users)
     users, items, times = [], [], []
-    for user in range(n_users):
-        chosen = _choose(rng, log_weights[user], n_distinct[user])
-        taken = np.concatenate([chosen, rng.choice(chosen, size=returning[user])])
-        users.append(np.full(len(taken), user))
+    for number in range(n_users):
+        chosen = _choose(rng, log_weights[number], n_distinct[number])
+        taken = np.concatenate([chosen, rng.choice(chosen, size=returning[number])])
+        users.append(np.full(len(taken), number))
         items.append(taken)
         times.append(_session_times(rng, len(taken)))
     user, item, timestamp = (np.concatenate(parts) for parts in (users, items, times))

@@ -116,16 +116,17 @@ def require_columns(
     """The positions, all known.
 
     Raises:
-        InputError: one is not; the message names it and lists the columns found.
+        InputError: one is not, or is ambiguous; the message names it and lists the columns found.
     """
-    present = {role: position for role, position in positions.items() if position is not None}
-    for role in positions:
-        if role not in present:
-            wanted = getattr(names, role)
+    for role, position in positions.items():
+        wanted = getattr(names, role)
+        if position is None:
             what = f"no column {wanted!r}" if wanted is not None else f"no {role} column"
             listed = ", ".join(column[:40] for column in columns[:20])
             raise InputError(f"{uri}: {what}; columns found: {listed}; name it with --{role}-column")
-    return present
+        if list(columns).count(columns[position]) > 1:
+            raise InputError(f"{uri}: column {columns[position]!r} appears more than once; rename one")
+    return {role: position for role, position in positions.items() if position is not None}
 
 
 def is_time(field: str) -> bool:

@@ -7,6 +7,7 @@ What is read: ``raw`` (the row as it came, for reports), ``is_parsed`` (it has t
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import reduce
@@ -16,7 +17,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.preparation.errors import InputError
+from ml.preparation.errors import InputError, first_cause
 from ml.preparation.layout import SEPARATORS, ColumnNames, Layout, find_columns, require_columns, text_layout
 from ml.preparation.storage import Storage, StoredFile, literal_path
 
@@ -27,6 +28,7 @@ _HEAD_BYTES = 64 * 1024
 _HEAD_LINES = 20
 _PARQUET_MAGIC = b"PAR1"
 _BYTE_ORDER_MARK = "\ufeff"
+_LINE_END = re.compile(r"\r\n|\n|\r")  # as Spark's text reader has it; str.splitlines() knows more
 
 
 def input_files(storage: Storage, uri: str) -> list[StoredFile]:
@@ -37,7 +39,10 @@ def input_files(storage: Storage, uri: str) -> list[StoredFile]:
     """
     if not storage.exists(uri):
         raise InputError(f"{uri}: no such file or folder; give --input an existing one")
-    files = [each for each in storage.list_files(uri) if each.bytes > 0]
+    listed = storage.list_files(uri)
+    if not listed:
+        raise InputError(f"{uri}: no data files; names that start with _ or . are passed over")
+    files = [each for each in listed if each.bytes > 0]
     if not files:
         raise InputError(f"{uri}: empty; it needs at least one event")
     return files
@@ -78,12 +83,12 @@ def _head(storage: Storage, uri: str) -> bytes:
     try:
         return storage.head(uri, _HEAD_BYTES)
     except Py4JJavaError as error:
-        raise InputError(f"{uri}: cannot be read: {error.java_exception.getMessage()}") from error
+        raise InputError(f"{uri}: cannot be read: {first_cause(error)}") from error
 
 
 def _first_lines(head: bytes) -> list[str]:
     """The first lines that are not blank; one cut off by the limit is left out unless it is alone."""
-    lines = head.decode("utf-8", errors="replace").lstrip(_BYTE_ORDER_MARK).splitlines()
+    lines = _LINE_END.split(head.decode("utf-8", errors="replace").lstrip(_BYTE_ORDER_MARK))
     if len(head) == _HEAD_BYTES and len(lines) > 1:
         lines = lines[:-1]
     return [line for line in lines if line.strip()][:_HEAD_LINES]
@@ -121,7 +126,7 @@ def _read_parquet(spark: SparkSession, uris: Sequence[str], names: ColumnNames) 
     try:
         table = spark.read.parquet(*[literal_path(uri) for uri in uris])
     except (AnalysisException, Py4JJavaError) as error:
-        raise InputError(f"{uris[0]}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{uris[0]}: cannot be read as Parquet: {first_cause(error)}") from error
     positions = require_columns(find_columns(table.columns, names), table.columns, names, uris[0])
     user, item, time = (table[f"`{table.columns[positions[role]]}`"] for role in ("user", "item", "time"))
     return table.select(

@@ -43,21 +43,19 @@ class Storage:
     def list_files(self, uri: str) -> list[StoredFile]:
         """The files of a folder at any depth, or the file itself, sorted by name.
 
-        Inside a folder, names that start with ``_`` or ``.`` are not data (markers, unfinished
-        writes) and are left out, as Spark does.
+        Names that start with ``_`` or ``.`` are not data (markers, unfinished writes) and are left
+        out; Spark would pass over them anyway.
         """
-        fs, root = self._at(uri)
-        if fs.getFileStatus(root).isFile():
-            status = fs.getFileStatus(root)
-            return [StoredFile(status.getPath().toString(), status.getLen())]
-        base = fs.getFileStatus(root).getPath().toString().rstrip("/") + "/"
+        fs, path = self._at(uri)
+        root = fs.getFileStatus(path)
+        base = (root.getPath() if root.isDirectory() else root.getPath().getParent()).toString().rstrip("/")
         found = []
-        entries = fs.listFiles(root, True)
+        entries = fs.listFiles(root.getPath(), True)
         while entries.hasNext():
             status = entries.next()
             name = status.getPath().toString()
-            relative = name[len(base) :]
-            if not any(part.startswith(("_", ".")) for part in relative.split("/")):
+            below = name[len(base) + 1 :].split("/")
+            if not any(part.startswith(("_", ".")) for part in below):
                 found.append(StoredFile(name, status.getLen()))
         return sorted(found, key=lambda each: each.uri)
 

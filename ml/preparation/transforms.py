@@ -76,4 +76,4 @@ def item_popularity(events: DataFrame, items: DataFrame) -> DataFrame:
     counted = in_train.groupBy("item_id").agg(F.count("*").alias("n_interactions"))
     of_all = items.join(counted, on="item_id", how="left")
     n_interactions = F.coalesce("n_interactions", F.lit(0).cast("bigint"))
-    return of_all.select("item_index", n_interactions.alias("n_interactions")).orderBy("item_index")
+    return of_all.select("item_index", n_interactions.alias("n_interactions"))

@@ -51,10 +51,10 @@ class RunWriter:
             _log.info("begin: clearing what an unfinished attempt left in %s", self.uri)
             self._storage.delete(self.uri)
 
-    def write_table(self, table: DataFrame, name: str) -> DataFrame:
-        """Write a table as the single file ``name``, in its order; returns the table as written."""
+    def write_table(self, table: DataFrame, name: str, order_by: str) -> DataFrame:
+        """Write a table as the single, sorted file ``name``; returns the table as written."""
         folder = f"{self.uri}/{_UNFINISHED}/{name}"
-        _write(table.coalesce(1), folder)
+        _write(table.repartition(1).sortWithinPartitions(order_by), folder)
         (written,) = self._storage.list_files(folder)
         self._finish(written.uri, name)
         return self._spark.read.schema(table.schema).parquet(literal_path(f"{self.uri}/{name}"))
@@ -129,7 +129,7 @@ class RunWriter:
 
 
 def _write(table: DataFrame, folder: str, partition_by: Sequence[str] = ()) -> None:
-    writer = table.write.mode("overwrite").option("compression", "snappy")
     # Spark's own _SUCCESS, inside the run, would be taken for the run's.
-    writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+    options = {"compression": "snappy", "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
+    writer = table.write.options(**options)
     writer.partitionBy(*partition_by).parquet(folder)
