@@ -178,7 +178,7 @@ class Targets:
         iam = self.cloud.backend("iam", delivery.region)
         if not role:
             raise UndeliverableError("NO_PERMISSIONS", f"the target {delivery.arn} has no RoleArn")
-        if not roles.trusts(iam, role, EVENTS_SERVICE):
+        if not roles.trusts(iam, role, EVENTS_SERVICE, delivery.rule_arn):
             raise UndeliverableError("NO_PERMISSIONS", f"{role} does not trust {EVENTS_SERVICE}")
         if roles.decide_for_role(iam, role, action, delivery.arn) != "allowed":
             raise UndeliverableError("NO_PERMISSIONS", f"{role} may not call {action} on {delivery.arn}")

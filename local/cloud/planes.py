@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from local.cloud.codebuild import CodeBuildPlane
 from local.cloud.events import EventsPlane
 from local.cloud.lambdas import LambdaPlane
 from local.cloud.plane import Plane
@@ -10,4 +11,4 @@ from local.cloud.storage import StoragePlane
 
 def all_planes() -> list[type[Plane]]:
     """Every plane, in the order in which they are asked for a route."""
-    return [EventsPlane, LambdaPlane, StoragePlane]
+    return [EventsPlane, LambdaPlane, CodeBuildPlane, StoragePlane]

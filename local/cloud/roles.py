@@ -23,10 +23,11 @@ def find_role(iam: Any, arn: str) -> Any:
         raise ServiceError("NoSuchEntity", f"The role {arn} cannot be found.", 404) from error
 
 
-def trusts(iam: Any, arn: str, service: str) -> bool:
-    """Whether ``service`` (``codebuild.amazonaws.com``) may assume the role."""
+def trusts(iam: Any, arn: str, service: str, source_arn: str) -> bool:
+    """Whether ``service`` (``codebuild.amazonaws.com``) may assume the role on behalf of a resource."""
     document = unquote(find_role(iam, arn).assume_role_policy_document)
-    return allows([document], Call("sts:AssumeRole", service=service))
+    context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
+    return allows([document], Call("sts:AssumeRole", service=service, context=context))
 
 
 def identity_documents(iam: Any, arn: str) -> list[Document]:
