@@ -115,7 +115,8 @@ def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSe
             volume_kms_key_id=stage.kms_key_arn,
             enable_managed_spot_training=training.use_spot,
         ),
-        networking=Networking(enable_network_isolation=True),  # training needs its channels, nothing else
+        # AWS's training image brings torch, numpy and pyarrow: nothing is fetched at start.
+        networking=Networking(enable_network_isolation=True),
         stopping_condition=StoppingCondition(
             max_runtime_in_seconds=training.max_runtime_s,
             max_wait_time_in_seconds=training.max_runtime_s * MAX_SPOT_WAIT_FACTOR
@@ -192,7 +193,11 @@ def evaluation_step(
                     ),
                 )
             ],
-            arguments=["--model-package-group", stage.model_package_group],
+            arguments=[
+                *("--input", PROCESSING_INPUT),
+                *("--output", PROCESSING_EVALUATION),
+                *("--model-package-group", stage.model_package_group),
+            ],
         ),
         property_files=[evaluation],
         retry_policies=[SERVICE_RETRY, JOB_RETRY],
