@@ -19,11 +19,12 @@ import pulumi
 
 FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # APPNOTE.TXT 4.4.6: the earliest time that a zip can hold
 FILE_MODE = 0o644
-LEFT_OUT = {"__pycache__"}
 
 
 def folder_files(folder: Path) -> dict[str, Path]:
-    """The files below a folder, by POSIX path relative to it, in order; caches are left out.
+    """The files below a folder, by POSIX path relative to it, in order.
+
+    What tools leave behind is left out: ``__pycache__`` and whatever is hidden.
 
     Raises:
         ValueError: there is no such folder, or nothing in it.
@@ -31,11 +32,15 @@ def folder_files(folder: Path) -> dict[str, Path]:
     files = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not LEFT_OUT.intersection(path.parts)
+        if path.is_file() and not any(map(_is_left_out, path.relative_to(folder).parts))
     }
     if not files:
         raise ValueError(f"{folder}: no files to pack")
     return files
+
+
+def _is_left_out(name: str) -> bool:
+    return name == "__pycache__" or name.startswith(".")
 
 
 def code_archive(folder: Path) -> pulumi.AssetArchive:

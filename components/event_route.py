@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from components.iam import Allow, ServiceRole, ServiceRoleArgs
 SERVICE = "events.amazonaws.com"
 MAX_RETRY_ATTEMPTS = 24
 MAX_EVENT_AGE_S = 2 * 3600  # older news of a run belongs to a human
+_PLACEHOLDER = re.compile(r"<([A-Za-z0-9_-]+)>")
 MAX_INPUT_PATHS = 100  # EventBridge user guide, input transformation
 
 
@@ -53,7 +55,7 @@ class InputTransformer:
     """
 
     paths: Mapping[str, str]
-    template: pulumi.Input[str]
+    template: str
 
     def __post_init__(self) -> None:
         if len(self.paths) > MAX_INPUT_PATHS:
@@ -61,6 +63,9 @@ class InputTransformer:
         for name, path in self.paths.items():
             if not path.startswith("$."):
                 raise ValueError(f"input path {name}={path!r}: write a JSON path, as '$.detail.object.key'")
+        for name in _PLACEHOLDER.findall(self.template):
+            if name not in self.paths:
+                raise ValueError(f"input template: <{name}> has no input path")
 
 
 @dataclass(frozen=True, kw_only=True)

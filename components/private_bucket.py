@@ -150,6 +150,10 @@ class PrivateBucket(pulumi.ComponentResource):
             conditions={"StringLike": {"s3:prefix": [f"{prefix}*"]}},
         )
 
+    def tell_missing(self) -> Allow:
+        """Being told that an object is not there: without it S3 answers 403 instead of 404."""
+        return Allow(actions=["s3:ListBucket"], resources=[self.arn])
+
     def locate(self) -> Allow:
         """Asking for the bucket's region, as SDKs and CodeBuild do first."""
         return Allow(actions=["s3:GetBucketLocation"], resources=[self.arn])

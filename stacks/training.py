@@ -144,8 +144,11 @@ class Training(pulumi.ComponentResource):
                 "PREPARED_PREFIX": contract.PREPARED_PREFIX,
             },
             allows=[
+                storage.data.read(contract.PREPARED_PREFIX),
+                storage.data.tell_missing(),
                 storage.artifacts.read(contract.CODE_BUNDLE_KEY),
                 storage.artifacts.write(contract.BUILDSPECS_PREFIX),
+                storage.artifacts.tell_missing(),
                 storage.key.encrypt(),
             ],
             layer_arns=[stage.functions.powertools_layer_arn],

@@ -1,0 +1,78 @@
+"""Permissions are values that refuse what a review would refuse."""
+
+import json
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role, policy, service_trust
+from tests import pulumi_engine
+
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+QUEUE_ARN = "arn:aws:sqs:ap-northeast-2:123456789012:letters"
+SEND = Allow(actions=["sqs:SendMessage"], resources=[QUEUE_ARN])
+
+
+@pytest.mark.parametrize("action", ["*", "s3:*", "s3:Get*", "*:GetObject", "GetObject", "s3:", ":GetObject"])
+def test_an_action_that_is_not_named_in_full_is_refused(action: str) -> None:
+    with pytest.raises(ValueError, match="name each action in full"):
+        Allow(actions=[action], resources=[QUEUE_ARN])
+
+
+def test_any_resource_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match="name the resources, or state why none can be"):
+        Allow(actions=["xray:PutTraceSegments"], resources=["*"])
+    Allow(actions=["xray:PutTraceSegments"], resources=["*"], reason="X-Ray has none")
+
+
+@pytest.mark.parametrize(("actions", "resources"), [([], [QUEUE_ARN]), (["sqs:SendMessage"], [])])
+def test_a_grant_of_nothing_is_refused(actions: list[str], resources: list[str]) -> None:
+    with pytest.raises(ValueError, match="at least one action and one resource"):
+        Allow(actions=actions, resources=resources)
+
+
+def test_a_policy_grants_what_is_allowed_and_nothing_else() -> None:
+    role_arn = "arn:aws:iam::123456789012:role/jobs"
+    done = pulumi_engine.run(lambda: policy([SEND, pass_role(role_arn, "sagemaker.amazonaws.com")]))
+    assert json.loads(done.values) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": [QUEUE_ARN]},
+            {
+                "Effect": "Allow",
+                "Action": ["iam:PassRole"],
+                "Resource": [role_arn],
+                "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+            },
+        ],
+    }
+
+
+def test_trust_is_bound_to_the_account_for_which_a_service_acts() -> None:
+    done = pulumi_engine.run(lambda: [service_trust("events.amazonaws.com", pulumi.Output.from_input("123"))])
+    (statement,) = json.loads(done.values[0])["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123"}}
+
+
+def test_whoever_uses_a_role_waits_for_its_policies() -> None:
+    managed = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
+
+    def program() -> None:
+        role = ServiceRole(
+            "work",
+            ServiceRoleArgs(service="ec2.amazonaws.com", allows=[SEND], managed_policy_arns=[managed]),
+        )
+        aws.iam.InstanceProfile("profile", role=role.name)
+
+    done = pulumi_engine.run(program)
+    assert done.one(ATTACHMENT).inputs["policyArn"] == managed
+    waited_for = done.one("aws:iam/instanceProfile:InstanceProfile").dependencies
+    assert {done.one(kind).urn for kind in (ROLE, ROLE_POLICY, ATTACHMENT)} <= waited_for
+
+
+def test_a_principal_that_is_no_service_is_refused() -> None:
+    with pytest.raises(ValueError, match="write a service principal"):
+        ServiceRoleArgs(service="lambda", allows=[SEND])

@@ -1,0 +1,108 @@
+"""A private bucket keeps every public door closed, and grants by prefix."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components.iam import policy
+from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from tests import pulumi_engine
+from tests.pulumi_engine import Recording
+
+KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
+BUCKET_ARN = "arn:aws:s3:::things-1a2b3c"
+
+
+def build(**overrides: Any) -> Recording:
+    args = PrivateBucketArgs(**{"kms_key_arn": KEY_ARN, "protect": False, **overrides})
+    return pulumi_engine.run(lambda: {"name": PrivateBucket("things", args).name})
+
+
+def grants(*names_and_prefixes: tuple[str, ...]) -> list[dict[str, Any]]:
+    def program() -> Any:
+        bucket = PrivateBucket("things", PrivateBucketArgs(kms_key_arn=KEY_ARN, protect=False))
+        return policy([getattr(bucket, name)(*prefix) for name, *prefix in names_and_prefixes])
+
+    return json.loads(pulumi_engine.run(program).values)["Statement"]
+
+
+def test_every_public_door_is_closed() -> None:
+    block = build().one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
+    doors = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    assert [block[door] for door in doors] == [True] * 4
+
+
+def test_access_lists_are_off_and_plain_http_is_denied() -> None:
+    done = build()
+    ownership = done.one("aws:s3/bucketOwnershipControls:BucketOwnershipControls").inputs
+    assert ownership["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
+    (statement,) = json.loads(done.one("aws:s3/bucketPolicy:BucketPolicy").inputs["policy"])["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Resource"] == [BUCKET_ARN, f"{BUCKET_ARN}/*"]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_objects_are_encrypted_with_the_key_and_versioned() -> None:
+    done = build()
+    encryption = done.one(
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    )
+    (rule,) = encryption.inputs["rules"]
+    assert rule["applyServerSideEncryptionByDefault"] == {
+        "sseAlgorithm": "aws:kms",
+        "kmsMasterKeyId": KEY_ARN,
+    }
+    versioning = done.one("aws:s3/bucketVersioning:BucketVersioning").inputs
+    assert versioning["versioningConfiguration"] == {"status": "Enabled"}
+
+
+def test_old_versions_always_go_and_objects_only_under_the_prefixes_that_say_so() -> None:
+    done = build(expire_after_days={"prepared/": 30}, expire_noncurrent_after_days=7)
+    lifecycle = done.one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration").inputs
+    versions, expiry = lifecycle["rules"]
+    assert versions["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
+    assert versions["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
+    assert "expiration" not in versions
+    assert (expiry["filter"], expiry["expiration"]) == ({"prefix": "prepared/"}, {"days": 30})
+
+
+def test_events_are_sent_when_asked_and_then_whoever_puts_an_object_waits_for_them() -> None:
+    kind = "aws:s3/bucketNotification:BucketNotification"
+    assert build().of(kind) == []
+    assert build(sends_events=True).one(kind).inputs["eventbridge"] is True
+
+
+def test_the_bucket_alone_is_protected() -> None:
+    assert [each.name for each in build(protect=True).resources if each.protect] == ["things"]
+    assert not [each for each in build().resources if each.protect]
+
+
+@pytest.mark.parametrize("overrides", [{"expire_after_days": {"a/": 0}}, {"expire_noncurrent_after_days": 0}])
+def test_an_expiry_below_a_day_is_refused(overrides: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="write a whole number from 1"):
+        PrivateBucketArgs(kms_key_arn=KEY_ARN, protect=False, **overrides)
+
+
+@pytest.mark.parametrize(
+    ("grant", "actions"),
+    [
+        ("read", ["s3:GetObject", "s3:GetObjectVersion"]),
+        ("write", ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]),
+        ("delete", ["s3:DeleteObject"]),
+    ],
+)
+def test_objects_are_granted_under_the_prefix_and_nowhere_else(grant: str, actions: list[str]) -> None:
+    (statement,) = grants((grant, "prepared/"))
+    assert statement == {"Effect": "Allow", "Action": actions, "Resource": [f"{BUCKET_ARN}/prepared/*"]}
+
+
+def test_listing_is_granted_for_the_prefix_and_nothing_else() -> None:
+    (statement,) = grants(("list_keys", "prepared/"))
+    assert statement["Resource"] == [BUCKET_ARN]
+    assert statement["Condition"] == {"StringLike": {"s3:prefix": ["prepared/*"]}}
+
+
+def test_being_told_what_is_missing_takes_the_bucket_without_a_condition() -> None:
+    (statement,) = grants(("tell_missing",))
+    assert statement == {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [BUCKET_ARN]}
