@@ -1,0 +1,110 @@
+"""What has happened in an execution so far: its steps, and what expressions may refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from local.cloud.sagemaker.definition import Definition, Step
+from local.cloud.sagemaker.expressions import ExpressionError, dig, split_path
+from local.cloud.sagemaker.site import Site, epoch_s, iso, now
+from local.cloud.sagemaker.steps import StepContext
+from local.cloud.sagemaker.storage import Storage, StorageError, join_uri
+
+
+@dataclass
+class StepRun:
+    """What became of one step."""
+
+    step: Step
+    start: datetime
+    status: str = "Starting"
+    end: datetime | None = None
+    reason: str | None = None
+    attempts: int = 0
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    context: StepContext | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The step as ListPipelineExecutionSteps shows it."""
+        raw = self.step.raw
+        shown = {
+            "StepName": self.step.name,
+            "StepDisplayName": raw.get("DisplayName"),
+            "StepDescription": raw.get("Description"),
+            "StartTime": epoch_s(self.start),
+            "EndTime": epoch_s(self.end) if self.end else None,
+            "StepStatus": self.status,
+            "FailureReason": self.reason,
+            "Metadata": self.metadata,
+            "AttemptCount": self.attempts,
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The resources that the step made."""
+        return dict(self.context.metadata) if self.context else {}
+
+
+class ExecutionScope:
+    """Where the expressions of one execution find their values (`expressions.Scope`)."""
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        pipeline: Any,
+        record: Any,
+        definition: Definition,
+        parameters: Mapping[str, Any],
+        steps: Mapping[str, StepRun],
+    ) -> None:
+        self._storage = Storage(site.client("s3"))
+        self._pipeline = pipeline
+        self._record = record
+        self._definition = definition
+        self._parameters = parameters
+        self._steps = steps
+
+    def parameter(self, name: str) -> Any:
+        """A parameter's value in this execution."""
+        return self._parameters[name]  # the definition was checked: it refers to no other
+
+    def execution(self, name: str) -> str:
+        """An execution variable."""
+        variables = {
+            "StartDateTime": iso(self._record.start_time),
+            "CurrentDateTime": iso(now()),
+            "PipelineName": self._pipeline.pipeline_name,
+            "PipelineArn": self._pipeline.arn,
+            "PipelineExecutionId": self._record.arn.rpartition("/")[2],
+            "PipelineExecutionArn": self._record.arn,
+        }
+        return str(variables[name])
+
+    def step(self, name: str) -> Mapping[str, Any]:
+        """The properties of a step that has succeeded."""
+        run = self._steps.get(name)
+        if run is None or run.status != "Succeeded":
+            raise ExpressionError(f"step {name} has not succeeded")
+        return run.properties
+
+    def property_file(self, step: str, name: str) -> Any:
+        """The JSON document of a step's property file."""
+        properties = self.step(step)
+        declared = self._definition.steps[step].raw.get("PropertyFiles", [])
+        file = next((item for item in declared if item["PropertyFileName"] == name), None)
+        if file is None:
+            raise ExpressionError(f"step {step} has no property file {name}")
+        path = f"ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri"
+        return self.json_object(join_uri(dig(properties, split_path(path), path), file["FilePath"]))
+
+    def json_object(self, uri: str) -> Any:
+        """The JSON document in an S3 object."""
+        try:
+            return self._storage.read_json(uri)
+        except StorageError as error:
+            raise ExpressionError(str(error)) from error

@@ -1,0 +1,116 @@
+"""The embedded cloud as SageMaker's parts see it: one region, SageMaker's names, times and errors."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from local.cloud.plane import ServiceError
+
+if TYPE_CHECKING:
+    from local.cloud.server import Cloud
+
+EVENT_SOURCE = "aws.sagemaker"
+MAX_FAILURE_REASON = 1024  # API reference, FailureReason
+logger = logging.getLogger("local.cloud")
+
+
+def now() -> datetime:
+    """This moment as moto keeps moments: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def epoch_s(moment: datetime) -> float:
+    """Seconds since 1970 of one of moto's moments, as AWS JSON carries them."""
+    return moment.replace(tzinfo=UTC).timestamp()
+
+
+def iso(moment: datetime) -> str:
+    """``2026-11-23T02:00:00Z``, as SageMaker's events write most moments."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def invalid(message: str) -> ServiceError:
+    """What SageMaker answers to a request that it can't accept."""
+    return ServiceError("ValidationException", message)
+
+
+def not_emulated(what: str) -> ServiceError:
+    """What the embedded cloud answers where it would otherwise have to pretend."""
+    return ServiceError("ValidationException", f"{what} is not emulated by the embedded cloud")
+
+
+def jsonable(value: Any) -> Any:
+    """A description for an event's detail: moments as milliseconds since 1970, nothing that is None."""
+    if isinstance(value, Mapping):
+        return {key: jsonable(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return round(aware.timestamp() * 1000)
+    return value
+
+
+def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    """Tags as events carry them."""
+    return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+@dataclass(frozen=True)
+class Site:
+    """One region of the embedded cloud."""
+
+    cloud: Cloud
+    region: str
+
+    def client(self, service: str) -> Any:
+        """A client of the embedded cloud in this region."""
+        return self.cloud.client(service, self.region)
+
+    @property
+    def backend(self) -> Any:
+        """moto's SageMaker of this region: where every resource is kept."""
+        return self.cloud.backend("sagemaker", self.region)
+
+    def arn(self, kind: str, name: str) -> str:
+        """The ARN of a SageMaker resource."""
+        return f"arn:aws:sagemaker:{self.region}:{self.cloud.account_id}:{kind}/{name}"
+
+    def emit(self, detail_type: str, detail: Mapping[str, Any], resources: Iterable[str]) -> None:
+        """An event of SageMaker on the default bus; one that can't be delivered fails nothing else."""
+        try:
+            self.cloud.emit(EVENT_SOURCE, detail_type, dict(jsonable(detail)), list(resources), self.region)
+        except Exception:
+            logger.exception("%s", detail_type)
+
+    def log(self, group: str, stream: str, line: str) -> None:
+        """One line in CloudWatch Logs."""
+        self.cloud.log(group, stream, line, self.region)
+
+    def child_env(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a container.
+
+        pip gets no index: requirements that this environment satisfies install, others fail at once, and no
+        job changes the environment that it shares with the embedded cloud.
+        """
+        pip = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        return self.cloud.child_env(self.region, **{**pip, **extra})
+
+
+def background(name: str, work: Callable[[], None]) -> threading.Thread:
+    """Runs work on a thread of its own; what it raises goes to the request log, not to the terminal."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception:  # the cloud may be closing under it; nobody waits for this thread's error
+            logger.exception("%s", name)
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,137 @@
+"""One embedded cloud with SageMaker (and Lambda, for pipelines) for this package's tests."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cloud.events import EventsPlane
+from local.cloud.lambdas import LambdaPlane
+from local.cloud.sagemaker import SageMakerPlane
+from local.cloud.server import Cloud
+
+BUCKET = "tests"
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+WAIT_S = 30.0
+
+
+@pytest.fixture(scope="package")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A running cloud with a bucket."""
+    root = tmp_path_factory.mktemp("cloud")
+    with Cloud(root=root, planes=[EventsPlane, LambdaPlane, SageMakerPlane]).start() as running:
+        location = {"LocationConstraint": running.region}
+        running.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+        yield running
+
+
+@pytest.fixture(scope="package")
+def sagemaker(cloud: Cloud) -> Any:
+    """A SageMaker client."""
+    return cloud.client("sagemaker")
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses."""
+    return request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[-48:].strip("-")
+
+
+@pytest.fixture
+def events(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], list[str]]]:
+    """(detail type, detail, resources) of every event from now on, as it reaches the bus."""
+    seen: list[tuple[str, dict[str, Any], list[str]]] = []
+    emit = cloud.emit
+
+    def record(source: str, detail_type: str, detail: dict[str, Any], resources: Any, region: str) -> None:
+        assert source == "aws.sagemaker"
+        seen.append((detail_type, json.loads(json.dumps(detail)), list(resources)))
+        emit(source, detail_type, detail, resources, region)
+
+    monkeypatch.setattr(cloud, "emit", record)
+    return seen
+
+
+@pytest.fixture
+def put(cloud: Cloud) -> Callable[[str, str | bytes], str]:
+    """Puts an object; gives its URI."""
+
+    def put_object(key: str, body: str | bytes) -> str:
+        cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
+        return f"s3://{BUCKET}/{key}"
+
+    return put_object
+
+
+def wait_until(check: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
+    """The first true value of a check; fails when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := check()):
+        assert time.monotonic() < deadline, "nothing came in time"
+        time.sleep(0.02)
+    return value
+
+
+def archive(files: dict[str, str]) -> bytes:
+    """A tar.gz of text files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for path, text in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def unpacked(cloud: Cloud, uri: str) -> dict[str, str]:
+    """The text files in a tar.gz object."""
+    key = uri.removeprefix(f"s3://{BUCKET}/")
+    body = cloud.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
+        return {member.name: tar.extractfile(member).read().decode() for member in tar if member.isfile()}
+
+
+def log_lines(cloud: Cloud, group: str, prefix: str) -> list[str]:
+    """Every line of the streams that begin with a prefix."""
+    logs = cloud.client("logs")
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+    return [
+        event["message"]
+        for stream in streams
+        for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+    ]
+
+
+def training_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
+    """A request for a training job that runs a Python script."""
+    request = {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {
+            "TrainingImage": "image",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python3", "-c", script],
+        },
+        "RoleArn": ROLE,
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/models"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    algorithm = {**request["AlgorithmSpecification"], **changes.pop("AlgorithmSpecification", {})}
+    return {**request, **changes, "AlgorithmSpecification": algorithm}
+
+
+def source_folder(package: str) -> Path:
+    """Where an installed package lies, without importing it."""
+    import importlib.util
+
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
