@@ -122,7 +122,7 @@ def require_columns(
         wanted = getattr(names, role)
         if position is None:
             what = f"no column {wanted!r}" if wanted is not None else f"no {role} column"
-            listed = ", ".join(column[:40] for column in columns[:20])
+            listed = ", ".join(_printable(column) for column in columns[:20])
             raise InputError(f"{uri}: {what}; columns found: {listed}; name it with --{role}-column")
         if list(columns).count(columns[position]) > 1:
             raise InputError(f"{uri}: column {columns[position]!r} appears more than once; rename one")
@@ -137,6 +137,10 @@ def is_time(field: str) -> bool:
         return MIN_TIME_S <= float(field) < MAX_TIME_S
     except ValueError:
         return False
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text[:40])
 
 
 def _is_data(lines: Sequence[str], file_format: str) -> bool:
