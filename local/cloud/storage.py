@@ -1,11 +1,21 @@
-"""S3: what moto keeps, with conditional writes that two requests at once can't both win."""
+"""S3: what moto keeps, with conditional writes that two requests at once can't both win.
+
+Bucket policies are kept and read back, not enforced: moto knows no condition but StringEquals, so the
+usual refusal of plain HTTP would refuse everything.
+"""
 
 from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
+
+from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Plane, Request, Response, Route
 
 if TYPE_CHECKING:
@@ -18,6 +28,12 @@ class StoragePlane(Plane):
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
         self._lock = threading.Lock()
+        self._patches = MotoPatches()
+        self._patches.replace(FakeBucket, "get_permission", lambda _: _permit_by_no_policy)
+        self._patches.replace(S3Response, "get_bucket_notification", _make_get_bucket_notification)
+
+    def close(self) -> None:
+        self._patches.undo()
 
     def routes(self) -> list[Route]:
         """Every PUT, for the header's sake."""
@@ -29,3 +45,22 @@ class StoragePlane(Plane):
             with self._lock:
                 return self.cloud.forward(request)
         return self.cloud.forward(request)
+
+
+def _permit_by_no_policy(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionResult:
+    return PermissionResult.NEUTRAL
+
+
+def _make_get_bucket_notification(original: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
+    """moto keeps that a bucket tells EventBridge, and leaves it out of its answer."""
+
+    def get_bucket_notification(self: S3Response) -> Any:
+        status, headers, body = original(self)
+        kept = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if kept is not None and kept.event_bridge is not None:
+            end = "</NotificationConfiguration>"
+            whole = f"{body.removesuffix('/>')}>{end}" if body.endswith("/>") else body
+            body = whole.replace(end, f"<EventBridgeConfiguration/>{end}")
+        return status, headers, body
+
+    return get_bucket_notification
