@@ -93,6 +93,7 @@ class Endpoint(pulumi.ComponentResource):
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     model_role_arn: pulumi.Output[str]
+    bootstrap_config_arn: pulumi.Output[str]
     alarm_names: list[pulumi.Output[str]]
     log_group_name: pulumi.Output[str]
 
@@ -121,6 +122,7 @@ class Endpoint(pulumi.ComponentResource):
         self.name = endpoint.name
         self.arn = endpoint.arn
         self.model_role_arn = role.arn
+        self.bootstrap_config_arn = config.arn
         self.alarm_names = self._alarms(name, args)
         self.log_group_name = log_group.name
         self.register_outputs({"name": self.name, "arn": self.arn, "model_role_arn": self.model_role_arn})

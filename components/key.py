@@ -110,6 +110,14 @@ class Key(pulumi.ComponentResource):
             )
         return document(statements)
 
+    def grant_to_services(self) -> Allow:
+        """Letting AWS services open volumes with the key on one's behalf."""
+        return Allow(
+            actions=["kms:CreateGrant"],
+            resources=[self.arn],
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        )
+
     def decrypt(self) -> Allow:
         """Reading what the key encrypts."""
         return Allow(actions=DECRYPT, resources=[self.arn])

@@ -14,7 +14,8 @@ from components.spark_job import SparkJob, SparkJobArgs
 from components.spark_security import EMR_TAGS
 from ml import contract
 from stacks import paths
-from stacks.config import NodeGroupConfig, StageConfig
+from stacks.config import StageConfig
+from stacks.sections import NodeGroupConfig
 from stacks.storage import Storage
 
 EMR_LOGS_PREFIX = "emr/"

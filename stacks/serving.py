@@ -10,12 +10,11 @@ from components.archives import file_asset
 from components.endpoint import Endpoint, EndpointArgs, bootstrap_artifact
 from components.event_route import EventRoute, EventRouteArgs, FunctionTarget
 from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
-from components.iam import Allow, pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from ml import contract
-from stacks import paths
+from stacks import paths, permissions
 from stacks.config import StageConfig
-from stacks.containers import inference_image, pull_images
+from stacks.containers import inference_image
 from stacks.storage import Storage
 
 ROUTES = ("GET /recommendations/{user_id}", "POST /recommendations", DEFAULT_ROUTE)
@@ -86,12 +85,7 @@ class Serving(pulumi.ComponentResource):
             max_instances=serving.max_instances,
             target_invocations_per_minute=serving.target_invocations_per_minute,
             max_latency_ms=serving.max_latency_ms,
-            model_allows=[
-                storage.artifacts.read(contract.MODELS_PREFIX),
-                storage.artifacts.list_keys(contract.MODELS_PREFIX),
-                storage.key.decrypt(),
-                *pull_images(storage.key.partition, stage.region),
-            ],
+            model_allows=permissions.serving_models(storage, stage.region),
             kms_key_arn=storage.key.arn,
             log_retention_days=stage.storage.log_retention_days,
             account_id=storage.key.account_id,
@@ -107,12 +101,16 @@ class Serving(pulumi.ComponentResource):
                 "MODEL_PACKAGE_GROUP": storage.packages.name,
                 "VARIANT_NAME": contract.VARIANT_NAME,
                 "INSTANCE_TYPE": serving.instance_type,
+                "INITIAL_INSTANCE_COUNT": str(serving.min_instances),
                 "KMS_KEY_ARN": storage.key.arn,
                 "MODEL_ROLE_ARN": self.endpoint.model_role_arn,
+                "ROLLOUT": serving.rollout,
+                "STEP_PERCENT": str(serving.step_percent),
+                "WAIT_S": str(serving.wait_s),
                 "ALARM_NAMES": pulumi.Output.json_dumps(self.endpoint.alarm_names),
                 "KEEP_LAST": str(serving.keep_last),
             },
-            allows=self._promoting(),
+            allows=permissions.promoting(storage, self.endpoint),
             layer_arns=[stage.functions.powertools_layer_arn],
             kms_key_arn=storage.key.arn,
             alarm_topic_arn=self._topic,
@@ -120,17 +118,6 @@ class Serving(pulumi.ComponentResource):
             memory_mib=256,
             log_retention_days=stage.storage.log_retention_days,
         )
-
-    def _promoting(self) -> list[Allow]:
-        """What reconciling the endpoint with the registry takes."""
-        endpoint, packages = self.endpoint, self._storage.packages
-        return [
-            Allow(
-                actions=["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpoint"], resources=[endpoint.arn]
-            ),
-            pass_role(endpoint.model_role_arn, "sagemaker.amazonaws.com"),
-            Allow(actions=["sagemaker:DescribeModelPackage"], resources=[packages.packages_arn]),
-        ]
 
     def _promotions(self, child: pulumi.ResourceOptions) -> None:
         """The events that start and end a rollout."""
@@ -149,14 +136,14 @@ class Serving(pulumi.ComponentResource):
         )
         if self._stage.training.approval == "manual":
             EventRoute(
-                "model-approved",
+                "model-reviewed",
                 EventRouteArgs(
-                    description="A person approved a model package",
+                    description="A person approved or rejected a model package",
                     source="aws.sagemaker",
                     detail_type="SageMaker Model Package State Change",
                     detail={
                         "ModelPackageGroupName": [self._storage.packages.name],
-                        "ModelApprovalStatus": ["Approved"],
+                        "ModelApprovalStatus": ["Approved", "Rejected"],
                     },
                     target=target,
                     alarm_topic_arn=self._topic,

@@ -15,16 +15,14 @@ from components.event_route import (
     InputTransformer,
     RoleTarget,
 )
-from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role
+from components.iam import Allow, ServiceRole, ServiceRoleArgs
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from ml import contract
-from stacks import paths
+from stacks import paths, permissions
 from stacks.config import StageConfig
-from stacks.containers import pull_images
 from stacks.serving import Serving
 from stacks.storage import Storage
 
-SAGEMAKER = "sagemaker.amazonaws.com"
 # Parameters of StartBuild (CodeBuild API); the key is unique to the run.
 START_BUILD = '{"buildspecOverride": "arn:aws:s3:::<bucket>/<key>", "idempotencyToken": "<key>"}'
 # A build that nobody gave a buildspec has no run to work for.
@@ -64,9 +62,19 @@ class Training(pulumi.ComponentResource):
         self._topic = args.alarm_topic_arn
         self.pipeline_name = f"ncf-{stage.stage}"
         key = storage.key
-        self.pipeline_arn = self._sagemaker_arn(f"pipeline/{self.pipeline_name}")
-        job_role = ServiceRole("job-role", self._role(self._jobs()), child)
-        pipeline_role = ServiceRole("pipeline-role", self._role(self._pipeline(job_role.arn)), child)
+        self.pipeline_arn = permissions.arn(storage, "sagemaker", f"pipeline/{self.pipeline_name}")
+        job_role = ServiceRole(
+            "job-role", self._role(permissions.training_and_evaluating(storage, stage.region)), child
+        )
+        pipeline_role = ServiceRole(
+            "pipeline-role",
+            self._role(
+                permissions.orchestrating(
+                    storage, args.serving.endpoint, args.serving.deploy_model, job_role.arn
+                )
+            ),
+            child,
+        )
         self.render_buildspec = LambdaFunction("render-buildspec", self._render_buildspec(), child)
         self.build = CodeBuild(
             "build",
@@ -76,7 +84,7 @@ class Training(pulumi.ComponentResource):
                 source_key=contract.CODE_BUNDLE_KEY,
                 buildspec=NO_RUN,
                 environment=self._environment(pipeline_role.arn, job_role.arn),
-                allows=self._building(pipeline_role.arn),
+                allows=permissions.building(storage, self.pipeline_name, pipeline_role.arn),
                 kms_key_arn=key.arn,
                 image=stage.training.build.image,
                 compute_type=stage.training.build.compute_type,
@@ -89,49 +97,10 @@ class Training(pulumi.ComponentResource):
         self._routes(child)
         self.register_outputs({})
 
-    def _sagemaker_arn(self, resource: str) -> pulumi.Output[str]:
-        key = self._storage.key
-        return pulumi.Output.format(
-            "arn:{0}:sagemaker:{1}:{2}:{3}", key.partition, key.region, key.account_id, resource
-        )
-
     def _role(self, allows: list[Allow]) -> ServiceRoleArgs:
-        return ServiceRoleArgs(service=SAGEMAKER, source_account=self._storage.key.account_id, allows=allows)
-
-    def _jobs(self) -> list[Allow]:
-        """What the training and evaluation containers do."""
-        data, artifacts, key = self._storage.data, self._storage.artifacts, self._storage.key
-        return [
-            data.read(contract.PREPARED_PREFIX),
-            data.list_keys(contract.PREPARED_PREFIX),
-            artifacts.read(contract.MODELS_PREFIX),
-            artifacts.write(contract.MODELS_PREFIX),
-            artifacts.list_keys(contract.MODELS_PREFIX),
-            key.encrypt(),
-            *pull_images(key.partition, self._stage.region),
-        ]
-
-    def _pipeline(self, job_role_arn: pulumi.Output[str]) -> list[Allow]:
-        """What the pipeline's steps ask of SageMaker."""
-        return [
-            pass_role(job_role_arn, SAGEMAKER),
-            pass_role(self._serving.endpoint.model_role_arn, SAGEMAKER),
-            self._serving.deploy_model.invoke(),
-            self._storage.artifacts.read(contract.MODELS_PREFIX),
-            self._storage.key.encrypt(),
-        ]
-
-    def _building(self, pipeline_role_arn: pulumi.Output[str]) -> list[Allow]:
-        """What `ml.pipeline` does in a build."""
-        artifacts = self._storage.artifacts
-        return [
-            artifacts.read(contract.CODE_BUNDLE_KEY),
-            artifacts.read(contract.BUILDSPECS_PREFIX),
-            artifacts.write(contract.MODELS_PREFIX),
-            artifacts.locate(),
-            self._storage.key.encrypt(),
-            pass_role(pipeline_role_arn, SAGEMAKER),
-        ]
+        return ServiceRoleArgs(
+            service=permissions.SAGEMAKER, source_account=self._storage.key.account_id, allows=allows
+        )
 
     def _render_buildspec(self) -> LambdaFunctionArgs:
         stage, storage = self._stage, self._storage
@@ -143,14 +112,7 @@ class Training(pulumi.ComponentResource):
                 "BUILDSPECS_PREFIX": contract.BUILDSPECS_PREFIX,
                 "PREPARED_PREFIX": contract.PREPARED_PREFIX,
             },
-            allows=[
-                storage.data.read(contract.PREPARED_PREFIX),
-                storage.data.tell_missing(),
-                storage.artifacts.read(contract.CODE_BUNDLE_KEY),
-                storage.artifacts.write(contract.BUILDSPECS_PREFIX),
-                storage.artifacts.tell_missing(),
-                storage.key.encrypt(),
-            ],
+            allows=permissions.rendering(storage),
             layer_arns=[stage.functions.powertools_layer_arn],
             kms_key_arn=storage.key.arn,
             alarm_topic_arn=self._topic,
