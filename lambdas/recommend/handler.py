@@ -51,11 +51,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return _response(HTTPStatus.OK, _route(request))
     except ApiError as error:
         logger.warning("refused or failed", extra={"status": error.status, "code": error.code})
+        return _failure(error, request.request_context.request_id)
     except Exception:
         # The boundary: a client gets an error of the API's shape, the log gets the trace.
         logger.exception("unexpected")
-        error = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal", "unexpected: try again later")
-    return _failure(error, request.request_context.request_id)
+        internal = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal", "unexpected: try again later")
+        return _failure(internal, request.request_context.request_id)
 
 
 def _route(request: APIGatewayProxyEventV2) -> dict[str, Any]:

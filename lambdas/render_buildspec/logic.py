@@ -71,9 +71,7 @@ def check_manifest(content: bytes, uri: str) -> str:
         dropped = sum(_count(counts["quarantined"], reason) for reason in counts["quarantined"])
         dropped += _count(counts, "duplicates") + _count(counts, "filtered")
         events_read = _count(counts, "events_read")
-    except UnicodeDecodeError:
-        raise InputError(f"{uri}: not UTF-8") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{uri}: not JSON ({error})") from None
     except KeyError as error:
         raise InputError(f"{uri}: {error.args[0]} is missing") from None

@@ -1,0 +1,146 @@
+"""The part of SageMaker that deploy_model asks, as a fake that keeps state and answers like the service.
+
+moto has no UpdateEndpoint. The fake's rollouts last until the test ends them, as `finish` or `roll_back`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+GROUP_ARN = "arn:aws:sagemaker:ap-northeast-2:123456789012:model-package/NCF-prod"
+BOOTSTRAP_CONFIG = "endpoint-config-5f0c1e2"
+BOOTSTRAP_MODEL = "endpoint-model-91ab33c"
+
+
+def refusal(operation: str, message: str) -> ClientError:
+    """SageMaker's answer to nearly everything that it does not do."""
+    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)
+
+
+class FakeSageMaker:
+    """One endpoint on a bootstrap model, and a group of packages."""
+
+    def __init__(self, endpoint_name: str) -> None:
+        self.clock = datetime(2026, 11, 23, 3, tzinfo=UTC)
+        self.endpoint: dict[str, Any] = {
+            "EndpointName": endpoint_name,
+            "EndpointStatus": "InService",
+            "EndpointConfigName": BOOTSTRAP_CONFIG,
+            "LastModifiedTime": self.clock,
+        }
+        self.models: dict[str, dict[str, Any]] = {BOOTSTRAP_MODEL: {}}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.packages: dict[str, dict[str, Any]] = {}
+        self.updates: list[dict[str, Any]] = []
+        self.create_endpoint_config(
+            EndpointConfigName=BOOTSTRAP_CONFIG, ProductionVariants=[{"ModelName": BOOTSTRAP_MODEL}]
+        )
+
+    # -- what the test does ---------------------------------------------------------------------
+
+    def register(self, approval: str = "Approved", **metadata: str) -> str:
+        """A new version in the group; its ARN."""
+        arn = f"{GROUP_ARN}/{len(self.packages) + 1}"
+        self.packages[arn] = {
+            "ModelPackageArn": arn,
+            "ModelApprovalStatus": approval,
+            "CustomerMetadataProperties": {"run_id": "20261123T020000Z", **metadata},
+        }
+        return arn
+
+    def metadata(self, arn: str) -> dict[str, str]:
+        return self.packages[arn]["CustomerMetadataProperties"]
+
+    def finish(self) -> None:
+        """The rollout under way ends well."""
+        self.endpoint["EndpointConfigName"] = self.endpoint["PendingDeploymentSummary"]["EndpointConfigName"]
+        self.roll_back()
+
+    def roll_back(self) -> None:
+        """The rollout under way is taken back, which SageMaker reports as InService as well."""
+        del self.endpoint["PendingDeploymentSummary"]
+        self._modify_endpoint("InService")
+
+    # -- what the function does -----------------------------------------------------------------
+
+    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803 (the service's names)
+        if EndpointName != self.endpoint["EndpointName"]:
+            raise refusal("DescribeEndpoint", f'Could not find endpoint "{EndpointName}".')
+        return dict(self.endpoint)
+
+    def update_endpoint(self, **request: Any) -> None:
+        if self.endpoint["EndpointStatus"] != "InService":
+            raise refusal("UpdateEndpoint", "Cannot update in-progress endpoint.")
+        if request["EndpointConfigName"] not in self.configs:
+            raise refusal("UpdateEndpoint", "Could not find endpoint configuration.")
+        self.updates.append(request)
+        self.endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": request["EndpointConfigName"]}
+        self._modify_endpoint("Updating")
+
+    def describe_model_package(self, *, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
+        return {**self.packages[ModelPackageName]}
+
+    def list_model_packages(self, **request: Any) -> dict[str, Any]:
+        assert request["SortBy"] == "CreationTime"
+        assert request["SortOrder"] == "Descending"
+        found = [
+            {"ModelPackageArn": arn}
+            for arn, package in reversed(self.packages.items())
+            if package["ModelApprovalStatus"] == request["ModelApprovalStatus"]
+        ]
+        return {"ModelPackageSummaryList": found[: request["MaxResults"]]}
+
+    def update_model_package(self, *, ModelPackageArn: str, **changes: Any) -> None:  # noqa: N803
+        self.packages[ModelPackageArn].update(changes)
+
+    def create_model(self, **request: Any) -> None:
+        self.models[request["ModelName"]] = request
+
+    def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
+        return self._found("DescribeModel", self.models, ModelName, "model")
+
+    def delete_model(self, *, ModelName: str) -> None:  # noqa: N803
+        del self.models[ModelName]
+
+    def create_endpoint_config(self, **request: Any) -> None:
+        for variant in request["ProductionVariants"]:
+            self.describe_model(ModelName=variant["ModelName"])
+        self.configs[request["EndpointConfigName"]] = request
+
+    def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
+        return self._found(
+            "DescribeEndpointConfig", self.configs, EndpointConfigName, "endpoint configuration"
+        )
+
+    def delete_endpoint_config(self, *, EndpointConfigName: str) -> None:  # noqa: N803
+        del self.configs[EndpointConfigName]
+
+    def get_paginator(self, operation: str) -> _ConfigPages:
+        assert operation == "list_endpoint_configs"
+        return _ConfigPages(self.configs)
+
+    def _found(self, operation: str, where: dict[str, Any], name: str, what: str) -> dict[str, Any]:
+        if name not in where:
+            raise refusal(operation, f'Could not find {what} "{name}".')
+        return where[name]
+
+    def _modify_endpoint(self, status: str) -> None:
+        self.clock += timedelta(minutes=5)
+        self.endpoint |= {"EndpointStatus": status, "LastModifiedTime": self.clock}
+
+
+class _ConfigPages:
+    """Endpoint configs whose names contain something, newest first, two a page."""
+
+    def __init__(self, configs: dict[str, Any]) -> None:
+        self._configs = configs
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        assert (request["SortBy"], request["SortOrder"]) == ("CreationTime", "Descending")
+        names = [name for name in reversed(self._configs) if request["NameContains"] in name]
+        for start in range(0, len(names), 2):
+            yield {"EndpointConfigs": [{"EndpointConfigName": name} for name in names[start : start + 2]]}
