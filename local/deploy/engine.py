@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from local.cloud.server import Cloud
 from local.deploy import program, schema, values
@@ -47,11 +47,13 @@ class Deployment:
     Attributes:
         outputs: by name, secrets in plain text.
         secret_outputs: the names of those outputs that are secret.
+        not_emulated: the declared inputs that the stage asked for in vain, as type and path.
     """
 
     outputs: dict[str, Any]
     secret_outputs: frozenset[str] = frozenset()
     resources: list[Resource] = field(default_factory=list)
+    not_emulated: frozenset[tuple[str, str]] = frozenset()
 
     def shown(self) -> dict[str, Any]:
         """The outputs as they may be printed: secrets masked."""
@@ -65,18 +67,16 @@ def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None
     """Run the program of a stage against an embedded cloud that has started.
 
     Raises:
-        ProjectError: the stage's files cannot be used.
-        CreateError: the embedded cloud refused a resource.
-        UnusedInputError: an input has no meaning in the embedded cloud.
-        ProgramError: a look-up, a duplicate or an output that nobody computes.
-        Exception: what the program itself raised.
+        ProjectError: the stage's files or its config cannot be used.
+        CreateError: the embedded cloud refused a resource, or does not honour one of its inputs.
+        ProgramError: a look-up, a duplicate, an output that nobody computes, or a bug of the program.
     """
     settings = load_stage(stage, root)
     context = Context(cloud=cloud, stage=settings)
     provider = Provider(settings, context, on_progress or (lambda _type, _name, _n: None))
     monitor = program.Monitor(settings, provider.create)
     program.run(settings, monitor)
-    outputs = values.decode(monitor.exports)
+    outputs = dict(sorted(values.decode(monitor.exports).items()))
     for name, value in outputs.items():
         if values.is_unknown(value):
             raise ProgramError(f"the stack output {name} depends on a value that nobody computed")
@@ -84,6 +84,7 @@ def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None
         outputs=outputs,
         secret_outputs=frozenset(values.secret_keys(monitor.exports)),
         resources=provider.resources,
+        not_emulated=frozenset(provider.not_emulated),
     )
 
 
@@ -98,6 +99,7 @@ class Provider:
         creators: dict[str, Creator] | None = None,
     ) -> None:
         self.resources: list[Resource] = []
+        self.not_emulated: set[tuple[str, str]] = set()
         self._stage = stage
         self._context = context
         self._on_progress = on_progress
@@ -108,7 +110,7 @@ class Provider:
         """Create one resource.
 
         Raises:
-            CreateError, UnusedInputError, ProgramError: naming the resource, and the input where it is one.
+            CreateError: naming the resource, and the input where it is one.
         """
         what = f"{registration.type} {registration.name}"
         creator = self._creators.get(registration.type)
@@ -121,8 +123,10 @@ class Provider:
             details = error.response["Error"]
             cause = f"{error.operation_name}: {details.get('Code')}: {details.get('Message')}"
             raise CreateError(f"{what}: {cause}") from error
-        except (CreateError, BotoCoreError, OSError, ValueError) as error:
-            raise CreateError(f"{what}: {error}") from error
+        except CreateError as error:
+            raise CreateError(f"{what}: {error.reason}") from error
+        except Exception as error:
+            raise CreateError(f"{what}: {type(error).__name__}: {error}") from error
         self._check_honoured(registration, inputs)
         self._keep(registration, resource_id, common | outputs)
         return Created(id=resource_id, outputs=common | outputs)
@@ -143,12 +147,10 @@ class Provider:
 
     def _check_honoured(self, registration: Registration, inputs: Inputs) -> None:
         """Every input is used and kept, or declared as not emulated."""
-        undeclared = [
-            path
-            for path in (*inputs.unused(), *inputs.dropped)
-            if (registration.type, re.sub(r"\[\d+\]", "[]", path)) not in NOT_EMULATED
-        ]
-        if undeclared:
+        in_vain = {re.sub(r"\[\d+\]", "[]", path): path for path in (*inputs.unused(), *inputs.dropped)}
+        declared = {path for path in in_vain if (registration.type, path) in NOT_EMULATED}
+        self.not_emulated.update((registration.type, path) for path in declared)
+        if undeclared := [in_vain[path] for path in in_vain if path not in declared]:
             raise UnusedInputError(registration.type, registration.name, undeclared)
 
     def _keep(self, registration: Registration, resource_id: str, outputs: dict[str, Any]) -> None:

@@ -1,22 +1,23 @@
-"""Why a deployment or a preview ended; each message is one line that names what is wrong."""
+"""Why a deployment or a preview ended; each is one line that names what is wrong."""
 
 from __future__ import annotations
 
-
-class DeployError(Exception):
-    """A stage could not be deployed or previewed."""
+from local.errors import BadInputError, StepFailedError
 
 
-class ProjectError(DeployError):
-    """A project or stage file cannot be used; the message names the file and the key."""
+class ProjectError(BadInputError):
+    """A project or stage file cannot be used; the message names the file or the key."""
 
 
-class ProgramError(DeployError):
-    """The program registered something that cannot be; the message names the resource."""
+class ProgramError(StepFailedError):
+    """The program cannot be run to its end; the reason names the resource or the line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the Pulumi program", reason)
 
 
-class CreateError(DeployError):
-    """A resource could not be created; the message names it and the cause."""
+class CreateError(ProgramError):
+    """A resource could not be created; the reason names it and the cause."""
 
 
 class MissingInputError(CreateError):
@@ -26,9 +27,9 @@ class MissingInputError(CreateError):
         super().__init__(f"the input {key} is missing")
 
 
-class UnusedInputError(DeployError):
-    """A creator left inputs aside: the embedded cloud would silently differ from AWS."""
+class UnusedInputError(CreateError):
+    """A creator left inputs aside, or the service dropped them: silently it would differ from AWS."""
 
     def __init__(self, type_: str, name: str, keys: list[str]) -> None:
-        super().__init__(f"{type_} {name}: the embedded cloud does not use the input {', '.join(keys)}")
+        super().__init__(f"{type_} {name}: the embedded cloud does not honour the input {', '.join(keys)}")
         self.keys = keys

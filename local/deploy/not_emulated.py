@@ -1,9 +1,29 @@
 """What the program asks for and the embedded cloud does not do: declared, so that nothing is silent.
 
-`docs/embedded-cloud.md` lists this table, and a test keeps the two equal.
+`docs/embedded-cloud.md` lists this table; a test keeps the two equal, and another finds lines that
+the stages no longer need.
 """
 
 from __future__ import annotations
 
-NOT_EMULATED: dict[tuple[str, str], str] = {}
-"""(resource type, input path with `[]` for list items) to the reason."""
+_DESTROY = "It matters when a stack is destroyed; the embedded cloud is thrown away instead."
+_RULE_TEXT = "Kept for address ranges only, not for rules that name a group or a prefix list."
+
+NOT_EMULATED: dict[tuple[str, str], str] = {
+    ("aws:budgets/budget:Budget", "tags"): "Budgets are kept without tags.",
+    ("aws:ec2/securityGroup:SecurityGroup", "revokeRulesOnDelete"): _DESTROY,
+    ("aws:kms/key:Key", "deletionWindowInDays"): _DESTROY,
+    ("aws:s3/bucket:Bucket", "forceDestroy"): _DESTROY,
+    ("aws:sagemaker/model:Model", "enableNetworkIsolation"): (
+        "A model's container is a process of this machine, with its network."
+    ),
+    ("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "description"): _RULE_TEXT,
+    ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "description"): _RULE_TEXT,
+}
+"""(resource type, input path with `[]` for the items of a list) to the reason."""
+
+
+def as_markdown() -> str:
+    """The table as the documentation shows it."""
+    rows = [f"| `{type_}` | `{path}` | {reason} |" for (type_, path), reason in sorted(NOT_EMULATED.items())]
+    return "\n".join(["| resource type | input | what happens |", "| --- | --- | --- |", *rows])

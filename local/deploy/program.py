@@ -13,12 +13,14 @@ import contextvars
 import logging
 import runpy
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import pulumi
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import config as runtime_config
 from pulumi.runtime import settings
@@ -27,7 +29,7 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
 from local.deploy import schema, values
-from local.deploy.errors import ProgramError
+from local.deploy.errors import ProgramError, ProjectError
 from local.deploy.project import Stage
 
 PROGRAM = "__main__.py"
@@ -111,16 +113,14 @@ class Monitor(MockMonitor):
             self.registrations[registration.urn] = registration
 
     def _state(self, registration: Registration, created: Created) -> struct_pb2.Struct:
-        """The outputs for the program: inputs, then what the provider computed.
+        """The outputs for the program; inputs that are not among them are outputs as they were given.
 
         An output that a real provider always gives and this one did not is sent as unknown, so that
         a program that reads it fails by name (`refuse_unknown`) instead of reading None.
         """
-        state = values.decode(registration.properties) | created.outputs
-        missing = schema.required_outputs(registration.type) - {
-            key for key, value in state.items() if value is not None
-        }
-        return values.encode(state | dict.fromkeys(missing, values.UNKNOWN), registration.secrets)
+        known = {key for key, value in created.outputs.items() if value is not None}
+        missing = schema.required_outputs(registration.type) - known - set(registration.properties)
+        return values.encode(created.outputs | dict.fromkeys(missing, values.UNKNOWN), registration.secrets)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         if request.urn.split("::")[2] == STACK_TYPE:
@@ -174,17 +174,35 @@ def run(stage: Stage, monitor: Monitor) -> None:
     fresh: one process can run any number of programs.
 
     Raises:
-        Exception: whatever the monitor's `create` or the program itself raised first.
+        ProjectError: the program refuses its config (`pulumi.RunError`, which the Pulumi CLI prints
+            without a traceback too).
+        ProgramError: what the monitor's `create` raised first, or any other exception of the program.
     """
-    context = contextvars.copy_context()
+    failure: Exception | None = None
     try:
-        context.run(_run, stage, monitor)
-    except Exception:
-        if monitor.error is not None:
-            raise monitor.error from None
-        raise
-    if monitor.error is not None:  # an error on a resource that nothing awaited
-        raise monitor.error
+        contextvars.copy_context().run(_run, stage, monitor)
+    except Exception as error:
+        failure = error
+    failure = monitor.error or failure  # the monitor has the cause, the program its consequences
+    match failure:
+        case None:
+            return
+        case pulumi.RunError():
+            raise ProjectError(str(failure)) from failure
+        case ProgramError():
+            raise failure
+        case _:
+            reason = f"{type(failure).__name__}: {failure}"
+            raise ProgramError(f"{_origin(failure, stage.root)}{reason}") from failure
+
+
+def _origin(error: Exception, root: Path) -> str:
+    """The innermost line of the project that an error went through, as `stacks/serving.py:31: `."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(root) and ".venv" not in path.parts:
+            return f"{path.relative_to(root)}:{frame.lineno}: "
+    return ""
 
 
 def _run(stage: Stage, monitor: Monitor) -> None:

@@ -159,7 +159,7 @@ def fingerprint(value: pulumi.Asset | pulumi.Archive, root: Path) -> dict[str, A
     """What stands for an asset or archive in a listing: where it comes from, its bytes' count and SHA-256."""
     if isinstance(value, pulumi.Asset):
         data = asset_bytes(value, root)
-        origin = {"path": value.path} if isinstance(value, pulumi.FileAsset) else {}
+        origin = {"path": _relative(value.path, root)} if isinstance(value, pulumi.FileAsset) else {}
         return {**origin, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     if isinstance(value, pulumi.FileArchive) and (root / value.path).is_file():
         return fingerprint(pulumi.FileAsset(value.path), root)
@@ -168,10 +168,16 @@ def fingerprint(value: pulumi.Asset | pulumi.Archive, root: Path) -> dict[str, A
     for name, data in entries.items():
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
-    source = {"path": value.path} if isinstance(value, pulumi.FileArchive) else {}
+    source = {"path": _relative(value.path, root)} if isinstance(value, pulumi.FileArchive) else {}
     return {
         **source,
         "entries": list(entries),
         "bytes": sum(map(len, entries.values())),
         "sha256": digest.hexdigest(),
     }
+
+
+def _relative(path: str, root: Path) -> str:
+    """A path as it reads from the project's folder; one outside of it stays as it is."""
+    whole = root / path
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else path

@@ -25,13 +25,7 @@ def target(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str,
         ServiceNamespace=scalable["ServiceNamespace"], ResourceIds=[scalable["ResourceId"]]
     )["ScalableTargets"]
     inputs.compare(sent, read)
-    kept = _tags_of(autoscaling, read["ScalableTargetARN"])
-    inputs.compare({"Tags": tags}, {"Tags": kept})
     return scalable["ResourceId"], {"arn": read["ScalableTargetARN"], "roleArn": read.get("RoleARN")}
-
-
-def _tags_of(autoscaling: Any, arn: str) -> dict[str, str]:
-    return dict(autoscaling.list_tags_for_resource(ResourceARN=arn).get("Tags", {}))
 
 
 def policy(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:

@@ -24,8 +24,11 @@ def log_group(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[st
         logs.put_retention_policy(logGroupName=group_name, retentionInDays=days)
     groups = logs.describe_log_groups(logGroupNamePrefix=group_name)["logGroups"]
     read = next(group for group in groups if group["logGroupName"] == group_name)
-    inputs.compare(sent, read)
-    return group_name, {"arn": read["arn"].removesuffix(":*"), "name": group_name}
+    arn = read["arn"].removesuffix(":*")
+    inputs.compare(
+        sent | {"Tags": tags}, read | {"Tags": logs.list_tags_for_resource(resourceArn=arn)["tags"]}
+    )
+    return group_name, {"arn": arn, "name": group_name}
 
 
 def event_rule(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:

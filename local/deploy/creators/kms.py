@@ -24,18 +24,21 @@ def key(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, An
     key_id = metadata["KeyId"]
     policy = kms.get_key_policy(KeyId=key_id, PolicyName="default")["Policy"]
     inputs.compare(sent, metadata | {"Policy": policy})
-    rotation_days = inputs.get("rotationPeriodInDays", DEFAULT_ROTATION_DAYS)
     if inputs.get("enableKeyRotation", False):
-        kms.enable_key_rotation(KeyId=key_id, RotationPeriodInDays=rotation_days)
+        period = inputs.pick({"rotationPeriodInDays": "RotationPeriodInDays"})
+        kms.enable_key_rotation(KeyId=key_id, **period)
         status = kms.get_key_rotation_status(KeyId=key_id)
-        inputs.compare({"RotationPeriodInDays": rotation_days}, status)
+        inputs.compare(
+            {"EnableKeyRotation": True, **period},
+            {"EnableKeyRotation": status.pop("KeyRotationEnabled"), **status},
+        )
     return key_id, {
         "arn": metadata["Arn"],
         "keyId": key_id,
         "description": metadata["Description"],
-        "multiRegion": metadata["MultiRegion"],
+        "multiRegion": metadata.get("MultiRegion", False),
         "policy": policy,
-        "rotationPeriodInDays": rotation_days,
+        "rotationPeriodInDays": inputs.get("rotationPeriodInDays", DEFAULT_ROTATION_DAYS),
     }
 
 

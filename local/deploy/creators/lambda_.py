@@ -28,6 +28,7 @@ def function(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str
                 "timeout": "Timeout",
                 "memorySize": "MemorySize",
                 "architectures": "Architectures",
+                "layers": "Layers",
                 "kmsKeyArn": "KMSKeyArn",
             }
         ),
@@ -39,7 +40,10 @@ def function(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str
         FunctionName=sent["FunctionName"], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
     read = client.get_function(FunctionName=sent["FunctionName"])
-    inputs.compare({**sent, "Tags": tags}, {**read["Configuration"], "Tags": read.get("Tags", {})})
+    layers = [layer["Arn"] for layer in read["Configuration"].get("Layers", [])]
+    inputs.compare(
+        {**sent, "Tags": tags}, {**read["Configuration"], "Layers": layers, "Tags": read.get("Tags", {})}
+    )
     _reserve(client, sent["FunctionName"], inputs)
     return sent["FunctionName"], _outputs(context, read["Configuration"])
 

@@ -119,11 +119,11 @@ def _lifecycle_rule(rule: Inputs) -> dict[str, Any]:
 def notification(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
     s3 = context.client("s3")
     bucket_name = inputs["bucket"]
-    sent: dict[str, Any] = {"EventBridgeConfiguration": {}} if inputs.get("eventbridge") else {}
+    eventbridge = inputs.get("eventbridge", False)
+    sent: dict[str, Any] = {"EventBridgeConfiguration": {}} if eventbridge else {}
     s3.put_bucket_notification_configuration(Bucket=bucket_name, NotificationConfiguration=sent)
     read = s3.get_bucket_notification_configuration(Bucket=bucket_name)
-    if sent.keys() - read.keys():
-        raise CreateError("the bucket does not keep its EventBridge notification")
+    inputs.compare({"Eventbridge": eventbridge}, {"Eventbridge": "EventBridgeConfiguration" in read})
     return bucket_name, {}
 
 

@@ -1,0 +1,169 @@
+"""What `pulumi up` would register for a stage: offline, without credentials, and without an embedded cloud.
+
+Outputs that only AWS can compute stand as references to their resource, `${data.arn}`, so that documents
+which contain them, such as policies, stay readable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from local.deploy import program, schema, values
+from local.deploy.program import Created, Registration
+from local.deploy.project import load_stage
+
+ROOT = Path(__file__).resolve().parent.parent
+# ARNs that are not arn:aws:<service>:<region>:<account>:<kind>/<name>, by module or service of the type.
+ARN_FORMS = {
+    "cloudwatch/eventRule": "arn:aws:events:{region}:${{account}}:rule/${{{name}}}",
+    "cloudwatch/logGroup": "arn:aws:logs:{region}:${{account}}:log-group:${{{name}}}",
+    "cloudwatch/metricAlarm": "arn:aws:cloudwatch:{region}:${{account}}:alarm:${{{name}}}",
+    "iam": "arn:aws:iam::${{account}}:{kind}/${{{name}}}",
+    "lambda": "arn:aws:lambda:{region}:${{account}}:{kind}:${{{name}}}",
+    "s3": "arn:aws:s3:::${{{name}}}",
+    "sns": "arn:aws:sns:{region}:${{account}}:${{{name}}}",
+    "sqs": "arn:aws:sqs:{region}:${{account}}:${{{name}}}",
+}
+USUAL_ARN_FORM = "arn:aws:{service}:{region}:${{account}}:{kind}/${{{name}}}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A component or resource of a stage.
+
+    Attributes:
+        parent: the URN of its parent; empty for the stack itself.
+        inputs: as JSON values; secrets are masked, assets stand as path, size and SHA-256.
+    """
+
+    type: str
+    name: str
+    urn: str
+    parent: str
+    inputs: dict[str, Any]
+    is_component: bool
+
+
+def preview(stage: str, root: Path = ROOT) -> list[Resource]:
+    """Run the stage's program against a monitor that only records; parents come before their children.
+
+    Raises:
+        ProjectError: there is no such stage (the message lists those found), or its config is refused.
+        ProgramError: the program fails, or looks something up.
+    """
+    settings = load_stage(stage, root)
+    monitor = program.Monitor(settings, lambda registration: _computed(registration, settings.region))
+    program.run(settings, monitor)
+    resources = [
+        Resource(
+            type=registration.type,
+            name=registration.name,
+            urn=registration.urn,
+            parent=registration.parent,
+            inputs=_shown(values.decode(registration.properties, secret=lambda _: values.MASK), root),
+            is_component=not registration.is_custom,
+        )
+        for registration in monitor.registrations.values()
+    ]
+    return _parents_first(resources)
+
+
+def to_json(resources: list[Resource]) -> list[dict[str, Any]]:
+    """Type, name, urn, parent and inputs of each, for machines."""
+    return [
+        {key: getattr(resource, key) for key in ("type", "name", "urn", "parent", "inputs")}
+        for resource in resources
+    ]
+
+
+def render_tree(resources: list[Resource], console: Console) -> None:
+    """Print the tree of components and resources, and how many there are of each type."""
+    branches: dict[str, Tree] = {}
+    for resource in resources:
+        label = Text.assemble(
+            (resource.name, "bold cyan" if resource.is_component else ""), "  ", (_short(resource), "dim")
+        )
+        if resource.parent in branches:
+            branches[resource.urn] = branches[resource.parent].add(label)
+        else:
+            branches[resource.urn] = Tree(label, guide_style="dim")
+    roots = [resource.urn for resource in resources if resource.parent not in branches]
+    for urn in roots:
+        console.print(branches[urn])
+    console.print(_counts(resources))
+
+
+def _short(resource: Resource) -> str:
+    """A type as Python spells it: `aws.s3.Bucket` of `aws:s3/bucket:Bucket`."""
+    package, module, name = resource.type.split(":")
+    return resource.type if resource.is_component else f"{package}.{module.split('/')[0]}.{name}"
+
+
+def _counts(resources: list[Resource]) -> Table:
+    custom = Counter(_short(resource) for resource in resources if not resource.is_component)
+    n_components = len(resources) - custom.total()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("resource type")
+    table.add_column("count", justify="right")
+    for type_, count in sorted(custom.items()):
+        table.add_row(type_, str(count))
+    table.add_section()
+    table.add_row(Text("resources", style="bold"), Text(str(custom.total()), style="bold"))
+    table.add_row("components", str(n_components))
+    return table
+
+
+def _computed(registration: Registration, region: str) -> Created:
+    """References for the text outputs of a resource; what is no text stays unknown."""
+    types = schema.outputs(registration.type)
+    missing = schema.required_outputs(registration.type) - set(registration.properties)
+    outputs: dict[str, Any] = {
+        key: _arn(registration, region) if key == "arn" else f"${{{registration.name}.{key}}}"
+        for key in missing
+        if types[key] is str
+    }
+    if "region" in outputs:
+        outputs["region"] = region
+    return Created(id=f"${{{registration.name}.id}}", outputs=outputs)
+
+
+def _arn(registration: Registration, region: str) -> str:
+    """In the shape of an ARN, since programs take ARNs apart: `arn:aws:s3:::${data}`."""
+    _, module, class_name = registration.type.split(":")
+    service = module.split("/")[0]
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "-", class_name).lower()
+    form = ARN_FORMS.get(module, ARN_FORMS.get(service, USUAL_ARN_FORM))
+    return form.format(service=service, region=region, kind=kind, name=registration.name)
+
+
+def _shown(value: Any, root: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(item, root) for key, item in sorted(value.items())}
+    if isinstance(value, list):
+        return [_shown(item, root) for item in value]
+    if isinstance(value, pulumi.Asset | pulumi.Archive):
+        return values.fingerprint(value, root)
+    return "${unknown}" if values.is_unknown(value) else value
+
+
+def _parents_first(resources: list[Resource]) -> list[Resource]:
+    """Depth first, siblings by type and name: the order does not depend on which promise came true first."""
+    children: dict[str, list[Resource]] = {}
+    known = {resource.urn for resource in resources}
+    for resource in sorted(resources, key=lambda r: (not r.is_component, r.type, r.name)):
+        children.setdefault(resource.parent if resource.parent in known else "", []).append(resource)
+
+    def below(urn: str) -> list[Resource]:
+        return [one for child in children.get(urn, []) for one in (child, *below(child.urn))]
+
+    return below("")
