@@ -13,6 +13,7 @@ from typing import Annotated
 
 import requests
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -159,8 +160,8 @@ def ends_well() -> Iterator[None]:
         name = "rejected" if error.rejected else "failed"
         err.print(f"[red]{error.step} {name}:[/] {escape(error.reason)}", soft_wrap=True)
         raise typer.Exit(EXIT_REJECTED if error.rejected else EXIT_FAILED) from None
-    except requests.ConnectionError as error:
-        err.print(f"[red]the API does not answer:[/] {escape(str(error))}", soft_wrap=True)
+    except (BotoCoreError, ClientError, requests.RequestException) as error:
+        err.print(f"[red]failed:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         err.print("interrupted; everything that was started has ended")

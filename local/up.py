@@ -21,7 +21,8 @@ from local.aws import STATE_FILE, DeployedStage
 from local.chain import Chain
 from local.cloud import Cloud
 from local.cloud.environment import child_environment
-from local.deploy import Stage, deploy, load_stage
+from local.deploy.engine import deploy
+from local.deploy.project import Stage, load_stage
 from local.errors import BadInputError, StepFailedError
 from local.preparation import run_job_flow, upload_interactions
 from local.summary import METRICS, Summary
@@ -78,7 +79,7 @@ def deploy_stage(config: Stage, cloud: Cloud, timeline: Timeline) -> DeployedSta
         def show(kind: str, name: str, n_done: int) -> None:
             step.detail = f"{n_done} resources, {kind.rsplit(':', 1)[-1]} {name}"
 
-        deployment = deploy(config, cloud.url, on_progress=show)
+        deployment = deploy(config.name, root=ROOT, cloud=cloud, on_progress=show)
         step.detail = f"{len(deployment.resources)} resources"
     return DeployedStage(config.name, cloud.url, cloud.region, os.getpid(), deployment.outputs)
 

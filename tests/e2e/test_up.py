@@ -125,7 +125,7 @@ def test_the_same_success_twice_is_one_build_and_one_execution(platform: Platfor
     s3, bucket = platform.stage.client("s3"), platform.stage.outputs["data_bucket"]
     key = contract.run_prefix(platform.run["run_id"]) + contract.SUCCESS_FILE
     before = (platform.builds(), len(platform.executions()))
-    group = f"/aws/lambda/{platform.stage.outputs['render_function']}"
+    group = f"/aws/lambda/{platform.stage.outputs['render_buildspec_function']}"
 
     def runs() -> int:
         events = platform.stage.client("logs").filter_log_events(logGroupName=group)["events"]
