@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.alarm import Threshold, metric_alarm
-from components.archives import tar_gz_bytes
 from components.iam import Allow, ServiceRole, ServiceRoleArgs
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
@@ -20,18 +18,6 @@ METRICS_NAMESPACES = "/aws/sagemaker/*"  # where containers put their metrics
 SCALE_IN_COOLDOWN_S = 300
 SCALE_OUT_COOLDOWN_S = 60
 STARTUP_TIMEOUT_S = 300
-
-
-def bootstrap_artifact(description: Mapping[str, object], code: Mapping[str, bytes]) -> bytes:
-    """A model.tar.gz with code and no weights: the same bytes for the same input.
-
-    Args:
-        description: what ``model.json`` says.
-        code: the serving sources by their path inside ``code/``.
-    """
-    files = {f"code/{name}": content for name, content in code.items()}
-    files["model.json"] = (json.dumps(dict(description), indent=2, sort_keys=True) + "\n").encode()
-    return tar_gz_bytes(files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +29,7 @@ class EndpointArgs:
         variant_name: constant, as autoscaling is registered on it.
         image: the container that serves, as a full image URI.
         program: the script in ``code/`` that the container loads.
-        bootstrap: the first model's artifact, see `bootstrap_artifact`.
+        bootstrap: the first model's artifact, see `model_artifact`.
         bootstrap_bucket, bootstrap_key: where it goes.
         instance_type, min_instances, max_instances: what serves, and between which bounds.
         target_invocations_per_minute: invocations of one instance that autoscaling aims at.

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 HTTPS = 443
+MIN_VPC_PREFIX = 16  # VPC user guide, VPC CIDR blocks
 SUBNET_PREFIX = 20  # 4,091 addresses a subnet: more nodes than a preparation will ever take
 
 
@@ -32,7 +33,12 @@ class NetworkArgs:
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        n_subnets = len(list(ipaddress.ip_network(self.cidr_block).subnets(new_prefix=SUBNET_PREFIX)))
+        network = ipaddress.ip_network(self.cidr_block)
+        if not MIN_VPC_PREFIX <= network.prefixlen <= SUBNET_PREFIX:
+            raise ValueError(
+                f"cidr_block {self.cidr_block}: write a block from /{MIN_VPC_PREFIX} to /{SUBNET_PREFIX}"
+            )
+        n_subnets = 2 ** (SUBNET_PREFIX - network.prefixlen)
         if not 1 <= len(self.availability_zones) <= n_subnets:
             raise ValueError(f"availability_zones: {self.cidr_block} holds 1 to {n_subnets} subnets")
         for zone in self.availability_zones:

@@ -25,6 +25,9 @@ from stacks.sections import (
     TrainingConfig,
 )
 
+# Fields that are no keys of our own.
+SAID_ELSEWHERE = {"stage": "the stack's name", "region": "aws:region", "tags": "aws:defaultTags.tags"}
+
 
 class ConfigError(pulumi.RunError):
     """The stage's configuration is wrong. One line names the key; Pulumi prints it without a traceback."""
@@ -49,7 +52,7 @@ class StageConfig(Section):
     @model_validator(mode="after")
     def _everything_is_of_this_stage_and_region(self) -> Self:
         if self.tags.Stage != self.stage:
-            raise ValueError(f"aws:defaultTags: Stage is {self.tags.Stage!r} in the stage {self.stage!r}")
+            raise ValueError(f"aws:defaultTags.tags.Stage is {self.tags.Stage!r} in the stage {self.stage!r}")
         if f":{self.region}:" not in self.functions.powertools_layer_arn:
             raise ValueError(f"ncf:functions.powertools_layer_arn is not in the region {self.region}")
         for zone in self.network.availability_zones:
@@ -75,12 +78,12 @@ def load() -> StageConfig:
     document = {
         **own,
         "stage": pulumi.get_stack(),
-        "region": values.get("aws:region"),
+        **({"region": values["aws:region"]} if "aws:region" in values else {}),
         "tags": (_parsed(values.get("aws:defaultTags", "{}")) or {}).get("tags", {}),
     }
-    for key in ("stage", "region", "tags"):
+    for key, place in SAID_ELSEWHERE.items():
         if key in own:
-            raise ConfigError(f"{namespace}{key} is not known: the stack and aws: say it")
+            raise ConfigError(f"{namespace}{key} is not known: {place} says it")
     try:
         return StageConfig.model_validate_json(json.dumps(document))
     except ValidationError as error:
@@ -100,26 +103,22 @@ def _line(namespace: str, error: ValidationError) -> str:
     faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     fault = faults[0]
     path = tuple(fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if not path:
+        return message
     key = _key(namespace, path)
     if fault["type"] == "extra_forbidden":
         return f"{key} is not known: write one of {', '.join(_allowed(path[:-1]))}"
     if fault["type"] == "missing":
         return f"{key} is missing"
-    if not path or fault["type"] == "value_error":
-        message = fault["msg"].removeprefix("Value error, ")
-        return f"{key}: {message}" if path else message
-    return f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+    if fault["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _key(namespace: str, path: tuple[Any, ...]) -> str:
-    match path:
-        case ("tags", *rest):
-            return ".".join(("aws:defaultTags", "tags", *map(str, rest)))
-        case ("region",):
-            return "aws:region"
-        case ("stage",):
-            return "the stack's name"
-    return namespace + ".".join(map(str, path))
+    first, *rest = map(str, path)
+    return ".".join((SAID_ELSEWHERE.get(first, namespace + first), *rest))
 
 
 def _allowed(path: tuple[Any, ...]) -> list[str]:
@@ -127,4 +126,4 @@ def _allowed(path: tuple[Any, ...]) -> list[str]:
     section: Any = StageConfig
     for part in path:
         section = section.model_fields[part].annotation
-    return sorted(set(section.model_fields) - {"stage", "region", "tags"})
+    return sorted(set(section.model_fields) - set(SAID_ELSEWHERE))

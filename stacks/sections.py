@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Days = Annotated[int, Field(ge=1, le=3653)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Scalar = str | int | float
 MlInstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 # CloudWatch Logs API, PutRetentionPolicy
 LogRetentionDays = Literal[
@@ -105,11 +104,19 @@ class TrainingConfig(Section):
     volume_gib: Annotated[int, Field(ge=1, le=16384)]
     max_runtime_s: Annotated[int, Field(ge=60, le=432_000)]
     use_spot: bool
-    hyperparameters: dict[str, Scalar]
+    hyperparameters: dict[str, Any]
     floors: Thresholds
     tolerance: Thresholds
     approval: Literal["automatic", "manual"]
     build: BuildConfig
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _are_numbers_and_texts(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise ValueError(f"{name} is {value!r}: write a number or a text")
+        return values
 
 
 class ServingConfig(Section):

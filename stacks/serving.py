@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import pulumi
 
 from components.archives import file_asset
-from components.endpoint import Endpoint, EndpointArgs, bootstrap_artifact
+from components.endpoint import Endpoint, EndpointArgs
 from components.event_route import EventRoute, EventRouteArgs, FunctionTarget
 from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
+from components.model_artifact import bootstrap_artifact
 from ml import contract
 from stacks import paths, permissions
 from stacks.config import StageConfig

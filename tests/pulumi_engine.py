@@ -36,7 +36,6 @@ class Registration:
     protect: bool
     retain_on_delete: bool
     ignore_changes: tuple[str, ...]
-    aliases: int
     dependencies: frozenset[str]
 
 
@@ -90,7 +89,6 @@ class Recorder(mocks.Mocks, mocks.MockMonitor):
             protect=request.protect,
             retain_on_delete=request.retainOnDelete,
             ignore_changes=tuple(request.ignoreChanges),
-            aliases=len(request.aliases),
             dependencies=frozenset(request.dependencies),
         )
         with self._lock:

@@ -1,0 +1,151 @@
+"""An endpoint exists before any model was trained, and keeps what was promoted to it."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.endpoint import Endpoint, EndpointArgs
+from components.iam import Allow, policy
+from components.model_artifact import bootstrap_artifact
+from tests import pulumi_engine
+from tests.pulumi_engine import ACCOUNT, Recording
+
+KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
+TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
+READ = Allow(actions=["s3:GetObject"], resources=["arn:aws:s3:::artifacts/models/*"])
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+DESCRIPTION = {"schema_version": 1, "model_version": "bootstrap"}
+
+
+def arguments(tmp_path: Path, **overrides: Any) -> EndpointArgs:
+    (tmp_path / "model.tar.gz").write_bytes(b"")
+    return EndpointArgs(
+        **{
+            "endpoint_name": "ncf-dev",
+            "variant_name": "AllTraffic",
+            "image": "763104351884.dkr.ecr.ap-northeast-2.amazonaws.com/pytorch-inference:2.6.0-cpu-py312",
+            "program": "inference.py",
+            "bootstrap": pulumi.FileAsset(str(tmp_path / "model.tar.gz")),
+            "bootstrap_bucket": "artifacts",
+            "bootstrap_key": "models/bootstrap/model.tar.gz",
+            "instance_type": "ml.m5.large",
+            "min_instances": 2,
+            "max_instances": 10,
+            "target_invocations_per_minute": 600,
+            "max_latency_ms": 300,
+            "model_allows": [READ],
+            "kms_key_arn": KEY_ARN,
+            "log_retention_days": 14,
+            "account_id": ACCOUNT,
+            "alarm_topic_arn": TOPIC_ARN,
+            **overrides,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    args = arguments(tmp_path_factory.mktemp("endpoint"))
+
+    def program() -> dict[str, Any]:
+        endpoint = Endpoint("endpoint", args)
+        return {"alarms": endpoint.alarm_names, "invoke": policy([endpoint.invoke()])}
+
+    return pulumi_engine.run(program)
+
+
+def test_the_first_model_is_the_bootstrap_artifact_without_network(done: Recording) -> None:
+    model = done.one("aws:sagemaker/model:Model").inputs
+    container = model["primaryContainer"]
+    assert container["modelDataUrl"] == "s3://artifacts/models/bootstrap/model.tar.gz"
+    assert container["environment"] == {
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }
+    assert model["enableNetworkIsolation"] is True
+
+
+def test_what_was_promoted_since_stays(done: Recording) -> None:
+    ignored = {each.type.rpartition(":")[2]: each.ignore_changes for each in done.resources}
+    assert ignored["Endpoint"] == ("endpointConfigName",)
+    assert ignored["EndpointConfiguration"] == ("productionVariants",)
+    assert ignored["Model"] == ("primaryContainer",)
+
+
+def test_only_the_endpoint_has_a_fixed_name(done: Recording) -> None:
+    assert done.one("aws:sagemaker/endpoint:Endpoint").inputs["name"] == "ncf-dev"
+    assert "name" not in done.one("aws:sagemaker/model:Model").inputs
+    assert "name" not in done.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration").inputs
+
+
+def test_instances_follow_invocations_between_their_bounds(done: Recording) -> None:
+    target = done.one("aws:appautoscaling/target:Target").inputs
+    assert target["resourceId"] == "endpoint/ncf-dev/variant/AllTraffic"
+    assert (target["minCapacity"], target["maxCapacity"]) == (2, 10)
+    scaling = done.one("aws:appautoscaling/policy:Policy").inputs
+    tracking = scaling["targetTrackingScalingPolicyConfiguration"]
+    assert tracking["predefinedMetricSpecification"] == {
+        "predefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+    }
+    assert tracking["targetValue"] == 600
+    config = done.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration").inputs
+    (variant,) = config["productionVariants"]
+    assert (variant["variantName"], variant["initialInstanceCount"]) == ("AllTraffic", 2)
+    assert config["kmsKeyArn"] == KEY_ARN
+
+
+def test_errors_and_latency_take_a_rollout_back(done: Recording) -> None:
+    errors, latency = (done.one(ALARM, name) for name in ("endpoint-errors", "endpoint-latency"))
+    assert done.values["alarms"] == [errors.outputs["name"], latency.outputs["name"]]
+    assert errors.inputs["metricName"] == "Invocation5XXErrors"
+    assert (latency.inputs["extendedStatistic"], latency.inputs["threshold"]) == ("p99", 300_000)
+    assert latency.inputs["dimensions"] == {"EndpointName": "ncf-dev", "VariantName": "AllTraffic"}
+
+
+def test_its_log_is_the_one_that_sagemaker_writes_made_first(done: Recording) -> None:
+    group = done.one("aws:cloudwatch/logGroup:LogGroup")
+    assert group.inputs["name"] == "/aws/sagemaker/Endpoints/ncf-dev"
+    assert group.inputs["retentionInDays"] == 14
+    assert group.urn in done.one("aws:sagemaker/endpoint:Endpoint").dependencies
+
+
+def test_asking_is_granted_on_the_endpoint_and_nothing_else(done: Recording) -> None:
+    (statement,) = json.loads(done.values["invoke"])["Statement"]
+    assert statement["Action"] == ["sagemaker:InvokeEndpoint"]
+    assert statement["Resource"] == ["arn:aws:sagemaker:ap-northeast-2:123456789012:endpoint/ncf-dev"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"endpoint_name": "ncf_dev"}, "63 at most"),
+        ({"min_instances": 3, "max_instances": 2}, "1 ≤ min ≤ max"),
+        ({"min_instances": 0}, "1 ≤ min ≤ max"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused(
+    tmp_path: Path, overrides: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        arguments(tmp_path, **overrides)
+
+
+def test_the_bootstrap_artifact_has_code_and_no_weights() -> None:
+    packed = bootstrap_artifact(DESCRIPTION, {"inference.py": b"def model_fn(): ..."})
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as tar:
+        assert tar.getnames() == ["code/inference.py", "model.json"]
+        described = tar.extractfile("model.json")
+        assert described is not None
+        assert json.load(described) == DESCRIPTION
+
+
+def test_the_bootstrap_artifact_is_the_same_bytes_every_time() -> None:
+    code = {"inference.py": b"a", "ml/contract.py": b"b"}
+    shuffled = bootstrap_artifact(dict(reversed(DESCRIPTION.items())), dict(reversed(code.items())))
+    assert bootstrap_artifact(DESCRIPTION, code) == shuffled

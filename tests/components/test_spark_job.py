@@ -1,0 +1,191 @@
+"""A Spark job owns all that a run needs but the cluster itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.iam import Allow, policy
+from components.run_job_flow import Cluster, NodeGroup
+from components.spark_job import SparkJob, SparkJobArgs
+from tests import pulumi_engine
+from tests.pulumi_engine import ACCOUNT, Recording
+
+KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
+READ = Allow(actions=["s3:GetObject"], resources=["arn:aws:s3:::data/raw/*"])
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+EMR_TAG = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
+
+
+def build(tmp_path: Path, **overrides: Any) -> Recording:
+    (tmp_path / "prepare.py").write_text("")
+    asset = pulumi.FileAsset(str(tmp_path / "prepare.py"))
+
+    def program() -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "job_name": "ncf-dev-preparation",
+            "release": "emr-7.12.0",
+            "code_bucket": "artifacts",
+            "code_prefix": "spark/",
+            "package": asset,
+            "entry": asset,
+            "arguments": [
+                "--run-id",
+                "__RUN_ID__",
+                "--input",
+                pulumi.Output.concat("s3://", "data", "/raw/"),
+            ],
+            "document_key": "spark/run_job_flow.json",
+            "log_bucket": "logs",
+            "log_prefix": "emr/",
+            "kms_key_arn": KEY_ARN,
+            "node_allows": [READ],
+            "account_id": ACCOUNT,
+            "vpc_id": "vpc-1",
+            "subnet_id": "subnet-1",
+            "s3_prefix_list_id": "pl-1",
+            "endpoints_security_group_id": "sg-endpoints",
+            "tags": {"Owner": "recommendation"},
+            **overrides,
+        }
+        job = SparkJob("job", SparkJobArgs(**arguments))
+        return {"document": job.document, "uri": job.document_uri, "launch": policy(job.launch())}
+
+    return pulumi_engine.run(program)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return build(tmp_path_factory.mktemp("spark"))
+
+
+@pytest.fixture(scope="module")
+def flow(done: Recording) -> dict[str, Any]:
+    return json.loads(done.values["document"])
+
+
+def test_the_document_is_published_as_it_is_launched(done: Recording) -> None:
+    published = done.one(OBJECT, "job-run-job-flow").inputs
+    assert published["content"] == done.values["document"]
+    assert done.values["uri"] == "s3://artifacts/spark/run_job_flow.json"
+
+
+def test_the_cluster_is_the_one_of_the_post_unless_told_otherwise(flow: dict[str, Any]) -> None:
+    groups = [
+        (each["InstanceRole"], each["InstanceCount"], each["InstanceType"])
+        for each in flow["Instances"]["InstanceGroups"]
+    ]
+    assert groups == [("MASTER", 1, "r5.xlarge"), ("CORE", 2, "r5.xlarge"), ("TASK", 2, "r5.xlarge")]
+
+
+def test_a_cluster_without_task_nodes_has_no_such_group(tmp_path: Path) -> None:
+    document = json.loads(build(tmp_path, cluster=Cluster(task=NodeGroup(count=0))).values["document"])
+    assert [each["InstanceRole"] for each in document["Instances"]["InstanceGroups"]] == ["MASTER", "CORE"]
+
+
+def test_a_step_that_fails_ends_the_cluster_and_the_cluster_ends_with_its_step(flow: dict[str, Any]) -> None:
+    (step,) = flow["Steps"]
+    assert step["ActionOnFailure"] == "TERMINATE_CLUSTER"
+    assert flow["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
+
+
+def test_the_step_submits_the_published_code_with_the_runs_arguments(flow: dict[str, Any]) -> None:
+    assert flow["Steps"][0]["HadoopJarStep"]["Args"] == [
+        "spark-submit",
+        "--deploy-mode",
+        "cluster",
+        "--py-files",
+        "s3://artifacts/spark/ml.zip",
+        "s3://artifacts/spark/prepare.py",
+        "--run-id",
+        "__RUN_ID__",
+        "--input",
+        "s3://data/raw/",
+    ]
+
+
+def test_the_cluster_carries_the_tags_that_its_roles_are_bound_to(flow: dict[str, Any]) -> None:
+    assert flow["Tags"] == [{"Key": "Owner", "Value": "recommendation"}, EMR_TAG]
+
+
+def test_disks_logs_and_what_is_written_are_encrypted_and_metadata_needs_a_token(
+    done: Recording, flow: dict[str, Any]
+) -> None:
+    configuration = done.one("aws:emr/securityConfiguration:SecurityConfiguration")
+    assert flow["SecurityConfiguration"] == configuration.outputs["name"]
+    assert flow["LogEncryptionKmsKeyId"] == KEY_ARN
+    document = json.loads(configuration.inputs["configuration"])
+    at_rest = document["EncryptionConfiguration"]["AtRestEncryptionConfiguration"]
+    assert at_rest["S3EncryptionConfiguration"] == {"EncryptionMode": "SSE-KMS", "AwsKmsKey": KEY_ARN}
+    assert at_rest["LocalDiskEncryptionConfiguration"]["EnableEbsEncryption"] is True
+    metadata = document["InstanceMetadataServiceConfiguration"]
+    assert metadata["MinimumInstanceMetadataServiceVersion"] == 2
+
+
+def test_traffic_is_encrypted_by_spark_and_by_emr_where_there_are_certificates(
+    flow: dict[str, Any], tmp_path: Path
+) -> None:
+    defaults = {each["Classification"]: each["Properties"] for each in flow["Configurations"]}[
+        "spark-defaults"
+    ]
+    assert defaults["spark.authenticate"] == defaults["spark.network.crypto.enabled"] == "true"
+    done = build(tmp_path, certificates_uri="s3://security/certificates.zip")
+    configuration = done.one("aws:emr/securityConfiguration:SecurityConfiguration").inputs["configuration"]
+    encryption = json.loads(configuration)["EncryptionConfiguration"]
+    assert encryption["EnableInTransitEncryption"] is True
+    assert encryption["InTransitEncryptionConfiguration"]["TLSCertificateConfiguration"] == {
+        "CertificateProviderType": "PEM",
+        "S3Object": "s3://security/certificates.zip",
+    }
+
+
+def test_security_groups_can_be_deleted_whatever_emr_adds_to_them(done: Recording) -> None:
+    groups = done.of("aws:ec2/securityGroup:SecurityGroup")
+    assert len(groups) == 3
+    assert all(group.inputs["revokeRulesOnDelete"] for group in groups)
+    assert all(group.inputs["tags"][EMR_TAG["Key"]] == "true" for group in groups)
+
+
+def test_every_flow_into_a_node_is_a_flow_out_of_its_source(done: Recording) -> None:
+    def flows(kind: str, inward: bool) -> set[tuple[Any, ...]]:
+        found = set()
+        for rule in (each.inputs for each in done.of(kind)):
+            here, there = rule["securityGroupId"], rule.get("referencedSecurityGroupId")
+            ends = (there, here) if inward else (here, there)
+            found.add((*ends, rule["ipProtocol"], rule.get("fromPort")))
+        return found
+
+    into, out_of = flows(INGRESS, inward=True), flows(EGRESS, inward=False)
+    assert into <= out_of
+    # What goes out besides goes to the services' endpoints and to S3.
+    assert {(target, port) for _, target, _, port in out_of - into} == {("sg-endpoints", 443), (None, 443)}
+
+
+def test_no_address_outside_is_let_in_or_out(done: Recording) -> None:
+    assert not [rule for kind in (INGRESS, EGRESS) for rule in done.of(kind) if "cidrIpv4" in rule.inputs]
+
+
+def test_launching_is_granted_with_the_roles_that_it_hands_over_and_no_others(done: Recording) -> None:
+    run, service, nodes = json.loads(done.values["launch"])["Statement"]
+    assert run["Action"] == ["elasticmapreduce:AddTags", "elasticmapreduce:RunJobFlow"]
+    assert run["Condition"] == {"StringEquals": {f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true"}}
+    by_name = {role.name: role.outputs["arn"] for role in done.of("aws:iam/role:Role")}
+    assert service["Resource"] == [by_name["job-service"]]
+    assert nodes["Resource"] == [by_name["job-nodes"]]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"primary": NodeGroup(count=2)}, "EMR takes 1, or 3"),
+        ({"core": NodeGroup(count=0)}, "at least one node must hold the data"),
+        ({"core": NodeGroup(count=2, market="SPOT")}, "SPOT nodes take the run with them"),
+    ],
+)
+def test_a_cluster_that_cannot_hold_a_run_is_refused(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cluster(**overrides)

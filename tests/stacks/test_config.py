@@ -1,0 +1,140 @@
+"""A stage's configuration is read whole, and its faults are named."""
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks.config import ConfigError, StageConfig, load
+from tests import pulumi_engine
+from tests.stacks.program import STAGES, as_pulumi_hands_it_over, stage_file
+
+Config = dict[str, Any]
+SECTIONS = (
+    *("api", "functions", "network", "operations", "protect_data"),
+    *("serving", "spark", "storage", "training"),
+)
+
+
+def loaded(config: Config, stage: str = "dev") -> StageConfig:
+    done: list[StageConfig] = []
+    pulumi_engine.run(lambda: done.append(load()), config=as_pulumi_hands_it_over(config), stack=stage)
+    return done[0]
+
+
+def fault(change: Callable[[Config], Any]) -> str:
+    config = copy.deepcopy(stage_file("dev"))
+    change(config)
+    with pytest.raises(ConfigError) as caught:
+        loaded(config)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_both_stages_are_complete(stage: str) -> None:
+    config = loaded(stage_file(stage), stage)
+    assert (config.stage, config.region, config.tags.Stage) == (stage, "ap-northeast-2", stage)
+
+
+def test_stages_differ_by_values_and_never_by_keys() -> None:
+    def keys(node: Any) -> Any:
+        return {key: keys(value) for key, value in node.items()} if isinstance(node, dict) else None
+
+    dev, prod = (keys(stage_file(stage)) for stage in STAGES)
+    assert dev == prod
+
+
+def test_every_key_of_the_model_is_in_the_file_and_no_other() -> None:
+    own = {key.removeprefix("ncf:") for key in stage_file("dev") if key.startswith("ncf:")}
+    assert own == set(StageConfig.model_fields) - {"stage", "region", "tags"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c.update({"ncf:protect_dat": c.pop("ncf:protect_data")}),
+            "ncf:protect_dat is not known: write one of " + ", ".join(SECTIONS),
+        ),
+        (lambda c: c.pop("ncf:protect_data"), "ncf:protect_data is missing"),
+        (
+            lambda c: c["ncf:api"].update(brust=c["ncf:api"].pop("burst")),
+            "ncf:api.brust is not known: write one of auth, burst, rate_per_second",
+        ),
+        (
+            lambda c: c["ncf:spark"]["core"].update(counts=1),
+            "ncf:spark.core.counts is not known: write one of count, instance_type, market",
+        ),
+        (lambda c: c["ncf:training"]["floors"].pop("hr_at_10"), "ncf:training.floors.hr_at_10 is missing"),
+        (lambda c: c.pop("aws:region"), "aws:region is missing"),
+        (lambda c: c.pop("aws:defaultTags"), "aws:defaultTags.tags.Owner is missing"),
+        (
+            lambda c: c["aws:defaultTags"]["tags"].update(Team="x"),
+            "aws:defaultTags.tags.Team is not known: write one of Owner, Service, Stage",
+        ),
+        (lambda c: c.update({"ncf:region": "eu-west-1"}), "ncf:region is not known: aws:region says it"),
+    ],
+)
+def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], Any], message: str) -> None:
+    assert fault(change) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update({"ncf:protect_data": "yes"}), r"ncf:protect_data is 'yes': .*boolean"),
+        (lambda c: c["ncf:api"].update(burst="100"), r"ncf:api.burst is '100': .*integer"),
+        (lambda c: c["ncf:api"].update(auth="jwt"), r"ncf:api.auth is 'jwt': .*'iam' or 'none'"),
+        (
+            lambda c: c["ncf:training"]["floors"].update(hr_at_10=1.5),
+            r"ncf:training.floors.hr_at_10 is 1.5: .*less than or equal to 1",
+        ),
+        (
+            lambda c: c["ncf:storage"].update(log_retention_days=10),
+            r"ncf:storage.log_retention_days is 10: input should be 1, 3, 5, 7, .*",
+        ),
+        (
+            lambda c: c["ncf:spark"].update(min_interactions=2),
+            r"ncf:spark.min_interactions is 2: .*greater than or equal to 3",
+        ),
+        (
+            lambda c: c["ncf:serving"].update(min_instances=5, max_instances=2),
+            r"ncf:serving: min_instances is 5, more than max_instances 2",
+        ),
+        (
+            lambda c: c["ncf:serving"].update(rollout="linear", step_percent=5),
+            r"ncf:serving: step_percent is 5: a linear rollout takes 10 to 50",
+        ),
+        (
+            lambda c: c["ncf:training"]["hyperparameters"].update(lr=True),
+            r"ncf:training.hyperparameters: lr is True: write a number or a text",
+        ),
+        (lambda c: c["ncf:network"].update(cidr_block="10.40/16"), r"ncf:network: '10.40/16' .*"),
+        (
+            lambda c: c["aws:defaultTags"]["tags"].update(Stage="prod"),
+            r"aws:defaultTags.tags.Stage is 'prod' in the stage 'dev'",
+        ),
+        (
+            lambda c: c.update({"aws:region": "eu-west-1"}),
+            r"ncf:functions.powertools_layer_arn is not in the region eu-west-1",
+        ),
+        (
+            lambda c: c["ncf:network"].update(availability_zones=["eu-west-1a"]),
+            r"ncf:network.availability_zones: eu-west-1a is not in the region ap-northeast-2",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_what_could_be(
+    change: Callable[[Config], Any], message: str
+) -> None:
+    line = fault(change)
+    assert re.fullmatch(message, line), line
+    assert "\n" not in line
+
+
+def test_the_configuration_cannot_be_changed_afterwards() -> None:
+    config = loaded(stage_file("dev"))
+    with pytest.raises(ValueError, match="frozen"):
+        config.protect_data = True
