@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.session
 from botocore.config import Config
 
@@ -45,7 +46,7 @@ def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
 
 
 def make_client(service: str, url: str, region: str) -> Any:
-    """A boto3-compatible client of the embedded cloud that reads no profile and no environment."""
+    """A boto3 client of the embedded cloud that reads no profile and no environment."""
     no_file = (None, None, os.devnull, None)
     session = botocore.session.Session(
         session_vars={
@@ -54,7 +55,7 @@ def make_client(service: str, url: str, region: str) -> Any:
             "credentials_file": no_file,
         }
     )
-    return session.create_client(
+    return boto3.session.Session(botocore_session=session).client(
         service,
         region_name=region,
         endpoint_url=url,

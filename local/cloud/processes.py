@@ -42,12 +42,13 @@ class ProcessMemoryError(ProcessLimitError):
 
 
 class Child:
-    """A running command. Its standard output and error go, line by line, to ``on_line``."""
+    """A running command. Its output goes, line by line, to the callbacks, each on a thread of its own."""
 
     def __init__(
         self,
         popen: subprocess.Popen[bytes],
         on_line: Callable[[str], None],
+        on_error_line: Callable[[str], None] | None,
         *,
         timeout_s: float | None,
         memory_mib: int | None,
@@ -59,10 +60,13 @@ class Child:
         self.ended_by: EndedBy | None = None
         self._popen = popen
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._reader = threading.Thread(
-            target=_read_lines, args=(popen.stdout, on_line), name=f"lines-{popen.pid}", daemon=True
-        )
-        self._reader.start()
+        self._readers = [
+            threading.Thread(target=_read_lines, args=pair, name=f"lines-{popen.pid}", daemon=True)
+            for pair in ((popen.stdout, on_line), (popen.stderr, on_error_line))
+            if pair[0] is not None
+        ]
+        for reader in self._readers:
+            reader.start()
 
     @property
     def running(self) -> bool:
@@ -77,7 +81,8 @@ class Child:
         """
         status = self._popen.wait(timeout_s)
         guard.kill_tree(self.pid, signal.SIGKILL)  # what it left behind would hold the pipe open
-        self._reader.join(GRACE_S)
+        for reader in self._readers:
+            reader.join(GRACE_S)
         return status
 
     def stop(self, grace_s: float = GRACE_S, *, because: EndedBy = "stop") -> None:
@@ -122,11 +127,16 @@ class Processes:
         cwd: Path,
         env: Mapping[str, str],
         on_line: Callable[[str], None],
+        on_error_line: Callable[[str], None] | None = None,
         timeout_s: float | None = None,
         memory_mib: int | None = None,
         pass_fds: Sequence[int] = (),
     ) -> Child:
         """Starts a command with exactly the environment ``env``.
+
+        Args:
+            on_line: takes each line of standard output, and of standard error unless ``on_error_line`` does.
+            timeout_s, memory_mib: limits; over one, the child is killed and its `Child.ended_by` says so.
 
         Raises:
             OSError: the command can't be started.
@@ -142,12 +152,12 @@ class Processes:
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if on_error_line is None else subprocess.PIPE,
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
             _tell(keeper, f"+{popen.pid}")
-            child = Child(popen, on_line, timeout_s=timeout_s, memory_mib=memory_mib)
+            child = Child(popen, on_line, on_error_line, timeout_s=timeout_s, memory_mib=memory_mib)
             self._children[child.pid] = child
         threading.Thread(target=self._forget_at_end, args=(child,), daemon=True).start()
         self._start_watcher()

@@ -61,6 +61,7 @@ class Cloud:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
+        self._closing = threading.Event()
         self._listeners: list[LogListener] = []
         self._server: Any = None
         self._log_handlers: list[tuple[logging.Logger, logging.Handler]] = []
@@ -92,6 +93,7 @@ class Cloud:
 
     def close(self) -> None:
         """Ends every child, the planes and the server; forgets every resource."""
+        self._closing.set()
         self.processes.close()
         for plane in self._planes:
             plane.close()
@@ -111,6 +113,11 @@ class Cloud:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def closing(self) -> bool:
+        """Whether `close` has begun: what fails from then on fails because of it."""
+        return self._closing.is_set()
 
     @property
     def port(self) -> int:
@@ -135,7 +142,7 @@ class Cloud:
         raise LookupError(f"the embedded cloud runs without {kind.__name__}")
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3-compatible client of this cloud; clients are shared and thread-safe."""
+        """A boto3 client of this cloud; clients are shared and thread-safe."""
         key = (service, region or self.region)
         with self._lock:
             if key not in self._clients:
@@ -195,6 +202,11 @@ class Cloud:
             logs.ensure_log_stream(group, stream)
             if line:  # CloudWatch Logs takes no empty event
                 logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
+        self.tail(group, stream, line)
+
+    def tail(self, group: str, stream: str, line: str) -> None:
+        """The line in a file, and to whoever listens: for what has no log group, such as EMR's steps."""
+        with self._lock:
             path = self.log_file(group, stream)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:

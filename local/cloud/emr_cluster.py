@@ -1,0 +1,163 @@
+"""The life of one cluster: its states, its steps in order, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from moto.core.utils import utcnow
+
+from local.cloud.emr_step import StepRun
+from local.cloud.emr_validation import find_profile
+
+if TYPE_CHECKING:
+    from local.cloud.server import Cloud
+
+ENDING = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
+log = logging.getLogger("local.cloud.emr")
+
+
+class ClusterRun:
+    """Moves moto's cluster through its states as its steps run, one after the other."""
+
+    def __init__(self, cloud: Cloud, cluster: Any, flow: Mapping[str, Any], region: str) -> None:
+        self._cloud = cloud
+        self._cluster = cluster
+        self._flow = flow
+        self._region = region
+        self._changed = threading.Condition()
+        self._terminated = False
+        self._step: StepRun | None = None
+        self._waiting: deque[tuple[Any, Mapping[str, Any]]] = deque()
+        self._keep_alive = bool(flow.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps"))
+        self._role_arn = find_profile(cloud, flow["JobFlowRole"], region).roles[0].arn
+        self._to("STARTING", "", "")
+        cluster.ready_datetime = None
+        self.add_steps(flow.get("Steps", []))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes steps."""
+        return not self._cluster.state.startswith("TERMINAT")
+
+    def start(self) -> None:
+        """Begins to run."""
+        threading.Thread(target=self._run, name=self._cluster.id, daemon=True).start()
+
+    def add_steps(self, specs: Sequence[Mapping[str, Any]]) -> None:
+        """Queues the steps that moto just added."""
+        with self._changed:
+            models = self._cluster.steps[-len(specs) :] if specs else []
+            for model, spec in zip(models, specs, strict=True):
+                model.state, model.start_date_time = "PENDING", None
+                self._waiting.append((model, spec))
+            self._changed.notify()
+
+    def terminate(self) -> None:
+        """Ends the step that runs, and the cluster."""
+        with self._changed:
+            self._terminated = True
+            if self._step is not None:
+                self._step.stop()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            self._to("BOOTSTRAPPING", "", "")
+            self._cluster.ready_datetime = utcnow()
+            self._to("RUNNING", "", "Running step")
+            state, code, message = self._run_steps()
+        except Exception as error:
+            if self._cloud.closing:
+                return
+            log.exception("%s", self._cluster.id)
+            state, code, message = "TERMINATED_WITH_ERRORS", "INTERNAL_ERROR", str(error)
+        self._to("TERMINATING", code, message)
+        self._release_machines()
+        self._cluster.end_datetime = utcnow()
+        self._to(state, code, message)
+
+    def _run_steps(self) -> tuple[str, str, str]:
+        """The steps, until the cluster has to end: with which state, why."""
+        while True:
+            with self._changed:
+                while not (self._waiting or self._terminated) and self._keep_alive:
+                    self._to("WAITING", "", "Cluster ready after last step completed.")
+                    self._changed.wait()
+                if self._terminated:
+                    self._cancel_waiting()
+                    return "TERMINATED", "USER_REQUEST", "Terminated by user request"
+                if not self._waiting:
+                    return "TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed"
+                model, spec = self._waiting.popleft()
+                self._step = StepRun(
+                    self._cloud, self._flow, spec, region=self._region, role_arn=self._role_arn
+                )
+            failed = not self._run_step(model, self._step)
+            if failed and model.action_on_failure != "CONTINUE" and not self._terminated:
+                self._cancel_waiting()
+                if model.action_on_failure in ENDING:
+                    return "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed"
+
+    def _run_step(self, model: Any, step: StepRun) -> bool:
+        model.state, model.start_date_time = "RUNNING", utcnow()
+        self._emit_step(model)
+        failure = step.run(self._cluster.id, model.id)
+        model.end_date_time = utcnow()
+        if self._terminated:
+            model.state = "CANCELLED"
+        elif failure is None:
+            model.state = "COMPLETED"
+        else:
+            model.failure_details = failure.details()
+            model.state = "FAILED"
+        self._emit_step(model)
+        return failure is None
+
+    def _cancel_waiting(self) -> None:
+        while self._waiting:
+            model, _ = self._waiting.popleft()
+            model.state = "CANCELLED"
+            self._emit_step(model)
+
+    def _to(self, state: str, code: str, message: str) -> None:
+        if self._cluster.state == state:
+            return
+        reason = {name: value for name, value in (("Code", code), ("Message", message)) if value}
+        self._cluster.state_change_reason = reason
+        self._cluster.state = state
+        detail = {
+            "severity": "ERROR" if state == "TERMINATED_WITH_ERRORS" else "INFO",
+            "stateChangeReason": json.dumps({"code": code, "message": message}),
+            "name": self._cluster.name,
+            "clusterId": self._cluster.id,
+            "state": state,
+            "message": f"Amazon EMR cluster {self._cluster.id} ({self._cluster.name}) is {state}.",
+        }
+        self._cloud.emit("aws.emr", "EMR Cluster State Change", detail, [], self._region)
+
+    def _emit_step(self, model: Any) -> None:
+        detail = {
+            "severity": "ERROR" if model.state == "FAILED" else "INFO",
+            "actionOnFailure": model.action_on_failure,
+            "stepId": model.id,
+            "name": model.name,
+            "clusterId": self._cluster.id,
+            "state": model.state,
+            "message": f"Step {model.id} ({model.name}) in Amazon EMR cluster {self._cluster.id} "
+            f"({self._cluster.name}) is {model.state}.",
+        }
+        self._cloud.emit("aws.emr", "EMR Step Status Change", detail, [], self._region)
+
+    def _release_machines(self) -> None:
+        ids = [instance.ec2_instance.id for instance in self._cluster.ec2_instances]
+        if ids:
+            with contextlib.suppress(Exception):  # a client may have ended them itself
+                self._cloud.backend("ec2", self._region).terminate_instances(ids)
+        for group in self._cluster.instance_groups:
+            group.state, group.end_date_time = "TERMINATED", utcnow()

@@ -1,0 +1,139 @@
+"""The buckets that a step names, as folders: fetched before it, brought back after it.
+
+The step's ``s3://`` paths stay as they are: Hadoop's ViewFileSystemOverloadScheme mounts the folders
+there (Hadoop guide, "View File System Overload Scheme"). Mounted is what a bucket holds at its first level;
+a mount at the bucket's root lists wrong paths in Hadoop 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+MARKER = "_SUCCESS"
+SCHEMES = ("s3://", "s3a://", "s3n://")
+
+
+class Mirror:
+    """Local copies of the prefixes that a step's arguments name."""
+
+    def __init__(self, s3: Any, folder: Path) -> None:
+        self._s3 = s3
+        self._folder = folder
+        self._known: dict[tuple[str, str], tuple[int, int]] = {}  # (bucket, key): (size, modified in ns)
+        self._mounts: set[tuple[str, str]] = set()  # (bucket, first level)
+
+    def fetch(self, uris: Iterable[str]) -> int:
+        """Copies what lies at and below the URIs; returns the number of objects.
+
+        Raises:
+            botocore.exceptions.ClientError: a bucket is not there.
+        """
+        for uri in uris:
+            bucket, key = split_uri(uri)
+            if key:
+                self._mount(bucket, key.split("/")[0], is_object=False)
+            for found in list(self._objects(bucket, key)):
+                self._fetch_object(bucket, found)
+        return len(self._known)
+
+    @property
+    def size_bytes(self) -> int:
+        """What was fetched."""
+        return sum(size for size, _ in self._known.values())
+
+    def fetch_file(self, uri: str, folder: Path) -> Path:
+        """One object as a file of its own name."""
+        bucket, key = split_uri(uri)
+        path = folder / key.rsplit("/", 1)[-1]
+        path.write_bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return path
+
+    def push(self) -> list[str]:
+        """Stores what the step wrote, markers last, and removes what it deleted; returns the stored URIs."""
+        present = {self._address(path): path for path in self._files()}
+        for bucket, key in self._known.keys() - present.keys():
+            self._s3.delete_object(Bucket=bucket, Key=key)
+        changed = [a for a, path in present.items() if self._known.get(a) != _stamp(path)]
+        changed.sort(key=_pushing_order)
+        for bucket, key in changed:
+            path = present[bucket, key]
+            with path.open("rb") as body:
+                self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+            self._known[bucket, key] = _stamp(path)
+        return [f"s3://{bucket}/{key}" for bucket, key in changed]
+
+    def core_site(self) -> str:
+        """Hadoop's core-site.xml with the mounts."""
+        properties = {}
+        for scheme in (name.removesuffix("://") for name in SCHEMES):
+            properties[f"fs.{scheme}.impl"] = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
+            properties[f"fs.viewfs.overload.scheme.target.{scheme}.impl"] = (
+                "org.apache.hadoop.fs.LocalFileSystem"
+            )
+        for bucket, top in sorted(self._mounts):
+            target = (self._folder / bucket / top).as_uri()
+            properties[f"fs.viewfs.mounttable.{bucket}.link./{top}"] = target
+        lines = [
+            f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
+            for name, value in properties.items()
+        ]
+        return "\n".join(["<configuration>", *lines, "</configuration>", ""])
+
+    def _objects(self, bucket: str, key: str) -> Iterator[str]:
+        """The object itself and those below it, but not its namesakes (``a/b2`` for ``a/b``)."""
+        below = f"{key.rstrip('/')}/" if key else ""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key.rstrip("/"))
+        for page in pages:
+            for found in page.get("Contents", []):
+                if found["Key"] == key or found["Key"].startswith(below):
+                    yield found["Key"]
+
+    def _fetch_object(self, bucket: str, key: str) -> None:
+        self._mount(bucket, key.split("/", maxsplit=1)[0], is_object="/" not in key)
+        if key.endswith("/"):  # a console's "folder"
+            return
+        path = self._folder / bucket / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        self._known[bucket, key] = _stamp(path)
+
+    def _mount(self, bucket: str, top: str, *, is_object: bool) -> None:
+        self._mounts.add((bucket, top))
+        if not is_object:
+            (self._folder / bucket / top).mkdir(parents=True, exist_ok=True)
+
+    def _files(self) -> Iterator[Path]:
+        """Every file but the checksums of Hadoop's local file system."""
+        for path in self._folder.rglob("*"):
+            if path.is_file() and not (path.name.startswith(".") and path.name.endswith(".crc")):
+                yield path
+
+    def _address(self, path: Path) -> tuple[str, str]:
+        bucket, _, key = path.relative_to(self._folder).as_posix().partition("/")
+        return bucket, key
+
+
+def is_s3(value: str) -> bool:
+    """Whether an argument is an S3 URI."""
+    return value.startswith(SCHEMES)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key)"""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def _pushing_order(address: tuple[str, str]) -> tuple[bool, int, tuple[str, str]]:
+    """Markers after all else, the outermost last: it says that everything is there."""
+    key = address[1]
+    is_marker = key.rsplit("/", 1)[-1] == MARKER
+    return is_marker, -key.count("/") if is_marker else 0, address
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
