@@ -10,8 +10,11 @@ import pulumi_aws as aws
 
 from components.iam import document
 
-# Who publishes to the topic: alarms, event rules, budgets.
-PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
+# Who publishes to the topic on the account's behalf, and says so.
+PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com")
+# EventBridge doesn't say for whom it publishes: policies for it take no condition (EventBridge user guide,
+# resource-based policies, Amazon SNS).
+EVENTS = "events.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +22,7 @@ class AlarmTopicArgs:
     """What the alarm topic needs to know.
 
     Args:
-        kms_key_arn: the key that encrypts messages; its policy must let `PUBLISHERS` use it.
+        kms_key_arn: the key that encrypts messages; its policy must let `PUBLISHERS` and `EVENTS` use it.
         account_id: the account whose alarms, rules and budgets may publish.
         email: who is told; the address confirms the subscription once.
     """
@@ -54,6 +57,13 @@ class AlarmTopic(pulumi.ComponentResource):
                         "Action": "sns:Publish",
                         "Resource": topic.arn,
                         "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
+                    },
+                    {
+                        "Sid": "EventRules",
+                        "Effect": "Allow",
+                        "Principal": {"Service": EVENTS},
+                        "Action": "sns:Publish",
+                        "Resource": topic.arn,
                     },
                     {
                         "Sid": "TlsOnly",

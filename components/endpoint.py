@@ -101,7 +101,7 @@ class Endpoint(pulumi.ComponentResource):
             name=args.endpoint_name,
             endpoint_config_name=config.name,
             opts=pulumi.ResourceOptions(
-                parent=self, ignore_changes=["endpointConfigName"], depends_on=[log_group]
+                parent=self, ignore_changes=["endpoint_config_name"], depends_on=[log_group]
             ),
         )
         self._autoscaling(name, args, endpoint)
@@ -123,7 +123,12 @@ class Endpoint(pulumi.ComponentResource):
             source_account=args.account_id,
             allows=[
                 Allow(
-                    actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                    actions=[
+                        "logs:CreateLogGroup",
+                        "logs:CreateLogStream",
+                        "logs:DescribeLogStreams",
+                        "logs:PutLogEvents",
+                    ],
                     resources=[pulumi.Output.concat(log_group.arn, ":*")],
                 ),
                 Allow(
@@ -162,7 +167,7 @@ class Endpoint(pulumi.ComponentResource):
                     "SAGEMAKER_SUBMIT_DIRECTORY": CODE_FOLDER,
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["primaryContainer"]),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["primary_container"]),
         )
         return aws.sagemaker.EndpointConfiguration(
             f"{name}-config",
@@ -177,7 +182,7 @@ class Endpoint(pulumi.ComponentResource):
                     "container_startup_health_check_timeout_in_seconds": STARTUP_TIMEOUT_S,
                 }
             ],
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["productionVariants"]),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["production_variants"]),
         )
 
     def _autoscaling(self, name: str, args: EndpointArgs, endpoint: aws.sagemaker.Endpoint) -> None:

@@ -22,13 +22,15 @@ class KeyArgs:
 
     Args:
         alias: the name that people see, without the ``alias/`` prefix.
-        services: service principals that encrypt on the account's behalf (alarms, events, budgets).
+        services: service principals that use the key on the account's behalf, and say so.
+        unbound_services: service principals that don't say on whose behalf they act.
         protect: refuse to delete the key.
         deletion_window_days: how long a deleted key can be brought back, 7 to 30.
     """
 
     alias: str
     services: Sequence[str] = ()
+    unbound_services: Sequence[str] = ()
     protect: bool
     deletion_window_days: int = MAX_DELETION_WINDOW_DAYS
 
@@ -63,13 +65,13 @@ class Key(pulumi.ComponentResource):
         parts = key.arn.apply(lambda arn: arn.split(":"))  # arn:partition:kms:region:account:key/id
         self.partition, self.region, self.account_id = parts[1], parts[3], parts[4]
         key_policy = aws.kms.KeyPolicy(
-            f"{name}-policy", key_id=key.key_id, policy=self._policy(args.services), opts=child
+            f"{name}-policy", key_id=key.key_id, policy=self._policy(args), opts=child
         )
         # A log group that names the key is refused until the key's policy knows CloudWatch Logs.
         self.arn = pulumi.Output.all(key.arn, key_policy.id).apply(lambda values: values[0])
         self.register_outputs({"arn": self.arn, "account_id": self.account_id, "region": self.region})
 
-    def _policy(self, services: Sequence[str]) -> pulumi.Output[str]:
+    def _policy(self, args: KeyArgs) -> pulumi.Output[str]:
         statements: list[dict[str, Any]] = [
             {
                 # Without it IAM policies can't grant the key, and nobody could change this policy again
@@ -97,17 +99,21 @@ class Key(pulumi.ComponentResource):
                 },
             },
         ]
-        if services:
-            statements.append(
-                {
-                    "Sid": "PublishersOfTheAccount",
-                    "Effect": "Allow",
-                    "Principal": {"Service": sorted(services)},
-                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                    "Resource": "*",
-                    "Condition": {"StringEquals": {"aws:SourceAccount": self.account_id}},
-                }
-            )
+        for sid, services, condition in (
+            ("ServicesOfTheAccount", args.services, {"StringEquals": {"aws:SourceAccount": self.account_id}}),
+            ("UnboundServices", args.unbound_services, None),
+        ):
+            if services:
+                statements.append(
+                    {
+                        "Sid": sid,
+                        "Effect": "Allow",
+                        "Principal": {"Service": sorted(services)},
+                        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                        "Resource": "*",
+                        **({"Condition": condition} if condition else {}),
+                    }
+                )
         return document(statements)
 
     def grant_to_services(self) -> Allow:

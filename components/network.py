@@ -112,7 +112,7 @@ class Network(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         group = aws.ec2.SecurityGroup(
             f"{name}-endpoints",
-            description="HTTPS from inside the VPC to the services' endpoints",
+            description="HTTPS from inside the VPC to the endpoints of services",
             vpc_id=self.vpc_id,
             tags={"Name": f"{name}-endpoints"},
             opts=child,

@@ -12,6 +12,7 @@ from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role
 from components.run_job_flow import CONFIGURATIONS, Cluster, instances, spark_step
 from components.spark_security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs
 
+EMR = "elasticmapreduce.amazonaws.com"
 SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
 
 
@@ -113,6 +114,9 @@ class SparkJob(pulumi.ComponentResource):
         published = self._object("run-job-flow", args, args.document_key, content=self.document)
         self.document_uri = _uri(published)
         self.service_role_arn = service.arn
+        self._cleanup_role_arn = pulumi.Output.concat(
+            "arn:aws:iam::", args.account_id, f":role/aws-service-role/{EMR}/AWSServiceRoleForEMRCleanup"
+        )
         self.node_role_arn = nodes.arn
         self.register_outputs({"document_uri": self.document_uri})
 
@@ -129,13 +133,19 @@ class SparkJob(pulumi.ComponentResource):
                     }
                 },
             ),
-            pass_role(self.service_role_arn, "elasticmapreduce.amazonaws.com"),
+            # EMR's clean-up role is made with the first cluster of an account.
+            Allow(
+                actions=["iam:CreateServiceLinkedRole"],
+                resources=[self._cleanup_role_arn],
+                conditions={"StringEquals": {"iam:AWSServiceName": EMR}},
+            ),
+            pass_role(self.service_role_arn, EMR),
             pass_role(self.node_role_arn, "ec2.amazonaws.com"),
         ]
 
     def _service_role(self, args: SparkJobArgs, node_role_arn: pulumi.Output[str]) -> ServiceRoleArgs:
         return ServiceRoleArgs(
-            service="elasticmapreduce.amazonaws.com",
+            service=EMR,
             source_account=args.account_id,
             managed_policy_arns=[SERVICE_POLICY],
             allows=[

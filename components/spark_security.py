@@ -51,7 +51,7 @@ class ClusterSecurity(pulumi.ComponentResource):
         groups = {
             "primary": self._group("primary", "EMR primary node", args.vpc_id),
             "core": self._group("core", "EMR core and task nodes", args.vpc_id),
-            "service": self._group("service", "EMR's access to the nodes of a private cluster", args.vpc_id),
+            "service": self._group("service", "Access of EMR to the nodes of a private cluster", args.vpc_id),
         }
         for source, target, port in (
             ("primary", "primary", ALL_PORTS),

@@ -144,6 +144,8 @@ class Serving(pulumi.ComponentResource):
                     detail_type="SageMaker Model Package State Change",
                     detail={
                         "ModelPackageGroupName": [self._storage.packages.name],
+                        # Metadata that is written on a package is an event too, and none of its concern.
+                        "UpdatedModelPackageFields": ["ModelApprovalStatus"],
                         "ModelApprovalStatus": ["Approved", "Rejected"],
                     },
                     target=target,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from components.alarm import PUBLISHERS
+from components.alarm import EVENTS, PUBLISHERS
 from components.key import Key, KeyArgs
 from components.model_package_group import ModelPackageGroup, ModelPackageGroupArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
@@ -27,7 +27,12 @@ class Storage(pulumi.ComponentResource):
         keep, noncurrent = stage.storage, stage.storage.expire_noncurrent_after_days
         self.key = Key(
             "key",
-            KeyArgs(alias=f"ncf-{stage.stage}", services=PUBLISHERS, protect=stage.protect_data),
+            KeyArgs(
+                alias=f"ncf-{stage.stage}",
+                services=PUBLISHERS,
+                unbound_services=[EVENTS],
+                protect=stage.protect_data,
+            ),
             child,
         )
         self.data = PrivateBucket(

@@ -43,12 +43,10 @@ def test_the_topic_is_encrypted_and_tells_the_address() -> None:
 
 def test_only_publishers_of_the_account_may_publish_and_only_over_tls() -> None:
     document = json.loads(topic().one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"])
-    publishers, tls = document["Statement"]
-    assert publishers["Principal"]["Service"] == [
-        "budgets.amazonaws.com",
-        "cloudwatch.amazonaws.com",
-        "events.amazonaws.com",
-    ]
+    publishers, rules, tls = document["Statement"]
+    assert publishers["Principal"]["Service"] == ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
+    assert rules["Principal"]["Service"] == "events.amazonaws.com"
+    assert publishers["Action"] == rules["Action"] == "sns:Publish"
     assert publishers["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     assert (tls["Effect"], tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 

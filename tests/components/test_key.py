@@ -58,12 +58,18 @@ def test_log_groups_of_this_account_and_region_may_use_the_key() -> None:
     }
 
 
-def test_publishers_may_use_the_key_for_this_account_only() -> None:
-    publishers = statements(build(services=["events.amazonaws.com", "budgets.amazonaws.com"]))
-    statement = publishers["PublishersOfTheAccount"]
-    assert statement["Principal"] == {"Service": ["budgets.amazonaws.com", "events.amazonaws.com"]}
+def test_services_may_use_the_key_for_this_account_only() -> None:
+    by_sid = statements(build(services=["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]))
+    statement = by_sid["ServicesOfTheAccount"]
+    assert statement["Principal"] == {"Service": ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    assert "PublishersOfTheAccount" not in statements(build())
+    assert "ServicesOfTheAccount" not in statements(build())
+
+
+def test_a_service_that_names_no_account_is_let_in_without_a_condition() -> None:
+    statement = statements(build(unbound_services=["events.amazonaws.com"]))["UnboundServices"]
+    assert statement["Principal"] == {"Service": ["events.amazonaws.com"]}
+    assert "Condition" not in statement
 
 
 def test_what_is_encrypted_waits_for_the_policy() -> None:

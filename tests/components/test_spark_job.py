@@ -170,9 +170,11 @@ def test_no_address_outside_is_let_in_or_out(done: Recording) -> None:
 
 
 def test_launching_is_granted_with_the_roles_that_it_hands_over_and_no_others(done: Recording) -> None:
-    run, service, nodes = json.loads(done.values["launch"])["Statement"]
+    run, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
     assert run["Action"] == ["elasticmapreduce:AddTags", "elasticmapreduce:RunJobFlow"]
     assert run["Condition"] == {"StringEquals": {f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true"}}
+    assert cleanup["Action"] == ["iam:CreateServiceLinkedRole"]
+    assert cleanup["Condition"] == {"StringEquals": {"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"}}
     by_name = {role.name: role.outputs["arn"] for role in done.of("aws:iam/role:Role")}
     assert service["Resource"] == [by_name["job-service"]]
     assert nodes["Resource"] == [by_name["job-nodes"]]

@@ -1,6 +1,7 @@
 """What holds for every resource of both stages, a table a rule."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.parametrize("stage", STAGES)
 QUEUE, ALARM = "aws:sqs/queue:Queue", "aws:cloudwatch/metricAlarm:MetricAlarm"
 TARGET, FUNCTION = "aws:cloudwatch/eventTarget:EventTarget", "aws:lambda/function:Function"
 BUCKET, LOG_GROUP = "aws:s3/bucket:Bucket", "aws:cloudwatch/logGroup:LogGroup"
+RULES = tuple(f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress"))
 KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
 
 
@@ -114,6 +116,17 @@ def test_nothing_is_reachable_from_outside_but_the_api(stage: str) -> None:
     routes = done.of("aws:apigatewayv2/route:Route")
     expected = {"iam": "AWS_IAM", "none": "NONE"}[section(stage, "api")["auth"]]
     assert {route.inputs["authorizationType"] for route in routes} == {expected}
+
+
+def test_security_groups_are_described_in_letters_that_ec2_takes(stage: str) -> None:
+    done = recorded(stage)
+    kinds = ("aws:ec2/securityGroup:SecurityGroup", RULES[0], RULES[1])
+    described = [each.inputs["description"] for kind in kinds for each in done.of(kind)]
+    assert described
+    # EC2 API, CreateSecurityGroup
+    assert [
+        text for text in described if not re.fullmatch(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}", text)
+    ] == []
 
 
 # -- retention and protection ---------------------------------------------------------------------
