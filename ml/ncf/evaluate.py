@@ -28,7 +28,7 @@ from ml.manifest import ManifestError
 from ml.ncf import artifact, champion, metrics
 from ml.ncf.console import complain, say
 from ml.ncf.data import DataError, PreparedRun, read_run
-from ml.ncf.trainer import Candidates
+from ml.ncf.ranking import Candidates
 
 K = 10
 Scores = dict[str, float]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ml.ncf.model import Architecture
 
-Objective = Literal["bce", "softmax"]
-Optimizer = Literal["adam", "adamw"]
+Objective = Literal["bce", "softmax", "sampled-softmax", "auto"]
 Schedule = Literal["constant", "one-cycle"]
 Precision = Literal["float32", "bfloat16", "auto"]
+Value = str | int | float | bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,85 +24,111 @@ class Hyperparameters:
     """The defaults are the post's, under the paper's objective; `PRESETS` names the other sets."""
 
     architecture: Architecture = "neumf"
-    objective: Objective = "bce"
+    objective: Objective = (
+        "bce"  # auto: softmax, sampled where the catalogue or the model is too large for it
+    )
     epochs: int = 10
     lr: float = 0.001
-    batch_size: int = 256  # positive pairs (bce) or users (softmax) a step
+    batch_size: int = 256  # a step, over all processes: positive pairs (bce) or users (softmax)
     top_k: int = 10
     dropout: float = 0.3
     factor_num: int = 32
     mlp_factor_num: int = 32
     num_layers: int = 3
-    n_negatives: int = 4  # a positive; He et al. 2017, section 4.1
-    optimizer: Optimizer = "adam"
+    n_negatives: int = 4  # a positive (bce); He et al. 2017, section 4.1
+    n_shared_negatives: int = 512  # a batch (sampled-softmax)
+    history: bool = False  # users' inputs pool their histories; not with bce
+    history_dropout: float = 0.3
     weight_decay: float = 0.0
+    user_weight_decay: float = 0.0  # of users' tables, a step in which the user appears
+    beta2: float = 0.999
     schedule: Schedule = "constant"
     embedding_std: float = 0.01
     patience: int = 5  # epochs without a better validation NDCG before training stops
     precision: Precision = "float32"
     seed: int = 42
+    # NeuMF from separately trained towers (section 3.4.1). The settings above train GMF.
+    pretrain: bool = False
+    mlp_epochs: int = 10
+    mlp_lr: float = 0.001
+    mlp_weight_decay: float = 0.0
+    mlp_dropout: float = 0.3
+    fused_epochs: int = 2
+    fused_lr: float = 0.0001
+    # After selection: once more from the start, for the best number of epochs, on train and validation.
+    refit: bool = False
 
     def __post_init__(self) -> None:
+        at_least_zero = {"weight_decay", "user_weight_decay", "mlp_weight_decay", "fused_epochs", "seed"}
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
             if get_origin(kind) is Literal and value not in get_args(kind):
                 raise ValueError(f"{name} is {value!r}: one of {', '.join(get_args(kind))}")
-            if kind is int and name != "seed" and value < 1:
+            if name in at_least_zero and value < 0:
+                raise ValueError(f"{name} is {value}: at least 0")
+            if kind is int and name not in at_least_zero and value < 1:
                 raise ValueError(f"{name} is {value}: at least 1")
-        for name in ("lr", "embedding_std"):
+        for name in ("lr", "mlp_lr", "fused_lr", "embedding_std"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: more than 0")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}: at least 0 and less than 1")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay is {self.weight_decay}: at least 0")
+        for name in ("dropout", "mlp_dropout", "history_dropout", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least 0 and less than 1")
+        if self.history and self.objective == "bce":
+            raise ValueError("history is true: objective bce trains on pairs and cannot pool histories")
 
-    def as_dict(self) -> dict[str, str | int | float]:
+    def as_dict(self) -> dict[str, Value]:
         return asdict(self)
 
 
+_SOFTMAX: dict[str, Value] = {
+    "objective": "auto",
+    "epochs": 40,
+    "lr": 0.01,
+    "batch_size": 256,
+    "dropout": 0.5,
+    "factor_num": 192,
+    "history": True,
+    "weight_decay": 0.3,
+    "user_weight_decay": 1.0,
+    "beta2": 0.99,
+    "schedule": "one-cycle",
+    "embedding_std": 0.05,
+    "patience": 10,
+    "precision": "auto",
+}
+
 # name -> what differs from the defaults. docs/adr holds the search that chose them.
-PRESETS: dict[str, dict[str, str | int | float]] = {
+PRESETS: dict[str, dict[str, Value]] = {
     "post": {},
-    "dot-softmax": {
-        "architecture": "gmf",
-        "objective": "softmax",
-        "epochs": 40,
-        "lr": 0.01,
-        "batch_size": 128,
-        "dropout": 0.5,
-        "factor_num": 64,
-        "optimizer": "adamw",
-        "weight_decay": 0.1,
-        "schedule": "one-cycle",
-        "embedding_std": 0.05,
-        "patience": 10,
-    },
+    "dot-softmax": {"architecture": "gmf", **_SOFTMAX, "refit": True},
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `--preset` and a flag a hyperparameter."""
     group = parser.add_argument_group("hyperparameters")
-    group.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="post",
-        help="where the hyperparameters that are not given come from",
-    )
+    group.add_argument("--preset", choices=PRESETS, default="post", help="what fills the flags not given")
     kinds = get_type_hints(Hyperparameters)
     for field in fields(Hyperparameters):
         names = sorted({f"--{field.name}", f"--{field.name.replace('_', '-')}"})
-        kind = kinds[field.name]
-        choices = get_args(kind) if get_origin(kind) is Literal else None
         # SUPPRESS leaves what was not given out, so that the preset can fill it.
         group.add_argument(
-            *names,
-            type=str if choices else kind,
-            choices=choices,
-            default=argparse.SUPPRESS,
-            help=f"post: {field.default}",
+            *names, default=argparse.SUPPRESS, help=f"post: {field.default}", **_parsing(kinds[field.name])
         )
+
+
+def _parsing(kind: Any) -> dict[str, Any]:
+    if get_origin(kind) is Literal:
+        return {"choices": get_args(kind)}
+    return {"type": _boolean, "metavar": "true|false"} if kind is bool else {"type": kind}
+
+
+def _boolean(text: str) -> bool:
+    """SageMaker passes every hyperparameter as text."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: true or false")
+    return text.lower() == "true"
 
 
 def from_arguments(arguments: argparse.Namespace) -> Hyperparameters:
@@ -114,7 +140,8 @@ def from_arguments(arguments: argparse.Namespace) -> Hyperparameters:
     given = {
         f.name: getattr(arguments, f.name) for f in fields(Hyperparameters) if hasattr(arguments, f.name)
     }
-    return Hyperparameters(**{**PRESETS[arguments.preset], **given})
+    values: dict[str, Any] = {**PRESETS[arguments.preset], **given}
+    return Hyperparameters(**values)
 
 
 def parse(argv: Sequence[str]) -> Hyperparameters:

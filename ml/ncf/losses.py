@@ -27,4 +27,23 @@ def catalogue_softmax(logits: Tensor, rows: Tensor, items: Tensor) -> Tensor:
         rows: (P,) which row of `logits` each positive belongs to.
         items: (P,) the positives' items.
     """
-    return (torch.logsumexp(logits, dim=1)[rows] - logits[rows, items]).mean()
+    positives = logits.flatten().index_select(0, rows * logits.shape[1] + items)
+    per_row = torch.bincount(rows, minlength=logits.shape[0])
+    return ((torch.logsumexp(logits, dim=1) * per_row).sum() - positives.sum()) / len(rows)
+
+
+def sampled_softmax(positive: Tensor, rows: Tensor, negative: Tensor, log_expected: Tensor) -> Tensor:
+    """The same cross-entropy where the rest of the catalogue is a shared sample, mean over the P positives.
+
+    Each negative's logit is corrected by the logarithm of how often it was expected in the sample, so that
+    the sum over the sample estimates the sum over the catalogue (log-Q: Bengio and Senécal 2008; Yi et al.
+    2019, "Sampling-bias-corrected neural modeling", equation 4).
+
+    Args:
+        positive: (P,) logits of the positives.
+        rows: (P,) which row of `negative` each belongs to.
+        negative: (B, K) logits of K sampled items; -inf where an item is a positive of the row.
+        log_expected: (K,) log of each item's expected number of draws over how often it was drawn.
+    """
+    rest = torch.logsumexp(negative - log_expected, dim=1)
+    return (torch.logaddexp(positive, rest[rows]) - positive).mean()

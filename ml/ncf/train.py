@@ -2,7 +2,8 @@
 
 SageMaker's PyTorch container gives the folders by environment: a prepared run at `SM_CHANNEL_<NAME>`, a
 channel a split and one a file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_DIR` for the artifact;
-`SM_OUTPUT_DATA_DIR` for everything else. Without any hyperparameter it trains with the post's; `--preset` names other sets.
+`SM_OUTPUT_DATA_DIR` for everything else. Without any hyperparameter it trains with the post's; `--preset`
+names other sets.
 
 Prints a line an epoch, on the validation split, as `ml.contract.METRIC_REGEXES` reads it. On a failure it
 exits 1 with one line, which SageMaker also shows as the job's failure reason, and leaves no artifact.
@@ -11,14 +12,13 @@ exits 1 with one line, which SageMaker also shows as the job's failure reason, a
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ml.contract import (
     ENV_CODE_VERSION,
@@ -26,15 +26,18 @@ from ml.contract import (
     N_TEST_NEGATIVES,
 )
 from ml.manifest import ManifestError
-from ml.ncf import artifact, hyperparameters
+from ml.ncf import artifact, distributed, hyperparameters
+from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.console import complain, say
-from ml.ncf.data import DataError, Interactions, PreparedRun, read_run
+from ml.ncf.data import DataError, PreparedRun, read_run
 from ml.ncf.hyperparameters import Hyperparameters
-from ml.ncf.model import NCF, NCFConfig
-from ml.ncf.objectives import CatalogueSoftmax, Objective, SampledBCE
-from ml.ncf.trainer import Candidates, Epoch, TrainingError, best_epoch, fit
+from ml.ncf.objectives import Share
+from ml.ncf.ranking import Candidates
+from ml.ncf.recipe import Recipe, Trained
+from ml.ncf.trainer import Epoch, TrainingError
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
+VALIDATION_LIMIT = 50_000  # pairs that each epoch is judged on: enough for 0.002 in HR, in seconds
 FAILURE_REASON_BYTES = 1024  # SageMaker keeps that much of /opt/ml/output/failure
 
 
@@ -46,9 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = read_run(channel)
         if arguments.run_id and arguments.run_id != run.run_id:
             say(f"warning: the manifest is of run {run.run_id}; it trains as run {arguments.run_id}")
-        model, epochs = train(run, settings)
-        write_artifact(arguments, run, settings, model, epochs)
-    except (DataError, ManifestError, TrainingError, ValueError, OSError) as error:
+        with distributed.processes() as share:
+            trained = train(run, settings, arguments.checkpoint_dir, share)
+            if share.rank == 0:
+                write_artifact(arguments, run, settings, trained)
+    except (DataError, ManifestError, TrainingError, CheckpointError, ValueError, OSError) as error:
         return _failed(f"training: {error}", arguments.output_data_dir)
     return 0
 
@@ -63,6 +68,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     where.add_argument(
         "--output-data-dir", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR", "/opt/ml/output/data")
     )
+    where.add_argument("--checkpoint-dir", type=Path, default=os.environ.get("SM_CHECKPOINT_DIR"))
     where.add_argument("--run-id", default=os.environ.get(ENV_RUN_ID), help="default: the manifest's")
     where.add_argument("--code-version", default=os.environ.get(ENV_CODE_VERSION))
     return parser.parse_args(argv)
@@ -81,61 +87,53 @@ def channel(name: str) -> Path:
     return Path(folder)
 
 
-def train(run: PreparedRun, settings: Hyperparameters) -> tuple[NCF, list[Epoch]]:
-    """Train a model on a run, selecting on its validation split."""
-    began = time.perf_counter()
-    torch.use_deterministic_algorithms(True)
+def train(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None, share: Share) -> Trained:
+    """Train a model on a run, selecting on its validation split.
+
+    Raises:
+        DataError: too few items, or a user for whom nothing is left to rank.
+    """
     if settings.top_k > N_TEST_NEGATIVES:
-        raise ValueError(
-            f"top_k is {settings.top_k}: at most {N_TEST_NEGATIVES}, the negatives it ranks among"
-        )
+        raise ValueError(f"top_k is {settings.top_k}: at most {N_TEST_NEGATIVES}, what it is chosen among")
     if run.n_items < settings.top_k + 1:
         raise DataError(
             f"{run.n_items} items: at least {settings.top_k + 1} are needed to rank {settings.top_k}"
         )
     seen = run.seen()
-    train_rows, held_out = run.splits["train"], run.splits["validation"]
-    rng = np.random.default_rng(settings.seed)
-    least_unseen = int((run.n_items - seen.counts).min())
-    if not least_unseen:
-        user = int(np.argmin(run.n_items - seen.counts))
-        raise DataError(f"user {str(run.user_ids[user])!r} has seen all {run.n_items} items: nothing to rank")
-    validation = Candidates.sampled(held_out, seen, min(N_TEST_NEGATIVES, least_unseen), rng)
-    model = NCF(
-        NCFConfig(
-            n_users=run.n_users,
-            n_items=run.n_items,
-            architecture=settings.architecture,
-            factor_num=settings.factor_num,
-            mlp_factor_num=settings.mlp_factor_num,
-            num_layers=settings.num_layers,
-            dropout=settings.dropout,
+    n_unseen = run.n_items - seen.counts
+    if not n_unseen.min():
+        user = run.user_ids[np.argmin(n_unseen)]
+        raise DataError(f"user {str(user)!r} has seen all {run.n_items} items: nothing is left to rank")
+    recipe = Recipe(
+        train=run.splits["train"],
+        held_out=run.splits["validation"],
+        validation=Candidates.sampled(
+            run.splits["validation"],
+            seen,
+            min(N_TEST_NEGATIVES, int(n_unseen.min())),
+            np.random.default_rng(settings.seed),
+            limit=VALIDATION_LIMIT,
+        ),
+        settings=settings,
+        share=share,
+        checkpoints=checkpoints,
+        on_epoch=print_epoch if share.rank == 0 else lambda _: None,
+    )
+    if share.rank == 0:
+        say(
+            f"run {run.run_id}: {run.n_users} users, {run.n_items} items, {len(recipe.train)} pairs; "
+            f"{settings.architecture} under {settings.objective}, {share.n_processes} processes"
         )
-    )
-    model.initialise(torch.Generator().manual_seed(settings.seed), settings.embedding_std)
+    return recipe.run()
+
+
+def print_epoch(epoch: Epoch) -> None:
+    """An epoch's line; one without validation has no metrics to show."""
+    judged = "" if math.isnan(epoch.ndcg) else f"HR@10={epoch.hit_rate:.4f}; NDCG@10={epoch.ndcg:.4f}; "
+    loss = "" if math.isnan(epoch.loss) else f"Loss={epoch.loss:.4f}; "
     say(
-        f"run {run.run_id}: {run.n_users} users, {run.n_items} items, {len(train_rows)} pairs; "
-        f"{settings.architecture} under {settings.objective}, "
-        f"{sum(p.numel() for p in model.parameters())} parameters; "
-        f"ready after {time.perf_counter() - began:.1f} s"
-    )
-    epochs = fit(model, objective_of(settings, train_rows), validation, settings, _print_epoch)
-    best = best_epoch(epochs)
-    say(f"best epoch {best.number} of {len(epochs)}: kept after {epochs[-1].seconds:.1f} s")
-    return model, epochs
-
-
-def objective_of(settings: Hyperparameters, train_rows: Interactions) -> Objective:
-    """The objective that the settings name, over the training pairs."""
-    if settings.objective == "softmax":
-        return CatalogueSoftmax(train_rows, settings.batch_size)
-    return SampledBCE(train_rows, settings.batch_size, settings.n_negatives)
-
-
-def _print_epoch(epoch: Epoch) -> None:
-    say(
-        f"HR@10={epoch.hit_rate:.4f}; NDCG@10={epoch.ndcg:.4f}; Loss={epoch.loss:.4f}; "
-        f"epoch {epoch.number}, {epoch.seconds:.1f} s"
+        f"{judged}{loss}{epoch.stage}, epoch {epoch.number}, "
+        f"{epoch.seconds:.1f} s, peak memory {epoch.peak_memory_mib:.0f} MiB"
     )
 
 
@@ -143,16 +141,15 @@ def write_artifact(
     arguments: argparse.Namespace,
     run: PreparedRun,
     settings: Hyperparameters,
-    model: NCF,
-    epochs: list[Epoch],
+    trained: Trained,
 ) -> None:
     """Write the trained model and all that serving needs to the model folder."""
     seen = run.seen()
-    best = best_epoch(epochs)
+    best = trained.best
     run_id = arguments.run_id or run.run_id
     artifact.write(
         arguments.model_dir,
-        model,
+        trained.model,
         artifact.Catalogue(
             user_ids=run.user_ids,
             item_ids=run.item_ids,
@@ -167,6 +164,7 @@ def write_artifact(
             "hyperparameters": settings.as_dict(),
             "metrics": {
                 "protocol": "validation, sampled negatives",
+                "stage": best.stage,
                 "epoch": best.number,
                 f"hr_at_{settings.top_k}": best.hit_rate,
                 f"ndcg_at_{settings.top_k}": best.ndcg,

@@ -42,7 +42,7 @@ def test_the_change_is_candidate_less_champion(
     job_input: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = artifact.read(model_dir)
-    torch.nn.init.zeros_(blind.model.towers["gmf"].item_embedding.weight)
+    torch.nn.init.zeros_(blind.model.gmf.item_embedding.weight)
     monkeypatch.setattr(champion, "find", lambda group, workspace: champion.Champion("arn:champion", blind))
     report = report_of(job_input, tmp_path / "out", "--model-package-group", "NCF-dev")
     assert report["champion"] == {"model_package_arn": "arn:champion", "hr_at_10": 0.0, "ndcg_at_10": 0.0}
@@ -55,10 +55,10 @@ def test_a_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Pa
     candidates = evaluate.Candidates(torch.tensor([0, 1]), torch.tensor([[5, 9], [2, 7]]))
     before = evaluate.scores_by_id(model, run, candidates)
     catalogue = model.catalogue
-    for ids, table in (("user_ids", "user_embedding"), ("item_ids", "item_embedding")):
+    gmf = model.model.gmf
+    for ids, table in (("user_ids", gmf.user_input.embedding), ("item_ids", gmf.item_embedding)):
         object.__setattr__(catalogue, ids, getattr(catalogue, ids)[::-1].copy())
-        weight = getattr(model.model.towers["gmf"], table).weight
-        weight.data = weight.data.flip(0)
+        table.weight.data = table.weight.data.flip(0)
     assert torch.equal(evaluate.scores_by_id(model, run, candidates), before)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ def built(architecture: str, **sizes: int) -> NCF:
         n_users=7, n_items=11, architecture=architecture, factor_num=4, mlp_factor_num=2, **sizes
     )
     model = NCF(config)
-    model.initialise(torch.Generator().manual_seed(0), embedding_std=1.0)
+    model.initialise(np.random.default_rng(0), embedding_std=1.0)
     return model.eval()
 
 
@@ -33,27 +34,27 @@ def test_a_pair_scores_the_same_alone_and_beside_others(architecture: str) -> No
 
 
 def test_the_split_first_layer_is_the_layer_over_the_concatenation() -> None:
-    mlp = built("mlp").towers["mlp"]
-    user, item = mlp.user_embedding.weight[2], mlp.item_embedding.weight[5]
+    mlp = built("mlp").mlp
+    user, item = mlp.user_input.embedding.weight[2], mlp.item_embedding.weight[5]
     weight = torch.cat([mlp.user_part.weight, mlp.item_part.weight], dim=1)
     whole = weight @ torch.cat([user, item]) + mlp.user_part.bias
-    split = mlp.user_features(torch.tensor(2)) + mlp.item_features(torch.tensor(5))
+    split = mlp.user_features(torch.tensor(2), None) + mlp.item_features(torch.tensor(5))
     assert torch.allclose(split, whole, atol=1e-6)
 
 
 def test_neumf_is_one_layer_over_both_towers() -> None:
     model = built("neumf")
     users, items = torch.tensor([1, 6]), torch.tensor([2, 3])
-    gmf, mlp = model.towers["gmf"], model.towers["mlp"]
-    phi_gmf = gmf.user_embedding(users) * gmf.item_embedding(items)
-    phi_mlp = mlp.hidden(mlp.user_features(users) + mlp.item_features(items))
+    gmf, mlp = model.gmf, model.mlp
+    phi_gmf = gmf.user_input(users, None) * gmf.item_embedding(items)
+    phi_mlp = mlp.hidden(mlp.user_features(users, None) + mlp.item_features(items))
     h = torch.cat([gmf.output, mlp.output.weight[0]])
     expected = torch.cat([phi_gmf, phi_mlp], dim=1) @ h + mlp.output.bias
     assert torch.allclose(model(users, items), expected, atol=1e-6)
 
 
 def test_the_tower_halves_down_to_the_predictive_factors() -> None:
-    mlp = built("mlp", num_layers=3).towers["mlp"]
+    mlp = built("mlp", num_layers=3).mlp
     widths = [
         mlp.user_part.in_features,
         *(layer.out_features for layer in mlp.hidden[2::3]),
