@@ -1,14 +1,16 @@
 """What holds for every resource of both stages, a table a rule."""
 
+import ast
 import json
 import re
 from collections import Counter
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.pulumi_engine import Recording
-from tests.stacks.program import STAGES, recorded, stage_file
+from tests.stacks.program import ROOT, STAGES, recorded, stage_file
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 
@@ -178,6 +180,18 @@ def test_fixed_names_are_those_that_others_look_up(stage: str) -> None:
     }
 
 
+def generated_name(stage: str, name: str) -> str:
+    """The name that Pulumi generates, by the pattern of the project's file."""
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+    pattern = project["config"]["pulumi:autonaming"]["value"]["pattern"]
+    known = {"${project}": project["name"], "${stack}": stage, "${name}": name, "${hex(6)}": "0" * 6}
+    for placeholder, value in known.items():
+        assert placeholder in pattern
+        pattern = pattern.replace(placeholder, value)
+    assert "$" not in pattern
+    return pattern
+
+
 def test_generated_names_fit(stage: str) -> None:
     longest = {
         "aws:iam/role:Role": 64,  # IAM quotas
@@ -190,7 +204,7 @@ def test_generated_names_fit(stage: str) -> None:
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration": 63,
     }
     for each in recorded(stage).resources:
-        name = f"ncf-{stage}-{each.name}-123456"  # as Pulumi.yaml's autonaming makes it
+        name = generated_name(stage, each.name)
         assert len(name) <= longest.get(each.type, 128), name
 
 
@@ -238,6 +252,17 @@ def test_the_stage_has_what_its_fields_ask_for(stage: str) -> None:
     assert (
         bool([rule for rule in done.of("ncf:events:EventRoute") if rule.name == "model-reviewed"]) is reviewed
     )
+
+
+def test_no_code_knows_the_name_of_the_stage(stage: str) -> None:
+    sources = [path for room in ("stacks", "components") for path in (ROOT / room).glob("*.py")]
+    knowing = [
+        path.name
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value == stage
+    ]
+    assert knowing == []
 
 
 def test_the_program_exports_what_others_need_to_find_the_stage(stage: str) -> None:
