@@ -105,7 +105,8 @@ def _outcome(stage: Stage, run: Run, session: boto3.Session, ended: Ended) -> in
 
 
 def _compile(stage: Stage, session: boto3.Session, *, upload: bool = True) -> dict[str, Any]:
-    # The SDK takes seconds to import: only a run that is not started yet waits for it.
+    # The SDK takes seconds to import, and asks boto3 for clients meanwhile: only a run that is not
+    # started yet waits for it, with the default session in place.
     from ml.pipeline.definition import compile_definition  # noqa: PLC0415
     from ml.pipeline.session import DefinitionSession  # noqa: PLC0415
 

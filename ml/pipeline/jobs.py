@@ -15,6 +15,15 @@ from sagemaker.core.shapes import (
     ProcessingS3Input,
     ProcessingS3Output,
 )
+from sagemaker.core.training.configs import (
+    Compute,
+    InputData,
+    MetricDefinition,
+    Networking,
+    SourceCode,
+    StoppingCondition,
+    Tag,
+)
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.retry import (
@@ -24,15 +33,6 @@ from sagemaker.mlops.workflow.retry import (
     StepRetryPolicy,
 )
 from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
-from sagemaker.train.configs import (
-    Compute,
-    InputData,
-    MetricDefinition,
-    Networking,
-    SourceCode,
-    StoppingCondition,
-    Tag,
-)
 from sagemaker.train.model_trainer import ModelTrainer
 
 from ml import contract

@@ -20,8 +20,9 @@ def read_manifest(s3: Any, stage: Stage, run: Run) -> Manifest:
     """
     _read(s3, stage, f"{run.data_prefix}{contract.SUCCESS_FILE}")
     key = f"{run.data_prefix}{contract.MANIFEST_FILE}"
+    content = _read(s3, stage, key)
     try:
-        return parse(_read(s3, stage, key).decode("utf-8", errors="replace"))
+        return parse(content.decode("utf-8", errors="replace"))
     except ManifestError as error:
         raise ManifestError(f"s3://{stage.data_bucket}/{key}: {error}") from None
 

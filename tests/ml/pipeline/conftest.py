@@ -1,0 +1,81 @@
+"""A stage's environment, a run's, and the stage's definition, which is compiled once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from moto import mock_aws
+
+from ml import contract
+from ml.pipeline.environment import Run, Stage
+
+# A shared machine may be slow for a moment: a rule is about answers, not about milliseconds.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
+REGION = "ap-northeast-2"
+ACCOUNT = f"{REGION}:123456789012"
+TRAINING: dict[str, Any] = {
+    "instance_type": "ml.m5.xlarge",
+    "evaluation_instance_type": "ml.m5.2xlarge",
+    "serving_instance_type": "ml.c5.large",
+    "volume_gib": 30,
+    "max_runtime_s": 7200,
+    "use_spot": True,
+    "framework_version": "2.6.0",
+    "py_version": "py312",
+    "hyperparameters": {"epochs": 10, "lr": 0.001, "batch_size": 256, "preset": "post"},
+    "floors": {"hr_at_10": 0.5, "ndcg_at_10": 0.25},
+    "tolerance": {"hr_at_10": 0.01, "ndcg_at_10": 0.02},
+    "approval": "automatic",
+    "tags": {"Owner": "recommendation", "Service": "ncf"},
+}
+ENVIRONMENT = {
+    contract.ENV_STAGE: "dev",
+    "AWS_REGION": REGION,
+    contract.ENV_DATA_BUCKET: "ncf-data-3f1c9a7",
+    contract.ENV_ARTIFACTS_BUCKET: "ncf-artifacts-77ab01c",
+    contract.ENV_KMS_KEY_ARN: f"arn:aws:kms:{ACCOUNT}:key/5c1f0c1d-e1aa-4f2c-8a0b-6f1a3c7e2d10",
+    contract.ENV_PIPELINE_NAME: "ncf-dev",
+    contract.ENV_PIPELINE_ROLE_ARN: "arn:aws:iam::123456789012:role/pipeline-role",
+    contract.ENV_JOB_ROLE_ARN: "arn:aws:iam::123456789012:role/job-role",
+    contract.ENV_MODEL_ROLE_ARN: "arn:aws:iam::123456789012:role/model-role",
+    contract.ENV_MODEL_PACKAGE_GROUP: "NCF-dev",
+    contract.ENV_ENDPOINT_NAME: "ncf-dev",
+    contract.ENV_DEPLOY_FUNCTION_ARN: f"arn:aws:lambda:{ACCOUNT}:function:deploy-model-1a2b3c4",
+    contract.ENV_TRAINING: json.dumps(TRAINING),
+    contract.ENV_RUN_ID: "20261123T020000Z",
+    contract.ENV_CODE_VERSION: "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
+}
+
+
+def environment(**training: Any) -> dict[str, str]:
+    """The environment with some training settings of its own."""
+    return ENVIRONMENT | {contract.ENV_TRAINING: json.dumps(TRAINING | training)}
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage.from_environment(ENVIRONMENT)
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run.from_environment(ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[None]:
+    """An AWS of the tests' own, in this process; whoever needs it empty makes names of its own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        monkeypatch.setenv("SAGEMAKER_VALIDATE_ROLE", "false")  # as the rendered buildspec does
+        monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+        with mock_aws():
+            yield

@@ -1,0 +1,87 @@
+"""SageMaker's pipelines as ``ml.pipeline`` asks for them, as a fake that keeps state.
+
+moto starts executions but neither runs their steps nor lists them. Here a test says how each look at
+an execution finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+BEGIN = datetime(2026, 11, 23, 3, tzinfo=UTC)
+
+
+def step(name: str, status: str, minute: int = 0, reason: str = "", **metadata: str) -> dict[str, Any]:
+    """A step as ListPipelineExecutionSteps has it; metadata is ``TrainingJob="arn..."``."""
+    found: dict[str, Any] = {
+        "StepName": name,
+        "StepStatus": status,
+        "Metadata": {kind: {"Arn": arn} for kind, arn in metadata.items()},
+    }
+    if status in ("Succeeded", "Failed"):
+        found["EndTime"] = BEGIN + timedelta(minutes=minute)
+    if reason:
+        found["FailureReason"] = reason
+    return found
+
+
+class FakePipelines:
+    """Pipelines and executions; ``looks`` holds what successive looks find: (status, steps)."""
+
+    def __init__(self) -> None:
+        self.pipelines: dict[str, dict[str, Any]] = {}
+        self.executions: list[dict[str, Any]] = []
+        self.looks: list[tuple[str, list[dict[str, Any]]]] = []
+        self.reason = ""
+
+    def create_pipeline(self, **request: Any) -> None:
+        if request["PipelineName"] in self.pipelines:
+            message = "Pipeline names must be unique within an AWS account and region."
+            raise ClientError(
+                {"Error": {"Code": "ValidationException", "Message": message}}, "CreatePipeline"
+            )
+        self.pipelines[request["PipelineName"]] = request
+
+    def update_pipeline(self, **request: Any) -> None:
+        self.pipelines[request["PipelineName"]] |= request
+
+    def start_pipeline_execution(self, **request: Any) -> dict[str, Any]:
+        for execution in self.executions:
+            if execution["ClientRequestToken"] == request["ClientRequestToken"]:
+                return execution
+        arn = (
+            f"arn:aws:sagemaker:ap-northeast-2:123456789012:pipeline/ncf-dev/execution/{len(self.executions)}"
+        )
+        self.executions.append({**request, "PipelineExecutionArn": arn})
+        return self.executions[-1]
+
+    def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N803
+        status, _ = self.looks[0]
+        reason = {"FailureReason": self.reason} if self.reason else {}
+        return {"PipelineExecutionArn": PipelineExecutionArn, "PipelineExecutionStatus": status} | reason
+
+    def get_paginator(self, operation: str) -> _Pages:
+        return _Pages(self, operation)
+
+    def pages(self, operation: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if operation == "list_pipeline_executions":
+            if request["PipelineName"] not in self.pipelines:
+                raise ClientError({"Error": {"Code": "ResourceNotFound", "Message": "no"}}, operation)
+            for execution in self.executions:  # one a page
+                yield {"PipelineExecutionSummaries": [execution]}
+        else:
+            _, steps = self.looks[0] if len(self.looks) == 1 else self.looks.pop(0)
+            for each in steps:
+                yield {"PipelineExecutionSteps": [each]}
+
+
+class _Pages:
+    def __init__(self, owner: FakePipelines, operation: str) -> None:
+        self._owner, self._operation = owner, operation
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        return self._owner.pages(self._operation, request)
