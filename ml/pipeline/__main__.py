@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m ml.pipeline", description=(__doc__ or "").split("\n\n", 1)[1], epilog=EPILOG
     )
     parser.add_argument(
-        "--definition", action="store_true", help="print the pipeline's definition as JSON, change nothing"
+        "--definition",
+        action="store_true",
+        help="print the stage's definition as JSON and change nothing; away from AWS, set "
+        "SAGEMAKER_VALIDATE_ROLE=false, or the SDK asks IAM about the roles",
     )
     options = parser.parse_args(arguments)
     _quieten_sdk()

@@ -53,7 +53,7 @@ class Stage:
             raise SettingsError(f"{contract.ENV_TRAINING}: {error}") from None
         return cls(
             name=read.matching(contract.ENV_STAGE, *_A_NAME),
-            region=read.matching("AWS_REGION", _REGION, "a region such as ap-northeast-2"),
+            region=read.matching("AWS_DEFAULT_REGION", _REGION, "a region such as ap-northeast-2"),
             data_bucket=read.matching(contract.ENV_DATA_BUCKET, *_A_BUCKET),
             artifacts_bucket=read.matching(contract.ENV_ARTIFACTS_BUCKET, *_A_BUCKET),
             kms_key_arn=read.matching(contract.ENV_KMS_KEY_ARN, *_AN_ARN),

@@ -36,7 +36,7 @@ TRAINING: dict[str, Any] = {
 }
 ENVIRONMENT = {
     contract.ENV_STAGE: "dev",
-    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
     contract.ENV_DATA_BUCKET: "ncf-data-3f1c9a7",
     contract.ENV_ARTIFACTS_BUCKET: "ncf-artifacts-77ab01c",
     contract.ENV_KMS_KEY_ARN: f"arn:aws:kms:{ACCOUNT}:key/5c1f0c1d-e1aa-4f2c-8a0b-6f1a3c7e2d10",
