@@ -18,6 +18,7 @@ from stacks.serving import Serving
 from stacks.training import Training
 
 Dimensions = Mapping[str, pulumi.Input[str]]
+PIPELINE_METRICS = "AWS/Sagemaker/ModelBuildingPipeline"  # spelt so by SageMaker
 INTRODUCTION = """\
 # NCF {stage}
 Read from left to right: is a request answered, is a model rolled out, did the last run come through?
@@ -172,32 +173,33 @@ def graphs(training: Training, serving: Serving) -> list[Graph]:
                 )
             ],
         ),
-        Graph(
-            title="Do builds come through?",
-            metrics=[
-                Metric(
-                    namespace="AWS/CodeBuild",
-                    metric=metric,
-                    dimensions={"ProjectName": training.build.name},
-                    label=label,
-                )
-                for metric, label in (("SucceededBuilds", "succeeded"), ("FailedBuilds", "failed"))
-            ],
-        ),
+        Graph(title="Do runs come through?", metrics=_run_metrics(training)),
         Graph(
             title="Does anything wait unhandled?",
             metrics=[
                 Metric(
                     namespace="AWS/SQS",
                     metric="ApproximateNumberOfMessagesVisible",
-                    dimensions={"QueueName": function.dead_letter_queue.name},
+                    dimensions={"QueueName": queue.name},
                     statistic="Maximum",
                     label=label,
                 )
-                for label, function in (
-                    ("render buildspec", training.render_buildspec),
-                    ("deploy model", serving.deploy_model),
-                )
+                for label, queue in {**training.dead_letter_queues, **serving.dead_letter_queues}.items()
             ],
         ),
+    ]
+
+
+def _run_metrics(training: Training) -> list[Metric]:
+    """What became of builds and of pipeline executions."""
+    build: Dimensions = {"ProjectName": training.build.name}
+    pipeline: Dimensions = {"PipelineName": training.pipeline_name}
+    return [
+        Metric(namespace=namespace, metric=metric, dimensions=dimensions, label=label)
+        for namespace, metric, dimensions, label in (
+            ("AWS/CodeBuild", "SucceededBuilds", build, "builds succeeded"),
+            ("AWS/CodeBuild", "FailedBuilds", build, "builds failed"),
+            (PIPELINE_METRICS, "ExecutionSucceeded", pipeline, "executions succeeded"),
+            (PIPELINE_METRICS, "ExecutionFailed", pipeline, "executions failed"),
+        )
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.archives import file_asset
+from components.dead_letter_queue import DeadLetterQueue
 from components.endpoint import Endpoint, EndpointArgs
 from components.event_route import EventRoute, EventRouteArgs, FunctionTarget
 from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
@@ -39,6 +40,7 @@ class Serving(pulumi.ComponentResource):
     deploy_model: LambdaFunction
     recommend: LambdaFunction
     api: HttpApi
+    dead_letter_queues: dict[str, DeadLetterQueue]
 
     def __init__(self, name: str, args: ServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Serving", name, None, opts)
@@ -47,7 +49,10 @@ class Serving(pulumi.ComponentResource):
         self._stage, self._storage, self._topic = stage, storage, args.alarm_topic_arn
         self.endpoint = Endpoint("endpoint", self._endpoint(), child)
         self.deploy_model = LambdaFunction("deploy-model", self._deploy_model(), child)
-        self._promotions(child)
+        self.dead_letter_queues = {
+            "deploy model": self.deploy_model.dead_letter_queue,
+            **{label: route.dead_letter_queue for label, route in self._promotions(child).items()},
+        }
         self.recommend = LambdaFunction("recommend", self._recommend(), child)
         self.api = HttpApi(
             "api",
@@ -120,10 +125,11 @@ class Serving(pulumi.ComponentResource):
             log_retention_days=stage.storage.log_retention_days,
         )
 
-    def _promotions(self, child: pulumi.ResourceOptions) -> None:
+    def _promotions(self, child: pulumi.ResourceOptions) -> dict[str, EventRoute]:
         """The events that start and end a rollout."""
+        routes = {}
         target = FunctionTarget(name=self.deploy_model.name, arn=self.deploy_model.arn)
-        EventRoute(
+        routes["endpoint changed"] = EventRoute(
             "endpoint-changed",
             EventRouteArgs(
                 description="The endpoint finished a rollout, or took it back",
@@ -136,7 +142,7 @@ class Serving(pulumi.ComponentResource):
             child,
         )
         if self._stage.training.approval == "manual":
-            EventRoute(
+            routes["model reviewed"] = EventRoute(
                 "model-reviewed",
                 EventRouteArgs(
                     description="A person approved or rejected a model package",
@@ -153,6 +159,7 @@ class Serving(pulumi.ComponentResource):
                 ),
                 child,
             )
+        return routes
 
     def _recommend(self) -> LambdaFunctionArgs:
         stage = self._stage

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.code_build import CodeBuild, CodeBuildArgs
+from components.dead_letter_queue import DeadLetterQueue
 from components.event_route import (
     EventRoute,
     EventRouteArgs,
@@ -53,6 +54,7 @@ class Training(pulumi.ComponentResource):
     pipeline_arn: pulumi.Output[str]
     render_buildspec: LambdaFunction
     build: CodeBuild
+    dead_letter_queues: dict[str, DeadLetterQueue]
 
     def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Training", name, None, opts)
@@ -94,7 +96,12 @@ class Training(pulumi.ComponentResource):
             ),
             child,
         )
-        self._routes(child)
+        routes = self._routes(child)
+        self.dead_letter_queues = {
+            "render buildspec": self.render_buildspec.dead_letter_queue,
+            "run prepared": routes[0].dead_letter_queue,
+            "buildspec rendered": routes[1].dead_letter_queue,
+        }
         self.register_outputs({})
 
     def _role(self, allows: list[Allow]) -> ServiceRoleArgs:
@@ -141,10 +148,10 @@ class Training(pulumi.ComponentResource):
             contract.ENV_TRAINING: json.dumps(training_settings(self._stage), sort_keys=True),
         }
 
-    def _routes(self, child: pulumi.ResourceOptions) -> None:
+    def _routes(self, child: pulumi.ResourceOptions) -> tuple[EventRoute, EventRoute]:
         """A prepared run becomes a buildspec, and a buildspec becomes a build."""
         storage = self._storage
-        EventRoute(
+        prepared = EventRoute(
             "run-prepared",
             EventRouteArgs(
                 description="A prepared run is whole",
@@ -159,7 +166,7 @@ class Training(pulumi.ComponentResource):
             ),
             child,
         )
-        EventRoute(
+        rendered = EventRoute(
             "buildspec-rendered",
             EventRouteArgs(
                 description="A run's buildspec is there",
@@ -180,6 +187,7 @@ class Training(pulumi.ComponentResource):
             ),
             child,
         )
+        return prepared, rendered
 
 
 def training_settings(stage: StageConfig) -> dict[str, object]:
