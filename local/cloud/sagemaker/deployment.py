@@ -107,10 +107,16 @@ class Rollout:
     def _alarms_ringing(self) -> list[str]:
         if not self.policy.alarms:
             return []
-        answer = self.site.client("cloudwatch").describe_alarms(
-            AlarmNames=list(self.policy.alarms), StateValue="ALARM"
-        )
-        return [alarm["AlarmName"] for alarm in [*answer["MetricAlarms"], *answer["CompositeAlarms"]]]
+        found = alarms_named(self.site, self.policy.alarms)
+        return [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]
+
+
+def alarms_named(site: Site, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The alarms of these names that exist."""
+    answer = site.client("cloudwatch").describe_alarms(
+        AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )
+    return [*answer["MetricAlarms"], *answer["CompositeAlarms"]]
 
 
 def _shares(routing: Mapping[str, Any]) -> list[float]:

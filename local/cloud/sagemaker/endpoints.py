@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from local.cloud.plane import Operation, Request, Response
-from local.cloud.sagemaker.deployment import Rollout, RolloutFailedError, RolloutPolicy
+from local.cloud.sagemaker.deployment import Rollout, RolloutFailedError, RolloutPolicy, alarms_named
 from local.cloud.sagemaker.fleet import Fleet, specs_of
 from local.cloud.sagemaker.invocation import LiveEndpoint, invoke
 from local.cloud.sagemaker.site import Site, background, invalid, logger, now, tag_map
@@ -154,8 +154,7 @@ class Endpoints:
 
     def _check_alarms(self, policy: RolloutPolicy) -> None:
         if policy.alarms:
-            answer = self.site.client("cloudwatch").describe_alarms(AlarmNames=list(policy.alarms))
-            found = {alarm["AlarmName"] for alarm in [*answer["MetricAlarms"], *answer["CompositeAlarms"]]}
+            found = {alarm["AlarmName"] for alarm in alarms_named(self.site, policy.alarms)}
             if missing := [name for name in policy.alarms if name not in found]:
                 raise invalid(f"AutoRollbackConfiguration: there is no alarm {', '.join(missing)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -40,8 +41,8 @@ def sagemaker(cloud: Cloud) -> Any:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses."""
-    return request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[-48:].strip("-")
+    """A name that no other test uses, as SageMaker allows names."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", request.node.name).strip("-")[-48:].strip("-")
 
 
 @pytest.fixture
