@@ -27,8 +27,10 @@ from local.cloud.processes import Child
 if TYPE_CHECKING:
     from local.cloud.server import Cloud
 
-# Of the platform itself: no ports but on this machine, no bar in a log.
+# Of the platform itself: no ports but on this machine, short logs, partitions for a few cores.
 OWN_DEFAULTS = {
+    "spark.log.level": "WARN",
+    "spark.sql.shuffle.partitions": "8",  # of a cluster's 200, most would be empty
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
