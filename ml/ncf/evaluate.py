@@ -28,7 +28,7 @@ from ml.manifest import ManifestError
 from ml.ncf import artifact, champion, metrics
 from ml.ncf.console import complain, say
 from ml.ncf.data import DataError, PreparedRun, read_run
-from ml.ncf.ranking import Candidates
+from ml.ncf.ranking import Candidates, index_of
 
 K = 10
 Scores = dict[str, float]
@@ -118,19 +118,12 @@ def scores_by_id(model: artifact.Artifact, run: PreparedRun, candidates: Candida
     """
     if model.model is None or model.catalogue is None:
         raise DataError(f"model {model.version} has no weights")
-    users = _index_of(run.user_ids, model.catalogue.user_ids)[candidates.users]
-    items = _index_of(run.item_ids, model.catalogue.item_ids)[candidates.items]
-    known = Candidates(users.clamp(min=0), items.clamp(min=0))
-    scores = known.scores(model.model)
+    known, users_known, items_known = candidates.renumbered(
+        index_of(run.user_ids, model.catalogue.user_ids), index_of(run.item_ids, model.catalogue.item_ids)
+    )
     popularity = torch.from_numpy(model.catalogue.popularity)[known.items].float()
-    scores = torch.where((users >= 0)[:, None], scores, popularity)
-    return torch.where(items >= 0, scores, -torch.inf)
-
-
-def _index_of(ids: np.ndarray, known: np.ndarray) -> Tensor:
-    """Where each id stands among the known ones, -1 where it does not: (n,)."""
-    index = {each: position for position, each in enumerate(known.tolist())}
-    return torch.tensor([index.get(each, -1) for each in ids.tolist()])
+    scores = torch.where(users_known[:, None], known.scores(model.model), popularity)
+    return torch.where(items_known, scores, -torch.inf)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ml.ncf.model import Architecture
 
-Objective = Literal["bce", "softmax", "sampled-softmax", "auto"]
+Objective = Literal["bce", "row-bce", "softmax"]
+Coverage = Literal["whole", "sampled", "auto"]
 Schedule = Literal["constant", "one-cycle"]
 Precision = Literal["float32", "bfloat16", "auto"]
 Value = str | int | float | bool
@@ -29,14 +30,15 @@ class Hyperparameters:
     )
     epochs: int = 10
     lr: float = 0.001
-    batch_size: int = 256  # a step, over all processes: positive pairs (bce) or users (softmax)
+    batch_size: int = 256  # a step, over all processes: positive pairs (bce) or users
     top_k: int = 10
     dropout: float = 0.3
     factor_num: int = 32
     mlp_factor_num: int = 32
     num_layers: int = 3
-    n_negatives: int = 4  # a positive (bce); He et al. 2017, section 4.1
-    n_shared_negatives: int = 512  # a batch (sampled-softmax)
+    n_negatives: int = 4  # a positive (bce, row-bce); He et al. 2017, section 4.1
+    coverage: Coverage = "auto"  # of the catalogue, in a step of softmax and row-bce
+    n_shared_negatives: int = 512  # a batch, where the catalogue is sampled
     history: bool = False  # users' inputs pool their histories; not with bce
     history_dropout: float = 0.3
     weight_decay: float = 0.0
@@ -82,7 +84,7 @@ class Hyperparameters:
 
 
 _SOFTMAX: dict[str, Value] = {
-    "objective": "auto",
+    "objective": "softmax",
     "epochs": 40,
     "lr": 0.01,
     "batch_size": 256,
@@ -102,6 +104,7 @@ _SOFTMAX: dict[str, Value] = {
 PRESETS: dict[str, dict[str, Value]] = {
     "post": {},
     "dot-softmax": {"architecture": "gmf", **_SOFTMAX, "refit": True},
+    "neumf": {**_SOFTMAX, "pretrain": True},
 }
 
 

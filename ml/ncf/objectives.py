@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -98,30 +98,37 @@ class Rows:
     history: History | None
 
 
-class CatalogueSoftmax:
-    """A softmax over the whole catalogue: a batch is a set of users with everything that they have."""
+@dataclass(frozen=True, kw_only=True)
+class RowSettings:
+    """What an objective over whole users needs beside the data."""
 
-    def __init__(
-        self, train: Interactions, batch_size: int, share: Share, history_dropout: float | None = None
-    ) -> None:
-        """`history_dropout` is the share of a history that a step leaves out; None for models without."""
+    batch_size: int  # users a step, over all processes
+    loss: Literal["softmax", "bce"]
+    n_negatives: int = 4  # a positive, in weight (bce)
+    n_shared: int = 512  # sampled items a batch (sampled catalogues)
+    history_dropout: float | None = None  # share of a history that a step leaves out; None: no histories
+
+
+class CatalogueRows:
+    """The whole catalogue for every user: a batch is a set of users with everything that they have."""
+
+    def __init__(self, train: Interactions, settings: RowSettings, share: Share) -> None:
         self._train = train
         self._users = np.flatnonzero(train.counts)
-        self._batch_size = batch_size
+        self._settings = settings
         self._share = share
-        self._history_dropout = history_dropout
-        self.n_steps = math.ceil(len(self._users) / batch_size)
+        self.n_steps = math.ceil(len(self._users) / settings.batch_size)
 
     def batches(self, order: np.random.Generator, draws: np.random.Generator) -> Iterator[Rows]:
         users = order.permutation(self._users)
-        for start in range(0, len(users), self._batch_size):
-            yield self._rows(self._share.of(users[start : start + self._batch_size]), draws)
+        for start in range(0, len(users), self._settings.batch_size):
+            yield self._rows(self._share.of(users[start : start + self._settings.batch_size]), draws)
 
     def _rows(self, users: NDArray[np.integer], draws: np.random.Generator) -> Rows:
         rows, items = gather_rows(self._train, users)
         history = None
-        if self._history_dropout is not None:
-            kept = draws.random(len(items), dtype=np.float32) >= self._history_dropout
+        if self._settings.history_dropout is not None:
+            kept = draws.random(len(items), dtype=np.float32) >= self._settings.history_dropout
             history = pooled_history(rows[kept], items[kept], len(users))
         return Rows(
             torch.from_numpy(users), torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64)), history
@@ -129,7 +136,10 @@ class CatalogueSoftmax:
 
     def loss(self, model: NCF, batch: Rows) -> tuple[Tensor, int]:
         logits = model.score_catalogue(batch.users, batch.history).float()
-        return losses.catalogue_softmax(logits, batch.rows, batch.items), len(batch.rows)
+        if self._settings.loss == "softmax":
+            return losses.catalogue_softmax(logits, batch.rows, batch.items), len(batch.rows)
+        loss = losses.catalogue_bce(logits, batch.rows, batch.items, self._settings.n_negatives)
+        return loss, len(batch.rows)
 
 
 @dataclass(frozen=True)
@@ -138,42 +148,34 @@ class SampledRows:
 
     rows: Rows
     sample: Tensor  # (K,), distinct items
-    log_expected: Tensor  # (K,)
-    hits: Tensor  # (2, hits), row and column of the (B, K) logits where the item is a positive of the row
+    expected: Tensor  # (K,), expected number of draws over how often each was drawn
+    hits: tuple[Tensor, Tensor]  # row and column of the (B, K) logits where the item is a positive of the row
 
 
-class SampledSoftmax:
+class SampledCatalogueRows:
     """The same where the catalogue is too large: its other items are a sample that the batch shares."""
 
-    def __init__(
-        self,
-        train: Interactions,
-        batch_size: int,
-        n_shared: int,
-        share: Share,
-        history_dropout: float | None = None,
-    ) -> None:
-        self._whole = CatalogueSoftmax(train, batch_size, share, history_dropout)
-        self._n_shared = n_shared
-        weights = (train.item_counts() + 1.0) ** NEGATIVE_POWER  # + 1: every item can be drawn
-        self._expected = n_shared * weights / weights.sum()
+    def __init__(self, train: Interactions, settings: RowSettings, share: Share) -> None:
+        self._whole = CatalogueRows(train, settings, share)
+        self._settings = settings
+        power = NEGATIVE_POWER if settings.loss == "softmax" else 0.0
+        weights = (train.item_counts() + 1.0) ** power  # + 1: every item can be drawn
+        self._expected = settings.n_shared * weights / weights.sum()
         self._cumulative = np.cumsum(weights)
         self._column = np.full(train.n_items, -1, dtype=np.int64)
         self.n_steps = self._whole.n_steps
 
     def batches(self, order: np.random.Generator, draws: np.random.Generator) -> Iterator[SampledRows]:
         for rows in self._whole.batches(order, draws):
-            at = draws.random(self._n_shared) * self._cumulative[-1]
+            at = draws.random(self._settings.n_shared) * self._cumulative[-1]
             drawn = np.searchsorted(self._cumulative, at, side="right").clip(max=len(self._column) - 1)
             sample, times = np.unique(drawn, return_counts=True)
             self._column[sample] = np.arange(len(sample))
             columns = self._column[rows.items.numpy()]
             self._column[sample] = -1
-            hits = np.stack([rows.rows.numpy()[columns >= 0], columns[columns >= 0]])
-            log_expected = np.log(self._expected[sample] / times).astype(np.float32)
-            yield SampledRows(
-                rows, torch.from_numpy(sample), torch.from_numpy(log_expected), torch.from_numpy(hits)
-            )
+            hits = (rows.rows[columns >= 0], torch.from_numpy(columns[columns >= 0]))
+            expected = (self._expected[sample] / times).astype(np.float32)
+            yield SampledRows(rows, torch.from_numpy(sample), torch.from_numpy(expected), hits)
 
     def loss(self, model: NCF, batch: SampledRows) -> tuple[Tensor, int]:
         rows = batch.rows
@@ -186,8 +188,17 @@ class SampledSoftmax:
             tuple(features.index_select(0, position) for features in item),
         ).float()
         negative = model.cross(user, model.item_features(batch.sample)).float()
-        negative = negative.index_put((batch.hits[0], batch.hits[1]), torch.tensor(-torch.inf))
-        loss = losses.sampled_softmax(positive, rows.rows, negative, batch.log_expected)
+        negative = negative.index_put(batch.hits, torch.tensor(-torch.inf))
+        if self._settings.loss == "softmax":
+            return losses.sampled_softmax(positive, rows.rows, negative, batch.expected), len(rows.rows)
+        loss = losses.sampled_bce(
+            positive,
+            rows.rows,
+            negative,
+            batch.expected,
+            n_negatives=self._settings.n_negatives,
+            n_items=model.config.n_items,
+        )
         return loss, len(rows.rows)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.ncf.data import DataError, Interactions
@@ -54,6 +56,16 @@ class Candidates:
         items = np.concatenate([held_out.indices[chosen][:, None], np.concatenate(parts)], axis=1)
         return cls(torch.from_numpy(users), torch.from_numpy(items))
 
+    def renumbered(self, users: Tensor, items: Tensor) -> tuple[Candidates, Tensor, Tensor]:
+        """The same in another numbering, given each index's new one (-1: unknown there).
+
+        Returns the candidates, which users are known (C,), and which items are (C, 1 + N); what is unknown is
+        number 0 in the candidates.
+        """
+        new_users, new_items = users[self.users], items[self.items]
+        known = Candidates(new_users.clamp(min=0), new_items.clamp(min=0))
+        return known, new_users >= 0, new_items >= 0
+
     def scores(self, model: NCF, history_of: HistoryOf = lambda _: None) -> Tensor:
         """The model's logits: (C, 1 + N)."""
         was_training = model.training
@@ -66,6 +78,14 @@ class Candidates:
                 parts.append(_scores(model, users, items, history_of(users)).float())
         model.train(was_training)
         return torch.cat(parts)
+
+
+def index_of(ids: NDArray[Any], known: NDArray[Any]) -> Tensor:
+    """Where each id stands among the known ones, -1 where it does not: (n,)."""
+    order = np.argsort(known, kind="stable")
+    position = np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)
+    found = order[position]
+    return torch.from_numpy(np.where(known[found] == ids, found, -1))
 
 
 def _scores(model: NCF, users: Tensor, items: Tensor, history: History | None) -> Tensor:

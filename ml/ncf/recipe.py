@@ -8,7 +8,7 @@ gmf, mlp, neumf     NeuMF from separately trained towers, then trained on togeth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,17 +21,18 @@ from ml.ncf.data import Interactions
 from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF, Architecture, HistoryOf, NCFConfig
 from ml.ncf.objectives import (
-    CatalogueSoftmax,
+    CatalogueRows,
     Objective,
+    RowSettings,
     SampledBCE,
-    SampledSoftmax,
+    SampledCatalogueRows,
     Share,
     whole_histories,
 )
 from ml.ncf.ranking import Candidates
-from ml.ncf.trainer import Epoch, Stage, best_epoch, fit
+from ml.ncf.trainer import Epoch, OnEpoch, Stage, best_epoch, fit
 
-SOFTMAX_ITEMS = 20_000  # a larger catalogue is sampled: a step's logits grow with batch size × items
+WHOLE_CATALOGUE_ITEMS = 20_000  # a larger catalogue is sampled: a step's logits grow with batch size × items
 GMF_SHARES = tuple(round(0.05 * step, 2) for step in range(21))  # α, tried when towers are fused
 
 
@@ -54,7 +55,7 @@ class Recipe:
     settings: Hyperparameters
     share: Share = field(default_factory=Share)
     checkpoints: Path | None = None
-    on_epoch: Callable[[Epoch], None] = lambda _: None
+    on_epoch: OnEpoch = lambda *_: None
 
     def run(self) -> Trained:
         """Train, select on validation, refit where asked; the model comes back folded.
@@ -181,11 +182,18 @@ class _Pass:
         train, share, batch_size = self.train, self.recipe.share, settings.batch_size
         if settings.objective == "bce":
             return SampledBCE(train, batch_size, settings.n_negatives, share)
-        history_dropout = settings.history_dropout if settings.history else None
-        small = model.mlp is None and train.n_items <= SOFTMAX_ITEMS
-        if settings.objective == "softmax" or (settings.objective == "auto" and small):
-            return CatalogueSoftmax(train, batch_size, share, history_dropout)
-        return SampledSoftmax(train, batch_size, settings.n_shared_negatives, share, history_dropout)
+        rows = RowSettings(
+            batch_size=batch_size,
+            loss="softmax" if settings.objective == "softmax" else "bce",
+            n_negatives=settings.n_negatives,
+            n_shared=settings.n_shared_negatives,
+            history_dropout=settings.history_dropout if settings.history else None,
+        )
+        # A dot product over a catalogue is one matrix product; an MLP over it is a pass a pair.
+        small = model.mlp is None and train.n_items <= WHOLE_CATALOGUE_ITEMS
+        if settings.coverage == "whole" or (settings.coverage == "auto" and small):
+            return CatalogueRows(train, rows, share)
+        return SampledCatalogueRows(train, rows, share)
 
     @property
     def _history_of(self) -> HistoryOf:

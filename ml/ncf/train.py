@@ -31,6 +31,7 @@ from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.console import complain, say
 from ml.ncf.data import DataError, PreparedRun, read_run
 from ml.ncf.hyperparameters import Hyperparameters
+from ml.ncf.model import NCF
 from ml.ncf.objectives import Share
 from ml.ncf.ranking import Candidates
 from ml.ncf.recipe import Recipe, Trained
@@ -117,7 +118,7 @@ def train(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None,
         settings=settings,
         share=share,
         checkpoints=checkpoints,
-        on_epoch=print_epoch if share.rank == 0 else lambda _: None,
+        on_epoch=print_epoch if share.rank == 0 else lambda *_: None,
     )
     if share.rank == 0:
         say(
@@ -127,7 +128,7 @@ def train(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None,
     return recipe.run()
 
 
-def print_epoch(epoch: Epoch) -> None:
+def print_epoch(epoch: Epoch, _: NCF) -> None:
     """An epoch's line; one without validation has no metrics to show."""
     judged = "" if math.isnan(epoch.ndcg) else f"HR@10={epoch.hit_rate:.4f}; NDCG@10={epoch.ndcg:.4f}; "
     loss = "" if math.isnan(epoch.loss) else f"Loss={epoch.loss:.4f}; "

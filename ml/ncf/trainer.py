@@ -43,6 +43,9 @@ class Epoch:
     peak_memory_mib: float
 
 
+OnEpoch = Callable[[Epoch, NCF], None]  # the model as it is after the epoch
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One model to train: what on, how it is judged, and what happens around it."""
@@ -58,7 +61,7 @@ class Stage:
     history_of: HistoryOf = lambda _: None
     share: Share = field(default_factory=Share)
     checkpoint: Checkpoint | None = None
-    on_epoch: Callable[[Epoch], None] = lambda _: None
+    on_epoch: OnEpoch = lambda *_: None
 
 
 def fit(stage: Stage) -> list[Epoch]:
@@ -78,7 +81,7 @@ def fit(stage: Stage) -> list[Epoch]:
     if stage.judge_start and not epochs:
         epochs.append(_judged(stage, 0, math.nan, time.perf_counter() - began))
         best = copy.deepcopy(stage.model.state_dict())
-        stage.on_epoch(epochs[-1])
+        stage.on_epoch(epochs[-1], stage.model)
     while number < stage.stop_after and not _out_of_patience(epochs, stage.settings.patience):
         number += 1
         loss = _train_epoch(stage, optimizers, number)
@@ -95,7 +98,7 @@ def fit(stage: Stage) -> list[Epoch]:
                     "optimizers": optimizers.state_dict(),
                 }
             )
-        stage.on_epoch(epoch)
+        stage.on_epoch(epoch, stage.model)
     stage.model.load_state_dict(best)
     return epochs
 

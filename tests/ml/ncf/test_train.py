@@ -101,7 +101,7 @@ def test_every_preset_is_valid(preset: str) -> None:
 
 def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> None:
     settings = hyperparameters.parse(["--preset", "dot-softmax", "--batch_size", "7", "--factor-num", "9"])
-    assert (settings.batch_size, settings.factor_num, settings.objective) == (7, 9, "auto")
+    assert (settings.batch_size, settings.factor_num, settings.objective) == (7, 9, "softmax")
 
 
 def test_a_missing_channel_is_named(
