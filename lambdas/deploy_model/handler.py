@@ -178,7 +178,7 @@ def _clear_away(endpoint: Endpoint) -> None:
     if not old:
         return
     kept = [name for name in names if is_ours(name, ENDPOINT_NAME) and name not in old]
-    in_use = set().union(*(sagemaker.model_names(name) for name in {*kept, endpoint.config}))
+    in_use = set().union(*(sagemaker.model_names(name) for name in kept))
     for config_name in old:
         # Models first: a config that is still listed leads to them again, should this be cut short.
         for model_name in sagemaker.model_names(config_name) - in_use:

@@ -131,6 +131,7 @@ def test_a_copy_of_a_run_under_another_id_is_rendered_under_that_id(s3: Any, ren
         "prepared/run=20261123T020000Z/train/_SUCCESS",
         "prepared/run=2026-11-23/_SUCCESS",
         "prepared/run=20261123T020000Z\n/_SUCCESS",
+        "prepared/run=20261123T020000Z/_SUCCESS.tmp",
         "elsewhere/prepared/run=20261123T020000Z/_SUCCESS",
         "_SUCCESS",
     ],
