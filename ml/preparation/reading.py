@@ -28,6 +28,7 @@ _HEAD_BYTES = 64 * 1024
 _HEAD_LINES = 20
 _PARQUET_MAGIC = b"PAR1"
 _BYTE_ORDER_MARK = "\ufeff"
+_REPLACEMENT = "\ufffd"
 _LINE_END = re.compile(r"\r\n|\n|\r")  # as Spark's text reader has it; str.splitlines() knows more
 
 
@@ -96,8 +97,10 @@ def _first_lines(head: bytes) -> list[str]:
 
 def _read_text(spark: SparkSession, uris: Sequence[str], layout: Layout) -> DataFrame:
     """Lines first and fields second: every line is accounted for, and a bad one can be shown."""
-    value = F.regexp_replace("value", f"^{_BYTE_ORDER_MARK}", "")
-    lines = spark.read.text([literal_path(uri) for uri in uris]).select(value.alias("raw"))
+    line = F.col("value")  # without a byte order mark: Hadoop's reader skips it
+    if layout.header is not None and _REPLACEMENT in layout.header:
+        line = F.decode(line.cast("binary"), "UTF-8")  # not UTF-8: to be compared as it was read here
+    lines = spark.read.text([literal_path(uri) for uri in uris]).select(line.alias("raw"))
     is_event = F.length(F.trim("raw")) > 0
     if layout.header is not None:
         is_event = is_event & (F.col("raw") != F.lit(layout.header))

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.spark
 EVENTS = [("u1", "i1", "881250949"), ("u1", "i2", "881250950"), ("ü, 😀", 'the "best"', "881250951")]
 QUOTED = [f'"{user}","{item.replace(chr(34), chr(34) * 2)}",{time}' for user, item, time in EVENTS]
 CSV = "\n".join(["user_id,item_id,timestamp", *QUOTED, ""])
+LATIN_1_HEADER = "user_id,item_id,timestamp,prénom\n".encode("latin-1")
 
 
 def read(spark: SparkSession, path: Path, file_format: str = "auto", **names: str) -> DataFrame:
@@ -39,6 +40,7 @@ def triples(events: DataFrame) -> list[tuple[str, str, str]]:
     [
         ("comma.csv", CSV.encode()),
         ("windows.csv", b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode()),
+        ("latin-1.csv", LATIN_1_HEADER + "".join(f"{row},x\n" for row in QUOTED).encode()),
         ("blank lines.csv", CSV.replace("\n", "\n\n").encode()),
         ("packed.csv.gz", gzip.compress(CSV.encode())),
         ("odd [name] {of} a *file*?.csv", CSV.encode()),

@@ -22,7 +22,7 @@ USABLE = {
     "2024-05-01T10:00:00Z": 1714557600,
     "2024-05-01T12:00:00+02:00": 1714557600,
 }
-UNUSABLE_TIMES = {
+UNUSABLE_TIMES: dict[str | None, str] = {
     None: "missing_time",
     "": "missing_time",
     "  ": "missing_time",
@@ -41,7 +41,8 @@ UNUSABLE_TIMES = {
     "2100-01-01": "time_out_of_range",
 }
 GOOD = "881250949"
-UNUSABLE_ROWS = [
+Row = tuple[bool, str | None, str | None, str | None]  # is_parsed, user, item, time
+UNUSABLE_ROWS: list[tuple[Row, str]] = [
     ((False, "u", "i", GOOD), "unparsable_row"),
     ((False, None, None, None), "unparsable_row"),
     ((True, None, "i", GOOD), "missing_user"),
@@ -56,7 +57,7 @@ UNUSABLE_ROWS = [
 
 @pytest.mark.parametrize("ansi", ["false", "true"])
 def test_every_row_is_usable_or_has_its_reason(spark: SparkSession, ansi: str) -> None:
-    rows = [(True, "u", "i", time) for time in USABLE]
+    rows: list[Row] = [(True, "u", "i", time) for time in USABLE]
     rows += [(True, "u", "i", time) for time in UNUSABLE_TIMES]
     rows += [row for row, _ in UNUSABLE_ROWS]
     expected = [None] * len(USABLE) + [*UNUSABLE_TIMES.values(), *(reason for _, reason in UNUSABLE_ROWS)]
