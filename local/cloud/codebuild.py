@@ -51,7 +51,7 @@ class CodeBuildPlane(Plane):
 
     def operations(self) -> dict[str, Operation]:
         """What runs builds or shows them."""
-        handlers = {
+        handlers: dict[str, Operation] = {
             "CreateProject": self._create_project,
             "UpdateProject": self._update_project,
             "StartBuild": self._start_build,

@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
+
+# moto and boto3 read the user's settings as soon as they are imported, and a profile that isn't there stops
+# them. The process of the embedded cloud is an account of its own: it forgets them before either is loaded.
+for _name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[_name]
+os.environ |= {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 ACCOUNT_ID = "123456789012"
 ACCESS_KEY_ID = "AKIAEMBEDDEDCLOUD000"
@@ -46,16 +55,8 @@ def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
 
 
 def make_client(service: str, url: str, region: str) -> Any:
-    """A boto3 client of the embedded cloud that reads no profile and no environment."""
-    no_file = (None, None, os.devnull, None)
-    session = botocore.session.Session(
-        session_vars={
-            "profile": (None, None, None, None),
-            "config_file": no_file,
-            "credentials_file": no_file,
-        }
-    )
-    return boto3.session.Session(botocore_session=session).client(
+    """A boto3 client of the embedded cloud."""
+    return boto3.session.Session().client(
         service,
         region_name=region,
         endpoint_url=url,

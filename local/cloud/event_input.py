@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonpath_ng import parse as parse_path
+from jsonpath_ng.parser import parse as parse_path
 
 PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.\-]+)>")
 

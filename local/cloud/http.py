@@ -50,7 +50,7 @@ class KeepAliveHandler(MotoRequestHandler):
 
     def _read_body(self) -> bytes:
         if self.environ.get("wsgi.input_terminated"):
-            return io.BufferedReader(DechunkedInput(self.rfile)).read()
+            return DechunkedInput(self.rfile).read() or b""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _send(self, status: int, headers: Headers, payload: bytes) -> None:

@@ -167,9 +167,9 @@ def main(argv: list[str]) -> int:
         message = json.loads(line)
         request_ids.request_id = message["request_id"]
         outcome = call(handler, message)
-        if failure := outcome.get("error"):
-            stack = "".join(failure["stackTrace"])
-            print(f"[ERROR] {failure['errorType']}: {failure['errorMessage']}")
+        if problem := outcome.get("error"):
+            stack = "".join(problem["stackTrace"])
+            print(f"[ERROR] {problem['errorType']}: {problem['errorMessage']}")
             print(f"Traceback (most recent call last):\n{stack}", end="")
         sys.stderr.flush()
         print(f"{END_OF_LOG}{message['request_id']}", flush=True)

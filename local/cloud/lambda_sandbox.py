@@ -113,7 +113,7 @@ class Sandbox:
             self.stop()
         error = reply.get("error")
         return Outcome(
-            payload=json.dumps(error) if error else reply["payload"],
+            payload=json.dumps(error) if error else str(reply["payload"]),
             error="Unhandled" if error else "",
             log_tail=self._tail(),
         )

@@ -246,8 +246,9 @@ def _read_lines(stream: IO[bytes], on_line: Callable[[str], None]) -> None:
 
 
 def _tell(keeper: subprocess.Popen[bytes], message: str) -> None:
-    with contextlib.suppress(OSError):  # a guard that was killed is replaced by the next start
-        os.write(keeper.stdin.fileno(), f"{message}\n".encode())
+    if keeper.stdin is not None:
+        with contextlib.suppress(OSError):  # a guard that was killed is replaced by the next start
+            os.write(keeper.stdin.fileno(), f"{message}\n".encode())
 
 
 def _tree_memory_mib(pid: int) -> float:

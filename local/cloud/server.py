@@ -15,23 +15,24 @@ from typing import Any, TypeVar
 
 import psutil
 from moto.backends import get_backend
-from moto.core.base_backend import BackendDict
-from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.test import run_wsgi_app
 
-from local.cloud import http
+from local.cloud import http, moto_state
 from local.cloud.environment import ACCOUNT_ID, child_environment, make_client
 from local.cloud.events import EventsPlane
+from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Operation, Plane, Request, Response, Route, render
 from local.cloud.planes import all_planes
 from local.cloud.processes import Processes
 
 HOST = "127.0.0.1"
+SHUTDOWN_POLL_S = 0.05
 LogListener = Callable[[str, str, str], None]  # group, stream, line
 log = logging.getLogger("local.cloud")
 P = TypeVar("P", bound=Plane)
+_running = threading.Lock()  # moto's state belongs to the process
 
 
 class Cloud:
@@ -51,9 +52,12 @@ class Cloud:
         self.region = region
         self.account_id = ACCOUNT_ID
         self.root = root.resolve()
+        self._work = self.root / "work" / str(os.getpid())
+        self._home = self._work / "home"
         self.url = ""
         self.wanted_port = 0
         self.processes = Processes()
+        self._patches = MotoPatches()
         self._plane_types = all_planes() if planes is None else planes
         self._planes: list[Plane] = []
         self._operations: dict[str, Operation] = {}
@@ -72,9 +76,20 @@ class Cloud:
 
         Raises:
             OSError: no port can be bound, or the working folder can't be made.
+            RuntimeError: this process runs a cloud already.
         """
-        os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach them by ARN
-        _reset_moto()
+        if not _running.acquire(blocking=False):
+            raise RuntimeError("this process runs an embedded cloud already: close that one first")
+        try:
+            self._start(port)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _start(self, port: int) -> None:
+        moto_state.reset()
+        moto_state.patch(self._patches)
         self._make_folders()
         self.wanted_port = port
         listener = http.listen(HOST, port)
@@ -88,11 +103,14 @@ class Cloud:
             self._planes.append(plane)
             self._operations.update(plane.operations())
             self._routes += [(route, re.compile(route.pattern)) for route in plane.routes()]
-        threading.Thread(target=self._server.serve_forever, name="embedded-cloud", daemon=True).start()
-        return self
+        threading.Thread(
+            target=self._server.serve_forever, args=(SHUTDOWN_POLL_S,), name="embedded-cloud", daemon=True
+        ).start()
 
     def close(self) -> None:
         """Ends every child, the planes and the server; forgets every resource."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self.processes.close()
         for plane in self._planes:
@@ -100,13 +118,14 @@ class Cloud:
         self._planes = []
         if self._server is not None:
             self._server.shutdown()
-            self._server = None
-            _reset_moto()
         for logger, handler in self._log_handlers:
             logger.removeHandler(handler)
             handler.close()
         self._log_handlers = []
         shutil.rmtree(self._work, ignore_errors=True)
+        self._patches.undo()
+        moto_state.reset()
+        _running.release()
 
     def __enter__(self) -> Cloud:
         return self
@@ -257,8 +276,6 @@ class Cloud:
         for old in work.iterdir():  # of processes that had no time to clear up
             if old.name.isdigit() and not psutil.pid_exists(int(old.name)):
                 shutil.rmtree(old, ignore_errors=True)
-        self._work = work / str(os.getpid())
-        self._home = self._work / "home"
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         logs = self.root / "logs"
         logs.mkdir(exist_ok=True)
@@ -273,8 +290,3 @@ class Cloud:
 
 def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=$-]+", "_", name) or "_"
-
-
-def _reset_moto() -> None:
-    BackendDict.reset()
-    reset_model_data()
