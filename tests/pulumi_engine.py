@@ -20,6 +20,7 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 ACCOUNT = "123456789012"
 REGION = "ap-northeast-2"
 PROJECT = "ncf"
+MAX_RUN_S = 300  # a program takes seconds; whoever waits for an output that never comes is told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def run(
     try:
         mocks.set_mocks(recorder, project=PROJECT, stack=stack, preview=False, monitor=recorder)
         pulumi.runtime.set_all_config(dict(config or {}))
-        loop.run_until_complete(asyncio.wait_for(_run(program, recorder), timeout=60))
+        loop.run_until_complete(asyncio.wait_for(_run(program, recorder), timeout=MAX_RUN_S))
     finally:
         loop.close()
         asyncio.set_event_loop(None)
