@@ -126,7 +126,8 @@ class Provider:
         except CreateError as error:
             raise CreateError(f"{what}: {error.reason}") from error
         except Exception as error:
-            raise CreateError(f"{what}: {type(error).__name__}: {error}") from error
+            reason = " ".join(str(error).split())
+            raise CreateError(f"{what}: {type(error).__name__}: {reason}") from error
         self._check_honoured(registration, inputs)
         self._keep(registration, resource_id, common | outputs)
         return Created(id=resource_id, outputs=common | outputs)

@@ -10,6 +10,7 @@ _DESTROY = "It matters when a stack is destroyed; the embedded cloud is thrown a
 _RULE_TEXT = "Kept for address ranges only, not for rules that name a group or a prefix list."
 
 NOT_EMULATED: dict[tuple[str, str], str] = {
+    ("aws:appautoscaling/target:Target", "tags"): "Scalable targets are kept without tags.",
     ("aws:budgets/budget:Budget", "tags"): "Budgets are kept without tags.",
     ("aws:ec2/securityGroup:SecurityGroup", "revokeRulesOnDelete"): _DESTROY,
     ("aws:kms/key:Key", "deletionWindowInDays"): _DESTROY,

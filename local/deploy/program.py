@@ -192,7 +192,7 @@ def run(stage: Stage, monitor: Monitor) -> None:
         case ProgramError():
             raise failure
         case _:
-            reason = f"{type(failure).__name__}: {failure}"
+            reason = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
             raise ProgramError(f"{_origin(failure, stage.root)}{reason}") from failure
 
 

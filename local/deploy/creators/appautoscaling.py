@@ -19,8 +19,7 @@ def target(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str,
     autoscaling = context.client("application-autoscaling")
     scalable = inputs.pick(SCALABLE)
     sent = {**scalable, **inputs.pick({"minCapacity": "MinCapacity", "maxCapacity": "MaxCapacity"})}
-    tags = inputs.plain("tags", {})
-    autoscaling.register_scalable_target(**sent, **({"Tags": tags} if tags else {}))
+    autoscaling.register_scalable_target(**sent)
     (read,) = autoscaling.describe_scalable_targets(
         ServiceNamespace=scalable["ServiceNamespace"], ResourceIds=[scalable["ResourceId"]]
     )["ScalableTargets"]
@@ -48,9 +47,9 @@ def policy(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, 
         }
     arn = autoscaling.put_scaling_policy(**sent)["PolicyARN"]
     policies = autoscaling.describe_scaling_policies(
-        ServiceNamespace=sent["ServiceNamespace"], PolicyNames=[sent["PolicyName"]]
+        ServiceNamespace=sent["ServiceNamespace"], ResourceId=sent["ResourceId"]
     )["ScalingPolicies"]
-    inputs.compare(sent, policies[0])
+    inputs.compare(sent, next(policy for policy in policies if policy["PolicyARN"] == arn))
     return sent["PolicyName"], {"arn": arn, "name": sent["PolicyName"], "alarmArns": []}
 
 

@@ -44,7 +44,8 @@ def queue_policy(context: Context, _name: str, inputs: Inputs) -> tuple[str, dic
     url = inputs["queueUrl"]
     sent = {"Policy": inputs["policy"]}
     sqs.set_queue_attributes(QueueUrl=url, Attributes=sent)
-    inputs.compare(sent, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"])
+    read = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+    inputs.compare(sent, read.get("Attributes", {}))
     return url, {}
 
 

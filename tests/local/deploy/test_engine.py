@@ -1,0 +1,193 @@
+"""The engine honours every input or says which one it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.cloud.server import Cloud
+from local.deploy import engine
+from local.deploy.context import Context
+from local.deploy.errors import CreateError, UnusedInputError
+from local.deploy.inputs import Inputs
+from local.deploy.not_emulated import NOT_EMULATED
+from tests.local.deploy.conftest import DeploySource, MakeProject
+from tests.local.projects import REGION, TAGS
+
+TOPIC = "aws:sns/topic:Topic"
+QUEUE = "aws:sqs/queue:Queue"
+Creator = Callable[[Context, str, Inputs], tuple[str, dict[str, Any]]]
+Deploy = Callable[..., engine.Deployment]
+
+
+def use_all(_context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
+    seen = {key: inputs.plain(key) for key in ("displayName", "tags") if key in inputs}
+    return f"{name}-id", {"arn": f"arn:{name}", "name": name, **seen}
+
+
+@pytest.fixture
+def deploy(make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploy:
+    """Deploys with the given creators, to a cloud that never starts: nothing calls it."""
+
+    def deploy(source: str, creators: dict[str, Creator], **options: Any) -> engine.Deployment:
+        monkeypatch.setattr(engine, "CREATORS", creators)
+        return engine.deploy("dev", root=make_project(source), cloud=Cloud(root=tmp_path), **options)
+
+    return deploy
+
+
+def test_a_type_that_has_no_creator_is_refused_by_name(deploy: Deploy) -> None:
+    with pytest.raises(CreateError, match=rf"{TOPIC} news: the embedded cloud has no such resource type"):
+        deploy('aws.sns.Topic("news")', {})
+
+
+def test_an_input_that_its_creator_leaves_aside_is_refused_by_name(deploy: Deploy) -> None:
+    with pytest.raises(UnusedInputError, match=rf"{TOPIC} news: .*does not honour the input fifoTopic"):
+        deploy('aws.sns.Topic("news", fifo_topic=True)', {TOPIC: use_all})
+
+
+def test_an_input_that_the_service_drops_is_refused_by_name(deploy: Deploy) -> None:
+    def forgetful(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
+        inputs.compare({"DisplayName": inputs.get("displayName")}, {})
+        return use_all(context, name, inputs)
+
+    with pytest.raises(UnusedInputError, match="does not honour the input displayName"):
+        deploy('aws.sns.Topic("news", display_name="News")', {TOPIC: forgetful})
+
+
+def test_an_input_that_is_declared_as_not_emulated_is_accepted_and_told(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NOT_EMULATED, (TOPIC, "fifoTopic"), "no order here")
+
+    deployment = deploy('aws.sns.Topic("news", fifo_topic=True)', {TOPIC: use_all})
+
+    assert deployment.not_emulated == {(TOPIC, "fifoTopic")}
+
+
+def failing(error: Exception) -> Creator:
+    def create(_context: Context, _name: str, _inputs: Inputs) -> tuple[str, dict[str, Any]]:
+        raise error
+
+    return create
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            ClientError({"Error": {"Code": "Denied", "Message": "no"}}, "CreateTopic"),
+            "CreateTopic: Denied: no",
+        ),
+        (CreateError("the name is too long"), "the name is too long"),
+        (KeyError("TopicArn"), "KeyError: 'TopicArn'"),
+        (FileNotFoundError(2, "No such file", "x.zip"), "FileNotFoundError: .*'x.zip'"),
+        (ValueError("two\n  lines"), "ValueError: two lines"),
+    ],
+    ids=["service", "creator", "bug", "file", "lines"],
+)
+def test_a_creator_that_fails_is_one_line_with_the_resource(
+    deploy: Deploy, error: Exception, line: str
+) -> None:
+    with pytest.raises(CreateError, match=rf"{TOPIC} news: {line}$") as caught:
+        deploy('aws.sns.Topic("news")', {TOPIC: failing(error)})
+    assert "\n" not in caught.value.reason
+
+
+def test_default_tags_reach_what_takes_tags_and_its_own_tags_win(deploy: Deploy) -> None:
+    deployment = deploy(
+        'a = aws.sns.Topic("a", tags={"Owner": "me", "x": "1"})\npulumi.export("all", a.tags_all)',
+        {TOPIC: use_all},
+    )
+
+    expected = TAGS | {"Owner": "me", "x": "1"}
+    assert deployment.resources[0].outputs["tags"] == expected
+    assert deployment.outputs["all"] == expected
+
+
+def test_what_takes_no_tags_gets_none(deploy: Deploy) -> None:
+    seen: list[bool] = []
+
+    def policy(_context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
+        seen.append("tags" in inputs)
+        inputs.pick({"arn": "a", "policy": "p"})
+        return "id", {}
+
+    deploy('aws.sns.TopicPolicy("p", arn="a", policy="{}")', {"aws:sns/topicPolicy:TopicPolicy": policy})
+
+    assert seen == [False]
+
+
+def test_a_resource_of_another_region_is_refused(deploy: Deploy) -> None:
+    with pytest.raises(CreateError, match=r"region eu-west-1 is not the stage's"):
+        deploy('aws.sns.Topic("a", region="eu-west-1")', {TOPIC: use_all})
+
+
+def test_secret_outputs_are_masked_where_they_are_shown(deploy: Deploy) -> None:
+    deployment = deploy(
+        'pulumi.export("b", pulumi.Output.secret("hush"))\npulumi.export("a", "open")', {TOPIC: use_all}
+    )
+
+    assert deployment.outputs == {"a": "open", "b": "hush"}
+    assert deployment.shown() == {"a": "open", "b": "[secret]"}
+    assert list(deployment.shown()) == ["a", "b"], "in a fixed order"
+
+
+def test_progress_counts_what_is_created(deploy: Deploy) -> None:
+    told: list[tuple[str, str, int]] = []
+
+    deploy(
+        'aws.sns.Topic("a")\naws.sns.Topic("b")',
+        {TOPIC: use_all},
+        on_progress=lambda type_, name, n_done: told.append((type_, name, n_done)),
+    )
+
+    assert [n_done for _, _, n_done in told] == [1, 2]
+    assert {(type_, name) for type_, name, _ in told} == {(TOPIC, "a"), (TOPIC, "b")}
+
+
+def test_nothing_that_depends_on_a_failed_resource_is_created(deploy: Deploy) -> None:
+    created: list[str] = []
+
+    def queue(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
+        created.append(name)
+        return use_all(context, name, inputs)
+
+    with pytest.raises(CreateError, match=f"{TOPIC} bad"):
+        deploy(
+            'bad = aws.sns.Topic("bad")\naws.sqs.Queue("after", opts=pulumi.ResourceOptions(depends_on=bad))',
+            {TOPIC: failing(ValueError("x")), QUEUE: queue},
+        )
+    assert created == []
+
+
+def test_names_that_the_program_leaves_open_are_the_engines(
+    deploy_source: DeploySource, cloud: Cloud
+) -> None:
+    deployment = deploy_source(
+        """
+    given = aws.sns.Topic("a", name="given")
+    prefixed = aws.sns.Topic("b", name_prefix="pre-")
+    automatic = aws.sns.Topic("c")
+    for name, topic in {"given": given, "prefixed": prefixed, "automatic": automatic}.items():
+        pulumi.export(name, topic.name)
+    """
+    )
+
+    assert deployment.outputs["given"] == "given"
+    assert deployment.outputs["prefixed"].startswith("pre-")
+    assert deployment.outputs["automatic"].startswith("c-")
+    arns = {topic["TopicArn"] for topic in cloud.client("sns").list_topics()["Topics"]}
+    assert {arn.rpartition(":")[2] for arn in arns} == set(deployment.outputs.values())
+    assert all(f":{REGION}:" in arn for arn in arns)
+
+
+def test_a_name_that_aws_would_refuse_is_refused(deploy_source: DeploySource) -> None:
+    with pytest.raises(
+        CreateError, match=r"role:Role r{60}: the name r{60}-.* has 68 characters, 64 at most"
+    ):
+        deploy_source('aws.iam.Role("r" * 60, assume_role_policy="{}")')

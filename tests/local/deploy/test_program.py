@@ -1,0 +1,146 @@
+"""The program runs unchanged; whatever goes wrong in it ends the run by name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from local.deploy import program
+from local.deploy.errors import ProgramError, ProjectError
+from local.deploy.program import Created, Monitor, Registration
+from local.deploy.project import load_stage
+from tests.local.deploy.conftest import MakeProject
+
+COMPONENT = """
+    class Part(pulumi.ComponentResource):
+        def __init__(self, name, opts=None):
+            super().__init__("tiny:x:Part", name, None, opts)
+            self.child = pulumi.ResourceOptions(parent=self)
+"""
+
+
+def record(registration: Registration) -> Created:
+    return Created(id=f"{registration.name}-id", outputs={"arn": f"arn:{registration.name}"})
+
+
+@pytest.fixture
+def run(make_project: MakeProject) -> Any:
+    def run(source: str, create: Any = record, **config: object) -> Monitor:
+        stage = load_stage("dev", make_project(source, **config))
+        monitor = Monitor(stage, create)
+        program.run(stage, monitor)
+        return monitor
+
+    return run
+
+
+def test_urns_are_those_of_the_pulumi_engine(run: Any) -> None:
+    monitor = run(
+        COMPONENT
+        + """
+    outer = Part("outer")
+    inner = Part("inner", outer.child)
+    aws.sns.Topic("topic", opts=inner.child)
+    aws.sns.Topic("free")
+    """
+    )
+
+    assert set(monitor.registrations) == {
+        "urn:pulumi:dev::tiny::pulumi:pulumi:Stack::tiny-dev",
+        "urn:pulumi:dev::tiny::tiny:x:Part::outer",
+        "urn:pulumi:dev::tiny::tiny:x:Part$tiny:x:Part::inner",
+        "urn:pulumi:dev::tiny::tiny:x:Part$tiny:x:Part$aws:sns/topic:Topic::topic",
+        "urn:pulumi:dev::tiny::aws:sns/topic:Topic::free",
+    }
+
+
+def test_two_resources_with_one_urn_are_refused(run: Any) -> None:
+    with pytest.raises(ProgramError, match=r"Topic::a: two resources have this URN"):
+        run('aws.sns.Topic("a")\naws.sns.Topic("a")')
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("aws.get_caller_identity()", "looks up aws:index/getCallerIdentity"),
+        ("pulumi.export('x', aws.get_region_output().name)", "looks up aws:index/getRegion"),
+        ("aws.sns.Topic.get('t', 'arn:x')", "reads an existing resource"),
+    ],
+)
+def test_a_look_up_is_refused_by_name(run: Any, source: str, what: str) -> None:
+    with pytest.raises(ProgramError, match=what):
+        run(source)
+
+
+def test_a_resource_waits_for_what_it_depends_on(run: Any) -> None:
+    order: list[str] = []
+
+    def create(registration: Registration) -> Created:
+        order.append(registration.name)
+        return record(registration)
+
+    run('b = aws.sns.Topic("b")\naws.sns.TopicPolicy("a", arn=b.arn, policy="{}")', create)
+
+    assert order == ["b", "a"]
+
+
+def test_an_output_that_nobody_computed_is_refused_where_it_is_used(run: Any) -> None:
+    def create(registration: Registration) -> Created:
+        program.refuse_unknown(registration, program.values.decode(registration.properties))
+        return record(registration)
+
+    with pytest.raises(ProgramError, match=r"TopicPolicy p: input policy depends on.*aws:sns/topic:Topic::t"):
+        run('t = aws.sns.Topic("t")\naws.sns.TopicPolicy("p", arn=t.arn, policy=t.owner)', create)
+
+
+def test_config_that_the_program_refuses_is_one_line(run: Any) -> None:
+    with pytest.raises(ProjectError, match=r"^tiny:size is missing$"):
+        run('raise pulumi.RunError("tiny:size is missing")')
+
+
+def test_a_bug_of_the_program_is_one_line_with_its_place(run: Any) -> None:
+    with pytest.raises(ProgramError, match=r"__main__\.py:5: ValueError: too wide"):
+        run('\nraise ValueError("too wide")')
+
+
+def test_an_error_inside_apply_ends_the_run(run: Any) -> None:
+    with pytest.raises(ProgramError, match="ZeroDivisionError"):
+        run('aws.sns.Topic("t").arn.apply(lambda _: 1 / 0)')
+
+
+def test_the_first_error_is_the_one_reported(run: Any) -> None:
+    def create(registration: Registration) -> Created:
+        if registration.name == "bad":
+            raise ProgramError("bad broke")
+        return record(registration)
+
+    source = """
+    bad = aws.sns.Topic("bad")
+    aws.sns.TopicPolicy("after", arn=bad.arn, policy="{}")
+    """
+    with pytest.raises(ProgramError, match="bad broke"):
+        run(source, create)
+
+
+def test_programs_in_one_process_do_not_see_each_other(run: Any) -> None:
+    source = 'pulumi.export("n", pulumi.Config().require("n"))'
+
+    exports = [program.values.decode(run(source, **{"tiny:n": n}).exports) for n in ("one", "two")]
+
+    assert exports == [{"n": "one"}, {"n": "two"}]
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
+
+
+def test_a_secret_input_makes_a_secret_output(run: Any) -> None:
+    monitor = run(
+        """
+    topic = aws.sns.Topic("t", display_name=pulumi.Output.secret("hush"))
+    pulumi.export("name", topic.display_name)
+    pulumi.export("arn", topic.arn)
+    """
+    )
+
+    assert program.values.secret_keys(monitor.exports) == {"name"}
