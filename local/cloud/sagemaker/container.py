@@ -27,7 +27,7 @@ class ContainerEnd:
     """How a container ended.
 
     Attributes:
-        exit_code: its exit status; negative for a signal.
+        exit_code: its exit status; 128 and the signal's number for a signal.
         stopped_by: who stopped it, None when it ended by itself.
         last_line: the last line with text that it wrote.
     """
@@ -79,7 +79,8 @@ class Container:
         except subprocess.TimeoutExpired:
             self.stop("runtime")
             exit_code = self._child.wait()
-        return ContainerEnd(exit_code, self._stopped_by, self._last_line)
+        shown = exit_code if exit_code >= 0 else 128 - exit_code  # a signal, as a container's status shows it
+        return ContainerEnd(shown, self._stopped_by, self._last_line)
 
     def stop(self, because: StoppedBy = "request") -> None:
         """SIGTERM, then SIGKILL."""

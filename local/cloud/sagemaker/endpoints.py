@@ -10,7 +10,7 @@ from local.cloud.plane import Operation, Request, Response
 from local.cloud.sagemaker.deployment import Rollout, RolloutFailedError, RolloutPolicy, alarms_named
 from local.cloud.sagemaker.fleet import Fleet, specs_of
 from local.cloud.sagemaker.invocation import LiveEndpoint, invoke
-from local.cloud.sagemaker.site import Site, background, invalid, logger, now, tag_map
+from local.cloud.sagemaker.site import Site, invalid, now, tag_map
 
 BUSY = ("Creating", "Updating", "RollingBack", "Deleting")
 
@@ -47,7 +47,7 @@ class Endpoints:
             live.record.last_deployment_config = spec.get("DeploymentConfig")
             live.record.endpoint_status = "Creating"
         self._announce(live)
-        background(f"create endpoint {name}", lambda: self._bring_up(live, fleet, policy))
+        self.site.background(f"create endpoint {name}", lambda: self._bring_up(live, fleet, policy))
         return response
 
     def update(self, request: Request) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Endpoints:
             }
             self._set_status(live, "Updating")
         self._announce(live)
-        background(f"update endpoint {name}", lambda: self._replace(live, fleet, policy, summaries))
+        self.site.background(f"update endpoint {name}", lambda: self._replace(live, fleet, policy, summaries))
         return {"EndpointArn": live.record.arn}
 
     def delete(self, request: Request) -> Response:
@@ -101,7 +101,7 @@ class Endpoints:
             self._set_status(live, "Deleting")
         self._announce(live)
         if blue is not None:
-            background(f"delete endpoint {name}", blue.stop)
+            self.site.background(f"delete endpoint {name}", blue.stop)
         return response
 
     def invoke(self, request: Request, match: re.Match[str]) -> Response:
@@ -115,7 +115,7 @@ class Endpoints:
             Rollout(self.site, fleet, policy, lambda _: None, live.cancelled).run()
         except Exception as error:
             live.abandon()
-            self._finish(live, "Failed", _reason(error))
+            self._finish(live, "Failed", self._reason(error))
             return
         live.record.production_variants = [variant.spec.summary() for variant in fleet.variants.values()]
         live.switch()
@@ -131,7 +131,7 @@ class Endpoints:
             live.abandon()
             self._set_status(live, "RollingBack")
             self._announce(live)
-            self._finish(live, "InService", _reason(error))
+            self._finish(live, "InService", self._reason(error))
             return
         live.record.endpoint_config_name = green.config_name
         live.record.production_variants = summaries
@@ -157,6 +157,12 @@ class Endpoints:
             found = {alarm["AlarmName"] for alarm in alarms_named(self.site, policy.alarms)}
             if missing := [name for name in policy.alarms if name not in found]:
                 raise invalid(f"AutoRollbackConfiguration: there is no alarm {', '.join(missing)}")
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, RolloutFailedError):
+            return str(error)
+        self.site.report("deployment")
+        return f"Request to service failed: the embedded cloud: {type(error).__name__}: {error}"
 
     def _set_status(self, live: LiveEndpoint, status: str) -> None:
         live.record.endpoint_status = status
@@ -190,10 +196,3 @@ def _retain(
             kept = before.get(summary["VariantName"], {}).get(f"Desired{name}")
             if kept is not None and f"Desired{name}" not in without:
                 summary[f"Current{name}"] = summary[f"Desired{name}"] = kept
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RolloutFailedError):
-        return str(error)
-    logger.exception("deployment", exc_info=error)
-    return f"Request to service failed: the embedded cloud: {type(error).__name__}: {error}"

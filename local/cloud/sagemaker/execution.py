@@ -13,7 +13,7 @@ from local.cloud.sagemaker.definition import Definition, Step
 from local.cloud.sagemaker.expressions import ExpressionError, resolve
 from local.cloud.sagemaker.jobs import JobBook
 from local.cloud.sagemaker.scope import ExecutionScope, StepRun
-from local.cloud.sagemaker.site import MAX_FAILURE_REASON, Site, background, iso, logger, now
+from local.cloud.sagemaker.site import MAX_FAILURE_REASON, Site, iso, now
 from local.cloud.sagemaker.steps import EXECUTORS, StepContext, StepFailedError, StepStoppedError
 
 DEFAULT_PARALLEL_STEPS = 50  # API reference, MaxParallelExecutionSteps
@@ -68,7 +68,7 @@ class Execution:
     def start(self) -> None:
         """Begins; returns at once."""
         self._set_status("Executing")
-        background(f"pipeline execution {self.id}", self._run)
+        self.site.background(f"pipeline execution {self.id}", self._run)
 
     def stop(self) -> None:
         """Starts no further step and stops the running ones."""
@@ -88,7 +88,7 @@ class Execution:
                 run = StepRun(step, now())
                 self.steps[step.name] = run
                 self._announce_step(run, previous=None)
-                background(f"step {step.name}", partial(self._run_step, run))
+                self.site.background(f"step {step.name}", partial(self._run_step, run))
                 running += 1
             if not running:
                 break
@@ -134,7 +134,7 @@ class Execution:
         except StepFailedError as failure:
             self._set_step(run, "Failed", str(failure))
         except Exception as error:
-            logger.exception("step %s", run.step.name)
+            self.site.report(f"step {run.step.name}")
             reason = f"InternalServerError: the embedded cloud: {type(error).__name__}: {error}"
             self._set_step(run, "Failed", reason)
         finally:
@@ -170,7 +170,7 @@ class Execution:
         stop = run.context.on_stop if run.context else None
         self._set_step(run, "Stopping")
         if stop is not None:
-            background(f"stop step {run.step.name}", stop)
+            self.site.background(f"stop step {run.step.name}", stop)
 
     # -- what is told about it ------------------------------------------------------------------
     def _set_status(self, status: str) -> None:

@@ -178,6 +178,7 @@ class Variant:
             time.sleep(PING_INTERVAL_S)
         if self._child is not None:
             self._child.stop()
+            self._http.close()
         self._tree.close()
 
     @property

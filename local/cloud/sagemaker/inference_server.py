@@ -38,7 +38,6 @@ from typing import Any
 
 UTF8_TYPES = ("application/json", "text/csv")
 DEFAULT_ACCEPT = "application/json"
-IDLE_S = 75  # longer than the embedded cloud keeps a connection that it does not use
 
 
 class BaseInferenceToolkitError(Exception):
@@ -131,8 +130,7 @@ class Model:
 class Handler(BaseHTTPRequestHandler):
     """GET /ping and POST /invocations."""
 
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_S
+    protocol_version = "HTTP/1.1"  # the embedded cloud keeps its connections, and closes them
     disable_nagle_algorithm = True
     wbufsize = -1  # one write a response
     server: Server

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from local.cloud.plane import Request, Response, ServiceError
 from local.cloud.sagemaker.container import Container, JobFailedError
-from local.cloud.sagemaker.site import Site, background, invalid, logger, not_emulated
+from local.cloud.sagemaker.site import Site, invalid, not_emulated
 from local.cloud.sagemaker.storage import Storage, StorageError
 from local.cloud.sagemaker.tree import ContainerPathError, ContainerTree
 
@@ -67,7 +67,7 @@ class JobRun:
 
     def start(self) -> None:
         """Runs the job on a thread of its own."""
-        background(f"{self.kind} {self.name}", self._run)
+        self.site.background(f"{self.kind} {self.name}", self._run)
 
     def _run(self) -> None:
         try:
@@ -77,7 +77,7 @@ class JobRun:
         except (StorageError, ContainerPathError) as error:
             self.fail(f"ClientError: {error}")
         except Exception as error:
-            logger.exception("%s %s", self.kind, self.name)
+            self.site.report(f"{self.kind} {self.name}")
             self.fail(f"InternalServerError: the embedded cloud: {type(error).__name__}: {error}")
         finally:
             self.tree.close()
@@ -131,7 +131,7 @@ class JobBook:
             raise invalid(f"Requested resource not found: {self.noun} {name}")
         if not run.done.is_set():
             run.request_stop()
-            background(f"stop {name}", run.container.stop)
+            self.site.background(f"stop {name}", run.container.stop)
 
     def wait(self, name: str) -> None:
         """Returns when the job has ended."""

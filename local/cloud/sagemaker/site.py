@@ -83,10 +83,12 @@ class Site:
 
     def emit(self, detail_type: str, detail: Mapping[str, Any], resources: Iterable[str]) -> None:
         """An event of SageMaker on the default bus; one that can't be delivered fails nothing else."""
+        if self.cloud.closing:
+            return
         try:
             self.cloud.emit(EVENT_SOURCE, detail_type, dict(jsonable(detail)), list(resources), self.region)
         except Exception:
-            logger.exception("%s", detail_type)
+            self.report(detail_type)
 
     def log(self, group: str, stream: str, line: str) -> None:
         """One line in CloudWatch Logs."""
@@ -101,16 +103,18 @@ class Site:
         pip = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         return self.cloud.child_env(self.region, **{**pip, **extra})
 
+    def background(self, name: str, work: Callable[[], None]) -> None:
+        """Runs work on a thread of its own; what it raises is reported."""
 
-def background(name: str, work: Callable[[], None]) -> threading.Thread:
-    """Runs work on a thread of its own; what it raises goes to the request log, not to the terminal."""
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:
+                self.report(name)
 
-    def guarded() -> None:
-        try:
-            work()
-        except Exception:  # the cloud may be closing under it; nobody waits for this thread's error
-            logger.exception("%s", name)
+        threading.Thread(target=guarded, name=name, daemon=True).start()
 
-    thread = threading.Thread(target=guarded, name=name, daemon=True)
-    thread.start()
-    return thread
+    def report(self, what: str) -> None:
+        """The exception that is being handled, to the cloud's log; nothing once the cloud is closing."""
+        if not self.cloud.closing:
+            logger.exception("%s", what)

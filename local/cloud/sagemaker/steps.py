@@ -16,7 +16,7 @@ from local.cloud.sagemaker import conditions
 from local.cloud.sagemaker.definition import Step
 from local.cloud.sagemaker.expressions import ExpressionError
 from local.cloud.sagemaker.jobs import JobBook
-from local.cloud.sagemaker.site import Site, background
+from local.cloud.sagemaker.site import Site
 
 LAMBDA_LIMIT_S = 600  # developer guide, Lambda step: at most ten minutes
 MAX_JOB_NAME = 63  # API reference, TrainingJobName
@@ -145,7 +145,7 @@ def invoke(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]
         except Exception as error:
             answer.set_exception(error)
 
-    background(f"lambda step {context.step.name}", call)
+    context.site.background(f"lambda step {context.step.name}", call)
     try:
         response = context.call("lambda:Invoke", answer.result, timeout=LAMBDA_LIMIT_S)
     except TimeoutError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,7 @@ class ContainerTree:
     """One container's ``/opt/ml``."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._link: Path | None = None
         self.root = self._shell_safe(folder)
         self.opt_ml = self.path(OPT_ML)
@@ -86,7 +88,8 @@ class ContainerTree:
             return ""
 
     def close(self) -> None:
-        """Forgets the folder's other name, if it needed one; the folder itself stays for the curious."""
+        """Removes the folder: what matters of it is in S3 and in the logs by now."""
+        shutil.rmtree(self._folder, ignore_errors=True)
         if self._link is not None:
             self._link.unlink(missing_ok=True)
             self._link.parent.rmdir()

@@ -207,6 +207,7 @@ def test_an_update_switches_without_a_gap(
         for asker in askers:
             asker.result(timeout=10)
     assert (during["EndpointStatus"], during["EndpointConfigName"]) == ("Updating", f"{endpoint}-one")
+    assert during["LastModifiedTime"] < after["LastModifiedTime"]
     assert during["PendingDeploymentSummary"]["EndpointConfigName"] == config
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", config)
     assert "PendingDeploymentSummary" not in after

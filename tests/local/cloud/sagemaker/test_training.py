@@ -136,6 +136,11 @@ def test_without_a_failure_file_the_last_line_is_the_failure_reason(sagemaker: A
     assert len(job["FailureReason"]) == 1024
 
 
+def test_a_signal_is_an_exit_code_above_128(sagemaker: Any, name: str) -> None:
+    job = run(sagemaker, training_job(name, "import os; os.kill(os.getpid(), 9)"))
+    assert job["FailureReason"] == "AlgorithmError: , exit code: 137"
+
+
 def test_an_empty_channel_fails_the_job(sagemaker: Any, name: str) -> None:
     uri = f"s3://{BUCKET}/{name}/nothing"
     job = run(sagemaker, training_job(name, "pass", InputDataConfig=[channel("train", uri)]))
