@@ -1,0 +1,86 @@
+"""What the program hands over is what this code reads: the build's variables, and the functions'."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from ml import contract
+from ml.ncf import hyperparameters
+from ml.pipeline.environment import Stage
+from tests.ml.pipeline.conftest import REGION
+from tests.stacks.program import ROOT, STAGES, recorded
+
+pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # the SDK's advice to itself
+
+BY_POWERTOOLS = "POWERTOOLS_"
+
+
+def build_environment(stage: str) -> dict[str, str]:
+    """The variables of the stage's CodeBuild project, and the region that CodeBuild adds."""
+    project = recorded(stage).one("aws:codebuild/project:Project").inputs
+    variables = {each["name"]: each["value"] for each in project["environment"]["environmentVariables"]}
+    return {**variables, "AWS_DEFAULT_REGION": REGION}
+
+
+def variables_read(folder: Path) -> set[str]:
+    """The names that the code of a function takes from ``os.environ[...]``."""
+    return {
+        node.slice.value
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Subscript)
+        and ast.unparse(node.value) == "os.environ"
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_s_build_can_read_its_environment(stage: str) -> None:
+    read = Stage.from_environment(build_environment(stage))
+    assert (read.name, read.pipeline_name, read.endpoint_name) == (stage, f"ncf-{stage}", f"ncf-{stage}")
+    assert len({read.pipeline_role_arn, read.job_role_arn, read.model_role_arn}) == 3
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_s_hyperparameters_are_those_that_training_takes(stage: str, aws: None) -> None:
+    from ml.pipeline.jobs import command_line  # importing the SDK takes a region
+
+    training = Stage.from_environment(build_environment(stage)).training
+    hyperparameters.parse(command_line(training.hyperparameters))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("scope", ["training", "inference"])
+def test_aws_has_a_container_of_the_stage_s_version(stage: str, scope: str, aws: None) -> None:
+    from ml.pipeline.jobs import image_uri
+
+    read = Stage.from_environment(build_environment(stage))
+    uri = image_uri(read, scope, read.training.serving_instance_type)
+    assert f"/pytorch-{scope}:{read.training.framework_version}-cpu-{read.training.py_version}" in uri
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("folder", "function"),
+    [
+        ("render_buildspec", "render-buildspec"),
+        ("deploy_model", "deploy-model"),
+        ("recommend", "recommend"),
+    ],
+)
+def test_a_function_gets_the_variables_that_its_code_reads_and_no_other(
+    stage: str, folder: str, function: str
+) -> None:
+    given = recorded(stage).one("aws:lambda/function:Function", function).inputs
+    names = {name for name in given["environment"]["variables"] if not name.startswith(BY_POWERTOOLS)}
+    assert names == variables_read(ROOT / "lambdas" / folder)
+    assert given["handler"] == "handler.handler"
+
+
+def test_a_run_adds_what_the_project_does_not_say() -> None:
+    names = set(build_environment("dev"))
+    assert names.isdisjoint({contract.ENV_RUN_ID, contract.ENV_CODE_VERSION})
