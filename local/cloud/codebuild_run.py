@@ -27,6 +27,9 @@ MEMORY_MIB = {
     "BUILD_GENERAL1_2XLARGE": 144 * 1024,
 }
 
+# CodeBuild user guide, "Build phase transitions"
+DEFAULT_ON_FAILURE = {"install": "ABORT", "pre_build": "ABORT", "build": "CONTINUE", "post_build": "CONTINUE"}
+
 
 class BuildEndedError(Exception):
     """The build was stopped or ran out of time."""
@@ -90,9 +93,7 @@ class BuildRun:
             spec = inputs.read_buildspec(source)
             environment = inputs.environment(spec, source)
         for name in PHASES:
-            # POST_BUILD runs after a BUILD that failed; the other phases do not run after a failure.
-            if self._succeeding or name == "post_build":
-                self._run_phase(name, spec, source, environment)
+            self._run_phase(name, spec, source, environment)
         with self._phase("UPLOAD_ARTIFACTS", quiet=True):
             self._keep_exported(spec)
 
@@ -111,7 +112,7 @@ class BuildRun:
                         self._run_commands(phase.finally_, spec.shell, source, environment)
         except PhaseError:
             self._succeeding = False
-            if phase.on_failure == "ABORT" or (name != "build" and phase.on_failure != "CONTINUE"):
+            if (phase.on_failure or DEFAULT_ON_FAILURE[name]) == "ABORT":
                 raise
 
     def _run_commands(

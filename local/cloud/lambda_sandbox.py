@@ -106,7 +106,7 @@ class Sandbox:
         else:
             reply = self._exchange(self._message(invocation, timeout_s), timeout_s)
         duration_ms = 1e3 * (time.perf_counter() - started)
-        if self.alive:
+        if not init_error and self.alive:
             self._drained.wait(LOG_DRAIN_S)
         self._report(invocation.request_id, duration_ms)
         if init_error or not self.alive:

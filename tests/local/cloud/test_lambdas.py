@@ -1,0 +1,235 @@
+"""Functions run from their packages, within their limits, and fail as Lambda says."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.cloud import Cloud, lambda_async
+from tests.local.cloud.support import make_function, make_queue, receive, wait_for, zipped
+
+POWERTOOLS = (
+    "arn:aws:lambda:ap-northeast-2:017000801446:layer:AWSLambdaPowertoolsPythonV3-python311-x86_64:18"
+)
+PROBE = """
+import importlib.util, json, os, sys, time
+import boto3
+started = time.time()
+MODULES = ("local", "ml", "torch", "aws_lambda_powertools")
+def handler(event, context):
+    print("asked", json.dumps(event))
+    if "raise" in event: raise KeyError(event["raise"])
+    if "sleep" in event: time.sleep(event["sleep"])
+    if "exit" in event: os._exit(event["exit"])
+    if "eat" in event:
+        kept = [bytearray(2**20) for _ in range(event["eat"])]
+        time.sleep(5)
+    if "set" in event: return {1, 2}
+    return {
+        "pid": os.getpid(), "started": started, "cwd": os.getcwd(), "env": dict(os.environ),
+        "found": [m for m in MODULES if importlib.util.find_spec(m)],
+        "arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis(),
+        "memory": context.memory_limit_in_mb, "stream": context.log_stream_name,
+        "me": boto3.client("sts").get_caller_identity()["Arn"],
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def probe(cloud: Cloud) -> str:
+    """A function that tells about itself."""
+    variables = {"Variables": {"COLOUR": "blue"}}
+    return make_function(cloud, "probe", PROBE, Timeout=1, MemorySize=160, Environment=variables)
+
+
+def invoke(cloud: Cloud, name: str, event: Any, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+    """(payload, response) of an invocation."""
+    response = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event), **arguments)
+    return json.loads(response["Payload"].read() or b"null"), response
+
+
+def test_a_function_sees_its_package_and_environment_and_nothing_else(cloud: Cloud, probe: str) -> None:
+    seen, response = invoke(cloud, "probe", {})
+    assert "FunctionError" not in response
+    assert response["ExecutedVersion"] == "$LATEST"
+    assert seen["found"] == []
+    assert seen["env"]["COLOUR"] == "blue"
+    assert seen["env"]["AWS_LAMBDA_FUNCTION_NAME"] == "probe"
+    assert seen["cwd"] == seen["env"]["LAMBDA_TASK_ROOT"]
+    assert not {"JAVA_HOME", "HOME", "VIRTUAL_ENV", "PYTHONPATH"} & set(seen["env"])
+    assert (seen["arn"], seen["memory"]) == (probe, "160")
+    assert 0 < seen["left"] <= 1000
+    assert seen["me"] == "arn:aws:sts::123456789012:assumed-role/probe-role/probe"
+
+
+def test_an_environment_is_used_again_until_code_or_configuration_changes(cloud: Cloud) -> None:
+    make_function(cloud, "warm", PROBE)
+    first, _ = invoke(cloud, "warm", {})
+    assert invoke(cloud, "warm", {})[0]["pid"] == first["pid"]
+    functions = cloud.client("lambda")
+    functions.update_function_configuration(FunctionName="warm", Environment={"Variables": {"A": "1"}})
+    second, _ = invoke(cloud, "warm", {})
+    assert second["env"]["A"] == "1"
+    assert second["pid"] != first["pid"]
+    functions.update_function_code(
+        FunctionName="warm", ZipFile=zipped({"app.py": "def handler(e, c): return 5"})
+    )
+    assert invoke(cloud, "warm", {})[0] == 5
+
+
+def test_a_name_an_arn_and_a_partial_arn_mean_the_same_function(cloud: Cloud, probe: str) -> None:
+    for name in ("probe", probe, f"{cloud.account_id}:function:probe", f"{probe}:$LATEST"):
+        assert invoke(cloud, name, {})[1]["StatusCode"] == 200
+    with pytest.raises(ClientError, match=r"ResourceNotFoundException.*Function not found"):
+        invoke(cloud, "nobody", {})
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "message"),
+    [
+        ({"raise": "x"}, "KeyError", "'x'"),
+        ({"set": 1}, "Runtime.MarshalError", "Unable to marshal response: Object of type set"),
+        ({"exit": 3}, "Runtime.ExitError", "Runtime exited with error: exit status 3"),
+        ({"sleep": 5}, "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+        ({"eat": 400}, "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
+    ],
+)
+def test_an_error_has_lambdas_shape(cloud: Cloud, probe: str, event: Any, kind: str, message: str) -> None:
+    error, response = invoke(cloud, "probe", event)
+    assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
+    assert error["errorType"] == kind
+    assert message in error["errorMessage"]
+    if kind == "KeyError":
+        assert "in handler" in error["stackTrace"][0]
+    assert "FunctionError" not in invoke(cloud, "probe", {})[1]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "message"),
+    [
+        (
+            {"other.py": ""},
+            "Runtime.ImportModuleError",
+            "Unable to import module 'app': No module named 'app'",
+        ),
+        ({"app.py": "import torch"}, "Runtime.ImportModuleError", "No module named 'torch'"),
+        ({"app.py": "x ="}, "Runtime.UserCodeSyntaxError", "Syntax error in module 'app'"),
+        ({"app.py": ""}, "Runtime.HandlerNotFound", "Handler 'handler' missing on module 'app'"),
+        ({"app.py": "import os; os.environ['NO']"}, "KeyError", "'NO'"),
+    ],
+)
+def test_a_package_that_does_not_load_says_why(
+    cloud: Cloud, files: dict[str, str], kind: str, message: str, request: pytest.FixtureRequest
+) -> None:
+    name = f"broken-{kind.rpartition('.')[2]}-{len(message)}"
+    make_function(cloud, name, "")
+    cloud.client("lambda").update_function_code(FunctionName=name, ZipFile=zipped(files))
+    error, response = invoke(cloud, name, {})
+    assert (response["FunctionError"], error["errorType"]) == ("Unhandled", kind)
+    assert message in error["errorMessage"]
+
+
+def test_powertools_comes_with_its_layer_only(cloud: Cloud) -> None:
+    make_function(cloud, "layered", PROBE, Layers=[POWERTOOLS])
+    assert invoke(cloud, "layered", {})[0]["found"] == ["aws_lambda_powertools"]
+    with pytest.raises(ClientError, match="knows the public layers AWSLambdaPowertoolsPythonV3 only"):
+        make_function(cloud, "unknown-layer", PROBE, Layers=[POWERTOOLS.replace("Powertools", "Insights")])
+
+
+def test_code_may_lie_in_a_bucket(cloud: Cloud) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": cloud.region})
+    s3.put_object(
+        Bucket="packages", Key="f.zip", Body=zipped({"app.py": "def handler(e, c): return e['n'] + 1"})
+    )
+    make_function(cloud, "stored", "")
+    cloud.client("lambda").update_function_code(FunctionName="stored", S3Bucket="packages", S3Key="f.zip")
+    assert invoke(cloud, "stored", {"n": 1})[0] == 2
+
+
+def test_the_log_tells_each_invocation(cloud: Cloud, probe: str) -> None:
+    seen, response = invoke(cloud, "probe", {"colour": "red"}, LogType="Tail")
+    request_id = response["ResponseMetadata"]["RequestId"]
+    tail = base64.b64decode(response["LogResult"]).decode().splitlines()
+    assert tail[:3] == [
+        f"START RequestId: {request_id} Version: $LATEST",
+        'asked {"colour": "red"}',
+        f"END RequestId: {request_id}",
+    ]
+    assert "Memory Size: 160 MB" in tail[3]
+    events = cloud.client("logs").get_log_events(
+        logGroupName="/aws/lambda/probe", logStreamName=seen["stream"]
+    )
+    assert [event["message"] for event in events["events"]][-4:] == tail
+    assert tail[1] in cloud.log_file("/aws/lambda/probe", seen["stream"]).read_text()
+
+
+def test_reserved_concurrency_throttles(cloud: Cloud) -> None:
+    make_function(cloud, "narrow", PROBE, Timeout=5)
+    cloud.client("lambda").put_function_concurrency(FunctionName="narrow", ReservedConcurrentExecutions=1)
+    invoke(cloud, "narrow", {})
+    impatient = boto3.client(
+        "lambda",
+        endpoint_url=cloud.url,
+        region_name=cloud.region,
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(invoke, cloud, "narrow", {"sleep": 1})
+        with pytest.raises(ClientError, match="TooManyRequestsException"):
+            wait_for(lambda: impatient.invoke(FunctionName="narrow") and False, 3)
+        assert "FunctionError" not in slow.result()[1]
+
+
+def test_a_payload_that_is_not_json_is_refused(cloud: Cloud, probe: str) -> None:
+    with pytest.raises(ClientError, match="InvalidRequestContentException"):
+        cloud.client("lambda").invoke(FunctionName="probe", Payload=b"{")
+
+
+def test_an_event_that_keeps_failing_is_retried_and_dead_lettered(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lambda_async, "RETRY_WAITS_S", (0.05, 0.05))
+    url, queue = make_queue(cloud, "failed")
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
+    destinations = {"OnFailure": {"Destination": queue}}
+    make_function(cloud, "failing", PROBE, allows=[send], DeadLetterConfig={"TargetArn": queue})
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName="failing", MaximumRetryAttempts=1, DestinationConfig=destinations
+    )
+    payload, response = invoke(cloud, "failing", {"raise": "x"}, InvocationType="Event")
+    assert (payload, response["StatusCode"]) == (None, 202)
+
+    letters = [receive(cloud, url), receive(cloud, url)]
+
+    dead = next(letter for letter in letters if "MessageAttributes" in letter)
+    assert json.loads(dead["Body"]) == {"raise": "x"}
+    assert dead["MessageAttributes"]["RequestID"]["StringValue"] == response["ResponseMetadata"]["RequestId"]
+    assert dead["MessageAttributes"]["ErrorMessage"]["StringValue"] == "'x'"
+    record = json.loads(next(letter for letter in letters if letter is not dead)["Body"])
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["requestContext"]["approximateInvokeCount"] == 2
+    assert record["requestPayload"] == {"raise": "x"}
+    assert record["responsePayload"]["errorType"] == "KeyError"
+
+
+def test_a_success_reaches_its_destination(cloud: Cloud) -> None:
+    url, queue = make_queue(cloud, "done")
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
+    make_function(cloud, "fine", "def handler(e, c): return {'ok': e}", allows=[send])
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName="fine", DestinationConfig={"OnSuccess": {"Destination": queue}}
+    )
+    invoke(cloud, "fine", {"n": 1}, InvocationType="Event")
+    record = json.loads(receive(cloud, url)["Body"])
+    assert record["requestContext"]["condition"] == "Success"
+    assert record["responsePayload"] == {"ok": {"n": 1}}
