@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.ncf.data import Interactions
@@ -14,9 +15,9 @@ from ml.ncf.ranking import Candidates
 
 N_NEIGHBOURS = 200
 SHRINKAGE = 10.0  # users in common that a similarity must be supported by before it counts in full
-NEIGHBOUR_BLOCK = 512  # items whose neighbours are found at once
+NEIGHBOUR_BLOCK = 128  # items whose neighbours are found at once
 USER_BLOCK = 256  # users scored at once
-MOST_PRODUCTS = 5e11  # interactions × items: beyond it item-kNN takes longer than training does
+MOST_PAIRS = 5e9  # pairs of a user's items, and of the catalogue's: beyond it item-kNN outlasts the training
 
 
 def popularity(train: Interactions, candidates: Candidates) -> Tensor:
@@ -39,20 +40,10 @@ class ItemKNN:
     @classmethod
     def fit(cls, train: Interactions) -> ItemKNN:
         counts = torch.from_numpy(train.item_counts()).float()
-        by_user = torch.sparse_csr_tensor(
-            torch.from_numpy(train.indptr),
-            torch.from_numpy(train.indices.astype(np.int64)),
-            torch.ones(len(train)),
-            size=(train.n_users, train.n_items),
-            check_invariants=False,
-        )
-        by_item = _transposed(train)
         n_neighbours = min(N_NEIGHBOURS, train.n_items - 1)
         neighbours, similarities = [], []
         for block in torch.arange(train.n_items).split(NEIGHBOUR_BLOCK):
-            chosen = torch.zeros(train.n_items, len(block))
-            chosen[block, torch.arange(len(block))] = 1.0
-            common = (by_item @ (by_user @ chosen)).T  # (block, I): users that have both
+            common = _users_in_common(train, block.numpy())
             similarity = common / (counts[block, None] * counts).sqrt().clamp(min=1.0)
             similarity *= common / (common + SHRINKAGE)
             similarity[torch.arange(len(block)), block] = 0.0
@@ -76,18 +67,15 @@ class ItemKNN:
 
 
 def affordable(train: Interactions) -> bool:
-    """Whether item-kNN finishes in minutes on a few cores."""
-    return len(train) * train.n_items <= MOST_PRODUCTS
+    """Whether item-kNN finishes in a minute or so on a few cores."""
+    return int(np.square(train.counts).sum()) + train.n_items**2 <= MOST_PAIRS
 
 
-def _transposed(train: Interactions) -> Tensor:
-    """Items by users, 1 where a user has the item, as compressed sparse rows: (I, U)."""
-    order = np.argsort(train.indices, kind="stable")
-    indptr = np.concatenate([[0], np.cumsum(train.item_counts())])
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(indptr),
-        torch.from_numpy(train.users[order].astype(np.int64)),
-        torch.ones(len(train)),
-        size=(train.n_items, train.n_users),
-        check_invariants=False,
-    )
+def _users_in_common(train: Interactions, items: NDArray[np.int64]) -> Tensor:
+    """How many users have each of consecutive items (B,) and each item of the catalogue: (B, I)."""
+    has = (train.indices >= items[0]) & (train.indices <= items[-1])
+    row_of = train.indices[has] - items[0]
+    pairs, others = gather_rows(train, train.users[has])
+    keys = row_of[pairs].astype(np.int64) * train.n_items + others
+    common = np.bincount(keys, minlength=len(items) * train.n_items)
+    return torch.from_numpy(common.reshape(len(items), train.n_items)).float()

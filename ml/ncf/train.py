@@ -26,7 +26,7 @@ from ml.contract import (
     N_TEST_NEGATIVES,
 )
 from ml.manifest import ManifestError
-from ml.ncf import artifact, distributed, hyperparameters
+from ml.ncf import artifact, baselines, distributed, hyperparameters, metrics, report
 from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.console import complain, say
 from ml.ncf.data import DataError, PreparedRun, read_run
@@ -39,6 +39,7 @@ from ml.ncf.trainer import Epoch, TrainingError
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 VALIDATION_LIMIT = 50_000  # pairs that each epoch is judged on: enough for 0.002 in HR, in seconds
+REPORT_FILE = "report.html"
 FAILURE_REASON_BYTES = 1024  # SageMaker keeps that much of /opt/ml/output/failure
 
 
@@ -51,8 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.run_id and arguments.run_id != run.run_id:
             say(f"warning: the manifest is of run {run.run_id}; it trains as run {arguments.run_id}")
         with distributed.processes() as share:
-            trained = train(run, settings, arguments.checkpoint_dir, share)
+            recipe = recipe_of(run, settings, arguments.checkpoint_dir, share)
+            trained = recipe.run()
             if share.rank == 0:
+                write_report(arguments.output_data_dir, run, recipe, trained)
                 write_artifact(arguments, run, settings, trained)
     except (DataError, ManifestError, TrainingError, CheckpointError, ValueError, OSError) as error:
         return _failed(f"training: {error}", arguments.output_data_dir)
@@ -88,8 +91,8 @@ def channel(name: str) -> Path:
     return Path(folder)
 
 
-def train(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None, share: Share) -> Trained:
-    """Train a model on a run, selecting on its validation split.
+def recipe_of(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None, share: Share) -> Recipe:
+    """How to train on a run, selecting on its validation split.
 
     Raises:
         DataError: too few items, or a user for whom nothing is left to rank.
@@ -105,7 +108,12 @@ def train(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None,
     if not n_unseen.min():
         user = run.user_ids[np.argmin(n_unseen)]
         raise DataError(f"user {str(user)!r} has seen all {run.n_items} items: nothing is left to rank")
-    recipe = Recipe(
+    if share.rank == 0:
+        say(
+            f"run {run.run_id}: {run.n_users} users, {run.n_items} items, {len(run.splits['train'])} pairs; "
+            f"{settings.architecture} under {settings.objective}, {share.n_processes} processes"
+        )
+    return Recipe(
         train=run.splits["train"],
         held_out=run.splits["validation"],
         validation=Candidates.sampled(
@@ -120,12 +128,6 @@ def train(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None,
         checkpoints=checkpoints,
         on_epoch=print_epoch if share.rank == 0 else lambda *_: None,
     )
-    if share.rank == 0:
-        say(
-            f"run {run.run_id}: {run.n_users} users, {run.n_items} items, {len(recipe.train)} pairs; "
-            f"{settings.architecture} under {settings.objective}, {share.n_processes} processes"
-        )
-    return recipe.run()
 
 
 def print_epoch(epoch: Epoch, _: NCF) -> None:
@@ -136,6 +138,19 @@ def print_epoch(epoch: Epoch, _: NCF) -> None:
         f"{judged}{loss}{epoch.stage}, epoch {epoch.number}, "
         f"{epoch.seconds:.1f} s, peak memory {epoch.peak_memory_mib:.0f} MiB"
     )
+
+
+def write_report(folder: Path, run: PreparedRun, recipe: Recipe, trained: Trained) -> None:
+    """Write report.html: curves, and the model against popularity and item-kNN on validation."""
+    k = recipe.settings.top_k
+    quality = {"model": {f"hr_at_{k}": trained.best.hit_rate, f"ndcg_at_{k}": trained.best.ndcg}}
+    quality["popularity"] = metrics.quality(baselines.popularity(recipe.train, recipe.validation), k)
+    if baselines.affordable(recipe.train):
+        scores = baselines.ItemKNN.fit(recipe.train).scores(recipe.validation)
+        quality["item_knn"] = metrics.quality(scores, k)
+    folder.mkdir(parents=True, exist_ok=True)
+    page = report.render(f"NCF, run {run.run_id}", trained.epochs, quality, recipe.settings)
+    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
 def write_artifact(
