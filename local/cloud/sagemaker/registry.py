@@ -11,6 +11,11 @@ from local.cloud.sagemaker.site import Site, epoch_s, invalid, iso, not_emulated
 APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
 # Fields of CreateModelPackage that moto forgets; DescribeModelPackage gives them back.
 EXTRA_FIELDS = ("SkipModelValidation", "SourceUri", "ModelCard", "ModelLifeCycle", "SecurityConfig")
+UNSERVED = (
+    "AsyncInferenceConfig",
+    "ExplainerConfig",
+    "ShadowProductionVariants",
+)  # of an endpoint configuration
 PACKAGE = "model-package"
 
 
@@ -141,6 +146,10 @@ class Registry:
     def create_endpoint_config(self, request: Request) -> Response:
         """An endpoint configuration; one that exists already is refused."""
         name = request.json["EndpointConfigName"]
+        if unserved := [field for field in UNSERVED if request.json.get(field)]:
+            raise not_emulated(f"an endpoint configuration with {', '.join(unserved)}")
+        if (request.json.get("DataCaptureConfig") or {}).get("EnableCapture"):
+            raise not_emulated("an endpoint configuration with DataCaptureConfig.EnableCapture")
         with self._lock:
             if name in self.site.backend.endpoint_configs:
                 arn = self.site.arn("endpoint-config", name)

@@ -145,3 +145,33 @@ def test_names_are_used_once(sagemaker: Any, group: str) -> None:
     ):
         with pytest.raises(ClientError, match="already exist"):
             call(**request)
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/o"}}}, "AsyncInferenceConfig"),
+        (
+            {
+                "DataCaptureConfig": {
+                    "EnableCapture": True,
+                    "InitialSamplingPercentage": 10,
+                    "DestinationS3Uri": "s3://b/c",
+                    "CaptureOptions": [{"CaptureMode": "Input"}],
+                }
+            },
+            "EnableCapture",
+        ),
+    ],
+)
+def test_a_configuration_that_can_t_be_served_is_refused_by_its_name(
+    sagemaker: Any, group: str, extra: dict[str, Any], named: str
+) -> None:
+    variant = {
+        "VariantName": "v",
+        "ModelName": group,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    with pytest.raises(ClientError, match=f"{named} is not emulated"):
+        sagemaker.create_endpoint_config(EndpointConfigName=group, ProductionVariants=[variant], **extra)
