@@ -118,6 +118,14 @@ def test_the_files_have_the_columns_of_the_contract(prepared: Path) -> None:
         assert {field.name: str(field.type) for field in table(prepared, name).schema} == columns, name
 
 
+def test_no_footer_depends_on_the_process_that_wrote_it(prepared: Path) -> None:
+    """Several encodings would be listed in the order of identity hashes."""
+    for name in DATA_FILES:
+        group = pq.ParquetFile(prepared / name).metadata.row_group(0)
+        encodings = [group.column(number).encodings for number in range(group.num_columns)]
+        assert all(len(each) == 1 for each in encodings), (name, encodings)
+
+
 def test_each_file_is_sorted(prepared: Path) -> None:
     for name in (USERS_FILE, ITEMS_FILE, POPULARITY_FILE):
         index = table(prepared, name).column("user_index" if name == USERS_FILE else "item_index")
