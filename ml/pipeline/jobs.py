@@ -44,7 +44,7 @@ from ml.pipeline.settings import MAX_SPOT_WAIT_FACTOR, Scalar
 TRAINING_CODE = "/opt/ml/input/data/code"  # where SageMaker puts the channel "code"
 PROCESSING_INPUT = "/opt/ml/processing/input"
 PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
-EVALUATION_PROPERTY = "Evaluation"  # the property file that the gate reads
+EVALUATION_OUTPUT = "evaluation"
 
 # A step that AWS could not place or serve is tried again; one whose code fails is not.
 SERVICE_RETRY = StepRetryPolicy(
@@ -93,8 +93,23 @@ def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
 
 def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> TrainingStep:
     """NCFTraining: ``python3 -m ml.ncf.train`` on the run's channels, spot if the stage says so."""
+    channels = {"code": parameters.source_uri, **channel_uris(parameters)}
+    return TrainingStep(
+        name=contract.STEP_TRAINING,
+        step_args=_trainer(stage, parameters, session).train(
+            input_data_config=[
+                InputData(channel_name=name, data_source=uri) for name, uri in channels.items()
+            ]
+        ),
+        retry_policies=[SERVICE_RETRY, JOB_RETRY],
+    )
+
+
+def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> ModelTrainer:
     training = stage.training
-    trainer = ModelTrainer(
+    wait_s = training.max_runtime_s * MAX_SPOT_WAIT_FACTOR if training.use_spot else None
+    checkpoints = CheckpointConfig(s3_uri=parameters.below_output("checkpoints"))
+    return ModelTrainer(
         sagemaker_session=session,
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-training",
@@ -118,30 +133,15 @@ def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSe
         # AWS's training image brings torch, numpy and pyarrow: nothing is fetched at start.
         networking=Networking(enable_network_isolation=True),
         stopping_condition=StoppingCondition(
-            max_runtime_in_seconds=training.max_runtime_s,
-            max_wait_time_in_seconds=training.max_runtime_s * MAX_SPOT_WAIT_FACTOR
-            if training.use_spot
-            else None,
+            max_runtime_in_seconds=training.max_runtime_s, max_wait_time_in_seconds=wait_s
         ),
         output_data_config=OutputDataConfig(
             s3_output_path=parameters.below_output("training"), kms_key_id=stage.kms_key_arn
         ),
-        checkpoint_config=(
-            CheckpointConfig(s3_uri=parameters.below_output("checkpoints")) if training.use_spot else None
-        ),
+        checkpoint_config=checkpoints if training.use_spot else None,
         tags=[Tag(key=key, value=value) for key, value in training.tags.items()],
     ).with_metric_definitions(
         [MetricDefinition(name=name, regex=regex) for name, regex in contract.METRIC_REGEXES.items()]
-    )
-    channels = {"code": parameters.source_uri, **channel_uris(parameters)}
-    return TrainingStep(
-        name=contract.STEP_TRAINING,
-        step_args=trainer.train(
-            input_data_config=[
-                InputData(channel_name=name, data_source=uri) for name, uri in channels.items()
-            ]
-        ),
-        retry_policies=[SERVICE_RETRY, JOB_RETRY],
     )
 
 
@@ -156,24 +156,7 @@ def evaluation_step(
     stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> tuple[ProcessingStep, PropertyFile]:
     """NCFEvaluation: candidate and champion on the same test split; its report is what the gate reads."""
-    evaluation = PropertyFile(
-        name=EVALUATION_PROPERTY, output_name="evaluation", path=contract.EVALUATION_FILE
-    )
-    processor = Processor(
-        sagemaker_session=session,
-        role=stage.job_role_arn,
-        base_job_name=f"{stage.pipeline_name}-evaluation",
-        image_uri=image_uri(stage, "training", stage.training.evaluation_instance_type),
-        entrypoint=["python3", "-m", "ml.ncf.evaluate"],
-        instance_type=stage.training.evaluation_instance_type,
-        instance_count=1,
-        volume_size_in_gb=stage.training.volume_gib,
-        volume_kms_key=stage.kms_key_arn,
-        output_kms_key=stage.kms_key_arn,
-        max_runtime_in_seconds=stage.training.max_runtime_s,
-        env={"PYTHONPATH": f"{PROCESSING_INPUT}/code", contract.ENV_RUN_ID: parameters.run_id},
-        tags=[{"Key": key, "Value": value} for key, value in stage.training.tags.items()],
-    )
+    report = PropertyFile(name="Evaluation", output_name=EVALUATION_OUTPUT, path=contract.EVALUATION_FILE)
     inputs = {
         "code": parameters.source_uri,
         "model": training.properties.ModelArtifacts.S3ModelArtifacts,
@@ -181,28 +164,38 @@ def evaluation_step(
     }
     step = ProcessingStep(
         name=contract.STEP_EVALUATION,
-        step_args=processor.run(
+        step_args=_evaluator(stage, parameters, session).run(
             inputs=[_processing_input(name, uri) for name, uri in inputs.items()],
-            outputs=[
-                ProcessingOutput(
-                    output_name="evaluation",
-                    s3_output=ProcessingS3Output(
-                        s3_uri=parameters.below_output("evaluation"),
-                        local_path=PROCESSING_EVALUATION,
-                        s3_upload_mode="EndOfJob",
-                    ),
-                )
-            ],
+            outputs=[_processing_output(EVALUATION_OUTPUT, parameters.below_output("evaluation"))],
             arguments=[
                 *("--input", PROCESSING_INPUT),
                 *("--output", PROCESSING_EVALUATION),
                 *("--model-package-group", stage.model_package_group),
             ],
         ),
-        property_files=[evaluation],
+        property_files=[report],
         retry_policies=[SERVICE_RETRY, JOB_RETRY],
     )
-    return step, evaluation
+    return step, report
+
+
+def _evaluator(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> Processor:
+    training = stage.training
+    return Processor(
+        sagemaker_session=session,
+        role=stage.job_role_arn,
+        base_job_name=f"{stage.pipeline_name}-evaluation",
+        image_uri=image_uri(stage, "training", training.evaluation_instance_type),
+        entrypoint=["python3", "-m", "ml.ncf.evaluate"],
+        instance_type=training.evaluation_instance_type,
+        instance_count=1,
+        volume_size_in_gb=training.volume_gib,
+        volume_kms_key=stage.kms_key_arn,
+        output_kms_key=stage.kms_key_arn,
+        max_runtime_in_seconds=training.max_runtime_s,
+        env={"PYTHONPATH": f"{PROCESSING_INPUT}/code", contract.ENV_RUN_ID: parameters.run_id},
+        tags=[{"Key": key, "Value": value} for key, value in training.tags.items()],
+    )
 
 
 def _processing_input(name: str, uri: PipelineVariable) -> ProcessingInput:
@@ -215,4 +208,11 @@ def _processing_input(name: str, uri: PipelineVariable) -> ProcessingInput:
             s3_input_mode="File",
             s3_data_distribution_type="FullyReplicated",
         ),
+    )
+
+
+def _processing_output(name: str, uri: PipelineVariable) -> ProcessingOutput:
+    return ProcessingOutput(
+        output_name=name,
+        s3_output=ProcessingS3Output(s3_uri=uri, local_path=PROCESSING_EVALUATION, s3_upload_mode="EndOfJob"),
     )

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ml.pipeline import execution
 from ml.pipeline.environment import Run, Stage
 from ml.pipeline.execution import (
     ExecutionTimeoutError,
@@ -24,7 +23,7 @@ OTHER = Run(run_id="20261124T020000Z", code_version="v")
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakePipelines:
-    monkeypatch.setattr(execution.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("ml.pipeline.execution.time.sleep", lambda _seconds: None)
     return FakePipelines()
 
 

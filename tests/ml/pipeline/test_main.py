@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from ml import contract
 from ml.manifest import ManifestError
 from ml.pipeline import __main__ as command
-from ml.pipeline import execution
 from ml.pipeline.source import SourceError
 from tests.ml.pipeline.conftest import ENVIRONMENT
 from tests.ml.pipeline.fake_pipelines import FakePipelines, step
@@ -71,7 +70,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakePipelines:
     pipelines = FakePipelines()
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(execution.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("ml.pipeline.execution.time.sleep", lambda _seconds: None)
     monkeypatch.setattr(command, "_quieten_sdk", lambda: None)
     monkeypatch.setattr(command, "aws_session", lambda _region: FakeSession(pipelines))
     monkeypatch.setattr(command, "read_manifest", lambda *_arguments: FakeManifest)
