@@ -1,8 +1,8 @@
 """From usable events to a prepared run: pure DataFrame -> DataFrame steps.
 
 Each ends in a select that is its contract. Nothing depends on the order or the partitioning of the
-input: ties are broken by a hash of the pair, and ids are numbered in their sorted order. (By the ids themselves
-the held-out items would lean to one end of the id range, and so, in many shops, to what is old or popular.)
+input: ties are broken by a hash of the pair, and ids are numbered in their sorted order. (Broken by the
+ids themselves, ties would hold out one end of the id range: in many shops what is old, or popular.)
 """
 
 from __future__ import annotations

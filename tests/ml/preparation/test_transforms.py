@@ -54,11 +54,19 @@ def test_the_last_two_in_time_are_held_out(spark: SparkSession) -> None:
     }
 
 
-def test_equal_times_are_ordered_by_item(spark: SparkSession) -> None:
+def test_equal_times_are_ordered_alike_whatever_the_order_of_the_rows(spark: SparkSession) -> None:
     events = [("u", item, 1) for item in ("b", "d", "a", "c")]
-    expected = {("u", "a"): "train", ("u", "b"): "train", ("u", "c"): "validation", ("u", "d"): "test"}
-    assert split_of(spark, events) == expected
-    assert split_of(spark, events[::-1]) == expected
+    splits = split_of(spark, events)
+    assert sorted(splits.values()) == ["test", "train", "train", "validation"]
+    assert split_of(spark, events[::-1]) == splits
+
+
+def test_equal_times_hold_out_items_from_the_whole_range_of_ids(spark: SparkSession) -> None:
+    n_users, items = 200, [f"i{n}" for n in range(10)]
+    events = [(f"u{user}", item, 1) for user in range(n_users) for item in items]
+    tested = Counter(item for (_, item), split in split_of(spark, events).items() if split == "test")
+    assert set(tested) == set(items)
+    assert max(tested.values()) < n_users / 4  # about 20 each: far from one end of the ids
 
 
 def test_users_with_fewer_interactions_are_filtered_by_distinct_items(spark: SparkSession) -> None:
