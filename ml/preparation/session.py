@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 SMALL_INPUT_BYTES = 64 * 1024 * 1024
 
-_LOGGING = Path(__file__).with_name("log4j2.properties").as_uri()
+_LOGGING = Path(__file__).resolve().with_name("log4j2.properties").as_uri()
 _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
 # A run of seconds spends half of its time in the optimising compiler, and ends before that pays.
 _SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
