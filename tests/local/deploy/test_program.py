@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any
 
 import pytest
+from pulumi.runtime import settings
 
 from local.deploy import program
 from local.deploy.errors import ProgramError, ProjectError
@@ -134,13 +136,30 @@ def test_programs_in_one_process_do_not_see_each_other(run: Any) -> None:
         asyncio.get_running_loop()
 
 
-def test_a_secret_input_makes_a_secret_output(run: Any) -> None:
+def test_a_program_runs_where_another_stack_is_active(run: Any) -> None:
+    """As in a process whose tests build components under Pulumi's own mocks."""
+
+    def run_there() -> Monitor:
+        settings.ROOT.set("another stack")  # type: ignore[arg-type]  # any root will do
+        return run('aws.sns.Topic("t")')
+
+    monitor = contextvars.copy_context().run(run_there)
+
+    assert "urn:pulumi:dev::tiny::aws:sns/topic:Topic::t" in monitor.registrations
+
+
+def test_an_output_is_secret_by_its_input_or_by_the_resources_options(run: Any) -> None:
+    def create(registration: Registration) -> Created:
+        return Created(id="t", outputs={"arn": "arn:t", "displayName": "hush", "owner": "me"})
+
     monitor = run(
         """
-    topic = aws.sns.Topic("t", display_name=pulumi.Output.secret("hush"))
-    pulumi.export("name", topic.display_name)
-    pulumi.export("arn", topic.arn)
-    """
+    topic = aws.sns.Topic("t", display_name=pulumi.Output.secret("hush"),
+                          opts=pulumi.ResourceOptions(additional_secret_outputs=["owner"]))
+    for name in ("display_name", "owner", "arn"):
+        pulumi.export(name, getattr(topic, name))
+    """,
+        create,
     )
 
-    assert program.values.secret_keys(monitor.exports) == {"name"}
+    assert program.values.secret_keys(monitor.exports) == {"display_name", "owner"}
