@@ -1,4 +1,4 @@
-"""A stage's environment, a run's, and the stage's definition, which is compiled once."""
+"""A stage's environment, a run's, and an AWS for those who need one."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def run() -> Run:
     return Run.from_environment(ENVIRONMENT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """An AWS of the tests' own, in this process; whoever needs it empty makes names of its own."""
+    """An AWS of the module's own, in this process."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -19,12 +18,6 @@ from ml.pipeline.source import ENTRY_POINTS, SourceError, package_files, publish
 from tests.ml.pipeline.conftest import REGION
 
 FILES = {**dict.fromkeys(ENTRY_POINTS, b"print()\n"), "ml/contract.py": b"", "stacks/platform.py": b"x"}
-
-
-@pytest.fixture
-def stage(stage: Stage) -> Stage:
-    """The stage with buckets of these tests' own."""
-    return replace(stage, data_bucket="ncf-data-of-source", artifacts_bucket="ncf-artifacts-of-source")
 
 
 def bundle(files: dict[str, bytes]) -> bytes:
