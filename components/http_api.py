@@ -9,6 +9,8 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from components.alarm import Threshold, metric_alarm
+
 MAX_INTEGRATION_TIMEOUT_S = 30  # API Gateway quotas, HTTP API
 DEFAULT_ROUTE = "$default"
 # One line a request: who, what, how long, and which request id the client saw.
@@ -38,6 +40,7 @@ class HttpApiArgs:
         rate_per_second, burst: throttling of the whole stage.
         timeout_s: how long the function may take to answer.
         kms_key_arn, log_retention_days: of the access log.
+        alarm_topic_arn: who is told when it keeps answering with server errors.
     """
 
     description: str
@@ -50,6 +53,7 @@ class HttpApiArgs:
     timeout_s: int
     kms_key_arn: pulumi.Input[str]
     log_retention_days: int
+    alarm_topic_arn: pulumi.Input[str]
 
     def __post_init__(self) -> None:
         for route in self.routes:
@@ -119,6 +123,22 @@ class HttpApi(pulumi.ComponentResource):
                 "detailed_metrics_enabled": True,
             },
             opts=child,
+        )
+        metric_alarm(
+            f"{name}-errors",
+            Threshold(
+                namespace="AWS/ApiGateway",
+                metric="5xx",
+                dimensions={"ApiId": api.id},
+                statistic="Sum",
+                above=0,
+                period_s=300,
+                n_periods=2,
+                description=f"{name} keeps answering with server errors: look up a request id of its access "
+                "log in the function's log.",
+            ),
+            args.alarm_topic_arn,
+            child,
         )
         # The address is of use once the stage answers there.
         self.url = pulumi.Output.all(api.api_endpoint, stage.id).apply(lambda values: values[0])

@@ -67,6 +67,7 @@ class Serving(pulumi.ComponentResource):
                 timeout_s=15,
                 kms_key_arn=storage.key.arn,
                 log_retention_days=stage.storage.log_retention_days,
+                alarm_topic_arn=args.alarm_topic_arn,
             ),
             child,
         )

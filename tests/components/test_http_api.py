@@ -11,6 +11,7 @@ from tests.pulumi_engine import Recording
 
 FUNCTION_ARN = "arn:aws:lambda:ap-northeast-2:123456789012:function:recommend"
 KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
+TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
 ROUTE = "aws:apigatewayv2/route:Route"
 
 
@@ -27,6 +28,7 @@ def arguments(**overrides: Any) -> HttpApiArgs:
             "timeout_s": 15,
             "kms_key_arn": KEY_ARN,
             "log_retention_days": 14,
+            "alarm_topic_arn": TOPIC_ARN,
             **overrides,
         }
     )
@@ -69,6 +71,12 @@ def test_the_stage_throttles_and_writes_one_line_a_request() -> None:
     line = json.loads(stage["accessLogSettings"]["format"])
     assert {"requestId", "routeKey", "status", "caller"} <= set(line)
     assert all(value.startswith("$context.") for value in line.values())
+
+
+def test_server_errors_that_go_on_are_an_alarm() -> None:
+    alarm = build().one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs
+    assert (alarm["metricName"], alarm["dimensions"]) == ("5xx", {"ApiId": "api-id"})
+    assert (alarm["evaluationPeriods"], alarm["alarmActions"]) == (2, [TOPIC_ARN])
 
 
 @pytest.mark.parametrize(
