@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import settings
 from moto import mock_aws
@@ -77,5 +78,6 @@ def aws() -> Iterator[None]:
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         monkeypatch.setenv("SAGEMAKER_VALIDATE_ROLE", "false")  # as the rendered buildspec does
         monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # a build makes one; it ends with the module
         with mock_aws():
             yield
