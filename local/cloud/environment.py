@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +58,21 @@ def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
 
 def make_client(service: str, url: str, region: str) -> Any:
     """A boto3 client of the embedded cloud."""
-    return boto3.session.Session().client(
-        service,
-        region_name=region,
-        endpoint_url=url,
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
-        config=CLIENT_CONFIG,
-    )
+    with _making:  # clients are thread-safe, the making of them is not
+        return _session().client(
+            service,
+            region_name=region,
+            endpoint_url=url,
+            aws_access_key_id=ACCESS_KEY_ID,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+            config=CLIENT_CONFIG,
+        )
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each session would read botocore's tables of every service anew."""
+    return boto3.session.Session()
+
+
+_making = threading.Lock()

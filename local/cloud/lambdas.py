@@ -128,7 +128,7 @@ class SandboxPool:
             if reserved is not None and self._running() >= int(reserved):
                 raise _throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
             while not self._idle and self._running() >= MAX_SANDBOXES:
-                if not self._free.wait(deadline - time.monotonic()):
+                if not self._free.wait(deadline - time.monotonic()) or self._cloud.closing:
                     raise _throttled("ConcurrentInvocationLimitExceeded")
             fingerprint = self._fingerprint
             if self._idle:
@@ -161,6 +161,7 @@ class SandboxPool:
             for sandbox in [*self._idle, *self._busy]:
                 sandbox.stop()
             self._idle = []
+            self._free.notify_all()
 
     def _running(self) -> int:
         return len(self._busy) + self._starting
