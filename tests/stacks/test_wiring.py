@@ -14,6 +14,7 @@ from botocore.validate import ParamValidator
 from moto.events.models import EventPattern
 
 from ml.contract import RUN_ID_PLACEHOLDER, SERVING_SOURCES, parse_run_id
+from ml.ncf import hyperparameters
 from ml.pipeline.environment import Stage
 from ml.preparation.arguments import parse_arguments
 from tests.stacks.program import ROOT, STAGES, recorded, stage_file
@@ -90,6 +91,15 @@ def test_a_buildspec_starts_a_build_with_parameters_that_codebuild_takes(stage: 
     assert parameters["idempotencyToken"] == "buildspecs/1.yml"
     assert parameters_fault("codebuild", "StartBuild", {"projectName": "build", **parameters}) == ""
     assert target["arn"] == done.one("aws:codebuild/project:Project").outputs["arn"]
+
+
+def test_the_training_takes_the_stages_hyperparameters(stage: str) -> None:
+    given = section(stage, "training")["hyperparameters"]
+    flags = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    taken = hyperparameters.parse(flags)
+    assert {name: getattr(taken, name) for name in given if name != "preset"} == {
+        name: value for name, value in given.items() if name != "preset"
+    }
 
 
 # -- the preparation --------------------------------------------------------------------------------
