@@ -1,7 +1,7 @@
 # The front door. Every target sets up what it needs; a second run reuses it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up test check preview lock clean
+.PHONY: help up test test-dags check preview lock clean
 
 STAGE ?= dev
 PYTHON := .venv/bin/python
@@ -9,9 +9,10 @@ PYTHON := .venv/bin/python
 help: ## what there is
 	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1]   the whole platform on this machine, to the first recommendation"
 	@echo "make test [ARGS='-k gate']                  every test"
+	@echo "make test-dags                              the Airflow DAG's tests, in an environment of their own"
 	@echo "make check                                  lint, formatting, types, CI definition"
 	@echo "make preview [STAGE=dev|prod]               what pulumi up would register, offline"
-	@echo "make lock                                   renew requirements/lock.txt from pyproject.toml"
+	@echo "make lock                                   renew requirements/lock.txt and airflow.lock"
 	@echo "make clean                                  remove what the targets above made"
 
 up: environment
@@ -19,6 +20,10 @@ up: environment
 
 test: environment
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+test-dags: environment
+	@bash ci/environment.sh airflow
+	@.venv-airflow/bin/python -m pytest --confcutdir tests/dags tests/dags $(ARGS)
 
 check: environment
 	@$(PYTHON) -m ruff check .
@@ -37,6 +42,7 @@ lock: environment
 	@$(PYTHON) -m pip install --quiet 'uv>=0.13,<1'
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet -o requirements/lock.txt
 	@sed -i.bak 's/^\(torch==[0-9.]*\).*/\1/' requirements/lock.txt && rm requirements/lock.txt.bak
+	@$(PYTHON) -m uv pip compile requirements/airflow.in --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
 
 clean:
-	@rm -rf .venv .local out dist
+	@rm -rf .venv .venv-airflow .local out dist

@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# The virtual environment of this checkout, made once and reused until the lock, the Python or the place changes.
+# The virtual environments of this checkout, each made once and reused until its lock or the place changes:
+#   environment.sh            .venv, the platform, from requirements/lock.txt
+#   environment.sh airflow    .venv-airflow, what runs dags/, from requirements/airflow.lock
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { echo "setup: $*" >&2; exit 1; }
+
+case "${1:-platform}" in
+    platform) venv=.venv lock=requirements/lock.txt ;;
+    airflow) venv=.venv-airflow lock=requirements/airflow.lock ;;
+    *) fail "no environment '$1': there are platform and airflow" ;;
+esac
 
 is_python_311() { "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
 
@@ -27,22 +35,22 @@ check_java() {
 }
 
 check_java
-stamp=.venv/.stamp
-if [[ -x .venv/bin/python && -f "$stamp" ]] &&
-    [[ "$(cat "$stamp")" == "$PWD $(sha256sum < requirements/lock.txt 2>/dev/null || shasum -a 256 < requirements/lock.txt)" ]]; then
+stamp=$venv/.stamp
+if [[ -x $venv/bin/python && -f "$stamp" ]] &&
+    [[ "$(cat "$stamp")" == "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" ]]; then
     exit 0
 fi
 
 python=$(find_python)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python has no venv: install python3.11-venv"
-echo "setup: making .venv from requirements/lock.txt (a few minutes the first time)"
-rm -rf .venv
-"$python" -m venv .venv
+echo "setup: making $venv from $lock (a few minutes the first time)"
+rm -rf "$venv"
+"$python" -m venv "$venv"
 # The lock is whole, so nothing is left to resolve; a build from source (pyspark) still gets its own tools.
-log=.venv/pip.log
-.venv/bin/python -m pip install --disable-pip-version-check --no-deps --requirement requirements/lock.txt > "$log" 2>&1 || {
+log=$venv/pip.log
+"$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --requirement "$lock" > "$log" 2>&1 || {
     grep -v '^WARNING' "$log" | tail -n 15 >&2
-    fail "the packages in requirements/lock.txt could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
+    fail "the packages in $lock could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
 }
-.venv/bin/python -m pip check --disable-pip-version-check > /dev/null || fail "requirements/lock.txt contradicts itself: run 'make lock'"
-echo "$PWD $(sha256sum < requirements/lock.txt 2>/dev/null || shasum -a 256 < requirements/lock.txt)" > "$stamp"
+"$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "$lock contradicts itself: run 'make lock'"
+echo "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" > "$stamp"

@@ -95,7 +95,7 @@ with DAG(
         "retry_delay": timedelta(minutes=1),
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=15),
-        "on_failure_callback": alerts.task_failed,
+        "on_failure_callback": alerts.task_failed(),
     },
 ) as dag:
 

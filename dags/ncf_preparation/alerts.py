@@ -12,15 +12,17 @@ from airflow.sdk import Variable
 TOPIC_VARIABLE = "ncf_alarm_topic_arn"
 MAX_SUBJECT = 99  # SNS API, Publish: fewer than 100 characters
 
-task_failed = SnsNotifier(
-    target_arn=f"{{{{ var.value.{TOPIC_VARIABLE} }}}}",
-    subject="{{ ('Failed: ' ~ dag.dag_id ~ '.' ~ ti.task_id)[:99] }}",
-    message=(
-        "{{ dag.dag_id }}.{{ ti.task_id }} failed in {{ run_id }} (try {{ ti.try_number }}): {{ exception }}"
-        "\n{{ ti.log_url }}"
-    ),
-)
-"""On failure of a task, after its last try."""
+
+def task_failed() -> SnsNotifier:
+    """Tells of a task that failed for good, and why. Templates: each notifier renders them but once."""
+    return SnsNotifier(
+        target_arn=f"{{{{ var.value.{TOPIC_VARIABLE} }}}}",
+        subject=f"{{{{ ('Failed: ' ~ dag.dag_id ~ '.' ~ ti.task_id)[:{MAX_SUBJECT}] }}}}",
+        message=(
+            "{{ dag.dag_id }}.{{ ti.task_id }} failed in {{ run_id }} (try {{ ti.try_number }}): "
+            "{{ exception }}\n{{ ti.log_url }}"
+        ),
+    )
 
 
 def tell_of_late_run(context: Mapping[str, Any], **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The DAG's tests run in Airflow's own environment (`make test-dags`); in any other there is nothing to collect."""
+"""The DAG's tests run in Airflow's own environment (`make test-dags`); elsewhere nothing is collected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
+BUNDLE = "dags-folder"  # Airflow's name for the folder of its settings
 PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # has the embedded cloud, which Airflow's environment has not
-START_TIMEOUT_S = 120
 
 if find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -26,6 +27,7 @@ else:  # Airflow reads its settings when it is imported
     HOME = tempfile.mkdtemp(prefix="airflow-")
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_"))]:
         del os.environ[name]  # the user's own
+    sys.path.append(str(DAGS))  # as a bundle of DAGs does
     os.environ |= {
         "AIRFLOW_HOME": HOME,
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -44,22 +46,29 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(HOME, ignore_errors=True)
 
 
+def parsed() -> Any:
+    """The folder of DAGs, as Airflow parses a bundle."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    return BundleDagBag(DAGS, bundle_path=DAGS, bundle_name=BUNDLE)
+
+
 @pytest.fixture(scope="session")
 def metadata_database() -> None:
-    """A fresh one, in SQLite."""
+    """A fresh one in SQLite, with the DAGs in it."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
     from airflow.utils.db import initdb
 
     initdb()
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(parsed(), BUNDLE, None)
 
 
 @pytest.fixture
 def dag() -> Any:
-    """The DAG as Airflow parses it, fresh: a notifier is rendered but once."""
-    from airflow.dag_processing.dagbag import BundleDagBag
-
-    bag = BundleDagBag(DAGS, bundle_path=DAGS, bundle_name="dags-folder")
-    assert bag.import_errors == {}
-    return bag.dags["prepare_interactions"]
+    """The DAG, parsed afresh: a notifier is rendered but once."""
+    return parsed().dags["prepare_interactions"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The stage that Airflow schedules, in a process of the platform's environment; its settings in this one."""
+    """The stage that Airflow schedules, in a process of its own; how to reach it is in the environment."""
     process = subprocess.Popen(
         [str(PLATFORM_PYTHON), "-m", "tests.dags.serve_stage", str(tmp_path_factory.mktemp("cloud"))],
         cwd=ROOT,

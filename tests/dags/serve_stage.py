@@ -1,4 +1,4 @@
-"""Deploys the stage that Airflow schedules into an embedded cloud, says where, and serves until stdin closes."""
+"""Deploys the stage that Airflow schedules to an embedded cloud, says where, serves until stdin closes."""
 
 import json
 import sys
@@ -21,7 +21,9 @@ def main() -> None:
         for rule in events.list_rules()["Rules"]:
             if "aws.s3" in rule.get("EventPattern", ""):
                 events.disable_rule(Name=rule["Name"])
-        print(json.dumps({"url": cloud.url, "region": region, "outputs": deployed.outputs}), flush=True)
+        found = {"url": cloud.url, "region": region, "outputs": deployed.outputs}
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
         sys.stdin.read()
 
 
