@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from local.cloud.sagemaker import conditions
-from local.cloud.sagemaker.expressions import ExpressionError, calls, split_path
+from local.cloud.sagemaker.expressions import ExpressionError, calls, property_file_of, split_path
 
 VERSIONS = ("2020-12-01",)
 TOP_FIELDS = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}
@@ -85,6 +85,11 @@ class Step:
     branch: tuple[str, bool] | None
     raw: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def property_files(self) -> dict[str, Mapping[str, Any]]:
+        """A Processing step's property files by name."""
+        return {file["PropertyFileName"]: file for file in self.raw.get("PropertyFiles", [])}
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -140,9 +145,10 @@ class Definition:
                     raise DefinitionError(f"step {step.name}: it can not depend on the Fail step {name}")
             for parameter in _parameters_of(step):
                 if parameter not in self.parameters:
-                    raise DefinitionError(
-                        f"step {step.name}: it refers to {parameter}, which is not a parameter"
-                    )
+                    raise DefinitionError(f"step {step.name}: {parameter} is not a parameter")
+            for owner, name in _property_files_of(step):
+                if name not in self.steps[owner].property_files:
+                    raise DefinitionError(f"step {step.name}: {owner} has no property file {name}")
         try:
             TopologicalSorter({s.name: s.depends_on for s in self.steps.values()}).prepare()
         except CycleError as error:
@@ -200,8 +206,14 @@ def _steps_in(arguments: Any) -> Iterator[str]:
                 raise ExpressionError(f"unknown execution variable {argument}")
             elif kind not in ("Parameters", "Execution", "Steps"):
                 raise ExpressionError(f"{argument!r} refers to nothing that is known")
-        elif function == "Std:JsonGet" and not {"PropertyFile", "S3Uri"} & set(argument):
-            raise ExpressionError("Std:JsonGet needs a PropertyFile or an S3Uri")
+        elif function == "Std:JsonGet" and "S3Uri" not in argument:
+            property_file_of(argument.get("PropertyFile", {}).get("Get", ""))
+
+
+def _property_files_of(step: Step) -> Iterator[tuple[str, str]]:
+    for function, argument in calls(step.arguments):
+        if function == "Std:JsonGet" and "PropertyFile" in argument:
+            yield property_file_of(argument["PropertyFile"]["Get"])
 
 
 def _parameters_of(step: Step) -> Iterator[str]:

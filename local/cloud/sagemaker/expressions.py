@@ -89,6 +89,19 @@ def split_path(path: str) -> list[str | int]:
     return parts
 
 
+def property_file_of(reference: str) -> tuple[str, str]:
+    """(step, name) of ``Steps.X.PropertyFiles.Y``.
+
+    Raises:
+        ExpressionError: it is no such reference.
+    """
+    match split_path(reference):
+        case ["Steps", str(step), "PropertyFiles", str(name)]:
+            return step, name
+        case _:
+            raise ExpressionError(f"{reference!r} is not Steps.X.PropertyFiles.Y")
+
+
 def dig(value: Any, parts: list[str | int], path: str) -> Any:
     """The value at a path inside a document.
 
@@ -151,10 +164,8 @@ def _join(argument: Mapping[str, Any], scope: Scope) -> str:
 
 def _json_get(argument: Mapping[str, Any], scope: Scope) -> Any:
     if "PropertyFile" in argument:
-        reference = split_path(argument["PropertyFile"]["Get"])
-        if len(reference) != 4 or (reference[0], reference[2]) != ("Steps", "PropertyFiles"):
-            raise ExpressionError(f"{argument['PropertyFile']['Get']!r} is not Steps.X.PropertyFiles.Y")
-        document, where = scope.property_file(str(reference[1]), str(reference[3])), str(reference[3])
+        step, where = property_file_of(argument["PropertyFile"]["Get"])
+        document = scope.property_file(step, where)
     else:
         where = str(resolve(argument.get("S3Uri"), scope))
         document = scope.json_object(where)

@@ -86,21 +86,14 @@ class ExecutionScope:
         return str(variables[name])
 
     def step(self, name: str) -> Mapping[str, Any]:
-        """The properties of a step that has succeeded."""
-        run = self._steps.get(name)
-        if run is None or run.status != "Succeeded":
-            raise ExpressionError(f"step {name} has not succeeded")
-        return run.properties
+        """The properties of a step; who refers to it waits until it has succeeded."""
+        return self._steps[name].properties
 
     def property_file(self, step: str, name: str) -> Any:
         """The JSON document of a step's property file."""
-        properties = self.step(step)
-        declared = self._definition.steps[step].raw.get("PropertyFiles", [])
-        file = next((item for item in declared if item["PropertyFileName"] == name), None)
-        if file is None:
-            raise ExpressionError(f"step {step} has no property file {name}")
+        file = self._definition.steps[step].property_files[name]
         path = f"ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri"
-        return self.json_object(join_uri(dig(properties, split_path(path), path), file["FilePath"]))
+        return self.json_object(join_uri(dig(self.step(step), split_path(path), path), file["FilePath"]))
 
     def json_object(self, uri: str) -> Any:
         """The JSON document in an S3 object."""

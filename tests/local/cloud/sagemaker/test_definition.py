@@ -26,6 +26,7 @@ def definition(*steps: dict[str, Any], **changes: Any) -> str:
     return json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": steps, **changes})
 
 
+REPORT = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.B.PropertyFiles.Report"}, "Path": "x"}}
 PARAMETERS = [
     {"Name": "RunId", "Type": "String"},
     {"Name": "Stage", "Type": "String", "DefaultValue": "dev", "EnumValues": ["dev", "prod"]},
@@ -102,7 +103,7 @@ def test_a_step_depends_on_what_it_names_what_it_refers_to_and_its_condition() -
         ),
         (
             definition(model_step("A", Arguments={"ModelName": {"Get": "Parameters.Missing"}})),
-            "step A: it refers to Missing, which is not a parameter",
+            "step A: Missing is not a parameter",
         ),
         (
             definition(model_step("A", Arguments={"ModelName": {"Get": "Execution.Mood"}})),
@@ -113,6 +114,10 @@ def test_a_step_depends_on_what_it_names_what_it_refers_to_and_its_condition() -
                 {"Name": "G", "Type": "Condition", "Arguments": {"Conditions": [{"Type": "Contains"}]}}
             ),
             "step G: unknown condition type 'Contains'",
+        ),
+        (
+            definition(model_step("B"), model_step("A", Arguments={"ModelName": REPORT})),
+            "step A: B has no property file Report",
         ),
         (definition(Parameters=[{"Name": "P", "Type": "List"}]), "parameter P: unknown type 'List'"),
     ],

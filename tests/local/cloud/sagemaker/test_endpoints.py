@@ -327,14 +327,20 @@ def test_a_new_endpoint_that_does_not_come_up_has_failed(
         sagemaker.describe_endpoint(EndpointName=name)
 
 
-def test_a_deleted_endpoint_leaves_no_process(
+def test_an_update_and_a_deletion_leave_no_process(
     cloud: Cloud, sagemaker: Any, name: str, make_config: Callable[..., str]
 ) -> None:
+    before = set(cloud.processes._children)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=make_config("one"))
     in_service(sagemaker, name)
-    with_endpoint = set(cloud.processes._children)
+    first = set(cloud.processes._children) - before
+    sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=make_config("two"))
+    in_service(sagemaker, name)
+    wait_until(lambda: not first & set(cloud.processes._children))
+    second = set(cloud.processes._children) - before
+    assert (len(first), len(second)) == (1, 1)
     sagemaker.delete_endpoint(EndpointName=name)
-    wait_until(lambda: len(set(cloud.processes._children) & with_endpoint) == len(with_endpoint) - 1)
+    wait_until(lambda: not second & set(cloud.processes._children))
     with pytest.raises(ClientError, match="not found"):
         invoke(cloud, name)
 

@@ -241,6 +241,35 @@ def test_a_failed_training_job_fails_its_step_and_ends_the_execution(sagemaker: 
     assert steps["Train"]["AttemptCount"] == 1  # an algorithm's own error is not retried
 
 
+def test_after_a_failure_running_steps_end_and_no_other_starts(
+    sagemaker: Any, name: str, tmp_path: Path
+) -> None:
+    script = f"""
+import pathlib, time
+while not pathlib.Path("{tmp_path}/go").exists():
+    time.sleep(0.02)
+"""
+    create(
+        sagemaker,
+        name,
+        training_step("Fails", "raise SystemExit(1)"),
+        training_step("Slow", script),
+        training_step("AfterSlow", "pass", DependsOn=["Slow"]),
+    )
+    arn = start(sagemaker, name)
+
+    def failed() -> bool:
+        steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        return any(step["StepStatus"] == "Failed" for step in steps)
+
+    wait_until(failed)
+    (tmp_path / "go").touch()
+    execution, steps = follow(sagemaker, arn)
+    statuses = {key: step["StepStatus"] for key, step in steps.items()}
+    assert statuses == {"Fails": "Failed", "Slow": "Succeeded"}
+    assert execution["PipelineExecutionStatus"] == "Failed"
+
+
 def test_a_request_that_the_service_refuses_fails_the_step(sagemaker: Any, name: str) -> None:
     wrong = {"HyperParameters": {"epochs": get("Parameters.Epochs")}}
     parameters = [{"Name": "Epochs", "Type": "Integer", "DefaultValue": 3}]

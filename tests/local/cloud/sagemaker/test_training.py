@@ -199,6 +199,21 @@ assert "AWS_PROFILE" not in os.environ and os.environ["AWS_ENDPOINT_URL"].starts
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
 
 
+def test_pip_installs_nothing_that_is_not_there_already(cloud: Cloud, sagemaker: Any, name: str) -> None:
+    script = """
+import subprocess, sys
+pip = [sys.executable, "-m", "pip", "install"]
+subprocess.run([*pip, "numpy"], check=True)
+raise SystemExit(subprocess.run([*pip, "a-package-that-is-not-here"]).returncode)
+"""
+    job = run(sagemaker, training_job(name, script))
+    assert job["FailureReason"].endswith("exit code: 1")
+    lines = log_lines(cloud, LOG_GROUP, name)
+    assert any("already satisfied: numpy" in line for line in lines)
+    assert any("No matching distribution found for a-package-that-is-not-here" in line for line in lines)
+    assert not any("Retrying" in line for line in lines)  # no index is asked
+
+
 def test_the_sdk_s_drivers_run_as_they_are(cloud: Cloud, sagemaker: Any, put: Put, name: str) -> None:
     """The driver files and the script that ModelTrainer of SDK 3.x uploads, byte for byte."""
     sdk = source_folder("sagemaker")
