@@ -190,7 +190,8 @@ class Cloud:
 
     def child_env(self, region: str | None = None, **extra: str) -> dict[str, str]:
         """A clean environment for application code: PATH, this endpoint, fake credentials, and ``extra``."""
-        return {**child_environment(self.url, region or self.region, self._home), **extra}
+        own = child_environment(self.url, region or self.region, self._home)
+        return {**own, "TMPDIR": str(self._home), **extra}
 
     def role_env(self, role_arn: str, session: str, region: str | None = None) -> dict[str, str]:
         """Region, endpoint and temporary credentials of a role, as a service hands them to what it runs."""
