@@ -29,6 +29,7 @@ check: environment
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+	@for function in lambdas/*/; do (cd $$function && ../../$(PYTHON) -m mypy --config-file ../../pyproject.toml *.py) || exit 1; done
 	@.venv/bin/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 
 preview: environment

@@ -105,7 +105,7 @@ def parse_run_id(text: str) -> str:
     """
     for fmt in (RUN_ID_FORMAT, "%Y-%m-%dT%H:%M:%SZ"):
         try:
-            return datetime.strptime(text, fmt).strftime(RUN_ID_FORMAT)
+            return datetime.strptime(text, fmt).replace(tzinfo=timezone.utc).strftime(RUN_ID_FORMAT)
         except ValueError:
             continue
     raise ValueError(f"run id {text!r}: write a UTC time as 20261123T020000Z")
