@@ -17,13 +17,13 @@ from botocore.exceptions import ClientError
 
 from local.cloud.server import Cloud
 from local.deploy import program, schema, values
-from local.deploy.context import Context, Creator
+from local.deploy.context import Context
 from local.deploy.creators import CREATORS
 from local.deploy.errors import CreateError, ProgramError, UnusedInputError
 from local.deploy.inputs import Inputs
 from local.deploy.not_emulated import NOT_EMULATED
 from local.deploy.program import Created, Registration
-from local.deploy.project import Stage, load_stage
+from local.deploy.project import load_stage
 
 Progress = Callable[[str, str, int], None]
 """Called after each created resource with its type, its logical name and how many are created."""
@@ -73,7 +73,7 @@ def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None
     """
     settings = load_stage(stage, root)
     context = Context(cloud=cloud, stage=settings)
-    provider = Provider(settings, context, on_progress or (lambda _type, _name, _n: None))
+    provider = Provider(context, on_progress or (lambda _type, _name, _n: None))
     monitor = program.Monitor(settings, provider.create)
     program.run(settings, monitor)
     outputs = dict(sorted(values.decode(monitor.exports).items()))
@@ -91,19 +91,11 @@ def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None
 class Provider:
     """The AWS provider of the embedded cloud: finds a type's creator and holds it to its inputs."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        context: Context,
-        on_progress: Progress,
-        creators: dict[str, Creator] | None = None,
-    ) -> None:
+    def __init__(self, context: Context, on_progress: Progress) -> None:
         self.resources: list[Resource] = []
         self.not_emulated: set[tuple[str, str]] = set()
-        self._stage = stage
         self._context = context
         self._on_progress = on_progress
-        self._creators = CREATORS if creators is None else creators
         self._lock = Lock()
 
     def create(self, registration: Registration) -> Created:
@@ -113,7 +105,7 @@ class Provider:
             CreateError: naming the resource, and the input where it is one.
         """
         what = f"{registration.type} {registration.name}"
-        creator = self._creators.get(registration.type)
+        creator = CREATORS.get(registration.type)
         if creator is None:
             raise CreateError(f"{what}: the embedded cloud has no such resource type")
         inputs, common = self._inputs(registration)
@@ -141,7 +133,7 @@ class Provider:
             raise CreateError(f"{registration.type} {registration.name}: region {region} is not the stage's")
         common: dict[str, Any] = {"region": region}
         if "tagsAll" in schema.outputs(registration.type):
-            tags = self._stage.default_tags | decoded.get("tags", {})
+            tags = self._context.stage.default_tags | decoded.get("tags", {})
             decoded["tags"] = tags or None
             common["tagsAll"] = tags
         return Inputs(decoded), common

@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +23,7 @@ from local.deploy.errors import ProgramError, ProjectError
 from local.preview import ROOT, Resource, preview, render_tree, to_json
 from tests.local.projects import write_project
 
+Change = Callable[[dict[str, Any]], object]
 MAX_CPU_S = 10  # the promise is 10 s on an idle machine
 
 
@@ -119,7 +122,7 @@ def dev_copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def spoil(root: Path, change) -> None:
+def spoil(root: Path, change: Change) -> None:
     path = root / "Pulumi.dev.yaml"
     document = yaml.safe_load(path.read_text())
     change(document["config"])
@@ -137,7 +140,7 @@ def spoil(root: Path, change) -> None:
     ],
     ids=["misspelt", "missing", "misspelt below", "missing below", "no region"],
 )
-def test_a_misspelt_or_missing_key_is_refused_by_its_name(dev_copy: Path, change, key: str) -> None:
+def test_a_misspelt_or_missing_key_is_refused_by_its_name(dev_copy: Path, change: Change, key: str) -> None:
     spoil(dev_copy, change)
 
     with pytest.raises(ProjectError, match=rf"{key} ") as refused:
