@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,23 +60,21 @@ class Rollout:
 
     Attributes:
         route: told the share of the traffic that the new fleet gets from now on.
-        cancelled: set when the endpoint is deleted.
     """
 
     site: Site
     fleet: Fleet
     policy: RolloutPolicy
     route: Callable[[float], None]
-    cancelled: threading.Event
 
     def run(self) -> None:
         """Starts the fleet and moves the traffic to it.
 
         Raises:
-            RolloutFailedError: the fleet did not come up, or an alarm went off; it has no traffic then.
+            RolloutFailedError: the fleet did not come up, or an alarm went off.
         """
         try:
-            self.fleet.start(self.cancelled)
+            self.fleet.start()
         except FleetError as error:
             raise RolloutFailedError(str(error)) from error
         *early, last = self.policy.shares
@@ -92,9 +89,7 @@ class Rollout:
         deadline = time.monotonic() + seconds
         while True:
             ringing = self._alarms_ringing()
-            if ringing or self.cancelled.is_set():
-                self.route(0.0)
-                self.fleet.stop()
+            if ringing:
                 names = ", ".join(ringing)
                 raise RolloutFailedError(
                     f"One or more alarms configured for automatic rollback are in ALARM state: {names}. "
@@ -102,7 +97,7 @@ class Rollout:
                 )
             if time.monotonic() >= deadline:
                 return
-            self.cancelled.wait(ALARM_INTERVAL_S)
+            time.sleep(ALARM_INTERVAL_S)
 
     def _alarms_ringing(self) -> list[str]:
         if not self.policy.alarms:

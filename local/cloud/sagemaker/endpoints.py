@@ -112,9 +112,10 @@ class Endpoints:
     def _bring_up(self, live: LiveEndpoint, fleet: Fleet, policy: RolloutPolicy) -> None:
         live.prepare(fleet)
         try:
-            Rollout(self.site, fleet, policy, lambda _: None, live.cancelled).run()
+            Rollout(self.site, fleet, policy, lambda _: None).run()
         except Exception as error:
             live.abandon()
+            fleet.stop()
             self._finish(live, "Failed", self._reason(error))
             return
         live.record.production_variants = [variant.spec.summary() for variant in fleet.variants.values()]
@@ -126,11 +127,12 @@ class Endpoints:
     ) -> None:
         live.prepare(green)
         try:
-            Rollout(self.site, green, policy, live.shift, live.cancelled).run()
+            Rollout(self.site, green, policy, live.shift).run()
         except Exception as error:
             live.abandon()
             self._set_status(live, "RollingBack")
             self._announce(live)
+            green.stop()
             self._finish(live, "InService", self._reason(error))
             return
         live.record.endpoint_config_name = green.config_name

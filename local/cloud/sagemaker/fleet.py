@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,17 +150,17 @@ class Variant:
             pass_fds=[listener.fileno()],
         )
 
-    def wait_until_healthy(self, deadline: float, cancelled: threading.Event) -> None:
+    def wait_until_healthy(self, deadline: float) -> None:
         """Returns when /ping answers 200.
 
         Raises:
-            FleetError: the process has ended, the deadline is past, or the deployment was cancelled.
+            FleetError: the process has ended, or the deadline is past.
         """
-        while not cancelled.is_set() and time.monotonic() < deadline and self._running:
+        while time.monotonic() < deadline and self._running:
             with contextlib.suppress(urllib3.exceptions.HTTPError):
                 if self._http.request("GET", "/ping", timeout=2.0).status == 200:
                     return
-            cancelled.wait(PING_INTERVAL_S)
+            time.sleep(PING_INTERVAL_S)
         raise FleetError(
             f"The primary container for production variant {self.spec.name} did not pass the ping health "
             "check. Please check CloudWatch logs for this endpoint."
@@ -193,21 +192,17 @@ class Fleet:
         self.config_name = config_name
         self.variants = {spec.name: Variant(site, endpoint, spec) for spec in specs}
 
-    def start(self, cancelled: threading.Event) -> None:
+    def start(self) -> None:
         """Starts every variant and waits until all are healthy.
 
         Raises:
-            FleetError: one of them is not; all have been stopped then.
+            FleetError: one of them is not.
         """
-        try:
-            for variant in self.variants.values():
-                variant.start()
-            for variant in self.variants.values():
-                limit = variant.spec.config.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_S)
-                variant.wait_until_healthy(time.monotonic() + min(limit, STARTUP_S), cancelled)
-        except FleetError:
-            self.stop()
-            raise
+        for variant in self.variants.values():
+            variant.start()
+        for variant in self.variants.values():
+            limit = variant.spec.config.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_S)
+            variant.wait_until_healthy(time.monotonic() + min(limit, STARTUP_S))
 
     def stop(self) -> None:
         """Ends every variant."""

@@ -25,12 +25,10 @@ class LiveEndpoint:
 
     Attributes:
         record: moto's endpoint.
-        cancelled: set when the endpoint is deleted.
     """
 
     def __init__(self, record: Any) -> None:
         self.record = record
-        self.cancelled = threading.Event()
         self._lock = threading.Lock()
         self._blue: Fleet | None = None  # in service
         self._green: Fleet | None = None  # on its way there
@@ -60,7 +58,6 @@ class LiveEndpoint:
 
     def retire(self) -> Fleet | None:
         """Nobody has the traffic any more; returns the fleet that had it."""
-        self.cancelled.set()
         with self._lock:
             blue, self._blue = self._blue, None
             return blue

@@ -264,7 +264,7 @@ CANARY = {"Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 
 def test_an_alarm_while_baking_gives_the_traffic_back(
     cloud: Cloud, endpoint: str, make_config: Callable[..., str], long_baking: None, routing: dict[str, Any]
 ) -> None:
-    sagemaker = cloud.client("sagemaker")
+    sagemaker, before = cloud.client("sagemaker"), set(cloud.processes._children)
     alarm = f"{endpoint}-alarm"
     ring(cloud, alarm, "OK")
     config = blue_green(alarm, **{"WaitIntervalInSeconds": 300, **routing})
@@ -272,10 +272,12 @@ def test_an_alarm_while_baking_gives_the_traffic_back(
         EndpointName=endpoint, EndpointConfigName=make_config("two"), DeploymentConfig=config
     )
     wait_until(lambda: invoke(cloud, endpoint)["answer"] == "two")
+    assert set(cloud.processes._children) > before
     ring(cloud, alarm, "ALARM")
     after = in_service(sagemaker, endpoint)
     assert after["EndpointConfigName"] == f"{endpoint}-one"
     assert alarm in after["FailureReason"]
+    wait_until(lambda: set(cloud.processes._children) == before)
     assert {invoke(cloud, endpoint)["answer"] for _ in range(10)} == {"one"}
 
 
