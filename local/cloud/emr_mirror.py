@@ -33,9 +33,10 @@ class Mirror:
         """
         for uri in uris:
             bucket, key = split_uri(uri)
-            if key:
+            objects = list(self._objects(bucket, key))
+            if key and key not in objects:  # a folder, perhaps one that the step is yet to fill
                 self._mount(bucket, key.split("/")[0], is_object=False)
-            for found in list(self._objects(bucket, key)):
+            for found in objects:
                 self._fetch_object(bucket, found)
         return len(self._known)
 
