@@ -95,6 +95,11 @@ class Optimizers:
         ]
         self._schedules = [_schedule(optimizer, settings, n_steps) for optimizer in self._all]
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self._all[0].param_groups[0]["lr"])
+
     def zero_grad(self) -> None:
         for optimizer in self._all:
             optimizer.zero_grad()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,11 @@ def model_dir(channels: dict[str, str], tmp_path_factory: pytest.TempPathFactory
         code = train.main(flags + folders)
     assert code == 0
     return folder / "model"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
