@@ -31,9 +31,9 @@ def put_program(machine: Path, name: str, script: str) -> None:
     program.chmod(0o755)
 
 
-def set_up(machine: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def set_up(machine: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(machine / "bin/bash"), str(machine / "ci/environment.sh")],
+        [str(machine / "bin/bash"), str(machine / "ci/environment.sh"), *arguments],
         env={"PATH": str(machine / "bin"), "HOME": str(machine), **env},
         capture_output=True,
         text=True,
@@ -96,3 +96,27 @@ def test_an_environment_of_another_lock_is_not(machine: Path) -> None:
     (machine / ".venv/.stamp").write_text(f"{machine} of-an-older-lock  -\n")
     assert "Python 3.11 is needed" in the_line(set_up(machine))
     assert os.access(machine / ".venv/bin/python", os.X_OK)
+
+
+def test_the_airflow_environment_has_a_lock_and_a_place_of_its_own(machine: Path) -> None:
+    put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
+    (machine / "requirements/airflow.lock").write_text("apache-airflow==3.3.2\n")
+    digest = subprocess.run(
+        ["sha256sum"],
+        stdin=(machine / "requirements/airflow.lock").open(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (machine / ".venv-airflow/bin").mkdir(parents=True)
+    put_program(machine / ".venv-airflow", "python", "exit 1")
+    (machine / ".venv-airflow/.stamp").write_text(f"{machine} {digest.stdout}")
+
+    done = set_up(machine, "airflow")
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert "Python 3.11 is needed" in the_line(set_up(machine))  # the platform's is not there yet
+
+
+def test_an_environment_that_there_is_not_is_refused(machine: Path) -> None:
+    assert "no environment 'aws': there are platform and airflow" in the_line(set_up(machine, "aws"))
