@@ -73,7 +73,7 @@ class Operations(pulumi.ComponentResource):
         """What fails outside of a function tells the topic itself."""
         return {
             "preparation-failed": self._failure(
-                "aws.elasticmapreduce",
+                "aws.emr",
                 "EMR Cluster State Change",
                 {"name": [preparation.job_name], "state": ["TERMINATED_WITH_ERRORS"]},
                 {"cluster": "$.detail.clusterId", "why": "$.detail.message"},

@@ -233,7 +233,7 @@ FAILURES: dict[str, dict[str, Any]] = {
         "silent": {"Executing", "Succeeded"},
     },
     "EMR Cluster State Change": {
-        "source": "aws.elasticmapreduce",
+        "source": "aws.emr",
         "detail": {"name": "ncf-{stage}-preparation"},
         "field": "state",
         "told": {"TERMINATED_WITH_ERRORS"},
