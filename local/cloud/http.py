@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import logging
 import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
@@ -123,6 +124,27 @@ def _credential_scope(authorization: str) -> tuple[str, str]:
     _, found, credential = authorization.partition("Credential=")
     scope = credential.partition(",")[0].split("/")
     return (scope[3], scope[2]) if found and len(scope) == 5 else ("", "")
+
+
+def is_of_this_machine(environ: dict[str, Any]) -> bool:
+    """Whether a request names this machine as its host, and comes from no web page of another one.
+
+    The server runs code for whoever can reach it; a page in the user's browser can, by a form or by a name
+    that it lets point to 127.0.0.1.
+    """
+    hosts = [environ.get("HTTP_HOST", "")]
+    if origin := environ.get("HTTP_ORIGIN", ""):
+        hosts.append(urlsplit(origin).netloc)
+    return all(_is_local_name(urlsplit(f"//{host}").hostname or "") for host in hosts)
+
+
+def _is_local_name(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def answer(request: Request, handler: Callable[[Request], Response]) -> Response:

@@ -10,6 +10,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend
+from moto.moto_server import werkzeug_app
 
 from local.cloud.moto_patches import MotoPatches
 
@@ -25,6 +26,8 @@ def reset() -> None:
 def patch(patches: MotoPatches) -> None:
     """Changes that belong to no single service."""
     # AWS's managed policies, which roles attach by ARN; moto reads all of them for each of its partitions.
+    # moto answers web pages of any origin; these answers are for programs of this machine.
+    patches.replace(werkzeug_app, "DISABLE_GLOBAL_CORS", lambda _: True)
     patches.replace(IAMBackend, "_init_aws_policies", lambda _: _managed_policies)
 
 

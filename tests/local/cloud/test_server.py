@@ -48,6 +48,30 @@ def test_a_connection_serves_many_requests_and_bodies_of_each_kind(cloud: Cloud)
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:4566"}, 200),
+        ({"Host": "bucket.localhost:4566"}, 200),
+        ({"Host": "[::1]:4566"}, 200),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "https://shop.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "rebound.example:4566"}, 403),
+    ],
+)
+def test_web_pages_of_other_machines_are_refused(cloud: Cloud, headers: dict[str, str], status: int) -> None:
+    connection = http.client.HTTPConnection(urlsplit(cloud.url).netloc, timeout=10)
+    scope = f"Credential=AKIA/20261123/{cloud.region}/sqs/aws4_request"
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
+    target = {"X-Amz-Target": "AmazonSQS.ListQueues", "Content-Type": "application/x-amz-json-1.0"}
+    connection.request("POST", "/", b"{}", {**signed, **target, **headers})
+    response = connection.getresponse()
+    assert (response.status, response.getheader("Access-Control-Allow-Origin")) == (status, None)
+    connection.close()
+
+
 def test_regions_are_apart(cloud: Cloud) -> None:
     for region in ("us-east-1", "eu-west-1"):
         cloud.client("sqs", region).create_queue(QueueName=f"only-{region}")
