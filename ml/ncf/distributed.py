@@ -41,6 +41,7 @@ def processes() -> Iterator[Share]:
     )
     try:
         yield share
+        dist.barrier()  # none leaves while another still waits for it
     finally:
         dist.destroy_process_group()
 

@@ -42,17 +42,23 @@ class Hyperparameters:
     history: bool = False  # users' inputs pool their histories; not with bce
     history_dropout: float = 0.3
     weight_decay: float = 0.0
-    user_weight_decay: float = 0.0  # of users' tables, a step in which the user appears
+    row_wise_weight_decay: float = 0.0  # of large tables, a step in which the row appears
     beta2: float = 0.999
     schedule: Schedule = "constant"
     embedding_std: float = 0.01
     patience: int = 5  # epochs without a better validation NDCG before training stops
     precision: Precision = "float32"
     seed: int = 42
-    # NeuMF from separately trained towers (section 3.4.1). The settings above train GMF.
+    # NeuMF from separately trained parts (section 3.4.1). The settings above train GMF.
     pretrain: bool = False
+    pointwise_factor_num: int = 0  # further GMF factors, trained with row-bce; 0: none
+    pointwise_epochs: int = 50
+    pointwise_lr: float = 0.01
+    pointwise_weight_decay: float = 0.3
+    pointwise_dropout: float = 0.5
     mlp_epochs: int = 10
     mlp_lr: float = 0.001
+    mlp_batch_size: int = 256
     mlp_weight_decay: float = 0.0
     mlp_dropout: float = 0.3
     fused_epochs: int = 2
@@ -61,7 +67,8 @@ class Hyperparameters:
     refit: bool = False
 
     def __post_init__(self) -> None:
-        at_least_zero = {"weight_decay", "user_weight_decay", "mlp_weight_decay", "fused_epochs", "seed"}
+        at_least_zero = {"pointwise_factor_num", "mlp_epochs", "fused_epochs", "seed"}
+        at_least_zero |= {name for name in get_type_hints(type(self)) if name.endswith("weight_decay")}
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
             if get_origin(kind) is Literal and value not in get_args(kind):
@@ -70,10 +77,10 @@ class Hyperparameters:
                 raise ValueError(f"{name} is {value}: at least 0")
             if kind is int and name not in at_least_zero and value < 1:
                 raise ValueError(f"{name} is {value}: at least 1")
-        for name in ("lr", "mlp_lr", "fused_lr", "embedding_std"):
+        for name in ("lr", "pointwise_lr", "mlp_lr", "fused_lr", "embedding_std"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: more than 0")
-        for name in ("dropout", "mlp_dropout", "history_dropout", "beta2"):
+        for name in ("dropout", "pointwise_dropout", "mlp_dropout", "history_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: at least 0 and less than 1")
         if self.history and self.objective == "bce":
@@ -88,23 +95,46 @@ _SOFTMAX: dict[str, Value] = {
     "epochs": 40,
     "lr": 0.01,
     "batch_size": 256,
-    "dropout": 0.5,
-    "factor_num": 192,
+    "dropout": 0.3,
+    "factor_num": 256,
     "history": True,
-    "weight_decay": 0.3,
-    "user_weight_decay": 1.0,
+    "weight_decay": 1.0,
+    "row_wise_weight_decay": 2.0,
     "beta2": 0.99,
     "schedule": "one-cycle",
     "embedding_std": 0.05,
     "patience": 10,
     "precision": "auto",
+    "n_negatives": 8,
 }
 
 # name -> what differs from the defaults. docs/adr holds the search that chose them.
 PRESETS: dict[str, dict[str, Value]] = {
     "post": {},
-    "dot-softmax": {"architecture": "gmf", **_SOFTMAX, "refit": True},
-    "neumf": {**_SOFTMAX, "pretrain": True},
+    "dot-softmax": {
+        **_SOFTMAX,
+        "architecture": "gmf",
+        "batch_size": 64,
+        "lr": 0.006,
+        "factor_num": 192,
+        "dropout": 0.5,
+        "weight_decay": 0.3,
+        "refit": True,
+    },
+    "neumf": {
+        **_SOFTMAX,
+        "pretrain": True,
+        "pointwise_factor_num": 192,
+        "mlp_factor_num": 16,
+        "n_shared_negatives": 128,
+        "mlp_batch_size": 32,
+        "mlp_epochs": 10,
+        "mlp_lr": 0.004,
+        "mlp_dropout": 0.1,
+        "mlp_weight_decay": 0.01,
+        "fused_epochs": 1,
+        "fused_lr": 0.0005,
+    },
 }
 
 

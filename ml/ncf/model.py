@@ -15,7 +15,7 @@ table, so that what is served is plain NCF.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
@@ -217,15 +217,25 @@ class NCF(nn.Module):
                     nn.init.zeros_(module.bias)
 
     @torch.no_grad()
-    def fuse(self, gmf: NCF, mlp: NCF, gmf_share: float) -> None:
-        """Start NeuMF from trained towers: their weights, and h = [α h_GMF; (1 - α) h_MLP] (equation 13)."""
-        if self.gmf is None or self.mlp is None or gmf.gmf is None or mlp.mlp is None:
-            raise ValueError("fuse: a NeuMF takes a GMF and an MLP")
-        self.gmf.load_state_dict(gmf.gmf.state_dict())
-        self.mlp.load_state_dict(mlp.mlp.state_dict())
-        self.gmf.output.mul_(gmf_share)
-        self.mlp.output.weight.mul_(1 - gmf_share)
-        self.mlp.output.bias.mul_(1 - gmf_share)
+    def fuse(self, parts: Sequence[tuple[NCF, float]]) -> None:
+        """Start from separately trained models: their weights, each one's h scaled by its share.
+
+        He et al. 2017, equation 13, for any number of parts. Several GMFs become one: their factors stand
+        side by side, as a dot product of concatenations is the sum of dot products.
+        """
+        gmfs = [(part.gmf, share) for part, share in parts if part.gmf is not None]
+        mlps = [(part.mlp, share) for part, share in parts if part.mlp is not None]
+        if self.gmf is not None:
+            self.gmf.output.copy_(torch.cat([gmf.output * share for gmf, share in gmfs]))
+            for name, table in self.gmf.named_parameters():
+                if name != "output":
+                    table.copy_(torch.cat([gmf.get_parameter(name) for gmf, _ in gmfs], dim=1))
+        for mlp, share in mlps:
+            if self.mlp is None:
+                raise ValueError("fuse: an MLP has no place in this model")
+            self.mlp.load_state_dict(mlp.state_dict())
+            self.mlp.output.weight.mul_(share)
+            self.mlp.output.bias.mul_(share)
 
     def use(self, rng: np.random.Generator) -> None:
         """Draw dropout masks from `rng` from now on."""

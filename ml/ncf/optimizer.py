@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF
 
-ROW_WISE_ELEMENTS = 2**22  # a larger table is updated row-wise: a dense step would cost more than its batch
+ROW_WISE_ELEMENTS = 2**24  # a larger table is updated row-wise: a dense step costs more than its batch
 WARM_UP = 0.2  # share of the steps in which a one-cycle rate rises
 START_RATE = 0.04  # of the peak, where it rises from: torch.optim's own default
 
@@ -76,11 +76,7 @@ class RowWiseAdamW(torch.optim.Optimizer):
 
 
 class Optimizers:
-    """All of a model's parameters under one rate schedule: users' and large tables row-wise, the rest dense.
-
-    Updated row-wise, what a user's vector learns and how much it decays in an epoch does not depend on how
-    many other users there are, and so neither do good settings.
-    """
+    """All of a model's parameters under one rate schedule: large tables row-wise, the rest by dense AdamW."""
 
     def __init__(self, model: NCF, settings: Hyperparameters, n_steps: int) -> None:
         row_wise, plain, undecayed = _split(model)
@@ -90,9 +86,11 @@ class Optimizers:
             {"params": undecayed, "weight_decay": 0.0},
         ]
         self._all: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, settings.lr, betas=betas, fused=True),
-            RowWiseAdamW(row_wise, settings.lr, betas, weight_decay=settings.user_weight_decay),
+            torch.optim.AdamW(groups, settings.lr, betas=betas, fused=True)
         ]
+        if row_wise:
+            decay = settings.row_wise_weight_decay
+            self._all.append(RowWiseAdamW(row_wise, settings.lr, betas, weight_decay=decay))
         self._schedules = [_schedule(optimizer, settings, n_steps) for optimizer in self._all]
 
     @property
@@ -125,9 +123,9 @@ class Optimizers:
 def _split(model: NCF) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Tables to update row-wise, other weights, and those (vectors: biases, h) that are never decayed."""
     row_wise = []
-    for name, module in model.named_modules():
+    for module in model.modules():
         if isinstance(module, nn.Embedding):
-            module.sparse = name.endswith("user_input.embedding") or module.weight.numel() > ROW_WISE_ELEMENTS
+            module.sparse = module.weight.numel() > ROW_WISE_ELEMENTS
             if module.sparse:
                 row_wise.append(module.weight)
     taken = {id(weight) for weight in row_wise}

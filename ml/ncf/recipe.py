@@ -8,12 +8,14 @@ gmf, mlp, neumf     NeuMF from separately trained towers, then trained on togeth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ml.ncf import metrics
 from ml.ncf.checkpoint import Checkpoint
@@ -33,7 +35,7 @@ from ml.ncf.ranking import Candidates
 from ml.ncf.trainer import Epoch, OnEpoch, Stage, best_epoch, fit
 
 WHOLE_CATALOGUE_ITEMS = 20_000  # a larger catalogue is sampled: a step's logits grow with batch size × items
-GMF_SHARES = tuple(round(0.05 * step, 2) for step in range(21))  # α, tried when towers are fused
+SHARES = tuple(step / 10 for step in range(11))  # of a part in the last layer, as they are tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class Recipe:
         final = chosen
         if self.settings.refit:
             everything = self.train.union(self.held_out)
-            final = _Pass(self, everything, None, stops=chosen.stops, gmf_share=chosen.gmf_share).run()
+            final = _Pass(self, everything, None, stops=chosen.stops, shares=chosen.shares).run()
         epochs = chosen.epochs if final is chosen else [*chosen.epochs, *final.epochs]
         return Trained(model=final.folded(), epochs=epochs, best=chosen.best)
 
@@ -83,20 +85,20 @@ class _Pass:
         train: Interactions,
         validation: Candidates | None,
         stops: Mapping[str, int] | None = None,
-        gmf_share: float | None = None,
+        shares: Sequence[float] = (),
     ) -> None:
         self.recipe = recipe
         self.train = train
         self.validation = validation
         self.stops = dict(stops or {})  # by stage: the epoch after which to stop
-        self.gmf_share = gmf_share
+        self.shares = list(shares)
         self.epochs: list[Epoch] = []
         self._n_stages = 0
 
     def run(self) -> _Pass:
         settings = self.recipe.settings
         if settings.pretrain and settings.architecture == "neumf":
-            self.model = self._neumf_from_towers()
+            self.model = self._neumf_from_parts()
         else:
             self.model = self._train(settings.architecture, self._new(settings.architecture), settings)
         return self
@@ -104,38 +106,39 @@ class _Pass:
     def folded(self) -> NCF:
         return self.model.folded(self._history_of) if self.model.config.history else self.model
 
-    def _neumf_from_towers(self) -> NCF:
-        """GMF and MLP, each trained alone, then both under one last layer."""
+    def _neumf_from_parts(self) -> NCF:
+        """Every part trained alone, then all under one last layer."""
         settings = self.recipe.settings
-        for_mlp = replace(
-            settings,
-            epochs=settings.mlp_epochs,
-            lr=settings.mlp_lr,
-            weight_decay=settings.mlp_weight_decay,
-            dropout=settings.mlp_dropout,
-        )
-        gmf = self._train("gmf", self._new("gmf"), settings)
-        mlp = self._train("mlp", self._new("mlp", for_mlp), for_mlp)
-        if self.gmf_share is None:
-            self.gmf_share = self._best_share(gmf, mlp)
-        neumf = self._new("neumf")
-        neumf.fuse(gmf, mlp, self.gmf_share)
+        parts = [self._train(name, self._new(kind, own), own) for name, kind, own in _parts(settings)]
+        if not self.shares:
+            self.shares = self._best_shares(parts)
+        neumf = self._new("neumf", replace(settings, factor_num=_factors(parts)))
+        neumf.fuse(list(zip(parts, self.shares, strict=True)))
         for_both = replace(
             settings, epochs=settings.fused_epochs, lr=settings.fused_lr, patience=settings.fused_epochs + 1
         )
         return self._train("neumf", neumf, for_both, judge_start=True)
 
-    def _best_share(self, gmf: NCF, mlp: NCF) -> float:
-        """α of the last layer [α h_GMF; (1 - α) h_MLP]: the paper fixes 0.5, here validation chooses."""
-        assert self.validation is not None  # noqa: S101 -- a pass without validation is given its share
-        by_gmf = self.validation.scores(gmf, self._history_of)
-        by_mlp = self.validation.scores(mlp, self._history_of)
+    def _best_shares(self, parts: list[NCF]) -> list[float]:
+        """Each part's share of the last layer: the paper fixes 1/2, here validation chooses.
+
+        Logits of parts trained under different losses have different scales: each is first brought to the
+        scale of the first part, whose loss trains them on.
+        """
+        if self.validation is None:
+            raise ValueError("shares are chosen on validation")
+        scores = [self.validation.scores(part, self._history_of) for part in parts]
+        scales = [float(scores[0].std() / each.std().clamp(min=1e-6)) for each in scores]
         top_k = self.recipe.settings.top_k
 
-        def quality(share: float) -> float:
-            return metrics.ndcg(metrics.rank_of_first(share * by_gmf + (1 - share) * by_mlp), top_k)
+        def quality(shares: tuple[float, ...]) -> float:
+            mixed = torch.zeros_like(scores[0])
+            for share, scale, each in zip(shares, scales, scores, strict=True):
+                mixed.add_(each, alpha=share * scale)
+            return metrics.ndcg(metrics.rank_of_first(mixed), top_k)
 
-        return max(GMF_SHARES, key=quality)
+        best = max((s for s in product(SHARES, repeat=len(parts)) if abs(sum(s) - 1) < 1e-6), key=quality)
+        return [share * scale for share, scale in zip(best, scales, strict=True)]
 
     def _new(self, architecture: Architecture, settings: Hyperparameters | None = None) -> NCF:
         settings = settings or self.recipe.settings
@@ -212,3 +215,33 @@ class _Pass:
     @cached_property
     def _digest(self) -> str:
         return hashlib.sha256(self.train.indptr.tobytes() + self.train.indices.tobytes()).hexdigest()
+
+
+def _parts(settings: Hyperparameters) -> list[tuple[str, Architecture, Hyperparameters]]:
+    """The parts of a pretrained NeuMF: name, architecture and own settings."""
+    parts: list[tuple[str, Architecture, Hyperparameters]] = [("gmf", "gmf", settings)]
+    if settings.pointwise_factor_num:
+        pointwise = replace(
+            settings,
+            objective="row-bce",
+            factor_num=settings.pointwise_factor_num,
+            epochs=settings.pointwise_epochs,
+            lr=settings.pointwise_lr,
+            weight_decay=settings.pointwise_weight_decay,
+            dropout=settings.pointwise_dropout,
+        )
+        parts.append(("gmf-pointwise", "gmf", pointwise))
+    mlp = replace(
+        settings,
+        epochs=settings.mlp_epochs,
+        lr=settings.mlp_lr,
+        batch_size=settings.mlp_batch_size,
+        weight_decay=settings.mlp_weight_decay,
+        dropout=settings.mlp_dropout,
+    )
+    return [*parts, ("mlp", "mlp", mlp)]
+
+
+def _factors(parts: list[NCF]) -> int:
+    """GMF factors of all parts together."""
+    return sum(part.config.factor_num for part in parts if part.gmf is not None)

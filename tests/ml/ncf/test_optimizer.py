@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ml.ncf import optimizer as optimizer_module
 from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF, NCFConfig
 from ml.ncf.optimizer import Optimizers, RowWiseAdamW
@@ -50,8 +51,9 @@ def test_with_one_column_it_is_adamw() -> None:
     assert torch.allclose(sparse.weight, dense.weight, atol=1e-6)
 
 
-def test_users_tables_are_updated_row_wise_and_small_item_tables_are_not() -> None:
-    model = NCF(NCFConfig(n_users=10, n_items=10, architecture="neumf"))
+def test_large_tables_are_updated_row_wise_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizer_module, "ROW_WISE_ELEMENTS", 100)
+    model = NCF(NCFConfig(n_users=10, n_items=3, architecture="gmf"))
     Optimizers(model, Hyperparameters(), n_steps=10)
     assert model.gmf.user_input.embedding.sparse
     assert not model.gmf.item_embedding.sparse
