@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from werkzeug.test import run_wsgi_app
 from local.cloud import http, moto_state
 from local.cloud.environment import ACCOUNT_ID, child_environment, make_client
 from local.cloud.events import EventsPlane
+from local.cloud.logs import LogListener, Logs, file_name
 from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Operation, Plane, Request, Response, Route, render
 from local.cloud.planes import all_planes
@@ -30,8 +30,6 @@ from local.cloud.processes import Processes
 
 HOST = "127.0.0.1"
 SHUTDOWN_POLL_S = 0.05
-LogListener = Callable[[str, str, str], None]  # group, stream, line
-log = logging.getLogger("local.cloud")
 P = TypeVar("P", bound=Plane)
 _running = threading.Lock()  # moto's state belongs to the process
 
@@ -55,6 +53,7 @@ class Cloud:
         self.root = root.resolve()
         self._work = self.root / "work" / str(os.getpid())
         self._home = self._work / "home"
+        self._logs = Logs(self.root / "logs", lambda region: self.backend("logs", region))
         self.url = ""
         self.wanted_port = 0
         self.processes = Processes()
@@ -69,9 +68,7 @@ class Cloud:
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
-        self._listeners: list[LogListener] = []
         self._server: Any = None
-        self._log_handlers: list[tuple[logging.Logger, logging.Handler]] = []
 
     # -- life -----------------------------------------------------------------------------------
     def start(self, port: int = 0) -> Cloud:
@@ -94,6 +91,7 @@ class Cloud:
         moto_state.reset()
         moto_state.patch(self._patches)
         self._make_folders()
+        self._logs.open(cloud=logging.getLogger("local.cloud"), requests=http.log)
         self.wanted_port = port
         listener = http.listen(HOST, port)
         self._server = make_server(
@@ -121,10 +119,7 @@ class Cloud:
         self._planes = []
         if self._server is not None:
             self._server.shutdown()
-        for logger, handler in self._log_handlers:
-            logger.removeHandler(handler)
-            handler.close()
-        self._log_handlers = []
+        self._logs.close()
         shutil.rmtree(self._work, ignore_errors=True)
         self._patches.undo()
         moto_state.reset()
@@ -215,36 +210,23 @@ class Cloud:
         """A fresh folder for one piece of work; it goes when the cloud closes."""
         parent = self._work / kind
         parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{_file_name(name)}-", dir=parent))
+        return Path(tempfile.mkdtemp(prefix=f"{file_name(name)}-", dir=parent))
 
     def log(self, group: str, stream: str, line: str, region: str | None = None) -> None:
         """One event in CloudWatch Logs, the same line in a file, and to whoever listens."""
-        logs = self.backend("logs", region)
-        with self._lock:
-            logs.ensure_log_group(group)
-            logs.ensure_log_stream(group, stream)
-            if line:  # CloudWatch Logs takes no empty event
-                logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
-        self.tail(group, stream, line)
+        self._logs.put(group, stream, line, region)
 
     def tail(self, group: str, stream: str, line: str) -> None:
         """The line in a file, and to whoever listens: for what has no log group, such as EMR's steps."""
-        with self._lock:
-            path = self.log_file(group, stream)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
-        for listener in list(self._listeners):
-            listener(group, stream, line)
+        self._logs.tail(group, stream, line)
 
     def log_file(self, group: str, stream: str) -> Path:
         """Where a log stream lies as a file."""
-        folders = [_file_name(part) for part in group.split("/") if part]
-        return self.root.joinpath("logs", *folders, f"{_file_name(stream)}.log")
+        return self._logs.path(group, stream)
 
     def listen(self, listener: LogListener) -> None:
         """Calls ``listener(group, stream, line)`` for every log line from now on, on the thread that logs."""
-        self._listeners.append(listener)
+        self._logs.listen(listener)
 
     def emit(
         self,
@@ -284,16 +266,3 @@ class Cloud:
             if old.name.isdigit() and not psutil.pid_exists(int(old.name)):
                 shutil.rmtree(old, ignore_errors=True)
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        logs = self.root / "logs"
-        logs.mkdir(exist_ok=True)
-        for logger, name in ((log, "cloud.log"), (http.log, "requests.log")):
-            handler = logging.FileHandler(logs / name, encoding="utf-8")
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-            logger.addHandler(handler)
-            logger.setLevel(logging.INFO)
-            logger.propagate = False  # the terminal belongs to whoever runs the cloud
-            self._log_handlers.append((logger, handler))
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._=$-]+", "_", name) or "_"
