@@ -47,7 +47,7 @@ class Hyperparameters:
     schedule: Schedule = "constant"
     embedding_std: float = 0.01
     patience: int = 5  # epochs without a better validation NDCG before training stops
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     seed: int = 42
     # NeuMF from separately trained parts (section 3.4.1). The settings above train GMF.
     pretrain: bool = False
@@ -104,7 +104,6 @@ _SOFTMAX: dict[str, Value] = {
     "schedule": "one-cycle",
     "embedding_std": 0.05,
     "patience": 10,
-    "precision": "auto",
     "n_negatives": 8,
 }
 
