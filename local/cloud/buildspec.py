@@ -13,8 +13,13 @@ import yaml
 
 PHASES = ("install", "pre_build", "build", "post_build")
 KNOWN_KEYS = {"version", "run-as", "env", "phases", "artifacts", "cache", "reports", "batch", "proxy"}
-REFUSED_KEYS = {"batch": "batch builds", "proxy": "proxies", "reports": "report groups"}
-PHASE_KEYS = {"commands", "finally", "on-failure", "runtime-versions", "run-as"}
+REFUSED_KEYS = {
+    "batch": "batch builds",
+    "proxy": "proxies",
+    "reports": "report groups",
+    "run-as": "other users",
+}
+PHASE_KEYS = {"commands", "finally", "on-failure", "runtime-versions"}
 MARK = "\x00"  # begins what the script tells the build; a command's output can't hold it
 
 

@@ -83,7 +83,7 @@ def _role_arn(cloud: Cloud, role: str) -> str:
 
 def _check_instances(cloud: Cloud, instances: dict[str, Any], region: str) -> None:
     ec2 = cloud.backend("ec2", region)
-    subnets = {subnet.id for subnet in ec2.describe_subnets()} if hasattr(ec2, "describe_subnets") else set()
+    subnets = {subnet.id for subnet in ec2.describe_subnets()}
     subnet = instances.get("Ec2SubnetId")
     if subnet and subnet not in subnets:
         raise _missing(f"Instances.Ec2SubnetId: The subnet {subnet} does not exist.")

@@ -41,8 +41,11 @@ class LambdaPlane(Plane):
         lambda_models.patch(self._patches, self._invoke_for_moto)
 
     def routes(self) -> list[Route]:
-        """Invoke."""
-        return [Route("POST", r"/2015-03-31/functions/([^/]+)/invocations/?", self._invoke, "lambda")]
+        """Invoke, and what ends sandboxes."""
+        return [
+            Route("POST", r"/2015-03-31/functions/([^/]+)/invocations/?", self._invoke, "lambda"),
+            Route("DELETE", r"/2015-03-31/functions/([^/]+)/?", self._delete, "lambda"),
+        ]
 
     def close(self) -> None:
         """Ends every sandbox."""
@@ -88,6 +91,17 @@ class LambdaPlane(Plane):
         if request.headers.get("X-Amz-Log-Type") == "Tail":
             headers["X-Amz-Log-Result"] = outcome.log_tail
         return Response(200, outcome.payload, {**headers, "Content-Type": "application/json"})
+
+    def _delete(self, request: Request, match: re.Match[str]) -> Response:
+        del match
+        function = self._find(request.path.rstrip("/").rpartition("/")[2], None, request.region)
+        response = self.cloud.forward(request)
+        if response.status < 300 and "Qualifier" not in request.query:
+            with self._lock:
+                pool = self._pools.pop(function.function_arn, None)
+            if pool is not None:
+                pool.close()
+        return response
 
     def _find(self, name: str, qualifier: str | None, region: str) -> Any:
         if re.fullmatch(r"\d{12}:function:.+", name):  # a partial ARN

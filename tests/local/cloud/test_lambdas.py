@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -82,6 +83,16 @@ def test_an_environment_is_used_again_until_code_or_configuration_changes(cloud:
         FunctionName="warm", ZipFile=zipped({"app.py": "def handler(e, c): return 5"})
     )
     assert invoke(cloud, "warm", {})[0] == 5
+
+
+def test_a_deleted_function_leaves_no_process(cloud: Cloud) -> None:
+    make_function(cloud, "deleted", PROBE)
+    pid = invoke(cloud, "deleted", {})[0]["pid"]
+    assert psutil.pid_exists(pid)
+    cloud.client("lambda").delete_function(FunctionName="deleted")
+    wait_for(lambda: not psutil.pid_exists(pid))
+    with pytest.raises(ClientError, match="Function not found"):
+        invoke(cloud, "deleted", {})
 
 
 def test_a_name_an_arn_and_a_partial_arn_mean_the_same_function(cloud: Cloud, probe: str) -> None:
