@@ -1,4 +1,7 @@
-"""When a schedule is due: ``at``, ``rate`` and ``cron`` expressions (EventBridge Scheduler, "Schedule types")."""
+"""When a schedule is due: ``at``, ``rate`` and ``cron`` expressions.
+
+EventBridge Scheduler user guide, "Schedule types".
+"""
 
 from __future__ import annotations
 
@@ -181,10 +184,9 @@ def _numbers(
         span, slash, step = item.partition("/")
         first, dash, last = span.partition("-")
         start = low if span == "*" else _number(name, first, low, high, names or {})
+        end = high if slash or span == "*" else start
         if dash:
             end = _number(name, last, low, high, names or {})
-        else:
-            end = high if slash or span == "*" else start
         if end < start:
             raise ExpressionError(f"{name} {item}: the range ends before it begins")
         found.update(range(start, end + 1, _number(name, step, 1, high, {}) if slash else 1))

@@ -84,13 +84,11 @@ class Target:
         """
         if self.arn.startswith(UNIVERSAL):
             return _universal_call(self.arn.removeprefix(UNIVERSAL), payload)
-        _, _, service, region, _, name = (*self.arn.split(":", 5), "", "", "", "", "")[:6]
-        match service:
-            case "lambda":
+        match self.arn.split(":", 5):
+            case _, _, "lambda", _, _, _:
                 parameters = {"FunctionName": self.arn, "InvocationType": "Event", "Payload": payload}
                 return Call("lambda", "invoke", parameters, "lambda:InvokeFunction", self.arn)
-            case "sqs":
-                account = self.arn.split(":")[4]
+            case _, _, "sqs", region, account, name:
                 url = f"https://sqs.{region}.amazonaws.com/{account}/{name}"
                 parameters = {
                     "QueueUrl": url,
@@ -98,7 +96,7 @@ class Target:
                     **self.settings.get("SqsParameters", {}),
                 }
                 return Call("sqs", "send_message", parameters, "sqs:SendMessage", self.arn)
-            case "sns":
+            case _, _, "sns", _, _, _:
                 parameters = {"TopicArn": self.arn, "Message": payload}
                 return Call("sns", "publish", parameters, "sns:Publish", self.arn)
         raise TargetError(f"the embedded cloud's schedules call no target {self.arn}")
@@ -131,10 +129,10 @@ def _universal_call(name: str, payload: str) -> Call:
 
 
 def _as_members(shape: Any, value: Any) -> Any:
-    """A value whose members are called as the service calls them, whether their first letter is large or small."""
+    """A value with the service's own member names, whose first letter is small in some services."""
     if shape.type_name == "structure" and isinstance(value, dict):
-        known = {name.lower(): name for name in shape.members}
-        named = {known.get(name.lower(), name): item for name, item in value.items()}
+        own = {name[:1].upper() + name[1:]: name for name in shape.members}
+        named = {own.get(name[:1].upper() + name[1:], name): item for name, item in value.items()}
         return {
             name: _as_members(shape.members[name], item) if name in shape.members else item
             for name, item in named.items()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,8 @@ from moto.backends import get_backend
 
 from local.cloud import roles
 from local.cloud.plane import Plane, Request, Response, Route, ServiceError
-from local.cloud.schedule_expression import ExpressionError, parse
+from local.cloud.schedule_expression import Expression, ExpressionError, parse
+from local.cloud.schedule_invocation import Invocation
 from local.cloud.schedule_targets import Call, Target, TargetError
 
 if TYPE_CHECKING:
@@ -35,43 +34,26 @@ log = logging.getLogger("local.cloud.scheduler")
 
 
 @dataclass(frozen=True)
-class Invocation:
-    """One time that a schedule was due, and the attempts to call its target."""
+class Timetable:
+    """When one of moto's schedules is due."""
 
-    schedule_arn: str
-    target: Mapping[str, Any]
-    due: datetime
-    region: str
-    attempt: int = 1
-    started: float = field(default_factory=time.monotonic)
-    execution_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    expression: Expression
+    start: datetime
+    end: datetime | None
 
-    def payload(self) -> str:
-        """The input with its context attributes in place; without one, the scheduled event."""
-        if "Input" not in self.target:
-            return json.dumps(self._event())
-        text = str(self.target["Input"])
-        for name, value in {
-            "schedule-arn": self.schedule_arn,
-            "scheduled-time": _iso(self.due),
-            "execution-id": self.execution_id,
-            "attempt-number": str(self.attempt),
-        }.items():
-            text = text.replace(f"<aws.scheduler.{name}>", value)
-        return text
+    @classmethod
+    def of(cls, schedule: Any) -> Timetable:
+        """The timetable as it was last changed."""
+        return cls(
+            parse(schedule.schedule_expression, schedule.schedule_expression_timezone),
+            _moment(schedule.start_date) or _changed(schedule),
+            _moment(schedule.end_date),
+        )
 
-    def _event(self) -> dict[str, Any]:
-        return {
-            "version": "0",
-            "id": self.execution_id,
-            "detail-type": "Scheduled Event",
-            "source": "aws.scheduler",
-            "account": self.schedule_arn.split(":")[4],
-            "time": _iso(self.due),
-            "region": self.region,
-            "resources": [self.schedule_arn],
-            "detail": "{}",
-        }
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The next time that is not after the end."""
+        due = self.expression.next_after(moment, self.start)
+        return None if due is None or (self.end is not None and due > self.end) else due
 
 
 class SchedulerPlane(Plane):
@@ -79,7 +61,7 @@ class SchedulerPlane(Plane):
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
-        self._next: dict[tuple[Any, ...], datetime | None] = {}
+        self._next: dict[tuple[str, datetime], datetime | None] = {}
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="scheduler")
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="scheduler", daemon=True).start()
@@ -104,14 +86,20 @@ class SchedulerPlane(Plane):
             Target(target.get("Arn", ""), target)
         except (ExpressionError, TargetError) as error:
             raise ServiceError("ValidationException", str(error)) from error
-        arn = f"arn:aws:scheduler:{request.region}:{self.cloud.account_id}:schedule/*"
-        role = target.get("RoleArn", "")
-        if not roles.trusts(self.cloud.backend("iam", request.region), role, SERVICE, arn):
+        if not self._trusted(target.get("RoleArn", ""), request.region):
             raise ServiceError(
                 "ValidationException",
-                f"The execution role you provide must allow AWS EventBridge Scheduler to assume the role: {role}",
+                "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
             )
         return self.cloud.forward(request)
+
+    def _trusted(self, role_arn: str, region: str) -> bool:
+        """Whether the service may assume a role for a schedule of this account; not if there is none."""
+        arn = f"arn:aws:scheduler:{region}:{self.cloud.account_id}:schedule/*"
+        try:
+            return roles.trusts(self.cloud.backend("iam", region), role_arn, SERVICE, arn)
+        except ServiceError:
+            return False
 
     # -- the clock --------------------------------------------------------------------------------
     def _run(self) -> None:
@@ -122,26 +110,20 @@ class SchedulerPlane(Plane):
                 log.exception("the clock")
 
     def _tick(self, now: datetime) -> None:
-        seen: dict[tuple[Any, ...], datetime | None] = {}
+        seen: dict[tuple[str, datetime], datetime | None] = {}
         for region, schedule in self._schedules():
-            changed = datetime.fromtimestamp(schedule.last_modified_date, UTC)
-            key = (schedule.arn, changed)
-            start = _moment(schedule.start_date) or changed
-            expression = parse(schedule.schedule_expression, schedule.schedule_expression_timezone)
-            if key not in self._next:
-                self._next[key] = expression.next_after(start - JUST_BEFORE, start)
-            due = self._next[key]
-            end = _moment(schedule.end_date)
-            if due is not None and due <= now and (end is None or due <= end):
+            key, timetable = (schedule.arn, _changed(schedule)), Timetable.of(schedule)
+            due = (
+                self._next[key] if key in self._next else timetable.next_after(timetable.start - JUST_BEFORE)
+            )
+            if due is not None and due <= now:
                 if schedule.state == "ENABLED":
                     self._submit(Invocation(schedule.arn, dict(schedule.target), due, region))
-                due = expression.next_after(now, start)  # what was slept through is not made up for
-            if (
-                due is None or (end is not None and due > end)
-            ) and schedule.action_after_completion == "DELETE":
+                due = timetable.next_after(now)  # what was slept through is not made up for
+            if due is None and schedule.action_after_completion == "DELETE":
                 self.cloud.backend("scheduler", region).delete_schedule(schedule.group_name, schedule.name)
-                continue
-            seen[key] = due
+            else:
+                seen[key] = due
         self._next = seen
 
     def _schedules(self) -> Iterator[tuple[str, Any]]:
@@ -176,7 +158,7 @@ class SchedulerPlane(Plane):
 
     def _require_role(self, invocation: Invocation, call: Call) -> None:
         iam, role = self.cloud.backend("iam", invocation.region), invocation.target["RoleArn"]
-        if not roles.trusts(iam, role, SERVICE, invocation.schedule_arn):
+        if not self._trusted(role, invocation.region):
             raise ServiceError("AccessDeniedException", f"{role} does not trust {SERVICE}")
         if not call.is_allowed(iam, role):
             raise ServiceError("AccessDeniedException", f"{role} may not call {call.action}")
@@ -204,26 +186,12 @@ class SchedulerPlane(Plane):
         if not queue:
             log.error("%s: no dead-letter queue; the call is lost", invocation.schedule_arn)
             return
-        attributes = {
-            "ERROR_CODE": code,
-            "ERROR_MESSAGE": message[:1024],
-            "EXECUTION_ID": invocation.execution_id,
-            "IS_PAYLOAD_TRUNCATED": "false",
-            "RETRY_ATTEMPTS": str(invocation.attempt - 1),
-            "SCHEDULED_TIME": _iso(invocation.due),
-            "SCHEDULE_ARN": invocation.schedule_arn,
-            "TARGET_ARN": invocation.target["Arn"],
-        }
-        if exhausted:
-            attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
         try:
             send = Target(queue).call(invocation.payload())
             self._require_role(invocation, send)
             self.cloud.client("sqs", queue.split(":")[3]).send_message(
                 **send.parameters,
-                MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-                },
+                MessageAttributes=invocation.dead_letter_attributes(code, message, exhausted),
             )
         except Exception as error:  # whatever the queue's fault, it must be seen
             log.error(
@@ -244,5 +212,5 @@ def _moment(value: Any) -> datetime | None:
     return None if value is None else datetime.fromtimestamp(float(value), UTC)
 
 
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _changed(schedule: Any) -> datetime:
+    return datetime.fromtimestamp(schedule.last_modified_date, UTC)
