@@ -66,8 +66,7 @@ def up(
     with ends_well(), run_up(UpOptions(stage, data, port, output), out) as deployed:
         out.print(f"[dim]written to[/] {output}")
         if serve:
-            _say_how_to_use(deployed.outputs["api_url"])
-            serve_until_interrupted()
+            serve_until_interrupted(_how_to_use(deployed.outputs["api_url"]))
 
 
 @app.command()
@@ -141,8 +140,7 @@ def cloud(
     with ends_well(), Cloud(region=region).start(port) as embedded:
         if embedded.moved:
             err.print(f"port {port} is in use: {embedded.port} is taken instead")
-        out.print(_client_settings(embedded.url, region))
-        serve_until_interrupted()
+        serve_until_interrupted(_client_settings(embedded.url, region))
 
 
 @contextmanager
@@ -168,9 +166,10 @@ def ends_well() -> Iterator[None]:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def serve_until_interrupted() -> None:
-    """Blocks until Ctrl-C or SIGTERM, which here is no failure."""
+def serve_until_interrupted(message: str) -> None:
+    """Says what is served, and blocks until Ctrl-C or SIGTERM, which here is no failure."""
     try:
+        out.print(message, soft_wrap=True)
         threading.Event().wait()
     except KeyboardInterrupt:
         out.print("\nstopped")
@@ -180,14 +179,13 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _say_how_to_use(api_url: str) -> None:
+def _how_to_use(api_url: str) -> str:
     url = api_url.rstrip("/")
-    out.print(
+    return (
         f"\nserving at [bold]{url}[/]  (Ctrl-C stops it)\n"
         f"  curl '{url}/recommendations/USER?k=10'\n"
         "  .venv/bin/python -m local recommend USER\n"
-        "  .venv/bin/python -m local train MORE_INTERACTIONS\n",
-        soft_wrap=True,
+        "  .venv/bin/python -m local train MORE_INTERACTIONS\n"
     )
 
 

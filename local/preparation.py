@@ -72,13 +72,12 @@ def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any
 
 
 def _failure(stage: DeployedStage, details: Mapping[str, str]) -> Exception:
-    """The step's own last word: its error line when it refused the input, else reason and log."""
-    lines = _log_lines(stage, details.get("LogFile", ""))
-    refusal = [line for line in lines if line.startswith(f"{PREPARATION}: ")]
-    if refusal and f"code {EXIT_BAD_INPUT}" in details.get("Message", ""):
-        return BadInputError(refusal[-1].removeprefix(f"{PREPARATION}: "))
+    """The step's own last word where it refused its input, else the reason and the log."""
     reason = details.get("Message") or details.get("Reason", "no reason given")
-    return StepFailedError(STEP, reason, lines[-LOG_LINES:])
+    status, _, refusal = reason.partition(f"{PREPARATION}: ")
+    if refusal and f"code {EXIT_BAD_INPUT}:" in status:
+        return BadInputError(refusal)
+    return StepFailedError(STEP, reason, _log_lines(stage, details.get("LogFile", ""))[-LOG_LINES:])
 
 
 def _log_lines(stage: DeployedStage, uri: str) -> list[str]:

@@ -55,7 +55,7 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
     """
     data = options.data
     if data is not None and not data.exists():
-        raise BadInputError(f"DATA={data}: no such file or folder")
+        raise BadInputError(f"{data}: no such file or folder")
     config = load_stage(options.stage, ROOT)
     with Cloud(region=config.region).start(options.port) as cloud:
         if cloud.moved:

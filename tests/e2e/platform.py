@@ -22,6 +22,7 @@ from ml import contract
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 240
+SMALL_SHOP = ("--users", "600", "--items", "300", "--interactions", "24000")
 T = TypeVar("T")
 
 
@@ -51,8 +52,10 @@ class Platform:
     @classmethod
     def start(cls, folder: Path) -> Platform:
         log = (folder / "up.log").open("wb")
+        shop = [sys.executable, "-m", "ml.synthetic", "--output", str(folder / "shop.csv"), *SMALL_SHOP]
+        subprocess.run(shop, env=environment(), check=True, timeout=60)
         process = subprocess.Popen(
-            [sys.executable, "-m", "local", "up", "--serve", "--port", "0"],
+            [sys.executable, "-m", "local", "up", "--serve", "--port", "0", "--data", "shop.csv"],
             cwd=folder,
             env=environment(),
             stdout=log,
@@ -81,7 +84,7 @@ class Platform:
     def seen(self) -> dict[str, set[str]]:
         """Every item of each user in the raw interactions."""
         seen: dict[str, set[str]] = {}
-        with (self.folder / ".local/synthetic/shop.csv").open() as file:
+        with (self.folder / "shop.csv").open() as file:
             for row in csv.DictReader(file):
                 seen.setdefault(row["user_id"], set()).add(row["item_id"])
         return seen

@@ -125,7 +125,9 @@ def test_the_same_success_twice_is_one_build_and_one_execution(platform: Platfor
     s3, bucket = platform.stage.client("s3"), platform.stage.outputs["data_bucket"]
     key = contract.run_prefix(platform.run["run_id"]) + contract.SUCCESS_FILE
     before = (platform.builds(), len(platform.executions()))
-    group = f"/aws/lambda/{platform.stage.outputs['render_buildspec_function']}"
+    function = platform.stage.outputs["render_buildspec_function"]
+    configuration = platform.stage.client("lambda").get_function_configuration(FunctionName=function)
+    group = configuration["LoggingConfig"]["LogGroup"]
 
     def runs() -> int:
         events = platform.stage.client("logs").filter_log_events(logGroupName=group)["events"]
@@ -163,8 +165,9 @@ def test_a_second_run_is_gated_registered_and_rolled_out_while_the_api_answers(
     assert {status for status, _ in answers} == {200}
     versions = [version for _, version in answers]
     assert list(dict.fromkeys(versions)) == [platform.run["run_id"], SECOND_RUN]
-    assert chain.evaluation()["champion"]["model_package_arn"] == platform.packages()[-1]["ModelPackageArn"]
-    assert sorted(p["ModelPackageVersion"] for p in platform.packages()) == [1, 2]
+    packages = {p["ModelPackageVersion"]: p["ModelPackageArn"] for p in platform.packages()}
+    assert sorted(packages) == [1, 2]
+    assert chain.evaluation()["champion"]["model_package_arn"] == packages[1]
 
 
 def test_a_candidate_that_loses_the_gate_is_not_registered_and_the_champion_stays(
