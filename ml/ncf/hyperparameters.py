@@ -34,6 +34,7 @@ class Hyperparameters:
     top_k: int = 10
     dropout: float = 0.3
     factor_num: int = 32
+    learn_output: bool = True  # GMF's h; false leaves it at ones, a plain dot product
     mlp_factor_num: int = 32
     num_layers: int = 3
     n_negatives: int = 4  # a positive (bce, row-bce); He et al. 2017, section 4.1
@@ -56,6 +57,7 @@ class Hyperparameters:
     pointwise_lr: float = 0.01
     pointwise_weight_decay: float = 0.3
     pointwise_dropout: float = 0.5
+    mlp_objective: Objective = "bce"
     mlp_epochs: int = 10
     mlp_lr: float = 0.001
     mlp_batch_size: int = 256
@@ -98,12 +100,13 @@ _SOFTMAX: dict[str, Value] = {
     "dropout": 0.3,
     "factor_num": 256,
     "history": True,
+    "learn_output": False,  # h is not decayed: it would undo the decay of the embeddings
     "weight_decay": 1.0,
     "row_wise_weight_decay": 2.0,
     "beta2": 0.99,
     "schedule": "one-cycle",
     "embedding_std": 0.05,
-    "patience": 10,
+    "patience": 20,  # a one-cycle rate is at its best when it ends
     "n_negatives": 8,
 }
 
@@ -126,11 +129,10 @@ PRESETS: dict[str, dict[str, Value]] = {
         "pointwise_factor_num": 192,
         "mlp_factor_num": 16,
         "n_shared_negatives": 128,
-        "mlp_batch_size": 32,
-        "mlp_epochs": 10,
+        "mlp_batch_size": 2048,
+        "mlp_epochs": 5,
         "mlp_lr": 0.004,
         "mlp_dropout": 0.1,
-        "mlp_weight_decay": 0.01,
         "fused_epochs": 1,
         "fused_lr": 0.0005,
     },

@@ -79,6 +79,8 @@ class Optimizers:
     """All of a model's parameters under one rate schedule: large tables row-wise, the rest by dense AdamW."""
 
     def __init__(self, model: NCF, settings: Hyperparameters, n_steps: int) -> None:
+        if model.gmf is not None:
+            model.gmf.output.requires_grad_(settings.learn_output)
         row_wise, plain, undecayed = _split(model)
         betas = (0.9, settings.beta2)
         groups = [
@@ -129,7 +131,7 @@ def _split(model: NCF) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
             if module.sparse:
                 row_wise.append(module.weight)
     taken = {id(weight) for weight in row_wise}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
     return row_wise, [p for p in rest if p.dim() > 1], [p for p in rest if p.dim() <= 1]
 
 

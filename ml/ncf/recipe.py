@@ -104,20 +104,31 @@ class _Pass:
         return self
 
     def folded(self) -> NCF:
-        return self.model.folded(self._history_of) if self.model.config.history else self.model
+        """The model as it is served."""
+        return self._folded(self.model)
+
+    def _folded(self, model: NCF) -> NCF:
+        return model.folded(self._history_of) if model.config.history else model
 
     def _neumf_from_parts(self) -> NCF:
         """Every part trained alone, then all under one last layer."""
         settings = self.recipe.settings
-        parts = [self._train(name, self._new(kind, own), own) for name, kind, own in _parts(settings)]
+        parts = [
+            self._folded(self._train(name, self._new(kind, own), own)) for name, kind, own in _parts(settings)
+        ]
         if not self.shares:
             self.shares = self._best_shares(parts)
-        neumf = self._new("neumf", replace(settings, factor_num=_factors(parts)))
-        neumf.fuse(list(zip(parts, self.shares, strict=True)))
-        for_both = replace(
-            settings, epochs=settings.fused_epochs, lr=settings.fused_lr, patience=settings.fused_epochs + 1
+        for_all = replace(
+            settings,
+            factor_num=sum(part.config.factor_num for part in parts if part.gmf is not None),
+            history=False,  # each part's is folded
+            epochs=settings.fused_epochs,
+            lr=settings.fused_lr,
+            patience=settings.fused_epochs + 1,
         )
-        return self._train("neumf", neumf, for_both, judge_start=True)
+        neumf = self._new("neumf", for_all)
+        neumf.fuse(list(zip(parts, self.shares, strict=True)))
+        return self._train("neumf", neumf, for_all, judge_start=True)
 
     def _best_shares(self, parts: list[NCF]) -> list[float]:
         """Each part's share of the last layer: the paper fixes 1/2, here validation chooses.
@@ -127,7 +138,7 @@ class _Pass:
         """
         if self.validation is None:
             raise ValueError("shares are chosen on validation")
-        scores = [self.validation.scores(part, self._history_of) for part in parts]
+        scores = [self.validation.scores(part) for part in parts]
         scales = [float(scores[0].std() / each.std().clamp(min=1e-6)) for each in scores]
         top_k = self.recipe.settings.top_k
 
@@ -233,6 +244,8 @@ def _parts(settings: Hyperparameters) -> list[tuple[str, Architecture, Hyperpara
         parts.append(("gmf-pointwise", "gmf", pointwise))
     mlp = replace(
         settings,
+        objective=settings.mlp_objective,
+        history=settings.history and settings.mlp_objective != "bce",
         epochs=settings.mlp_epochs,
         lr=settings.mlp_lr,
         batch_size=settings.mlp_batch_size,
@@ -240,8 +253,3 @@ def _parts(settings: Hyperparameters) -> list[tuple[str, Architecture, Hyperpara
         dropout=settings.mlp_dropout,
     )
     return [*parts, ("mlp", "mlp", mlp)]
-
-
-def _factors(parts: list[NCF]) -> int:
-    """GMF factors of all parts together."""
-    return sum(part.config.factor_num for part in parts if part.gmf is not None)

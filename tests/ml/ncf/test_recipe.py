@@ -37,6 +37,7 @@ SMALL = Hyperparameters(
     history=True,
     schedule="one-cycle",
     embedding_std=0.3,
+    precision="float32",
 )
 
 
