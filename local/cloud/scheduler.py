@@ -117,7 +117,7 @@ class SchedulerPlane(Plane):
                 self._next[key] if key in self._next else timetable.next_after(timetable.start - JUST_BEFORE)
             )
             if due is not None and due <= now:
-                if schedule.state == "ENABLED":
+                if schedule.state != "DISABLED":  # moto forgets the default on an update
                     self._submit(Invocation(schedule.arn, dict(schedule.target), due, region))
                 due = timetable.next_after(now)  # what was slept through is not made up for
             if due is None and schedule.action_after_completion == "DELETE":

@@ -172,19 +172,28 @@ def test_a_role_that_may_not_make_the_call_makes_none(cloud: Cloud, queues: tupl
     assert is_empty(cloud, queues[0])
 
 
-def test_a_tag_that_the_policy_asks_for_is_the_request_s() -> None:
+def test_the_input_s_members_may_begin_small_or_large() -> None:
     target = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow")
 
-    call = target.call(
-        '{"name": "prepare", "Tags": [{"Key": "a", "Value": "b"}], "instances": {"instanceCount": 1}}'
-    )
+    call = target.call('{"name": "prepare", "Instances": {"instanceCount": 1}, "steps": [{"name": "one"}]}')
 
     assert (call.service, call.method, call.action) == ("emr", "run_job_flow", "elasticmapreduce:RunJobFlow")
     assert call.parameters == {
         "Name": "prepare",
-        "Tags": [{"Key": "a", "Value": "b"}],
         "Instances": {"InstanceCount": 1},
+        "Steps": [{"Name": "one"}],
     }
+
+
+def test_a_tag_that_the_role_s_policy_asks_for_is_looked_for_in_the_request(cloud: Cloud) -> None:
+    tagged = {"StringEquals": {"elasticmapreduce:RequestTag/team": "ncf"}}
+    allow = {"Effect": "Allow", "Action": "elasticmapreduce:RunJobFlow", "Resource": "*", "Condition": tagged}
+    role = make_role(cloud, "launches", SERVICE, allow)
+    target, iam = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow"), cloud.backend("iam")
+
+    assert target.call('{"Tags": [{"Key": "team", "Value": "ncf"}]}').is_allowed(iam, role)
+    assert not target.call('{"Tags": [{"Key": "team", "Value": "web"}]}').is_allowed(iam, role)
+    assert not target.call("{}").is_allowed(iam, role)
 
 
 @pytest.mark.parametrize(
