@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import S3Backend
 
 from local.cloud import Cloud
 from tests.local.cloud.support import make_bucket
@@ -92,8 +95,15 @@ def test_a_presigned_url_works(cloud: Cloud) -> None:
         assert response.read() == b"content"
 
 
-def test_of_many_conditional_writes_one_wins(cloud: Cloud) -> None:
+def test_of_many_conditional_writes_one_wins(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     make_bucket(cloud, "race")
+    put_object = S3Backend.put_object
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        time.sleep(0.05)  # between moto's look and its write
+        return put_object(*arguments, **named)
+
+    monkeypatch.setattr(S3Backend, "put_object", slow)
     barrier = threading.Barrier(8)
 
     def write(number: int) -> str:
