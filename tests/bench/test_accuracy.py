@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.ml.ncf.prepared import tasteful_shop
+
+ROOT = Path(__file__).parents[2]
+QUICK = [
+    "--epochs",
+    "4",
+    "--pointwise-epochs",
+    "2",
+    "--mlp-epochs",
+    "1",
+    "--fused-epochs",
+    "1",
+    "--batch-size",
+    "32",
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data set in the shape of the paper's files, with gaps in its numbers."""
+    splits = tasteful_shop(n_users=60, n_items=120)
+    train = np.concatenate([splits["train"], splits["validation"]])
+    with gzip.open(tmp_path / "shop.train.tsv.gz", "wt") as lines:
+        lines.write("user\titem\n")
+        lines.writelines(f"{user * 3}\t{item * 2}\n" for user, item in train)
+    rng = np.random.default_rng(0)
+    ratings, negatives = [], []
+    for user, item in splits["test"]:
+        ratings.append(f"{user * 3}\t{item * 2}\t5\t978824351\n")
+        drawn = "\t".join(str(2 * each) for each in rng.choice(120, 99, replace=False))
+        negatives.append(f"({user * 3},{item * 2})\t{drawn}\n")
+    (tmp_path / "shop.test.rating").write_text("".join(ratings))
+    with gzip.open(tmp_path / "shop.test.negative.gz", "wt") as lines:
+        lines.writelines(negatives)
+    return tmp_path
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "bench/accuracy.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_result_has_the_fields_that_others_read(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = bench("--data", str(data), "--seeds", "2", "--json", str(out), *QUICK)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(out.read_text())
+    assert 0 < result["hr_at_10"]["mean"] <= 1
+    assert result["ndcg_at_10"]["std"] >= 0
+    assert result["seconds"] > 0
+    assert result["peak_memory_mib"] > 50
+    assert "seconds_to_hr_0_70" in result
+    assert set(result["baselines"]) == {"popularity", "item_knn"}
+    assert [training["seed"] for training in result["trainings"]] == [1, 2]
+
+
+def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
+    done = bench("--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "expected one *.train.tsv.gz, found 0" in done.stderr
