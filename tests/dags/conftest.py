@@ -40,6 +40,12 @@ else:  # Airflow reads its settings when it is imported
     }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Airflow's own, which no DAG can help."""
+    for message in ("GitWildMatchPattern", "Using `httpx` with `starlette.testclient`"):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+
+
 def pytest_unconfigure() -> None:
     """The metadata database and the logs go with the tests."""
     if find_spec("airflow") is not None:
