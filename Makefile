@@ -19,7 +19,7 @@ up: environment
 	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(DATA),--data '$(DATA)') $(if $(filter-out 0,$(SERVE)),--serve)
 
 test: environment
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-dags: environment
 	@bash ci/environment.sh airflow

@@ -24,7 +24,7 @@ from local.timeline import Timeline
 from ml import contract
 from tests.e2e.platform import Platform, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 SECOND_RUN = "20991231T000000Z"
 REJECTED_RUN = "20991231T010000Z"
