@@ -33,7 +33,7 @@ def test_the_schedule_of_dev_launches_the_published_job_flow_for_its_own_time(cl
         **{name: nightly[name] for name in kept}, ScheduleExpression=f"at({due:%Y-%m-%dT%H:%M:%S})"
     )
 
-    (step,) = wait_for(lambda: steps(cloud))
+    (step,) = wait_for(lambda: steps(cloud), timeout_s=90)
     for cluster in cloud.client("emr").list_clusters()["Clusters"]:
         cloud.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
     arguments = step["Config"]["Args"]

@@ -132,21 +132,23 @@ def test_a_budget_a_schedule_and_a_security_configuration_read_back(
     deploy_source: DeploySource, cloud: Cloud
 ) -> None:
     outputs = deploy_source(
-        """
-    budget = aws.budgets.Budget("b", budget_type="COST", time_unit="MONTHLY",
-        limit_amount="500", limit_unit="USD",
-        cost_filters=[{"name": "TagKeyValue", "values": ["user:Owner$me"]}],
-        notifications=[{"comparison_operator": "GREATER_THAN", "notification_type": "ACTUAL", "threshold": 80,
-                        "threshold_type": "PERCENTAGE", "subscriber_email_addresses": ["a@example.com"]}])
-    schedule = aws.scheduler.Schedule("s", schedule_expression="cron(0 2 * * ? *)",
-        schedule_expression_timezone="Asia/Seoul", flexible_time_window={"mode": "OFF"},
-        target={"arn": "arn:aws:scheduler:::aws-sdk:emr:runJobFlow", "role_arn": "arn:aws:iam::1:role/r",
-                "input": "{}",
-                "retry_policy": {"maximum_retry_attempts": 2, "maximum_event_age_in_seconds": 60}})
-    security = aws.emr.SecurityConfiguration("e", configuration=json.dumps({"EncryptionConfiguration": {}}))
-    for name, resource in {"budget": budget, "schedule": schedule, "security": security}.items():
-        pulumi.export(name, resource.name)
-    """
+        ROLE
+        + """
+role = aws.iam.Role("r", assume_role_policy=trust("scheduler.amazonaws.com"))
+budget = aws.budgets.Budget("b", budget_type="COST", time_unit="MONTHLY",
+    limit_amount="500", limit_unit="USD",
+    cost_filters=[{"name": "TagKeyValue", "values": ["user:Owner$me"]}],
+    notifications=[{"comparison_operator": "GREATER_THAN", "notification_type": "ACTUAL", "threshold": 80,
+                    "threshold_type": "PERCENTAGE", "subscriber_email_addresses": ["a@example.com"]}])
+schedule = aws.scheduler.Schedule("s", schedule_expression="cron(0 2 * * ? *)",
+    schedule_expression_timezone="Asia/Seoul", flexible_time_window={"mode": "OFF"},
+    target={"arn": "arn:aws:scheduler:::aws-sdk:emr:runJobFlow", "role_arn": role.arn,
+            "input": "{}",
+            "retry_policy": {"maximum_retry_attempts": 2, "maximum_event_age_in_seconds": 60}})
+security = aws.emr.SecurityConfiguration("e", configuration=json.dumps({"EncryptionConfiguration": {}}))
+for name, resource in {"budget": budget, "schedule": schedule, "security": security}.items():
+    pulumi.export(name, resource.name)
+"""
     ).outputs
 
     budget = cloud.client("budgets").describe_budget(
