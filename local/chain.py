@@ -1,6 +1,7 @@
 """Follows one run through the event chain, from ``_SUCCESS`` to the model that the API serves.
 
-It only looks: nothing here starts a step, so what it reports is what the events did.
+It only looks: nothing here starts a step, so what it reports is what the events did. The one exception is the
+approval that some stages ask a person for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ RUN_TIMEOUT_S = 1800  # a build with training; the services' own limits come fir
 LOG_LINES = 20
 
 STEP_STATUSES: Mapping[str, Status] = {"Succeeded": "succeeded", "Failed": "failed", "Stopped": "failed"}
+DEPLOYMENT, DEPLOYED, ROLLED_BACK = "deployment", "Deployed", "RolledBack"  # as deploy_model writes them
 LOG_GROUPS = {"TrainingJob": "/aws/sagemaker/TrainingJobs", "ProcessingJob": "/aws/sagemaker/ProcessingJobs"}
 
 
@@ -48,12 +50,13 @@ class Chain:
         build_id = self._wait(self._find_build, "build", EVENT_TIMEOUT_S)
         self._follow_pipeline(build_id)
         self._finish_build(build, build_id)
-        self._follow_rollout()
+        package_arn = self._step(contract.STEP_REGISTER)["Metadata"]["RegisterModel"]["Arn"]
+        self._approve_if_asked(package_arn)
+        self._follow_rollout(package_arn)
 
     def evaluation(self) -> dict[str, Any]:
         """What NCFEvaluation wrote about this run's candidate."""
-        step = next(s for s in self._pipeline_steps() if s["StepName"] == contract.STEP_EVALUATION)
-        arn = step["Metadata"]["ProcessingJob"]["Arn"]
+        arn = self._step(contract.STEP_EVALUATION)["Metadata"]["ProcessingJob"]["Arn"]
         sagemaker = self.stage.client("sagemaker")
         job = sagemaker.describe_processing_job(ProcessingJobName=arn.rsplit("/", 1)[-1])
         output = job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
@@ -117,6 +120,9 @@ class Chain:
         steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn, SortOrder="Ascending")
         return list(steps["PipelineExecutionSteps"])
 
+    def _step(self, name: str) -> dict[str, Any]:
+        return next(step for step in self._pipeline_steps() if step["StepName"] == name)
+
     def _follow_pipeline(self, build_id: str) -> None:
         def started() -> str | None:
             arn = self._execution_arn()
@@ -146,8 +152,8 @@ class Chain:
             shown[name] = self.timeline.begin(name)
         if name not in shown or shown[name].status != "running":
             return
-        if lines := self._step_log(step, limit=1):
-            shown[name].detail = lines[-1]
+        if lines := self._step_log(step, LOG_LINES):
+            shown[name].detail = _telling(lines)
         if status:
             seconds = (step["EndTime"] - step["StartTime"]).total_seconds()
             rejected = name == contract.STEP_REJECTED
@@ -169,18 +175,26 @@ class Chain:
         return []
 
     # -- rollout --------------------------------------------------------------------------------
-    def _follow_rollout(self) -> None:
+    def _approve_if_asked(self, package_arn: str) -> None:
+        sagemaker = self.stage.client("sagemaker")
+        package = sagemaker.describe_model_package(ModelPackageName=package_arn)
+        if package["ModelApprovalStatus"] == "PendingManualApproval":
+            with self.timeline.step("approve", "a person's part: here whoever started this"):
+                sagemaker.update_model_package(ModelPackageArn=package_arn, ModelApprovalStatus="Approved")
+
+    def _follow_rollout(self, package_arn: str) -> None:
         name = self.stage.outputs["endpoint_name"]
         sagemaker = self.stage.client("sagemaker")
 
-        def settled() -> dict[str, Any] | None:
-            endpoint = sagemaker.describe_endpoint(EndpointName=name)
-            return endpoint if endpoint["EndpointStatus"] in {"InService", "Failed"} else None
+        def outcome() -> str | None:
+            package = sagemaker.describe_model_package(ModelPackageName=package_arn)
+            found = package.get("CustomerMetadataProperties", {}).get(DEPLOYMENT)
+            return found if found in {DEPLOYED, ROLLED_BACK} else None
 
         with self.timeline.step("rollout", f"endpoint {name}"):
-            endpoint = self._wait(settled, "rollout", RUN_TIMEOUT_S)
-            if endpoint["EndpointStatus"] == "Failed" or endpoint.get("FailureReason"):
-                reason = endpoint.get("FailureReason", "the endpoint is Failed")
+            if self._wait(outcome, "rollout", RUN_TIMEOUT_S) == ROLLED_BACK:
+                endpoint = sagemaker.describe_endpoint(EndpointName=name)
+                reason = endpoint.get("FailureReason", "the endpoint went back to the model it had")
                 raise StepFailedError("rollout", reason, self._last_lines(f"/aws/sagemaker/Endpoints/{name}"))
 
     # -- waiting --------------------------------------------------------------------------------
@@ -239,3 +253,10 @@ class Chain:
 
 def _ended(build: dict[str, Any]) -> dict[str, Any] | None:
     return None if build["buildStatus"] == "IN_PROGRESS" else build
+
+
+def _telling(lines: list[str]) -> str:
+    """Of a job's newest lines the one to show: the model's metrics where there are some, else the last."""
+    metrics = [line for line in lines if "HR@10=" in line]
+    of_the_model = [line for line in metrics if line.startswith("model")]
+    return (of_the_model or metrics or lines)[-1]

@@ -104,11 +104,11 @@ class Timeline:
 
 def _line(step: Step) -> RenderableType:
     mark, colour = MARKS[step.status]
-    line = Table.grid(padding=(0, 1))
-    line.add_column(width=1)
-    line.add_column(width=18, no_wrap=True)
-    line.add_column(width=8, justify="right", no_wrap=True)
-    line.add_column(no_wrap=True, overflow="ellipsis")
+    line = Table.grid(padding=(0, 1), expand=True)
+    line.add_column(min_width=1)
+    line.add_column(min_width=18)
+    line.add_column(min_width=8, justify="right")
+    line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     cells = [Text(step.name), Text(f"{step.elapsed():.1f} s", style="dim"), Text(step.detail, style="dim")]
     line.add_row(Text("" if step.status == "running" else mark, style=colour), *cells)
     return line
