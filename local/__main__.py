@@ -30,6 +30,12 @@ from local.errors import (
 
 DEFAULT_PORT = 4566  # where clients of an AWS emulator look first
 
+# The endpoints that the AWS provider must be pointed at for this program, as its configuration spells them.
+PROVIDER_SERVICES = (
+    *("apigatewayv2", "appautoscaling", "budgets", "cloudwatch", "codebuild", "ec2", "emr", "events", "iam"),
+    *("kms", "lambda", "logs", "s3", "sagemaker", "scheduler", "sns", "sqs", "sts"),
+)
+
 app = typer.Typer(
     help=__doc__,
     no_args_is_help=True,
@@ -190,21 +196,18 @@ def _how_to_use(api_url: str) -> str:
 
 
 def _client_settings(url: str, region: str) -> str:
-    services = (
-        "s3 iam sts lambda cloudwatchevents cloudwatch cloudwatchlogs sqs sns sagemaker codebuild emr kms ec2"
-    )
-    endpoints = json.dumps([dict.fromkeys(services.split(), url)])
+    endpoints = ", ".join(f"{service}: {url}" for service in PROVIDER_SERVICES)
     return (
         f"the embedded cloud listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
         "[dim]# boto3, the aws command line, and most other clients[/]\n"
         f"export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={region}\n"
         "export AWS_ACCESS_KEY_ID=embedded AWS_SECRET_ACCESS_KEY=embedded\n\n"
-        "[dim]# pulumi up itself[/]\n"
-        "pulumi config set --path aws:skipCredentialsValidation true\n"
-        "pulumi config set --path aws:skipRequestingAccountId true\n"
-        "pulumi config set --path aws:skipMetadataApiCheck true\n"
-        "pulumi config set --path aws:s3UsePathStyle true\n"
-        f"pulumi config set --path aws:endpoints '{endpoints}'\n"
+        "[dim]# pulumi up itself: under config in a Pulumi.<stage>.yaml of its own[/]\n"
+        "  aws:skipCredentialsValidation: true\n"
+        "  aws:skipRequestingAccountId: true\n"
+        "  aws:skipMetadataApiCheck: true\n"
+        "  aws:s3UsePathStyle: true\n"
+        f"  aws:endpoints: {escape('[{')}{endpoints}}}]\n"
     )
 
 
