@@ -7,9 +7,8 @@ DataLoader with workers, four sampled negatives, BCE, dense Adam, batches of 256
 draws its negatives anew each epoch, by rejection.
 
 Measured: samples a second of the same work (the post's preset; positives and negatives both counted), and
-seconds until HR@10 on the given negatives first reaches 0.66, the textbook loop against the default preset
-of this project. All run in turn, each in a process of its own; scoring the test is not timed and chooses
-nothing.
+seconds until HR@10 on the given negatives first reaches 0.66, with this project's default preset. All run in
+turn, each in a process of its own. Scoring the test is not timed and chooses nothing.
 """
 
 from __future__ import annotations
