@@ -122,10 +122,11 @@ class _Pass:
             settings,
             factor_num=sum(part.config.factor_num for part in parts if part.gmf is not None),
             history=False,  # each part's is folded
-            epochs=settings.fused_epochs,
+            epochs=max(1, settings.fused_epochs),
             lr=settings.fused_lr,
             patience=settings.fused_epochs + 1,
         )
+        self.stops.setdefault("neumf", settings.fused_epochs)
         neumf = self._new("neumf", for_all)
         neumf.fuse(list(zip(parts, self.shares, strict=True)))
         return self._train("neumf", neumf, for_all, judge_start=True)

@@ -177,6 +177,22 @@ def test_neumf_starts_from_its_towers_and_ends_no_worse() -> None:
     assert best["neumf"] >= start.ndcg
 
 
+@pytest.mark.parametrize("pointwise_factor_num", [0, 5])
+def test_without_epochs_together_neumf_is_its_parts_as_they_were_trained(pointwise_factor_num: int) -> None:
+    settings = replace(
+        SMALL,
+        architecture="neumf",
+        pretrain=True,
+        fused_epochs=0,
+        pointwise_factor_num=pointwise_factor_num,
+        pointwise_epochs=2,
+    )
+    trained = recipe(settings).run()
+    assert [epoch.number for epoch in trained.epochs if epoch.stage == "neumf"] == [0]
+    assert trained.model.config.factor_num == SMALL.factor_num + pointwise_factor_num
+    assert trained.best.stage == "neumf"
+
+
 def test_a_refit_trains_on_validation_too_for_the_chosen_epochs() -> None:
     trained = recipe(replace(SMALL, refit=True)).run()
     refit = [epoch for epoch in trained.epochs if epoch.stage == "gmf-refit"]
