@@ -162,7 +162,8 @@ def ends_well() -> Iterator[None]:
         for line in error.log_lines:
             err.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
         name = "rejected" if error.rejected else "failed"
-        err.print(f"[red]{error.step} {name}:[/] {escape(error.reason)}", soft_wrap=True)
+        reason = escape(" ".join(error.reason.split()))
+        err.print(f"[red]{error.step} {name}:[/] {reason}", soft_wrap=True)
         raise typer.Exit(EXIT_REJECTED if error.rejected else EXIT_FAILED) from None
     except (BotoCoreError, ClientError, requests.RequestException) as error:
         err.print(f"[red]failed:[/] {escape(str(error))}", soft_wrap=True)
