@@ -152,7 +152,11 @@ def cloud(
 @contextmanager
 def ends_well() -> Iterator[None]:
     """Errors become one clear line and an exit code; SIGTERM ends what Ctrl-C would."""
-    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
+    for signum in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # SIGINT too: a shell's background jobs start with it ignored
+        signal.signal(signum, signal.default_int_handler)
     try:
         yield
     except BadInputError as error:
@@ -180,10 +184,6 @@ def serve_until_interrupted(message: str) -> None:
         threading.Event().wait()
     except KeyboardInterrupt:
         out.print("\nstopped")
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def _how_to_use(api_url: str) -> str:

@@ -29,7 +29,7 @@ time.sleep(300)
 """
 # A cloud with a function, a build and a plain family at work.
 HOST = """
-import sys, threading, time
+import signal, sys, threading, time
 from pathlib import Path
 from local.cloud import Cloud
 from tests.local.cloud.support import make_function, make_role, wait_for
@@ -55,6 +55,7 @@ def main():
         wait_for(lambda: lines.count("busy") == 2 and "ready" in lines, 50)
         print(f"up {cloud.url}", flush=True)
         time.sleep(300)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 try:
     main()
 except KeyboardInterrupt:
