@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from local.cloud.codebuild import CodeBuildPlane
-from local.cloud.emr import EmrPlane
-from local.cloud.events import EventsPlane
-from local.cloud.gateway import GatewayPlane
-from local.cloud.lambdas import LambdaPlane
+from local.cloud.codebuild.plane import CodeBuildPlane
+from local.cloud.emr.plane import EmrPlane
+from local.cloud.events.plane import EventsPlane
+from local.cloud.gateway.plane import GatewayPlane
+from local.cloud.lambdas.plane import LambdaPlane
 from local.cloud.plane import Plane
 from local.cloud.sagemaker import SageMakerPlane
-from local.cloud.scheduler import SchedulerPlane
+from local.cloud.scheduler.plane import SchedulerPlane
 from local.cloud.storage import StoragePlane
 
 

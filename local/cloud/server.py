@@ -21,7 +21,7 @@ from werkzeug.test import run_wsgi_app
 
 from local.cloud import http, moto_state
 from local.cloud.environment import ACCOUNT_ID, child_environment, make_client
-from local.cloud.events import EventsPlane
+from local.cloud.events.plane import EventsPlane
 from local.cloud.logs import LogListener, Logs, file_name
 from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Operation, Plane, Request, Response, Route, render

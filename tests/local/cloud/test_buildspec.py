@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud.buildspec import BuildspecError, parse, script, source_location
+from local.cloud.codebuild.buildspec import BuildspecError, parse, script, source_location
 
 
 def test_everything_that_is_run_is_read() -> None:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
-from local.cloud.emr_mirror import Mirror
+from local.cloud.emr.mirror import Mirror
 from tests.local.cloud.support import (
     is_empty,
     make_bucket,

@@ -7,7 +7,7 @@ import os
 import psutil
 import pytest
 
-from local.cloud.emr_submit import SubmitError, driver_memory_mib, local_options, mib, parse_submit
+from local.cloud.emr.submit import SubmitError, driver_memory_mib, local_options, mib, parse_submit
 
 COMMAND = [
     "spark-submit",

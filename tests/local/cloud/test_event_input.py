@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.cloud.event_input import render_input
+from local.cloud.events.input import render_input
 
 EVENT: dict[str, Any] = {
     "version": "0",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.cloud import Cloud
-from local.cloud import events as events_module
+from local.cloud.events import plane as events_module
 from tests.local.cloud.support import (
     document,
     is_empty,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.cloud import Cloud
-from local.cloud.gateway_routes import match_route, split_stage
+from local.cloud.gateway.routes import match_route, split_stage
 from tests.local.cloud.support import make_function, wait_for
 
 ECHO = """

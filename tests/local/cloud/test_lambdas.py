@@ -13,7 +13,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.cloud import Cloud, lambda_async
+from local.cloud import Cloud
+from local.cloud.lambdas import asynchronous
 from tests.local.cloud.support import make_function, make_queue, receive, wait_for, zipped
 
 POWERTOOLS = (
@@ -209,7 +210,7 @@ def test_a_payload_that_is_not_json_is_refused(cloud: Cloud, probe: str) -> None
 def test_an_event_that_keeps_failing_is_retried_and_dead_lettered(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lambda_async, "RETRY_WAITS_S", (0.05, 0.05))
+    monkeypatch.setattr(asynchronous, "RETRY_WAITS_S", (0.05, 0.05))
     url, queue = make_queue(cloud, "failed")
     send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
     destinations = {"OnFailure": {"Destination": queue}}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.cloud.schedule_expression import ExpressionError, parse
+from local.cloud.scheduler.expression import ExpressionError, parse
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

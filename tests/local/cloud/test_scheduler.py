@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
-from local.cloud.schedule_targets import Target, TargetError
+from local.cloud.scheduler.targets import Target, TargetError
 from tests.local.cloud.support import is_empty, make_function, make_role, receive, wait_for
 
 SERVICE = "scheduler.amazonaws.com"

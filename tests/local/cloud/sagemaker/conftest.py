@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from local.cloud.events import EventsPlane
-from local.cloud.lambdas import LambdaPlane
+from local.cloud.events.plane import EventsPlane
+from local.cloud.lambdas.plane import LambdaPlane
 from local.cloud.sagemaker import SageMakerPlane
 from local.cloud.server import Cloud
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda.exceptions import LambdaClientError
 from moto.core.exceptions import JsonRESTError
 
-from local.cloud import lambda_models
-from local.cloud.lambda_async import AsyncInvocations
-from local.cloud.lambda_package import Packages
-from local.cloud.lambda_sandbox import Invocation, Outcome, Sandbox
+from local.cloud.lambdas import models
+from local.cloud.lambdas.asynchronous import AsyncInvocations
+from local.cloud.lambdas.package import Packages
+from local.cloud.lambdas.sandbox import Invocation, Outcome, Sandbox
 from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Plane, Request, Response, Route, ServiceError
 
@@ -38,7 +38,7 @@ class LambdaPlane(Plane):
         self._pools: dict[str, SandboxPool] = {}
         self._later = AsyncInvocations(cloud, self.run)
         self._patches = MotoPatches()
-        lambda_models.patch(self._patches, self._invoke_for_moto)
+        models.patch(self._patches, self._invoke_for_moto)
 
     def routes(self) -> list[Route]:
         """Invoke, and what ends sandboxes."""
@@ -138,7 +138,7 @@ class SandboxPool:
         reserved = function.reserved_concurrency
         deadline = time.monotonic() + WAIT_FOR_SANDBOX_S
         with self._free:
-            self._renew(lambda_models.fingerprint(function))
+            self._renew(models.fingerprint(function))
             if reserved is not None and self._running() >= int(reserved):
                 raise _throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
             while not self._idle and self._running() >= MAX_SANDBOXES:

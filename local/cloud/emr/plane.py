@@ -10,8 +10,8 @@ from moto.core.responses import BaseResponse
 from moto.emr.models import Cluster, Step
 from moto.emr.responses import ElasticMapReduceResponse
 
-from local.cloud.emr_cluster import ClusterRun
-from local.cloud.emr_validation import validate_job_flow, validate_steps
+from local.cloud.emr.cluster import ClusterRun
+from local.cloud.emr.validation import validate_job_flow, validate_steps
 from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Operation, Plane, Request, Response, ServiceError
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from local.cloud.codebuild_record import FORGOTTEN, digest_of, invalid, new_record, set_defaults, state_change
-from local.cloud.codebuild_run import BuildRun
+from local.cloud.codebuild.record import FORGOTTEN, digest_of, invalid, new_record, set_defaults, state_change
+from local.cloud.codebuild.run import BuildRun
 from local.cloud.plane import Operation, Plane, Request, Response, ServiceError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ OVERRIDES = {
     "artifactsOverride",
     "privilegedModeOverride",
 }
-log = logging.getLogger("local.cloud.codebuild")
+log = logging.getLogger("local.cloud.codebuild.plane")
 
 
 class CodeBuildPlane(Plane):

@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from local.cloud.gateway_routes import Exchange
+from local.cloud.gateway.routes import Exchange
 from local.cloud.plane import Request, Response
 
 TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")

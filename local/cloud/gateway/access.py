@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from local.cloud.gateway_routes import Exchange
+from local.cloud.gateway.routes import Exchange
 from local.cloud.plane import Response
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from moto.awslambda.models import EventInvokeConfig, LambdaBackend, LambdaFunction
 
-from local.cloud.lambda_package import public_layer
-from local.cloud.lambda_sandbox import Outcome
+from local.cloud.lambdas.package import public_layer
+from local.cloud.lambdas.sandbox import Outcome
 from local.cloud.moto_patches import MotoPatches
 
 FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")  # moto takes these and keeps nothing

@@ -4,7 +4,7 @@ Standard library only, and nothing of this repository: what the function can imp
 and what AWS's runtime brings. The protocol with the sandbox is one JSON document a line on a socket; standard
 output and error are the function's log.
 
-    python -S -P -u lambda_runtime.py SOCKET_FD HANDLER IMPORT_PATH...
+    python -S -P -u runtime.py SOCKET_FD HANDLER IMPORT_PATH...
 """
 
 from __future__ import annotations

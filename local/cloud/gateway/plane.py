@@ -19,11 +19,11 @@ from moto.apigatewayv2.models import Api
 from moto.backends import get_backend
 
 from local.cloud import policies
-from local.cloud.gateway_access import TokenBucket, render_access_line
-from local.cloud.gateway_event import event_of, response_of
-from local.cloud.gateway_routes import Exchange, match_route, split_stage
-from local.cloud.lambda_sandbox import Invocation, Outcome
-from local.cloud.lambdas import LambdaPlane
+from local.cloud.gateway.access import TokenBucket, render_access_line
+from local.cloud.gateway.event import event_of, response_of
+from local.cloud.gateway.routes import Exchange, match_route, split_stage
+from local.cloud.lambdas.plane import LambdaPlane
+from local.cloud.lambdas.sandbox import Invocation, Outcome
 from local.cloud.moto_patches import MotoPatches
 from local.cloud.plane import Plane, Request, Response, Route, ServiceError
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PREFIX = "/_aws/execute-api"
 MAX_BODY_BYTES = 10 * 2**20  # API Gateway quotas, HTTP API payload
 OPEN_AUTHORIZATION = ("NONE", "AWS_IAM")
-log = logging.getLogger("local.cloud.gateway")
+log = logging.getLogger("local.cloud.gateway.plane")
 
 
 class IntegrationError(Exception):

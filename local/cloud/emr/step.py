@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local.cloud.emr_mirror import Mirror, is_s3, split_uri
-from local.cloud.emr_submit import (
+from local.cloud.emr.mirror import Mirror, is_s3, split_uri
+from local.cloud.emr.submit import (
     CLUSTER_OPTIONS,
     FETCHED,
     driver_memory_mib,

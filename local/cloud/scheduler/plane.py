@@ -17,9 +17,9 @@ from moto.backends import get_backend
 
 from local.cloud import roles
 from local.cloud.plane import Plane, Request, Response, Route, ServiceError
-from local.cloud.schedule_expression import Expression, ExpressionError, parse
-from local.cloud.schedule_invocation import Invocation
-from local.cloud.schedule_targets import Call, Target, TargetError
+from local.cloud.scheduler.expression import Expression, ExpressionError, parse
+from local.cloud.scheduler.invocation import Invocation
+from local.cloud.scheduler.targets import Call, Target, TargetError
 
 if TYPE_CHECKING:
     from local.cloud.server import Cloud
@@ -30,7 +30,7 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0  # the service waits longer; counts a
 DEFAULT_RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
 WORKERS = 4
 JUST_BEFORE = timedelta(microseconds=1)
-log = logging.getLogger("local.cloud.scheduler")
+log = logging.getLogger("local.cloud.scheduler.plane")
 
 
 @dataclass(frozen=True)

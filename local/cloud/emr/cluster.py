@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.utils import utcnow
 
-from local.cloud.emr_step import StepRun
-from local.cloud.emr_validation import find_profile
+from local.cloud.emr.step import StepRun
+from local.cloud.emr.validation import find_profile
 
 if TYPE_CHECKING:
     from local.cloud.server import Cloud
 
 ENDING = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
-log = logging.getLogger("local.cloud.emr")
+log = logging.getLogger("local.cloud.emr.plane")
 
 
 class ClusterRun:

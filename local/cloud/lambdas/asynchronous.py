@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from local.cloud import roles
-from local.cloud.lambda_sandbox import Invocation, Outcome
+from local.cloud.lambdas.sandbox import Invocation, Outcome
 from local.cloud.plane import ServiceError
 
 if TYPE_CHECKING:

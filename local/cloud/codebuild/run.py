@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.cloud.buildspec import MARK, PHASES, Buildspec, Phase, script
-from local.cloud.codebuild_inputs import BuildInputs, PhaseError
+from local.cloud.codebuild.buildspec import MARK, PHASES, Buildspec, Phase, script
+from local.cloud.codebuild.inputs import BuildInputs, PhaseError
 from local.cloud.processes import Child
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local.cloud import roles
-from local.cloud.buildspec import Buildspec, BuildspecError, parse, source_location
+from local.cloud.codebuild.buildspec import Buildspec, BuildspecError, parse, source_location
 from local.cloud.plane import ServiceError
 
 if TYPE_CHECKING:

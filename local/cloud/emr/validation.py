@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from local.cloud import roles
-from local.cloud.emr_submit import SubmitError, parse_submit
+from local.cloud.emr.submit import SubmitError, parse_submit
 from local.cloud.plane import ServiceError
 
 if TYPE_CHECKING:

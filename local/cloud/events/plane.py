@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from moto.events.models import EventPattern, Rule
 from moto.s3 import notifications
 
-from local.cloud.event_input import render_input
-from local.cloud.event_targets import (
+from local.cloud.events.input import render_input
+from local.cloud.events.targets import (
     Delivery,
     RetryableError,
     Targets,
@@ -39,7 +39,7 @@ FIRST_RETRY_S = 0.5  # the service waits longer; the policy's counts and ages ar
 LONGEST_RETRY_S = 30.0
 WORKERS = 16
 S3_REASONS = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject"}
-log = logging.getLogger("local.cloud.events")
+log = logging.getLogger("local.cloud.events.plane")
 
 
 class EventsPlane(Plane):

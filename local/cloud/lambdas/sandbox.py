@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.cloud import lambda_runtime
-from local.cloud.lambda_runtime import END_OF_LOG
+from local.cloud.lambdas import runtime
+from local.cloud.lambdas.runtime import END_OF_LOG
 
 if TYPE_CHECKING:
     from local.cloud.server import Cloud
@@ -72,7 +72,7 @@ class Sandbox:
             fd = str(theirs.fileno())
             paths = [str(path) for path in import_path]
             self._child = cloud.processes.start(
-                [sys.executable, "-S", "-P", "-u", lambda_runtime.__file__, fd, function.handler, *paths],
+                [sys.executable, "-S", "-P", "-u", runtime.__file__, fd, function.handler, *paths],
                 cwd=import_path[0],
                 env=self._environment(import_path[0]),
                 on_line=self._on_line,

@@ -1,0 +1,1 @@
+"""API Gateway in the embedded cloud: the front door of HTTP APIs."""

@@ -1,0 +1,1 @@
+"""Lambda in the embedded cloud: functions run from their deployed packages."""
