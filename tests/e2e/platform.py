@@ -75,7 +75,11 @@ class Platform:
         """Ctrl-C; returns the processes that outlive it."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         return psutil.wait_procs(family, timeout=10)[1]
 
     def get(self, path: str, **params: str) -> requests.Response:
