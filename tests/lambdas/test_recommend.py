@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
@@ -106,6 +107,8 @@ def content(response: dict[str, Any], path: str, method: str) -> Any:
 
 def test_the_openapi_file_is_valid() -> None:
     validate(API)
+    with pytest.raises(OpenAPIValidationError):
+        validate({key: value for key, value in API.items() if key != "paths"} | {"paths": []})
 
 
 def test_a_known_user_gets_k_items_of_the_model(invoke: Invoke, runtime: FakeRuntime) -> None:

@@ -133,6 +133,9 @@ def test_a_whole_file_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "anywhere.parquet"
     file.write_bytes(b"rows")
     manifests.verify_files(a_manifest(b"rows"), {TRAIN: file})
+    file.write_bytes(b"rowz")
+    with pytest.raises(ManifestError):
+        manifests.verify_files(a_manifest(b"rows"), {TRAIN: file})
 
 
 @pytest.mark.parametrize(

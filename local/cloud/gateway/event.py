@@ -6,6 +6,7 @@ API Gateway guide, "AWS Lambda proxy integrations for HTTP APIs".
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -99,8 +100,6 @@ def _body(request: Request) -> tuple[str, bool]:
     """(body, whether it is base64): text goes as text."""
     kind = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if kind.startswith(TEXT_TYPES) or kind.endswith(TEXT_SUFFIXES):
-        try:
+        with contextlib.suppress(UnicodeDecodeError):  # then it is bytes, whatever its header says
             return request.body.decode(), False
-        except UnicodeDecodeError:
-            pass
     return base64.b64encode(request.body).decode(), True

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,8 @@ def test_the_defaults_are_the_posts() -> None:
 
 @pytest.mark.parametrize("preset", hyperparameters.PRESETS)
 def test_every_preset_is_valid(preset: str) -> None:
-    hyperparameters.parse(["--preset", preset])
+    settings = hyperparameters.parse(["--preset", preset])
+    assert asdict(settings).items() >= hyperparameters.PRESETS[preset].items()
 
 
 def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> None:

@@ -50,7 +50,8 @@ def test_a_stage_s_hyperparameters_are_those_that_training_takes(stage: str, aws
     from ml.pipeline.jobs import command_line  # importing the SDK takes a region
 
     training = Stage.from_environment(build_environment(stage)).training
-    hyperparameters.parse(command_line(training.hyperparameters))
+    settings = hyperparameters.parse(command_line(training.hyperparameters))
+    assert settings == hyperparameters.parse(["--preset", str(training.hyperparameters["preset"])])
 
 
 @pytest.mark.parametrize("stage", STAGES)
