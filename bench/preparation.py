@@ -1,0 +1,249 @@
+"""The preparation job beside a plain pandas script that writes the same run, on the same machine, in turn.
+
+    python bench/preparation.py --rows 1000000 5000000 25000000 --json out.json
+
+The events are synthetic: users of log-normal activity, items of Zipf popularity, a few events repeated and a
+few that cannot be used; one CSV file with text ids. `--skew 0.2` gives that share of all events to one user.
+
+Each measurement is a process of its own, from start to exit; its peak memory is the resident memory of the
+process and all its children, JVM included, sampled. The counts of both results must be equal, or the
+benchmark fails. Growth is told without start-up, which is what the job takes for a thousand rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_ID = "20261123T020000Z"
+EVENTS_PER_USER = 25
+EVENTS_PER_ITEM = 250
+ITEM_SKEW = 0.9  # Zipf's exponent
+ACTIVITY_SIGMA = 1.0
+REPEATED = 0.03  # share of events that repeat an earlier pair
+UNUSABLE = 0.0005  # share of events without a user
+START_S, SPAN_S = 1_760_000_000, 30 * 24 * 3600
+CHUNK_ROWS = 1_000_000
+STARTUP_ROWS = 1_000
+SAMPLE_S = 0.1
+MIB = 2**20
+
+
+def write_events(path: Path, n_rows: int, skew: float, seed: int = 1) -> None:
+    """Write synthetic events, a chunk in memory at a time; the share `skew` of them is one user's."""
+    rng = np.random.default_rng(seed)
+    n_users, n_items = max(20, n_rows // EVENTS_PER_USER), max(50, n_rows // EVENTS_PER_ITEM)
+    users = np.cumsum(rng.lognormal(sigma=ACTIVITY_SIGMA, size=n_users))
+    items = np.cumsum(np.arange(1, n_items + 1) ** -ITEM_SKEW)
+    number_of = rng.permutation(n_items)
+    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("timestamp", pa.int64())])
+    with pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="none")) as writer:
+        for start in range(0, n_rows, CHUNK_ROWS):
+            n = min(CHUNK_ROWS, n_rows - start)
+            user = np.searchsorted(users, rng.random(n) * users[-1])
+            user[rng.random(n) < skew] = 0
+            item = number_of[np.searchsorted(items, rng.random(n) * items[-1])]
+            repeats = np.flatnonzero(rng.random(n) < REPEATED)
+            user[repeats], item[repeats] = user[repeats - 1], item[repeats - 1]
+            user_id = np.char.add("u", np.char.zfill(user.astype("U9"), 9))
+            user_id[rng.random(n) < UNUSABLE] = ""
+            item_id = np.char.add("i", np.char.zfill(item.astype("U8"), 8))
+            times = START_S + np.sort(rng.integers(0, SPAN_S, n))
+            writer.write_table(pa.table([user_id, item_id, times], schema=schema))
+
+
+def with_pandas(source: Path, target: Path) -> dict[str, int]:
+    """What somebody would write without a cluster in mind; returns the manifest's counts."""
+    import pandas as pd  # noqa: PLC0415 -- the job's process does without
+
+    day = 86_400
+    events = pd.read_csv(source, dtype={"user_id": "str", "item_id": "str", "timestamp": "int64"})
+    usable = events.dropna()
+    usable = usable[(usable["user_id"] != "") & (usable["item_id"] != "")]
+    counts = {"events_read": len(events), "quarantined": len(events) - len(usable)}
+    del events
+    pairs = usable.groupby(["user_id", "item_id"], as_index=False, sort=False)["timestamp"].max()
+    counts["duplicates"] = len(usable) - len(pairs)
+    del usable
+    kept = pairs[pairs.groupby("user_id")["item_id"].transform("size") >= 5]
+    counts |= {"filtered": len(pairs) - len(kept), "kept": len(kept)}
+    del pairs
+
+    user_index, user_ids = pd.factorize(kept["user_id"], sort=True)
+    item_index, item_ids = pd.factorize(kept["item_id"], sort=True)
+    encoded = pd.DataFrame(
+        {
+            "user_index": user_index.astype("int32"),
+            "item_index": item_index.astype("int32"),
+            "timestamp": kept["timestamp"].to_numpy(),
+            "weight": np.float32(1.0),
+        }
+    )
+    del kept
+    encoded = encoded.sort_values(["user_index", "timestamp", "item_index"], ignore_index=True)
+    from_newest = encoded.groupby("user_index").cumcount(ascending=False)
+    target.mkdir(parents=True)
+    splits = {"test": from_newest == 0, "validation": from_newest == 1, "train": from_newest >= 2}
+    for name, chosen in splits.items():
+        split = encoded[chosen]
+        counts[name] = len(split)
+        split.to_parquet(target / f"{name}.parquet", index=False)
+    users = pd.DataFrame({"user_id": user_ids, "user_index": np.arange(len(user_ids), dtype="int32")})
+    items = pd.DataFrame({"item_id": item_ids, "item_index": np.arange(len(item_ids), dtype="int32")})
+    users.to_parquet(target / "users.parquet", index=False)
+    items.to_parquet(target / "items.parquet", index=False)
+    n_train = (
+        encoded.loc[splits["train"], "item_index"].value_counts().reindex(items["item_index"], fill_value=0)
+    )
+    n_train.rename("n_interactions").reset_index().to_parquet(target / "popularity.parquet", index=False)
+    counts |= {"users": len(users), "items": len(items)}
+
+    as_of = encoded["timestamp"].max()
+    for key, ids in (("user_index", user_ids), ("item_index", item_ids)):
+        own = encoded.groupby(key)
+        features = own["timestamp"].agg(n_interactions="size", first_timestamp="min", last_timestamp="max")
+        for days in (1, 7, 30):
+            recent = encoded[encoded["timestamp"] > as_of - days * day]
+            features[f"n_interactions_{days}d"] = (
+                recent.groupby(key).size().reindex(features.index, fill_value=0)
+            )
+        features["total_weight"] = own["weight"].sum()
+        features["recency_days"] = (as_of - features["last_timestamp"]) / day
+        if key == "user_index":
+            newest = encoded[from_newest < 20].iloc[::-1]
+            last = pd.Series(item_ids[newest["item_index"]], index=newest["user_index"])
+            features["last_items"] = last.groupby(level=0).agg(list)
+        features.insert(0, key.replace("index", "id"), ids[features.index])
+        features.to_parquet(target / f"{key.split('_')[0]}_features.parquet", index=False)
+    return counts
+
+
+class PeakMemory(threading.Thread):
+    """Samples the resident memory of a process and its children until it ends."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._process = psutil.Process(pid)
+        self.mib = 0.0
+
+    def run(self) -> None:
+        while True:
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+                rss = 0
+                for each in family:
+                    rss += each.memory_info().rss
+                self.mib = max(self.mib, rss / MIB)
+                if self._process.status() == psutil.STATUS_ZOMBIE:
+                    return
+            except psutil.NoSuchProcess:
+                if not self._process.is_running():
+                    return
+            time.sleep(SAMPLE_S)
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """Seconds and peak MiB of a command; it must succeed."""
+    began = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        memory = PeakMemory(process.pid)
+        memory.start()
+        status = process.wait()
+    if status:
+        raise SystemExit(f"{' '.join(command)}: exit status {status}")
+    return time.perf_counter() - began, memory.mib
+
+
+def prepared(source: Path, folder: Path) -> tuple[float, float, dict[str, int]]:
+    """Run the job: seconds, peak MiB, and the manifest's counts."""
+    command = [sys.executable, "-m", "ml.preparation", "--input", str(source), "--output", str(folder)]
+    seconds, peak = measured([*command, "--run-id", RUN_ID])
+    counts = json.loads((folder / f"run={RUN_ID}" / "manifest.json").read_text())["counts"]
+    return seconds, peak, {**counts, "quarantined": sum(counts["quarantined"].values())}
+
+
+def row(n_rows: int, skew: float) -> dict[str, Any]:
+    """Both, in turn, on one file of events."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source, theirs = folder / "events.csv", folder / "pandas.json"
+        write_events(source, n_rows, skew)
+        seconds, peak, counts = prepared(source, folder / "prepared")
+        plain = [sys.executable, __file__, "--pandas", str(source), "--json", str(theirs)]
+        pandas_seconds, pandas_peak = measured(plain)
+        differing = {
+            key: (counts[key], value)
+            for key, value in json.loads(theirs.read_text()).items()
+            if counts[key] != value
+        }
+        if differing:
+            raise SystemExit(f"{n_rows} rows: the results differ (job, pandas): {differing}")
+    found = {
+        "rows": n_rows,
+        "seconds": seconds,
+        "rows_per_s": n_rows / seconds,
+        "peak_memory_mib": peak,
+        "pandas_seconds": pandas_seconds,
+        "pandas_peak_memory_mib": pandas_peak,
+    }
+    print(
+        f"{n_rows} rows: {seconds:.1f} s, {found['rows_per_s']:.0f} rows/s, peak {peak:.0f} MiB; "
+        f"pandas {pandas_seconds:.1f} s, peak {pandas_peak:.0f} MiB",
+        flush=True,
+    )
+    return found
+
+
+def startup_seconds() -> float:
+    """What the job takes for next to nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "events.csv"
+        write_events(source, STARTUP_ROWS, 0.0)
+        return prepared(source, Path(name) / "prepared")[0]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python bench/preparation.py", description=__doc__.split("\n", 1)[0]
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000, 25_000_000])
+    parser.add_argument("--skew", type=float, default=0.0, help="share of the events that one user has")
+    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--pandas", type=Path, help=argparse.SUPPRESS)  # the script, in the child process
+    given = parser.parse_args(argv)
+    if given.pandas:
+        counts = with_pandas(given.pandas, given.pandas.parent / "pandas")
+        given.json.write_text(json.dumps(counts))
+        return 0
+    startup = startup_seconds()
+    print(f"start-up: {startup:.1f} s", flush=True)
+    found = [row(n_rows, given.skew) for n_rows in given.rows]
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    for smaller, larger in pairwise(found):
+        time_ratio = (larger["seconds"] - startup) / (smaller["seconds"] - startup)
+        print(
+            f"{larger['rows'] / smaller['rows']:.1f} x the rows: {time_ratio:.2f} x the time, start-up excluded"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Features against the same rules in plain Python."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+
+from ml.preparation.features import (
+    LAST_ITEMS,
+    WINDOWS_DAYS,
+    item_features,
+    newest_timestamp,
+    user_features,
+)
+
+pytestmark = pytest.mark.spark
+
+DAY_S = 86_400
+N_ITEMS = 2 * LAST_ITEMS
+Pair = tuple[int, int, int, float]  # user, item, timestamp, weight
+
+pairs = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, N_ITEMS - 1),
+        st.integers(0, 40).map(lambda day: 1_700_000_000 + day * DAY_S // 2),
+        st.sampled_from([1.0, 0.5, 2.25]),
+    ),
+    min_size=1,
+    max_size=120,
+    unique_by=lambda pair: pair[:2],
+)
+
+
+def frames(spark: SparkSession, kept: list[Pair]) -> tuple[DataFrame, DataFrame, DataFrame]:
+    table = spark.createDataFrame(
+        kept, "user_index int, item_index int, timestamp long, weight float"
+    ).repartition(3)
+    users = spark.createDataFrame([(f"u{i}", i) for i in range(5)], "user_id string, user_index int")
+    items = spark.createDataFrame([(f"i{i}", i) for i in range(N_ITEMS)], "item_id string, item_index int")
+    return table, users, items
+
+
+def expected(kept: list[Pair], column: int, as_of: int) -> dict[int, dict[str, object]]:
+    found = {}
+    for index in {pair[column] for pair in kept}:
+        own = [pair for pair in kept if pair[column] == index]
+        found[index] = {
+            "n_interactions": len(own),
+            **{
+                f"n_interactions_{days}d": sum(t > as_of - days * DAY_S for _, _, t, _ in own)
+                for days in WINDOWS_DAYS
+            },
+            "total_weight": pytest.approx(sum(weight for *_, weight in own)),
+            "last_timestamp": max(t for _, _, t, _ in own),
+            "recency_days": pytest.approx((as_of - max(t for _, _, t, _ in own)) / DAY_S),
+        }
+    return found
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kept=pairs)
+def test_features_are_what_the_pairs_say(spark: SparkSession, kept: list[Pair]) -> None:
+    table, users, items = frames(spark, kept)
+    as_of = newest_timestamp(table)
+    assert as_of == max(t for _, _, t, _ in kept)
+
+    of_users = {row["user_id"]: row.asDict() for row in user_features(table, users, items, as_of).collect()}
+    assert set(of_users) == {f"u{user}" for user, *_ in kept}  # a user without a pair has no features
+    for user, wanted in expected(kept, 0, as_of).items():
+        own = sorted(((t, item) for each, item, t, _ in kept if each == user), reverse=True)
+        assert of_users[f"u{user}"] == {
+            **wanted,
+            "user_id": f"u{user}",
+            "first_timestamp": own[-1][0],
+            "last_items": [f"i{item}" for _, item in own[:LAST_ITEMS]],
+        }
+
+    of_items = {row["item_id"]: row.asDict() for row in item_features(table, items, as_of).collect()}
+    assert of_items == {
+        f"i{item}": {"item_id": f"i{item}", **wanted} for item, wanted in expected(kept, 1, as_of).items()
+    }
