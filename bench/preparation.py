@@ -240,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for smaller, larger in pairwise(found):
         time_ratio = (larger["seconds"] - startup) / (smaller["seconds"] - startup)
         print(
-            f"{larger['rows'] / smaller['rows']:.1f} x the rows: {time_ratio:.2f} x the time, start-up excluded"
+            f"{larger['rows'] / smaller['rows']:.1f} x the rows, {time_ratio:.2f} x the time without start-up"
         )
     return 0
 
