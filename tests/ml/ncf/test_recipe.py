@@ -137,7 +137,7 @@ def test_training_is_repeatable_and_its_seed_matters() -> None:
     assert not same(recipe().run(), recipe(replace(SMALL, seed=7)).run())
 
 
-@pytest.mark.parametrize("killed_in", [("gmf", 2), ("mlp", 1), ("neumf", 1), ("gmf-refit", 1)])
+@pytest.mark.parametrize("killed_in", [("gmf", 2), ("mlp", 1), ("fused", 1), ("gmf-refit", 1)])
 def test_a_killed_training_resumes_to_the_same_result(killed_in: tuple[str, int], tmp_path: Path) -> None:
     settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True)
 
@@ -170,11 +170,11 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
 def test_neumf_starts_from_its_towers_and_ends_no_worse() -> None:
     settings = replace(SMALL, architecture="neumf", pretrain=True)
     epochs = recipe(settings).run().epochs
-    start = next(epoch for epoch in epochs if epoch.stage == "neumf")
-    best = {stage: max(e.ndcg for e in epochs if e.stage == stage) for stage in ("gmf", "mlp", "neumf")}
+    start = next(epoch for epoch in epochs if epoch.stage == "fused")
+    best = {stage: max(e.ndcg for e in epochs if e.stage == stage) for stage in ("gmf", "mlp", "fused")}
     assert start.number == 0
     assert start.ndcg >= max(best["gmf"], best["mlp"]) - 1e-9
-    assert best["neumf"] >= start.ndcg
+    assert best["fused"] >= start.ndcg
 
 
 @pytest.mark.parametrize("pointwise_factor_num", [0, 5])
@@ -188,9 +188,9 @@ def test_without_epochs_together_neumf_is_its_parts_as_they_were_trained(pointwi
         pointwise_epochs=2,
     )
     trained = recipe(settings).run()
-    assert [epoch.number for epoch in trained.epochs if epoch.stage == "neumf"] == [0]
+    assert [epoch.number for epoch in trained.epochs if epoch.stage == "fused"] == [0]
     assert trained.model.config.factor_num == SMALL.factor_num + pointwise_factor_num
-    assert trained.best.stage == "neumf"
+    assert trained.best.stage == "fused"
 
 
 def test_a_refit_trains_on_validation_too_for_the_chosen_epochs() -> None:
