@@ -2,10 +2,10 @@
 
     python bench/scale.py --users 1000000 --items 200000 --interactions 20000000 --json out.json
 
-Synthetic interactions with log-normal activity and Zipf popularity. The first measurement is at a quarter of the
-users and of the interactions, with the same items: an epoch whose time is linear in interactions takes four
-times as long on the whole. Each runs in a process of its own, validation included. Any flag of the training job
-may follow.
+Synthetic interactions with log-normal activity and Zipf popularity. The first measurement is at a quarter of
+the users and of the interactions, with the same items: an epoch whose time is linear in interactions takes
+four times as long on the whole. Each runs in a process of its own, validation included. Any flag of the
+training job may follow.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def pairs(n_users: int, n_items: int, n_interactions: int, seed: int) -> np.ndar
 
 def one_epoch(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
     """Train for one epoch in this process."""
-    settings = hyperparameters.parse(["--preset", DEFAULT_PRESET, *flags, "--epochs", "1", "--refit", "false"])
+    settings = hyperparameters.parse(
+        ["--preset", DEFAULT_PRESET, *flags, "--epochs", "1", "--refit", "false"]
+    )
     _, train, held_out = without_validation(pairs(*sizes, seed=settings.seed), np.random.default_rng(1))
     validation = Candidates.sampled(
         held_out, train.union(held_out), 99, np.random.default_rng(2), limit=VALIDATION_LIMIT
@@ -117,7 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{each['users']} users, {each['items']} items, {each['interactions']} interactions: "
             f"{each['epoch_seconds']:.1f} s an epoch, peak {each['peak_memory_mib']:.0f} MiB"
         )
-    print(f"growth: {growth['interactions']:.2f} x the interactions, {growth['epoch_seconds']:.2f} x the time")
+    print(
+        f"growth: {growth['interactions']:.2f} x the interactions, {growth['epoch_seconds']:.2f} x the time"
+    )
     return 0
 
 

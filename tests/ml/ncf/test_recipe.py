@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ml.ncf import recipe as recipe_module
 from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.data import Interactions
 from ml.ncf.hyperparameters import Hyperparameters
@@ -191,6 +192,23 @@ def test_without_epochs_together_neumf_is_its_parts_as_they_were_trained(pointwi
     assert [epoch.number for epoch in trained.epochs if epoch.stage == "fused"] == [0]
     assert trained.model.config.factor_num == SMALL.factor_num + pointwise_factor_num
     assert trained.best.stage == "fused"
+
+
+def test_a_gmf_may_have_two_parts() -> None:
+    settings = replace(SMALL, pretrain=True, pointwise_factor_num=5, pointwise_epochs=2, fused_epochs=0)
+    trained = recipe(settings).run()
+    assert {epoch.stage for epoch in trained.epochs} == {"gmf", "gmf-pointwise", "fused"}
+    assert trained.model.config.factor_num == SMALL.factor_num + 5
+    assert trained.model.mlp is None
+
+
+def test_a_part_without_a_share_is_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe_module, "SHARES", (0.0, 1.0))  # the better part takes all
+    settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True, mlp_epochs=1, mlp_lr=1e-9)
+    stages = {epoch.stage for epoch in recipe(settings).run().epochs}
+    assert "mlp" in stages
+    assert "gmf-refit" in stages
+    assert "mlp-refit" not in stages
 
 
 def test_a_refit_trains_on_validation_too_for_the_chosen_epochs() -> None:
