@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.indices)
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.int64]:
         """How many items each user has: (U,)."""
         return np.diff(self.indptr)

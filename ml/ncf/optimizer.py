@@ -6,6 +6,10 @@ them, and keep two more tables of moments; here a step costs what it touches.
 * Moments and decay of a row advance only when the row has a gradient: "lazy" Adam, as torch.optim.SparseAdam.
 * The second moment is one number a row, the mean over its elements, as the row-wise optimisers of torchrec
   and FBGEMM keep it: a table of D columns costs D + 2 extra numbers a row, not 2 D.
+
+Where a batch is a set of users with all that they have, a user is visited once an epoch. Users' tables are
+then row-wise whatever their size: dense decay would act once a step, and thus ever more often between two
+visits the more users there are.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF
 
 ROW_WISE_ELEMENTS = 2**24  # a larger table is updated row-wise: a dense step costs more than its batch
+VISIT = 5.0  # steps' worth of rate and of decay that a user's one visit an epoch stands for (docs/adr/0007)
 WARM_UP = 0.2  # share of the steps in which a one-cycle rate rises
 START_RATE = 0.04  # of the peak, where it rises from: torch.optim's own default
 
@@ -30,7 +35,7 @@ class RowWiseAdamW(torch.optim.Optimizer):
 
     def __init__(
         self,
-        tables: Iterable[Tensor],
+        tables: Iterable[Tensor] | list[dict[str, Any]],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -76,23 +81,28 @@ class RowWiseAdamW(torch.optim.Optimizer):
 
 
 class Optimizers:
-    """All of a model's parameters under one rate schedule: large tables row-wise, the rest by dense AdamW."""
+    """All of a model's parameters under one rate schedule: some tables row-wise, the rest by dense AdamW."""
 
     def __init__(self, model: NCF, settings: Hyperparameters, n_steps: int) -> None:
         if model.gmf is not None:
             model.gmf.output.requires_grad_(settings.learn_output)
-        row_wise, plain, undecayed = _split(model)
-        betas = (0.9, settings.beta2)
-        groups = [
-            {"params": plain, "weight_decay": settings.weight_decay},
-            {"params": undecayed, "weight_decay": 0.0},
+        visited, large = _row_wise_tables(model, by_user=settings.objective != "bce")
+        taken = {id(table) for table in (*visited, *large)}
+        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+        rate, decay, betas = settings.lr, settings.weight_decay, (0.9, settings.beta2)
+        dense = [
+            {"params": [p for p in rest if p.dim() > 1], "weight_decay": decay},
+            {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0},  # biases, h
         ]
-        self._all: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, settings.lr, betas=betas, fused=True)
+        row_wise = [
+            {"params": visited, "lr": rate * VISIT, "weight_decay": decay * VISIT},
+            {"params": large, "weight_decay": decay},
         ]
-        if row_wise:
-            decay = settings.row_wise_weight_decay
-            self._all.append(RowWiseAdamW(row_wise, settings.lr, betas, weight_decay=decay))
+        self._all: list[torch.optim.Optimizer] = []
+        if rest:
+            self._all.append(torch.optim.AdamW(dense, rate, betas=betas, fused=True))
+        if taken:
+            self._all.append(RowWiseAdamW(row_wise, rate, betas))
         self._schedules = [_schedule(optimizer, settings, n_steps) for optimizer in self._all]
 
     @property
@@ -122,17 +132,18 @@ class Optimizers:
         return [*self._all, *self._schedules]
 
 
-def _split(model: NCF) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Tables to update row-wise, other weights, and those (vectors: biases, h) that are never decayed."""
-    row_wise = []
+def _row_wise_tables(model: NCF, by_user: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Tables to update row-wise: those of users that are visited once an epoch, and other large ones."""
+    of_users = {id(tower.user_input.embedding) for tower in model.towers}
+    visited: list[Tensor] = []
+    large: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, nn.Embedding):
-            module.sparse = module.weight.numel() > ROW_WISE_ELEMENTS
+            is_visited = by_user and id(module) in of_users
+            module.sparse = is_visited or module.weight.numel() > ROW_WISE_ELEMENTS
             if module.sparse:
-                row_wise.append(module.weight)
-    taken = {id(weight) for weight in row_wise}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
-    return row_wise, [p for p in rest if p.dim() > 1], [p for p in rest if p.dim() <= 1]
+                (visited if is_visited else large).append(module.weight)
+    return visited, large
 
 
 def _schedule(

@@ -1,7 +1,7 @@
 """From interactions to a trained model: which stages run, in which order, and what each starts from.
 
 one stage           the architecture under its objective
-gmf, mlp, neumf     NeuMF from separately trained towers, then trained on together (section 3.4.1)
+parts, fused        GMFs and, for NeuMF, an MLP, each trained alone; then one model of all (section 3.4.1)
 ... refit           the same once more on train and validation, for the epochs that validation chose
 """
 
@@ -97,8 +97,8 @@ class _Pass:
 
     def run(self) -> _Pass:
         settings = self.recipe.settings
-        if settings.pretrain and settings.architecture == "neumf":
-            self.model = self._neumf_from_parts()
+        if settings.pretrain:
+            self.model = self._from_parts(_parts(settings))
         else:
             self.model = self._train(settings.architecture, self._new(settings.architecture), settings)
         return self
@@ -110,12 +110,10 @@ class _Pass:
     def _folded(self, model: NCF) -> NCF:
         return model.folded(self._history_of) if model.config.history else model
 
-    def _neumf_from_parts(self) -> NCF:
+    def _from_parts(self, trainings: list[Part]) -> NCF:
         """Every part trained alone, then all under one last layer."""
         settings = self.recipe.settings
-        parts = [
-            self._folded(self._train(name, self._new(kind, own), own)) for name, kind, own in _parts(settings)
-        ]
+        parts = [self._part(position, training) for position, training in enumerate(trainings)]
         if not self.shares:
             self.shares = self._best_shares(parts)
         for_all = replace(
@@ -126,10 +124,18 @@ class _Pass:
             lr=settings.fused_lr,
             patience=settings.fused_epochs + 1,
         )
-        self.stops.setdefault("neumf", settings.fused_epochs)
-        neumf = self._new("neumf", for_all)
-        neumf.fuse(list(zip(parts, self.shares, strict=True)))
-        return self._train("neumf", neumf, for_all, judge_start=True)
+        self.stops.setdefault("fused", settings.fused_epochs)
+        fused = self._new(settings.architecture, for_all)
+        fused.fuse(list(zip(parts, self.shares, strict=True)))
+        return self._train("fused", fused, for_all, judge_start=True)
+
+    def _part(self, position: int, part: Part) -> NCF:
+        """A part alone; one that validation gave no share of the whole is not trained again."""
+        model = self._new(part.architecture, part.settings)
+        if self.shares and not self.shares[position]:
+            self._n_stages += 1
+            return self._folded(model)
+        return self._folded(self._train(part.name, model, part.settings))
 
     def _best_shares(self, parts: list[NCF]) -> list[float]:
         """Each part's share of the last layer: the paper fixes 1/2, here validation chooses.
@@ -229,9 +235,18 @@ class _Pass:
         return hashlib.sha256(self.train.indptr.tobytes() + self.train.indices.tobytes()).hexdigest()
 
 
-def _parts(settings: Hyperparameters) -> list[tuple[str, Architecture, Hyperparameters]]:
-    """The parts of a pretrained NeuMF: name, architecture and own settings."""
-    parts: list[tuple[str, Architecture, Hyperparameters]] = [("gmf", "gmf", settings)]
+@dataclass(frozen=True)
+class Part:
+    """A part of a pretrained model, and the settings of its own training."""
+
+    name: str
+    architecture: Architecture
+    settings: Hyperparameters
+
+
+def _parts(settings: Hyperparameters) -> list[Part]:
+    """The parts of a model, as its settings name them."""
+    parts = [Part("gmf", "gmf", settings)]
     if settings.pointwise_factor_num:
         pointwise = replace(
             settings,
@@ -242,15 +257,18 @@ def _parts(settings: Hyperparameters) -> list[tuple[str, Architecture, Hyperpara
             weight_decay=settings.pointwise_weight_decay,
             dropout=settings.pointwise_dropout,
         )
-        parts.append(("gmf-pointwise", "gmf", pointwise))
-    mlp = replace(
-        settings,
-        objective=settings.mlp_objective,
-        history=settings.history and settings.mlp_objective != "bce",
-        epochs=settings.mlp_epochs,
-        lr=settings.mlp_lr,
-        batch_size=settings.mlp_batch_size,
-        weight_decay=settings.mlp_weight_decay,
-        dropout=settings.mlp_dropout,
-    )
-    return [*parts, ("mlp", "mlp", mlp)]
+        parts.append(Part("gmf-pointwise", "gmf", pointwise))
+    if settings.architecture == "neumf":
+        mlp = replace(
+            settings,
+            objective=settings.mlp_objective,
+            n_negatives=settings.mlp_n_negatives,
+            history=settings.history and settings.mlp_objective != "bce",
+            epochs=settings.mlp_epochs,
+            lr=settings.mlp_lr,
+            batch_size=settings.mlp_batch_size,
+            weight_decay=settings.mlp_weight_decay,
+            dropout=settings.mlp_dropout,
+        )
+        parts.append(Part("mlp", "mlp", mlp))
+    return parts

@@ -7,7 +7,7 @@ from torch import nn
 from ml.ncf import optimizer as optimizer_module
 from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF, NCFConfig
-from ml.ncf.optimizer import Optimizers, RowWiseAdamW
+from ml.ncf.optimizer import VISIT, Optimizers, RowWiseAdamW
 
 
 def stepped(rows: list[int], weight_decay: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,6 +56,22 @@ def test_large_tables_are_updated_row_wise_and_small_ones_are_not(monkeypatch: p
     model = NCF(NCFConfig(n_users=10, n_items=3, architecture="gmf"))
     Optimizers(model, Hyperparameters(), n_steps=10)
     assert model.gmf.user_input.embedding.sparse
+    assert not model.gmf.item_embedding.sparse
+
+
+def test_users_that_are_visited_once_an_epoch_are_updated_a_visit_at_a_time() -> None:
+    settings = Hyperparameters(objective="softmax", lr=0.01, weight_decay=0.5)
+    model = NCF(NCFConfig(n_users=10, n_items=3, architecture="gmf", dropout=0.0))
+    optimizers = Optimizers(model, settings, n_steps=10)
+    before = model.gmf.user_input.embedding.weight.detach().clone()
+    model.score_catalogue(torch.tensor([4])).logsumexp(1).sum().backward()
+    optimizers.step()
+    after = model.gmf.user_input.embedding.weight.detach()
+    others = torch.arange(10) != 4
+    assert torch.equal(after[others], before[others])
+    rate = settings.lr * VISIT
+    moved = before[4] * (1 - rate * settings.weight_decay * VISIT) - after[4]
+    assert moved.norm() == pytest.approx(rate * len(moved) ** 0.5, rel=1e-3)  # a first step: rate in RMS
     assert not model.gmf.item_embedding.sparse
 
 

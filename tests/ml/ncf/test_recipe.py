@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ml.ncf import recipe as recipe_module
 from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.data import Interactions
 from ml.ncf.hyperparameters import Hyperparameters
@@ -137,7 +138,7 @@ def test_training_is_repeatable_and_its_seed_matters() -> None:
     assert not same(recipe().run(), recipe(replace(SMALL, seed=7)).run())
 
 
-@pytest.mark.parametrize("killed_in", [("gmf", 2), ("mlp", 1), ("neumf", 1), ("gmf-refit", 1)])
+@pytest.mark.parametrize("killed_in", [("gmf", 2), ("mlp", 1), ("fused", 1), ("gmf-refit", 1)])
 def test_a_killed_training_resumes_to_the_same_result(killed_in: tuple[str, int], tmp_path: Path) -> None:
     settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True)
 
@@ -170,11 +171,11 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
 def test_neumf_starts_from_its_towers_and_ends_no_worse() -> None:
     settings = replace(SMALL, architecture="neumf", pretrain=True)
     epochs = recipe(settings).run().epochs
-    start = next(epoch for epoch in epochs if epoch.stage == "neumf")
-    best = {stage: max(e.ndcg for e in epochs if e.stage == stage) for stage in ("gmf", "mlp", "neumf")}
+    start = next(epoch for epoch in epochs if epoch.stage == "fused")
+    best = {stage: max(e.ndcg for e in epochs if e.stage == stage) for stage in ("gmf", "mlp", "fused")}
     assert start.number == 0
     assert start.ndcg >= max(best["gmf"], best["mlp"]) - 1e-9
-    assert best["neumf"] >= start.ndcg
+    assert best["fused"] >= start.ndcg
 
 
 @pytest.mark.parametrize("pointwise_factor_num", [0, 5])
@@ -188,9 +189,26 @@ def test_without_epochs_together_neumf_is_its_parts_as_they_were_trained(pointwi
         pointwise_epochs=2,
     )
     trained = recipe(settings).run()
-    assert [epoch.number for epoch in trained.epochs if epoch.stage == "neumf"] == [0]
+    assert [epoch.number for epoch in trained.epochs if epoch.stage == "fused"] == [0]
     assert trained.model.config.factor_num == SMALL.factor_num + pointwise_factor_num
-    assert trained.best.stage == "neumf"
+    assert trained.best.stage == "fused"
+
+
+def test_a_gmf_may_have_two_parts() -> None:
+    settings = replace(SMALL, pretrain=True, pointwise_factor_num=5, pointwise_epochs=2, fused_epochs=0)
+    trained = recipe(settings).run()
+    assert {epoch.stage for epoch in trained.epochs} == {"gmf", "gmf-pointwise", "fused"}
+    assert trained.model.config.factor_num == SMALL.factor_num + 5
+    assert trained.model.mlp is None
+
+
+def test_a_part_without_a_share_is_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe_module, "SHARES", (0.0, 1.0))  # the better part takes all
+    settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True, mlp_epochs=1, mlp_lr=1e-9)
+    stages = {epoch.stage for epoch in recipe(settings).run().epochs}
+    assert "mlp" in stages
+    assert "gmf-refit" in stages
+    assert "mlp-refit" not in stages
 
 
 def test_a_refit_trains_on_validation_too_for_the_chosen_epochs() -> None:

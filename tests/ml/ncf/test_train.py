@@ -102,7 +102,7 @@ def test_every_preset_is_valid(preset: str) -> None:
 
 
 def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> None:
-    settings = hyperparameters.parse(["--preset", "dot-softmax", "--batch_size", "7", "--factor-num", "9"])
+    settings = hyperparameters.parse(["--preset", "gmf", "--batch_size", "7", "--factor-num", "9"])
     assert (settings.batch_size, settings.factor_num, settings.objective) == (7, 9, "softmax")
 
 
@@ -169,5 +169,5 @@ def test_a_file_that_the_manifest_does_not_describe_is_named(
 
 
 def test_a_loss_that_is_not_finite_stops_the_job_at_its_step(job: Job, capsys: pytest.CaptureFixture) -> None:
-    assert job.run("--preset", "dot-softmax", "--embedding-std", "1e25") == 1
+    assert job.run("--preset", "gmf", "--embedding-std", "1e25") == 1
     assert_failed_naming(job, "epoch 1, step 1: the loss is", capsys)

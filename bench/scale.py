@@ -1,0 +1,129 @@
+"""One epoch on a catalogue and a crowd that do not fit a textbook loop: seconds and peak memory, by size.
+
+    python bench/scale.py --users 1000000 --items 200000 --interactions 20000000 --json out.json
+
+Synthetic interactions with log-normal activity and Zipf popularity. The first measurement is at a quarter of
+the users and of the interactions, with the same items: an epoch whose time is linear in interactions takes
+four times as long on the whole. Each runs in a process of its own, validation included. Any flag of the
+training job may follow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+
+from bench.accuracy import without_validation
+from ml.ncf import hyperparameters
+from ml.ncf.model import NCF
+from ml.ncf.ranking import Candidates
+from ml.ncf.recipe import Recipe
+from ml.ncf.train import VALIDATION_LIMIT
+from ml.ncf.trainer import Epoch, peak_memory_mib
+
+DEFAULT_PRESET = "gmf"
+ACTIVITY_SIGMA = 0.8
+ITEM_SKEW = 0.8  # Zipf's exponent
+PART = 4
+
+
+def pairs(n_users: int, n_items: int, n_interactions: int, seed: int) -> np.ndarray:
+    """Distinct user-item pairs, (n, 2): at most n_interactions, as a user's repeated draws fall together."""
+    rng = np.random.default_rng(seed)
+    share = rng.lognormal(sigma=ACTIVITY_SIGMA, size=n_users)
+    bounds = np.cumsum(share) / share.sum() * n_interactions
+    users = np.repeat(np.arange(n_users), np.diff(np.floor(bounds).astype(np.int64), prepend=0))
+    cumulative = np.cumsum(np.arange(1, n_items + 1) ** -ITEM_SKEW)
+    items = np.searchsorted(cumulative, rng.random(len(users)) * cumulative[-1])
+    keys = np.unique(users * n_items + rng.permutation(n_items)[items])
+    return np.stack([keys // n_items, keys % n_items], axis=1)
+
+
+def one_epoch(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
+    """Train for one epoch in this process."""
+    settings = hyperparameters.parse(
+        ["--preset", DEFAULT_PRESET, *flags, "--epochs", "1", "--refit", "false"]
+    )
+    _, train, held_out = without_validation(pairs(*sizes, seed=settings.seed), np.random.default_rng(1))
+    validation = Candidates.sampled(
+        held_out, train.union(held_out), 99, np.random.default_rng(2), limit=VALIDATION_LIMIT
+    )
+    spent: list[float] = []
+    began = time.perf_counter()
+
+    def after(epoch: Epoch, _: NCF) -> None:
+        spent.append(epoch.seconds)
+        print(f"  {epoch.stage}: loss {epoch.loss:.4f}, {epoch.seconds:.1f} s", flush=True)
+
+    Recipe(train=train, held_out=held_out, validation=validation, settings=settings, on_epoch=after).run()
+    return {
+        "users": train.n_users,
+        "items": train.n_items,
+        "interactions": len(train),
+        "epoch_seconds": sum(spent),
+        "seconds": time.perf_counter() - began,
+        "peak_memory_mib": peak_memory_mib(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def child(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
+    """One measurement in a process of its own, so that its peak memory is its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        names = ("--users", "--items", "--interactions")
+        size_flags = [text for name, size in zip(names, sizes, strict=True) for text in (name, str(size))]
+        command = [sys.executable, __file__, *size_flags, "--single", "--json", str(out), *flags]
+        if subprocess.run(command, check=False).returncode:
+            raise SystemExit(f"the epoch over {sizes[2]} interactions failed")
+        found: dict[str, Any] = json.loads(out.read_text())
+        return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python bench/scale.py", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--items", type=int, default=200_000)
+    parser.add_argument("--interactions", type=int, default=20_000_000)
+    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--single", action="store_true", help=argparse.SUPPRESS)  # in the child process
+    given, flags = parser.parse_known_args(argv)
+    whole = (given.users, given.items, given.interactions)
+    if given.single:
+        given.json.write_text(json.dumps(one_epoch(whole, flags)))
+        return 0
+    part = (given.users // PART, given.items, given.interactions // PART)
+    measured = [child(sizes, flags) for sizes in (part, whole)]
+    small, large = measured
+    growth = {
+        "interactions": large["interactions"] / small["interactions"],
+        "epoch_seconds": large["epoch_seconds"] / small["epoch_seconds"],
+    }
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps({"sizes": measured, "growth": growth}, indent=2) + "\n")
+    for each in measured:
+        print(
+            f"{each['users']} users, {each['items']} items, {each['interactions']} interactions: "
+            f"{each['epoch_seconds']:.1f} s an epoch, peak {each['peak_memory_mib']:.0f} MiB"
+        )
+    print(
+        f"growth: {growth['interactions']:.2f} x the interactions, {growth['epoch_seconds']:.2f} x the time"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

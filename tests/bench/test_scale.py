@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_both_sizes_are_measured_and_compared(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    sizes = ["--users", "400", "--items", "150", "--interactions", "6000"]
+    command = [sys.executable, str(ROOT / "bench/scale.py"), *sizes, "--json", str(out), "--factor-num", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(out.read_text())
+    small, large = result["sizes"]
+    assert 3 < large["interactions"] / small["interactions"] < 5
+    assert large["users"] > small["users"]
+    assert small["epoch_seconds"] > 0
+    assert large["peak_memory_mib"] > 50
+    assert result["growth"]["epoch_seconds"] == large["epoch_seconds"] / small["epoch_seconds"]
