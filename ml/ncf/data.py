@@ -34,16 +34,30 @@ class Interactions:
     indptr: NDArray[np.int64]  # (U + 1,)
     indices: NDArray[np.int32]  # (pairs,)
     n_items: int
+    times: NDArray[np.int64] | None = None  # (pairs,), when each was; None: nobody knows
 
     @classmethod
     def from_pairs(
-        cls, users: NDArray[np.integer], items: NDArray[np.integer], n_users: int, n_items: int
+        cls,
+        users: NDArray[np.integer],
+        items: NDArray[np.integer],
+        n_users: int,
+        n_items: int,
+        times: NDArray[np.int64] | None = None,
     ) -> Interactions:
-        """From pairs in any order; a repeated pair is kept once."""
-        keys = np.unique(users.astype(np.int64) * n_items + items)
+        """From pairs in any order; a repeated pair is kept once, with its newest time."""
+        keys = users.astype(np.int64) * n_items + items
+        if times is None:
+            keys = np.unique(keys)
+        else:
+            order = np.argsort(keys, kind="stable")
+            keys = keys[order]
+            first = np.flatnonzero(np.diff(keys, prepend=-1))
+            times = np.maximum.reduceat(times[order], first) if len(first) else times[:0]
+            keys = keys[first]
         counts = np.bincount(keys // n_items, minlength=n_users)
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        return cls(indptr, (keys % n_items).astype(np.int32), n_items)
+        return cls(indptr, (keys % n_items).astype(np.int32), n_items, times)
 
     @property
     def n_users(self) -> int:
@@ -62,6 +76,17 @@ class Interactions:
         """The user of each pair: (pairs,)."""
         return np.repeat(np.arange(self.n_users, dtype=np.int32), self.counts)
 
+    @cached_property
+    def recency(self) -> NDArray[np.int32] | None:
+        """How many of its user's pairs are newer than each: (pairs,); None where no times are known."""
+        if self.times is None:
+            return None
+        in_time = np.lexsort((self.indices, self.times, self.users))
+        newer = np.repeat(self.indptr[1:], self.counts) - 1 - np.arange(len(self))
+        recency = np.empty(len(self), dtype=np.int32)
+        recency[in_time] = newer
+        return recency
+
     def of(self, user: int) -> NDArray[np.int32]:
         """One user's items, ascending."""
         return self.indices[self.indptr[user] : self.indptr[user + 1]]
@@ -75,7 +100,9 @@ class Interactions:
         parts = (self, *others)
         users = np.concatenate([part.users for part in parts])
         items = np.concatenate([part.indices for part in parts])
-        return Interactions.from_pairs(users, items, self.n_users, self.n_items)
+        known = [part.times for part in parts if part.times is not None]
+        times = np.concatenate(known) if len(known) == len(parts) else None
+        return Interactions.from_pairs(users, items, self.n_users, self.n_items, times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,16 +197,15 @@ def _read_ids(path: Path, kind: str) -> NDArray[np.str_]:
 
 
 def _read_split(split: str, paths: list[Path], n_users: int, n_items: int) -> Interactions:
-    parts = [_columns(path, "user_index", "item_index") for path in paths]
-    if not sum(len(users) for users, _ in parts):
+    parts = [_columns(path, "user_index", "item_index", "timestamp") for path in paths]
+    if not sum(len(users) for users, _, _ in parts):
         raise DataError(f"split {split!r}: empty")
-    users = np.concatenate([part[0] for part in parts])
-    items = np.concatenate([part[1] for part in parts])
+    users, items, times = (np.concatenate(column) for column in zip(*parts, strict=True))
     for name, index, size in (("user_index", users, n_users), ("item_index", items, n_items)):
         outside = (index < 0) | (index >= size)
         if outside.any():
             raise DataError(f"split {split!r}: {name} {index[outside][0]} is outside the map of {size}")
-    return Interactions.from_pairs(users, items, n_users, n_items)
+    return Interactions.from_pairs(users, items, n_users, n_items, times)
 
 
 def _read_popularity(path: Path, n_items: int) -> NDArray[np.int64]:

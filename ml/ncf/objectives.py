@@ -125,7 +125,8 @@ class CatalogueRows:
             yield self._rows(self._share.of(users[start : start + self._settings.batch_size]), draws)
 
     def _rows(self, users: NDArray[np.integer], draws: np.random.Generator) -> Rows:
-        rows, items = gather_rows(self._train, users)
+        rows, positions = gather_rows(self._train, users)
+        items = self._train.indices[positions]
         history = None
         if self._settings.history_dropout is not None:
             kept = draws.random(len(items), dtype=np.float32) >= self._settings.history_dropout
@@ -204,26 +205,52 @@ class SampledCatalogueRows:
 
 def gather_rows(
     train: Interactions, users: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The items of users (B,), end to end, and which of the users each belongs to: (P,) and (P,)."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pairs of users (B,), end to end.
+
+    Returns:
+        The row of the batch that each belongs to, and where each stands among the training pairs: (P,), (P,).
+    """
     counts = train.counts[users]
     ends = np.cumsum(counts)
     within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
     rows = np.repeat(np.arange(len(users)), counts)
-    return rows, train.indices[train.indptr[users][rows] + within]
+    return rows, train.indptr[users][rows] + within
 
 
-def pooled_history(rows: NDArray[np.int64], items: NDArray[np.int32], n_users: int) -> History:
-    """The histories of a batch from its pairs, sorted by row; each pool is scaled by |history|^-1/2."""
+def pooled_history(
+    rows: NDArray[np.int64],
+    items: NDArray[np.int32],
+    n_users: int,
+    relevance: NDArray[np.floating] | None = None,
+) -> History:
+    """The histories of a batch from its pairs, sorted by row.
+
+    A pool is scaled by |history|^-1/2; with a relevance (P,) its items weigh in proportion to it, and as much
+    in all.
+    """
     counts = np.bincount(rows, minlength=n_users)
-    weights = (1.0 / np.sqrt(np.maximum(counts, 1))).astype(np.float32)[rows]
+    weights = 1.0 / np.sqrt(np.maximum(counts, 1))[rows]
+    if relevance is not None:
+        weights *= relevance / np.bincount(rows, relevance, minlength=n_users)[rows] * counts[rows]
     offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
     return History(
-        torch.from_numpy(items.astype(np.int64)), torch.from_numpy(offsets), torch.from_numpy(weights)
+        torch.from_numpy(items.astype(np.int64)),
+        torch.from_numpy(offsets),
+        torch.from_numpy(weights.astype(np.float32)),
     )
 
 
-def whole_histories(train: Interactions, users: Tensor) -> History:
-    """What the users (B,) have in training, all of it: what a trained model is used with."""
-    rows, items = gather_rows(train, users.numpy())
-    return pooled_history(rows, items, len(users))
+def whole_histories(train: Interactions, users: Tensor, half_life: float = math.inf) -> History:
+    """What the users (B,) have in training, all of it: what a trained model is used with.
+
+    Args:
+        half_life: after how many newer items of its user an item weighs half as much. Tastes drift: a decay
+            by age, after Koren 2009 ("Collaborative filtering with temporal dynamics"); age is counted in
+            items, since users differ in pace. Without effect where no times are known.
+    """
+    rows, positions = gather_rows(train, users.numpy())
+    relevance = None
+    if train.recency is not None and math.isfinite(half_life):
+        relevance = np.exp2(-train.recency[positions] / half_life)
+    return pooled_history(rows, train.indices[positions], len(users), relevance)

@@ -8,14 +8,13 @@ parts, fused        GMFs and, for NeuMF, an MLP, each trained alone; then one mo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from ml.ncf import metrics
 from ml.ncf.checkpoint import Checkpoint
@@ -31,11 +30,12 @@ from ml.ncf.objectives import (
     Share,
     whole_histories,
 )
+from ml.ncf.parts import Part, best_shares, parts_of
 from ml.ncf.ranking import Candidates
 from ml.ncf.trainer import Epoch, OnEpoch, Stage, best_epoch, fit
 
 WHOLE_CATALOGUE_ITEMS = 20_000  # a larger catalogue is sampled: a step's logits grow with batch size × items
-SHARES = tuple(step / 10 for step in range(11))  # of a part in the last layer, as they are tried
+HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0)  # of an item in a history, as they are tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,9 @@ class Recipe:
         final = chosen
         if self.settings.refit:
             everything = self.train.union(self.held_out)
-            final = _Pass(self, everything, None, stops=chosen.stops, shares=chosen.shares).run()
+            final = _Pass(self, everything, None, chosen).run()
         epochs = chosen.epochs if final is chosen else [*chosen.epochs, *final.epochs]
-        return Trained(model=final.folded(), epochs=epochs, best=chosen.best)
+        return Trained(model=final.model, epochs=epochs, best=chosen.best)
 
 
 class _Pass:
@@ -84,38 +84,63 @@ class _Pass:
         recipe: Recipe,
         train: Interactions,
         validation: Candidates | None,
-        stops: Mapping[str, int] | None = None,
-        shares: Sequence[float] = (),
+        chosen: _Pass | None = None,
     ) -> None:
         self.recipe = recipe
         self.train = train
         self.validation = validation
-        self.stops = dict(stops or {})  # by stage: the epoch after which to stop
-        self.shares = list(shares)
+        # What validation chose, by stage: the epoch after which to stop, the half-life in its histories.
+        self.stops: dict[str, int] = dict(chosen.stops) if chosen else {}
+        self.half_lives: dict[str, float] = dict(chosen.half_lives) if chosen else {}
+        self.shares: list[float] = list(chosen.shares) if chosen else []  # a part
         self.epochs: list[Epoch] = []
+        self.best: Epoch
         self._n_stages = 0
 
     def run(self) -> _Pass:
         settings = self.recipe.settings
         if settings.pretrain:
-            self.model = self._from_parts(_parts(settings))
+            self.model = self._from_parts(parts_of(settings))
         else:
-            self.model = self._train(settings.architecture, self._new(settings.architecture), settings)
+            self.model = self._part(0, Part(settings.architecture, settings.architecture, settings))
         return self
 
-    def folded(self) -> NCF:
-        """The model as it is served."""
-        return self._folded(self.model)
+    def _folded(self, stage: str, model: NCF) -> NCF:
+        """The model as it is served; on the way, validation says how fast its histories fade."""
+        if not model.config.history:
+            return model
+        if stage not in self.half_lives:
+            self.half_lives[stage] = self._best_half_life(model)
+        folded = model.folded(self._history_of(self.half_lives[stage]))
+        if self.validation is not None:
+            hit_rate, ndcg = self._quality(self.validation.scores(folded))
+            self.best = replace(self.best, hit_rate=hit_rate, ndcg=ndcg)
+        return folded
 
-    def _folded(self, model: NCF) -> NCF:
-        return model.folded(self._history_of) if model.config.history else model
+    def _best_half_life(self, model: NCF) -> float:
+        if self.validation is None or self.train.recency is None:
+            return math.inf
+
+        def ndcg(half_life: float) -> float:
+            assert self.validation is not None  # noqa: S101
+            return self._quality(self.validation.scores(model, self._history_of(half_life)))[1]
+
+        return max(HALF_LIVES, key=ndcg)
+
+    def _quality(self, scores: Tensor) -> tuple[float, float]:
+        """HR@k and NDCG@k of scores (C, 1 + N)."""
+        ranks, k = metrics.rank_of_first(scores), self.recipe.settings.top_k
+        return metrics.hit_rate(ranks, k), metrics.ndcg(ranks, k)
 
     def _from_parts(self, trainings: list[Part]) -> NCF:
         """Every part trained alone, then all under one last layer."""
         settings = self.recipe.settings
         parts = [self._part(position, training) for position, training in enumerate(trainings)]
         if not self.shares:
-            self.shares = self._best_shares(parts)
+            if self.validation is None:
+                raise ValueError("shares are chosen on validation")
+            scores = [self.validation.scores(part) for part in parts]
+            self.shares = best_shares(scores, lambda mixed: self._quality(mixed)[1])
         for_all = replace(
             settings,
             factor_num=sum(part.config.factor_num for part in parts if part.gmf is not None),
@@ -134,29 +159,8 @@ class _Pass:
         model = self._new(part.architecture, part.settings)
         if self.shares and not self.shares[position]:
             self._n_stages += 1
-            return self._folded(model)
-        return self._folded(self._train(part.name, model, part.settings))
-
-    def _best_shares(self, parts: list[NCF]) -> list[float]:
-        """Each part's share of the last layer: the paper fixes 1/2, here validation chooses.
-
-        Logits of parts trained under different losses have different scales: each is first brought to the
-        scale of the first part, whose loss trains them on.
-        """
-        if self.validation is None:
-            raise ValueError("shares are chosen on validation")
-        scores = [self.validation.scores(part) for part in parts]
-        scales = [float(scores[0].std() / each.std().clamp(min=1e-6)) for each in scores]
-        top_k = self.recipe.settings.top_k
-
-        def quality(shares: tuple[float, ...]) -> float:
-            mixed = torch.zeros_like(scores[0])
-            for share, scale, each in zip(shares, scales, scores, strict=True):
-                mixed.add_(each, alpha=share * scale)
-            return metrics.ndcg(metrics.rank_of_first(mixed), top_k)
-
-        best = max((s for s in product(SHARES, repeat=len(parts)) if abs(sum(s) - 1) < 1e-6), key=quality)
-        return [share * scale for share, scale in zip(best, scales, strict=True)]
+            return model.folded(self._history_of()) if model.config.history else model
+        return self._folded(part.name, self._train(part.name, model, part.settings))
 
     def _new(self, architecture: Architecture, settings: Hyperparameters | None = None) -> NCF:
         settings = settings or self.recipe.settings
@@ -187,7 +191,7 @@ class _Pass:
             validation=self.validation,
             judge_start=judge_start,
             stop_after=self.stops.get(name, settings.epochs),
-            history_of=self._history_of if settings.history else lambda _: None,
+            history_of=self._history_of() if settings.history else lambda _: None,
             share=self.recipe.share,
             checkpoint=self._checkpoint(label, settings),
             on_epoch=self.recipe.on_epoch,
@@ -216,9 +220,8 @@ class _Pass:
             return CatalogueRows(train, rows, share)
         return SampledCatalogueRows(train, rows, share)
 
-    @property
-    def _history_of(self) -> HistoryOf:
-        return partial(whole_histories, self.train)
+    def _history_of(self, half_life: float = math.inf) -> HistoryOf:
+        return partial(whole_histories, self.train, half_life=half_life)
 
     def _checkpoint(self, label: str, settings: Hyperparameters) -> Checkpoint | None:
         if self.recipe.checkpoints is None:
@@ -233,42 +236,3 @@ class _Pass:
     @cached_property
     def _digest(self) -> str:
         return hashlib.sha256(self.train.indptr.tobytes() + self.train.indices.tobytes()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a pretrained model, and the settings of its own training."""
-
-    name: str
-    architecture: Architecture
-    settings: Hyperparameters
-
-
-def _parts(settings: Hyperparameters) -> list[Part]:
-    """The parts of a model, as its settings name them."""
-    parts = [Part("gmf", "gmf", settings)]
-    if settings.pointwise_factor_num:
-        pointwise = replace(
-            settings,
-            objective="row-bce",
-            factor_num=settings.pointwise_factor_num,
-            epochs=settings.pointwise_epochs,
-            lr=settings.pointwise_lr,
-            weight_decay=settings.pointwise_weight_decay,
-            dropout=settings.pointwise_dropout,
-        )
-        parts.append(Part("gmf-pointwise", "gmf", pointwise))
-    if settings.architecture == "neumf":
-        mlp = replace(
-            settings,
-            objective=settings.mlp_objective,
-            n_negatives=settings.mlp_n_negatives,
-            history=settings.history and settings.mlp_objective != "bce",
-            epochs=settings.mlp_epochs,
-            lr=settings.mlp_lr,
-            batch_size=settings.mlp_batch_size,
-            weight_decay=settings.mlp_weight_decay,
-            dropout=settings.mlp_dropout,
-        )
-        parts.append(Part("mlp", "mlp", mlp))
-    return parts

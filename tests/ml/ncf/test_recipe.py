@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ml.ncf import recipe as recipe_module
+from ml.ncf import parts as parts_module
 from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.data import Interactions
 from ml.ncf.hyperparameters import Hyperparameters
@@ -203,7 +203,7 @@ def test_a_gmf_may_have_two_parts() -> None:
 
 
 def test_a_part_without_a_share_is_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe_module, "SHARES", (0.0, 1.0))  # the better part takes all
+    monkeypatch.setattr(parts_module, "SHARES", (0.0, 1.0))  # the better part takes all
     settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True, mlp_epochs=1, mlp_lr=1e-9)
     stages = {epoch.stage for epoch in recipe(settings).run().epochs}
     assert "mlp" in stages
