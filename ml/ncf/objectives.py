@@ -125,8 +125,7 @@ class CatalogueRows:
             yield self._rows(self._share.of(users[start : start + self._settings.batch_size]), draws)
 
     def _rows(self, users: NDArray[np.integer], draws: np.random.Generator) -> Rows:
-        rows, positions = gather_rows(self._train, users)
-        items = self._train.indices[positions]
+        rows, items = gather_rows(self._train, users)
         history = None
         if self._settings.history_dropout is not None:
             kept = draws.random(len(items), dtype=np.float32) >= self._settings.history_dropout
@@ -205,12 +204,16 @@ class SampledCatalogueRows:
 
 def gather_rows(
     train: Interactions, users: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pairs of users (B,), end to end.
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The items of users (B,), end to end, and which of the users each belongs to: (P,) and (P,)."""
+    rows, positions = gather_positions(train, users)
+    return rows, train.indices[positions]
 
-    Returns:
-        The row of the batch that each belongs to, and where each stands among the training pairs: (P,), (P,).
-    """
+
+def gather_positions(
+    train: Interactions, users: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `gather_rows`, but for where each item stands among the training pairs: (P,) and (P,)."""
     counts = train.counts[users]
     ends = np.cumsum(counts)
     within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
@@ -249,7 +252,7 @@ def whole_histories(train: Interactions, users: Tensor, half_life: float = math.
             by age, after Koren 2009 ("Collaborative filtering with temporal dynamics"); age is counted in
             items, since users differ in pace. Without effect where no times are known.
     """
-    rows, positions = gather_rows(train, users.numpy())
+    rows, positions = gather_positions(train, users.numpy())
     relevance = None
     if train.recency is not None and math.isfinite(half_life):
         relevance = np.exp2(-train.recency[positions] / half_life)
