@@ -59,6 +59,25 @@ class Storage:
                 found.append(StoredFile(name, status.getLen()))
         return sorted(found, key=lambda each: each.uri)
 
+    def list_folders(self, uri: str) -> list[str]:
+        """The names of the folders right below a folder, sorted; none where there is no such folder."""
+        fs, path = self._at(uri)
+        if not fs.exists(path):
+            return []
+        entries = fs.listStatus(path)
+        return sorted(each.getPath().getName() for each in entries if each.isDirectory())
+
+    def read_text(self, uri: str) -> str:
+        """A small UTF-8 file; what is not UTF-8 is replaced."""
+        fs, path = self._at(uri)
+        stream = fs.open(path)
+        try:
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode(
+                "utf-8", "replace"
+            )
+        finally:
+            stream.close()
+
     def head(self, uri: str, limit_bytes: int) -> bytes:
         """The first bytes of a file, decompressed if its name says that it is compressed."""
         fs, path = self._at(uri)

@@ -40,8 +40,9 @@ def checked_events(events: DataFrame) -> DataFrame:
 
 
 def usable_events(checked: DataFrame) -> DataFrame:
-    """The events without a reason against them: ``user_id``, ``item_id``, ``timestamp``."""
-    return checked.where(F.col("reason").isNull()).select("user_id", "item_id", "timestamp")
+    """The events without a reason against them: ``user_id``, ``item_id``, ``timestamp``, ``weight``: 1."""
+    weight = F.lit(1.0).alias("weight")
+    return checked.where(F.col("reason").isNull()).select("user_id", "item_id", "timestamp", weight)
 
 
 def _unix_seconds() -> Column:
