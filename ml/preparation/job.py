@@ -79,11 +79,10 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
         with step("read", reads=settings.input):
             sources = input_files(storage, settings.input)
             events = read_events(spark, storage, sources, settings.format, settings.columns)
-            checked = checked_events(events).persist()
+            checked = writer.stage(checked_events(events), "checked")
             usable, quarantined = counted_by_reason(checked, settings.input, quarantined_limit(expectations))
         with step("split"):
             split = split_events(usable_events(checked), settings, previous, writer.stage)
-            checked.unpersist()
         with step("write"):
             popularity = write_data(writer, split, previous)
         with step("check"):
@@ -101,8 +100,9 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
                 "previous_run": previous.uri if previous else None,
             }
             manifest = writer.finish(counts, [each.uri for each in sources], details)
-    finally:
-        writer.clear_unfinished()
+    except Exception:
+        writer.abandon()
+        raise
     _log.info("done: %s", writer.uri)
     return manifest
 

@@ -155,7 +155,7 @@ def quarantined_limit(expectations: Sequence[Expectation]) -> float:
 
 
 def report_on(expectations: Sequence[Expectation], observed: Observed) -> list[dict[str, Any]]:
-    """Of each expectation ``name``, ``means``, ``limit``, ``observed``, ``passed`` (None: skipped), ``note``."""
+    """What became of each expectation; one that has nothing to compare with neither passed nor failed."""
     return [_judged(each, MEASURES[each.name], observed) for each in expectations]
 
 

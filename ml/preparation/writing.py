@@ -78,9 +78,11 @@ class RunWriter:
         _write(table, folder, _STAGE_OPTIONS)
         return self._spark.read.schema(table.schema).parquet(literal_path(folder))
 
-    def clear_unfinished(self) -> None:
-        """Delete what is only needed while the job runs."""
+    def abandon(self) -> None:
+        """Delete what is only needed while the job runs, and the run's folder if nothing else is in it."""
         self._storage.delete(f"{self.uri}/{_UNFINISHED}")
+        if self._storage.exists(self.uri) and not self._storage.list_files(self.uri):
+            self._storage.delete(self.uri)
 
     def write_table(self, table: DataFrame, name: str, order_by: str | None = None) -> DataFrame:
         """Write a table as the single file ``name``; returns the table as written.
@@ -137,7 +139,7 @@ class RunWriter:
         Raises:
             ManifestError: the counts do not add up; there is then no ``_SUCCESS``.
         """
-        self.clear_unfinished()
+        self._storage.delete(f"{self.uri}/{_UNFINISHED}")
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             run_id=self._run_id,
