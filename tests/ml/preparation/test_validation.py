@@ -77,8 +77,8 @@ def test_every_row_is_usable_or_has_its_reason(spark: SparkSession, ansi: str) -
 def test_ids_are_trimmed_and_nothing_else(spark: SparkSession) -> None:
     rows = [("", True, " u1 ", 'the "best", 😀', GOOD), ("", True, None, "i", GOOD)]
     usable = usable_events(checked_events(spark.createDataFrame(rows, SCHEMA)))
-    assert usable.columns == ["user_id", "item_id", "timestamp"]
-    assert [tuple(row) for row in usable.collect()] == [("u1", 'the "best", 😀', int(GOOD))]
+    assert usable.columns == ["user_id", "item_id", "timestamp", "weight"]
+    assert [tuple(row) for row in usable.collect()] == [("u1", 'the "best", 😀', int(GOOD), 1.0)]
 
 
 def test_an_example_is_cut_short(spark: SparkSession) -> None:
