@@ -21,9 +21,7 @@ from ml.preparation.kcore import Core, Stage
 DAY_S = 86_400
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
 N_HELD_OUT = 2  # a user's newest pairs: one for validation, one for test
-# More classes leave fewer pairs to be ordered, fewer make the count quicker.
-_N_CLASSES = 8
-_NEWEST_OF_CLASS = tuple(f"newest_{each}" for each in range(_N_CLASSES))
+_NEWEST_OF_HALF = ("newest_even", "newest_odd")
 _LEAVE_LAST_OUT = {
     "rule": "leave-last-two-out-in-time",
     "order": "timestamp, then xxhash64(user_id, item_id), then a hash of item_id",
@@ -70,11 +68,11 @@ class LeaveLastOut:
     min_of_user: int = N_HELD_OUT + 1  # something must be left to learn from
 
     def user_statistics(self) -> Sequence[Column]:
-        """The newest time in each of a few classes that a user's pairs fall into by their hash."""
-        of_class = F.pmod("tie_break", F.lit(_N_CLASSES))
+        """The newest time in each of two halves that a user's pairs fall into by their hash."""
+        of_half = F.pmod("tie_break", F.lit(2))
         return [
-            F.max(F.when(of_class == each, F.col("timestamp"))).alias(newest)
-            for each, newest in enumerate(_NEWEST_OF_CLASS)
+            F.max(F.when(of_half == each, F.col("timestamp"))).alias(newest)
+            for each, newest in enumerate(_NEWEST_OF_HALF)
         ]
 
     def item_statistics(self) -> Sequence[Column]:
@@ -83,10 +81,10 @@ class LeaveLastOut:
 
     def assign(self, pairs: DataFrame, core: Core, stage: Stage) -> Assigned:
         """Find the newest two pairs of each user."""
-        # The classes' newest are different pairs: the second newest of all is not older than the second
-        # newest of those. Nulls, of empty classes, come last: a user with one class only has no bound.
-        second = F.element_at(F.sort_array(F.array(*_NEWEST_OF_CLASS), asc=False), N_HELD_OUT)
-        bounds = core.users.select("user_key", F.coalesce(second, F.lit(0)).alias("bound"))
+        # The newest of either half are two pairs: the second newest of all is no older than the older of
+        # them. That leaves three pairs a user, or so, to be ordered.
+        even, odd = (F.coalesce(newest, F.lit(0)) for newest in _NEWEST_OF_HALF)
+        bounds = core.users.select("user_key", F.least(even, odd).alias("bound"))
         recent = pairs.join(bounds, on="user_key", how="inner").where("timestamp >= bound")
         candidates = recent.join(core.items.select("item_key"), on="item_key", how="left_semi")
         newest_first = Window.partitionBy("user_key").orderBy(

@@ -35,7 +35,10 @@ def newest_pairs(events: DataFrame, seed: int) -> DataFrame:
         "timestamp",
         F.col("weight").cast("float").alias("weight"),
     )
-    pairs = keyed.groupBy("user_key", "item_key", "tie_break").agg(
+    # Nearly every pair is the only one of its kind: combining them before the shuffle would take twice as
+    # long as all the rest. By both keys, so that no user and no item is a burden to one task.
+    together = keyed.repartition("user_key", "item_key")
+    pairs = together.groupBy("user_key", "item_key", "tie_break").agg(
         F.max("timestamp").alias("timestamp"), F.max("weight").alias("weight")
     )
     return pairs.select("user_key", "item_key", "tie_break", "timestamp", "weight")

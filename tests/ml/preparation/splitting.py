@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession, functions
 
 from ml.contract import SPLITS
 from ml.preparation.arguments import Settings
@@ -45,5 +44,5 @@ def split(events: DataFrame, **settings: Any) -> tuple[SplitEvents, list[Row]]:
     items = done.item_ids.withColumn("item_key", id_key("item_id", done.seed))
     kept = done.pairs.join(done.assigned.users, on="user_key").join(done.assigned.items, on="item_key")
     named = kept.join(users, on="user_key").join(items, on="item_key")
-    columns = named.select("user_id", "item_id", "timestamp", done.assigned.split, F.col("weight"))
+    columns = named.select("user_id", "item_id", "timestamp", done.assigned.split, functions.col("weight"))
     return done, [Row(u, i, t, SPLITS[s], w) for u, i, t, s, w in map(tuple, columns.collect())]

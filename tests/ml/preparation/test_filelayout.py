@@ -14,12 +14,16 @@ from ml.preparation.filelayout import FileLayout, _filled
 def test_files_are_filled_in_order_and_none_is_empty(rows: list[int]) -> None:
     files = _filled(rows)
     assert files == sorted(files)
-    sizes = [sum(n for n, file in zip(rows, files, strict=True) if file == each) for each in range(files[-1] + 1)]
+    sizes = [
+        sum(n for n, file in zip(rows, files, strict=True) if file == each) for each in range(files[-1] + 1)
+    ]
     assert all(sizes)
     assert max(sizes) <= filelayout.ROWS_PER_FILE + max(rows)
 
 
-def test_one_user_of_many_rows_takes_a_file_and_leaves_the_others_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_user_of_many_rows_takes_a_file_and_leaves_the_others_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(filelayout, "ROWS_PER_FILE", 100)
     assert _filled([50, 50, 300, 50, 50]) == [0, 0, 1, 2, 2]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, SparkSession, functions
 
 from ml.preparation import ids
 from ml.preparation.errors import StepError
@@ -59,7 +58,7 @@ def test_ids_are_kept_by_key(spark: SparkSession) -> None:
 
 def collides_below(seed_to_use: int) -> object:
     def key(id_column: str, seed: int) -> Column:
-        return F.length(id_column).cast("bigint") if seed < seed_to_use else id_key(id_column, seed)
+        return functions.length(id_column).cast("bigint") if seed < seed_to_use else id_key(id_column, seed)
 
     return key
 

@@ -7,8 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions
 
 from ml.preparation import kcore
 from ml.preparation.errors import StepError
@@ -21,13 +20,15 @@ Pairs = set[tuple[int, int]]
 
 
 def core_of(spark: SparkSession, pairs: Pairs, min_of_user: int, min_of_item: int) -> Core:
-    table = spark.createDataFrame([(u, i, u + i) for u, i in sorted(pairs)], "user_key long, item_key long, time long")
+    table = spark.createDataFrame(
+        [(u, i, u + i) for u, i in sorted(pairs)], "user_key long, item_key long, time long"
+    )
     return k_core(
         table,
         min_of_user=min_of_user,
         min_of_item=min_of_item,
-        user_statistics=[F.max("time").alias("last")],
-        item_statistics=[F.min("time").alias("first")],
+        user_statistics=[functions.max("time").alias("last")],
+        item_statistics=[functions.min("time").alias("first")],
         stage=stage,
     )
 
@@ -66,10 +67,14 @@ def test_the_core_is_the_largest_set_in_which_everybody_has_enough(
     users = {row["user_key"]: (row["n_interactions"], row["last"]) for row in core.users.collect()}
     items = {row["item_key"]: (row["n_interactions"], row["first"]) for row in core.items.collect()}
     assert users == {
-        user: (len(own), max(own)) for user in {u for u, _ in expected} for own in [[u + i for u, i in expected if u == user]]
+        user: (len(own), max(own))
+        for user in {u for u, _ in expected}
+        for own in [[u + i for u, i in expected if u == user]]
     }
     assert items == {
-        item: (len(own), min(own)) for item in {i for _, i in expected} for own in [[u + i for u, i in expected if i == item]]
+        item: (len(own), min(own))
+        for item in {i for _, i in expected}
+        for own in [[u + i for u, i in expected if i == item]]
     }
 
 

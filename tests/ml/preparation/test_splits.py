@@ -27,7 +27,9 @@ A_FEW_EXAMPLES = {
 }
 
 
-def split_of(spark: SparkSession, events: list[Event], min_interactions: int = 3) -> dict[tuple[str, str], str]:
+def split_of(
+    spark: SparkSession, events: list[Event], min_interactions: int = 3
+) -> dict[tuple[str, str], str]:
     _, rows = split(frame(spark, events), min_interactions=min_interactions)
     return {(row.user, row.item): row.split for row in rows}
 
@@ -102,7 +104,12 @@ def test_a_time_cut_counts_days_back_from_the_newest_event(spark: SparkSession) 
 
 
 def test_what_train_has_not_seen_is_left_out_of_a_time_cut_and_counted(spark: SparkSession) -> None:
-    known = [(user, item, at(0)) for user in "uv" for item in "abcd" if (user, item) not in {("u", "d"), ("v", "c")}]
+    known = [
+        (user, item, at(0))
+        for user in "uv"
+        for item in "abcd"
+        if (user, item) not in {("u", "d"), ("v", "c")}
+    ]
     held_out = [("v", "c", at(8.5)), ("u", "d", at(10))]
     of_new_user, of_new_item = ("new", "a", at(8.5)), ("u", "new", at(9.9))
     done, rows = split(
@@ -132,9 +139,7 @@ def test_leaving_the_last_out_learns_from_no_later_event_of_the_user(
         assert not expected
         return
     require_whole(events, rows, done.n_pairs, dict(done.rows))
-    by_split = {
-        name: [row for row in rows if row.split == name] for name in ("train", "validation", "test")
-    }
+    by_split = {name: [row for row in rows if row.split == name] for name in ("train", "validation", "test")}
     assert Counter(row.user for row in by_split["test"]) == Counter(expected)
     assert Counter(row.user for row in by_split["validation"]) == Counter(expected)
     assert {row.user for row in by_split["train"]} == expected
@@ -145,7 +150,9 @@ def test_leaving_the_last_out_learns_from_no_later_event_of_the_user(
 
 @settings(**A_FEW_EXAMPLES)
 @given(
-    events=st.lists(st.tuples(ids, ids, st.integers(1, 12).map(lambda half: half * DAY_S // 2)), max_size=150),
+    events=st.lists(
+        st.tuples(ids, ids, st.integers(1, 12).map(lambda half: half * DAY_S // 2)), max_size=150
+    ),
     days=st.tuples(st.integers(1, 2), st.integers(1, 2)),
 )
 def test_a_time_cut_learns_from_no_later_event_of_anybody(
@@ -153,12 +160,18 @@ def test_a_time_cut_learns_from_no_later_event_of_anybody(
 ) -> None:
     try:
         done, rows = split(
-            frame(spark, events), split="time-cut", test_days=days[0], validation_days=days[1], min_interactions=1
+            frame(spark, events),
+            split="time-cut",
+            test_days=days[0],
+            validation_days=days[1],
+            min_interactions=1,
         )
     except InputError:
         return
     require_whole(events, rows, done.n_pairs, dict(done.rows))
-    times = {name: [row.time for row in rows if row.split == name] for name in ("train", "validation", "test")}
+    times = {
+        name: [row.time for row in rows if row.split == name] for name in ("train", "validation", "test")
+    }
     assert max(times["train"]) < min(times["validation"])
     assert max(times["validation"]) < min(times["test"])
     train = [row for row in rows if row.split == "train"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions
 
 from ml.preparation.transforms import encoded_pairs, item_popularity
 
@@ -18,7 +17,7 @@ def test_pairs_are_encoded_when_both_sides_are_kept(spark: SparkSession) -> None
     )
     users = spark.createDataFrame([(10, 1, 80)], "user_key long, user_index int, test_item long")
     items = spark.createDataFrame([(70, 0), (80, 4)], "item_key long, item_index int")
-    split = F.when(F.col("item_key") == F.col("test_item"), 2).otherwise(0)
+    split = functions.when(functions.col("item_key") == functions.col("test_item"), 2).otherwise(0)
     encoded = encoded_pairs(pairs, users, items, split)
     assert dict(encoded.dtypes) == {
         "split": "int",
