@@ -66,6 +66,8 @@ def previous_run(
     if uri is None:
         return None
     found = _checked(spark, storage, uri)
+    if found.manifest.run_id == run_id:
+        raise InputError(f"--previous-run {uri}: is run {run_id} itself; give an earlier one, or none")
     _log.info("begin: continuing %s", uri)
     return found
 
