@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what is left is never taken for a run, and the next attempt is as if nothing had been."""
+"""kill -9 at any moment: what is left is never taken for a run, and the next attempt ends as if alone."""
 
 from __future__ import annotations
 
