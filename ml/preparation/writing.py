@@ -51,6 +51,7 @@ class RunWriter:
         self._run_id = run_id
         self._files: list[str] = []
         self.uri = f"{output.rstrip('/')}/run={run_id}"
+        self.unfinished = f"{self.uri}/{_UNFINISHED}"  # gone when the run is whole
 
     def begin(self, *, overwrite: bool = False) -> None:
         """Make sure that the run is ours to write.
@@ -74,13 +75,13 @@ class RunWriter:
 
         Unlike cached blocks it takes no memory, and does not go with a machine that a cluster loses.
         """
-        folder = f"{self.uri}/{_UNFINISHED}/stage/{name}"
+        folder = f"{self.unfinished}/stage/{name}"
         _write(table, folder, _STAGE_OPTIONS)
         return self._spark.read.schema(table.schema).parquet(literal_path(folder))
 
     def abandon(self) -> None:
         """Delete what is only needed while the job runs, and the run's folder if nothing else is in it."""
-        self._storage.delete(f"{self.uri}/{_UNFINISHED}")
+        self._storage.delete(self.unfinished)
         if self._storage.exists(self.uri) and not self._storage.list_files(self.uri):
             self._storage.delete(self.uri)
 
@@ -92,7 +93,7 @@ class RunWriter:
             name: relative to the run.
             order_by: the column to sort by.
         """
-        folder = f"{self.uri}/{_UNFINISHED}/{name}"
+        folder = f"{self.unfinished}/{name}"
         ordered = table if order_by is None else table.repartition(1).sortWithinPartitions(order_by)
         _write(ordered, folder)
         (written,) = self._storage.list_files(folder)
@@ -114,7 +115,7 @@ class RunWriter:
         # One number that a comparison settles: a user's second has several pairs only now and then.
         by_user_and_time = F.shiftleft(F.col("user_index").cast("bigint"), 32) + F.col("timestamp")
         in_order = together.sortWithinPartitions(by_user_and_time, "item_index")
-        folder = f"{self.uri}/{_UNFINISHED}/splits"
+        folder = f"{self.unfinished}/splits"
         _write(in_order.select("user_index", "item_index", "timestamp", "weight"), folder)
         for written in self._storage.list_files(folder):
             partition = int(_PARTITION_OF_FILE.search(written.uri)[1])  # type: ignore[index]
@@ -139,7 +140,7 @@ class RunWriter:
         Raises:
             ManifestError: the counts do not add up; there is then no ``_SUCCESS``.
         """
-        self._storage.delete(f"{self.uri}/{_UNFINISHED}")
+        self._storage.delete(self.unfinished)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             run_id=self._run_id,
