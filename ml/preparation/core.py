@@ -36,6 +36,15 @@ class SplitEvents:
     rows: Mapping[str, int]  # by split
 
 
+@dataclass(frozen=True)
+class WrittenTables:
+    """The tables of a run, as written."""
+
+    users: DataFrame  # user_id, user_index
+    items: DataFrame  # item_id, item_index
+    popularity: DataFrame  # item_index, n_interactions
+
+
 def split_events(
     events: DataFrame, settings: Settings, previous: PreviousRun | None, stage: Stage
 ) -> SplitEvents:
@@ -82,8 +91,8 @@ def split_events(
     return SplitEvents(user_ids, item_ids, seed, heavy, assigned, n_pairs, rows)
 
 
-def write_data(writer: RunWriter, split: SplitEvents, previous: PreviousRun | None) -> DataFrame:
-    """Write the run's data files; returns the popularity: ``item_index``, ``n_interactions``."""
+def write_data(writer: RunWriter, split: SplitEvents, previous: PreviousRun | None) -> WrittenTables:
+    """Write the run's data files; the splits can be read back from the writer."""
     seed, assigned = split.seed, split.assigned
     users_map = writer.write_table(
         extended_map(
@@ -115,7 +124,8 @@ def write_data(writer: RunWriter, split: SplitEvents, previous: PreviousRun | No
     writer.write_splits(encoded, layout)
     _log.info("write: %s", ", ".join(f"{split.rows[name]} rows {name}" for name in SPLITS))
     train = writer.read_split("train").select("item_index")
-    return writer.write_table(item_popularity(train, items_map), POPULARITY_FILE, "item_index")
+    popularity = writer.write_table(item_popularity(train, items_map), POPULARITY_FILE, "item_index")
+    return WrittenTables(users_map, items_map, popularity)
 
 
 def _with_known(ids: DataFrame, known: DataFrame | None) -> DataFrame:

@@ -84,10 +84,10 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
         with step("split"):
             split = split_events(usable_events(checked), settings, previous, writer.stage)
         with step("write"):
-            popularity = write_data(writer, split, previous)
+            written = write_data(writer, split, previous)
         with step("check"):
             counts = _counts(split, usable, quarantined)
-            shift = popularity_shift(popularity, previous.popularity) if previous else None
+            shift = popularity_shift(written.popularity, previous.popularity) if previous else None
             observed = Observed(counts, previous.manifest.counts if previous else None, shift)
             report = report_on(expectations, observed)
             writer.write_text(QUALITY_FILE, quality_json(settings.run_id, report, observed))
