@@ -19,7 +19,7 @@ from ml.contract import ITEMS_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
 from ml.manifest import Manifest
 from ml.preparation.arguments import Settings, parse_arguments
 from ml.preparation.errors import InputError, StepError, step
-from ml.preparation.reading import input_files, read_events
+from ml.preparation.intake import take_in
 from ml.preparation.session import build_session, is_small_input
 from ml.preparation.storage import Storage
 from ml.preparation.transforms import (
@@ -31,11 +31,9 @@ from ml.preparation.transforms import (
     item_popularity,
     newest_events,
 )
-from ml.preparation.validation import checked_events, usable_events
 from ml.preparation.writing import RunWriter
 
 _log = logging.getLogger("ml.preparation")
-_N_EXAMPLES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,57 +65,29 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
     writer = RunWriter(spark, storage, settings.output, settings.run_id)
     with step("begin"):
         writer.begin()
-    with step("read", reads=settings.input):
-        sources = input_files(storage, settings.input)
-        events = read_events(spark, storage, sources, settings.format, settings.columns)
-        checked = checked_events(events).persist()
-        usable, quarantined = counted_by_reason(checked, settings)
+    with step("read"):
+        intake = take_in(spark, storage, settings, writer.uri, writer.unfinished)
     with step("split"):
-        newest = newest_events(usable_events(checked))
+        newest = newest_events(intake.events)
         assigned = assigned_splits(newest, settings.min_interactions).persist()
         rows = counted_by_split(assigned, settings)
-        checked.unpersist()
     with step("write"):
         n_users, n_items = _write_data(writer, assigned, rows)
         n_events = sum(rows.values())
         counts = {
-            "events_read": usable + sum(quarantined.values()),
+            "events_read": intake.n_usable + sum(intake.quarantined.values()),
             "kept": n_events - rows[FILTERED],
-            "quarantined": quarantined,
-            "duplicates": usable - n_events,
+            "quarantined": intake.quarantined,
+            "duplicates": intake.n_usable - n_events,
             "users": n_users,
             "items": n_items,
             **rows,
         }
         details = {"split": SPLIT_RULE, "min_interactions": settings.min_interactions}
-        manifest = writer.finish(counts, [each.uri for each in sources], details)
+        manifest = writer.finish(counts, intake.sources, details)
         assigned.unpersist()
     _log.info("done: %s", writer.uri)
     return manifest
-
-
-def counted_by_reason(checked: DataFrame, settings: Settings) -> tuple[int, dict[str, int]]:
-    """Count the usable events, and the others by reason.
-
-    Raises:
-        InputError: there are no events, or too many cannot be used; the message shows the first.
-    """
-    by_reason = {row["reason"]: row["count"] for row in checked.groupBy("reason").count().collect()}
-    usable = by_reason.pop(None, 0)
-    quarantined = dict(sorted(by_reason.items()))
-    n_bad = sum(quarantined.values())
-    listed = ", ".join(f"{reason} {n}" for reason, n in quarantined.items()) or "none"
-    _log.info("read: %d events, %d quarantined (%s)", usable + n_bad, n_bad, listed)
-    if usable + n_bad == 0:
-        raise InputError(f"{settings.input}: no events in it, only a header")
-    if n_bad > settings.max_quarantined_share * (usable + n_bad):
-        bad = checked.where(F.col("reason").isNotNull()).select("reason", "raw")
-        examples = "; ".join(f"{row['reason']}: {row['raw']!r}" for row in bad.take(_N_EXAMPLES))
-        raise InputError(
-            f"{settings.input}: {n_bad} of {usable + n_bad} rows cannot be used ({listed}), more than "
-            f"--max-quarantined-share {settings.max_quarantined_share:g}; first: {examples}"
-        )
-    return usable, quarantined
 
 
 def counted_by_split(assigned: DataFrame, settings: Settings) -> dict[str, int]:

@@ -47,6 +47,7 @@ class RunWriter:
         self._run_id = run_id
         self._files: list[str] = []
         self.uri = f"{output.rstrip('/')}/run={run_id}"
+        self.unfinished = f"{self.uri}/{_UNFINISHED}"  # gone when the run is whole
 
     def begin(self) -> None:
         """Make sure that the run is ours to write.
@@ -63,7 +64,7 @@ class RunWriter:
 
     def write_table(self, table: DataFrame, name: str, order_by: str) -> DataFrame:
         """Write a table as the single, sorted file ``name``; returns the table as written."""
-        folder = f"{self.uri}/{_UNFINISHED}/{name}"
+        folder = f"{self.unfinished}/{name}"
         _write(table.repartition(1).sortWithinPartitions(order_by), folder)
         (written,) = self._storage.list_files(folder)
         self._finish(written.uri, name)
@@ -90,7 +91,7 @@ class RunWriter:
         placed = encoded.withColumn(_FILE, file_number.cast("int"))
         together = placed.repartition(sum(n_files.values()), "split", _FILE)
         in_order = together.sortWithinPartitions("split", _FILE, "user_index", "timestamp", "item_index")
-        folder = f"{self.uri}/{_UNFINISHED}/splits"
+        folder = f"{self.unfinished}/splits"
         _write(in_order, folder, partition_by=("split", _FILE))
         for split, n in n_files.items():
             for number in range(n):
@@ -110,7 +111,7 @@ class RunWriter:
         Raises:
             ManifestError: the counts do not add up; there is then no ``_SUCCESS``.
         """
-        self._storage.delete(f"{self.uri}/{_UNFINISHED}")
+        self._storage.delete(self.unfinished)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             run_id=self._run_id,

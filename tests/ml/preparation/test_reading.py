@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.preparation.errors import InputError
-from ml.preparation.layout import ColumnNames
+from ml.preparation.columns import ColumnNames
 from ml.preparation.reading import input_files, read_events
 from ml.preparation.storage import Storage
 
