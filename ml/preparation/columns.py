@@ -78,8 +78,9 @@ def require_columns(
         InputError: one is not, or is ambiguous; the message names it and lists the columns found.
     """
     known: dict[str, int] = {}
-    for role, position in positions.items():
-        wanted = getattr(names, role)
+    # What the caller names comes first: if that is not there, nothing else is worth telling.
+    for role in sorted(positions, key=lambda each: getattr(names, each) is None):
+        wanted, position = getattr(names, role), positions[role]
         if position is None:
             what = f"no column {wanted!r}" if wanted is not None else f"no {role} column"
             listed = ", ".join(_printable(column) for column in columns[:_N_LISTED])

@@ -77,7 +77,7 @@ def read_parquet(
 
 
 def _text(column: Column, kind: DataType) -> Column:
-    """An id or a weight as text; whole floating-point numbers, as pandas has ids beside nulls, as integers."""
+    """Text of an id or a weight; pandas has ids beside nulls as floating-point numbers, and 7.0 is "7"."""
     if not isinstance(kind, (DoubleType, FloatType)):
         return column.cast("string")
     number = column.cast("double")

@@ -19,8 +19,8 @@ from ml import manifest as manifests
 from ml.contract import ITEMS_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
 from ml.preparation import job, transforms, writing
 from ml.preparation.arguments import Settings
-from ml.preparation.errors import InputError, StepError
 from ml.preparation.columns import ColumnNames
+from ml.preparation.errors import InputError, StepError
 from tests.ml.conftest import ROOT
 
 pytestmark = pytest.mark.spark
