@@ -18,7 +18,7 @@ from ml.preparation.errors import InputError
 from ml.preparation.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
-_PARTITION = re.compile(r"(?:dt|date)=([^/]*)/?$")
+_PARTITION = re.compile(r"(?:^|/)(?:dt|date)=([^/]*)/?$")
 _ONE_DAY = timedelta(days=1)
 
 

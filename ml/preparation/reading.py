@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Union
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.preparation.columns import ColumnNames, find_columns, require_columns
@@ -64,13 +65,13 @@ def _layout(storage: Storage, uri: str, file_format: str, names: ColumnNames) ->
     """The layout of a file; None if it has only blank lines."""
     try:
         head = storage.head(uri, HEAD_BYTES)
-    except Py4JJavaError as error:
+    except (Py4JError, PySparkException) as error:
         raise InputError(f"{uri}: cannot be read: {first_cause(error)}") from error
     told = told_format(head, uri) if file_format == "auto" else file_format
     if told == "parquet":
         try:
             return ParquetLayout(*storage.parquet_schema(uri))
-        except Py4JJavaError as error:
+        except (Py4JError, PySparkException) as error:
             raise InputError(f"{uri}: cannot be read as Parquet: {first_cause(error)}") from error
     lines = first_lines(head)
     if not lines:
