@@ -85,28 +85,23 @@ def test_missing_days_and_days_passed_over_are_logged_by_name(
 
 @pytest.mark.spark
 @pytest.mark.parametrize(
-    ("names", "run_id", "look_back_days", "message"),
+    ("names", "look_back_days", "message"),
     [
-        (["dt=2026-11-18/a"], RUN_ID, 2, "no events of any day 2026-11-21 to 2026-11-22; give another"),
-        (["dt=2026-11-23/a"], RUN_ID, None, "no events of any day before 2026-11-23"),
-        (["a.csv"], RUN_ID, 2, "no dated folders such as dt=2026-11-23 in it; leave --look-back-days out"),
-        (["dt=2026-11-18/a", "b.csv"], RUN_ID, None, "b.csv: lies beside dated folders and in none"),
-        (["dt=2026-11-18/a", "old/b"], RUN_ID, 7, "old: lies beside dated folders and in none"),
-        (["dt=2026-11-31/a"], RUN_ID, None, "dt=2026-11-31: '2026-11-31' is no date; write YYYY-MM-DD"),
-        (["dt=__HIVE_DEFAULT_PARTITION__/a"], RUN_ID, None, "is no date; write YYYY-MM-DD"),
+        (["dt=2026-11-18/a"], 2, "no events of any day 2026-11-21 to 2026-11-22; give another"),
+        (["dt=2026-11-23/a"], None, "no events of any day before 2026-11-23"),
+        (["a.csv"], 2, "no dated folders such as dt=2026-11-23 in it; leave --look-back-days out"),
+        (["dt=2026-11-18/a", "b.csv"], None, "b.csv: lies beside dated folders and in none"),
+        (["dt=2026-11-18/a", "old/b"], 7, "old: lies beside dated folders and in none"),
+        (["dt=2026-11-31/a"], None, "dt=2026-11-31: '2026-11-31' is no date; write YYYY-MM-DD"),
+        (["dt=__HIVE_DEFAULT_PARTITION__/a"], None, "is no date; write YYYY-MM-DD"),
     ],
 )
 def test_partitions_that_cannot_be_read_are_refused(
-    spark: SparkSession,
-    tmp_path: Path,
-    names: list[str],
-    run_id: str,
-    look_back_days: int | None,
-    message: str,
+    spark: SparkSession, tmp_path: Path, names: list[str], look_back_days: int | None, message: str
 ) -> None:
     add(tmp_path / "shop", *names)
     with pytest.raises(InputError, match=message) as refused:
-        read(spark, tmp_path / "shop", run_id, look_back_days)
+        read(spark, tmp_path / "shop", look_back_days=look_back_days)
     assert "shop" in str(refused.value)
 
 

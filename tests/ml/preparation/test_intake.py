@@ -30,9 +30,14 @@ def write(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def intake(spark: SparkSession, source: Path, run: Path, **changes: Any) -> Intake:
-    settings = Settings(str(source), str(run.parent), RUN_ID, **changes)
-    return take_in(spark, Storage(spark), settings, str(run), f"{run}/_unfinished")
+def asked(source: Path, **changes: Any) -> Settings:
+    return Settings(str(source), "prepared", RUN_ID, **changes)
+
+
+def intake(spark: SparkSession, settings: Settings, run: Path) -> Intake:
+    storage = Storage(spark)
+    storage.without_checksum_files(str(run))  # as the run's writer does
+    return take_in(spark, storage, settings, str(run), f"{run}/_unfinished")
 
 
 def quarantined(run: Path) -> list[dict[str, str]]:
@@ -44,7 +49,7 @@ def test_the_quarantine_holds_each_unusable_row_with_its_reason_and_file(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     source = write(tmp_path / "a shop+1.csv", [*GOOD, *BAD])
-    taken = intake(spark, source, tmp_path / "run")
+    taken = intake(spark, asked(source), tmp_path / "run")
     reasons = {"unparsable_time": 3, "missing_user": 1, "unbalanced_quotes": 1}
     assert (taken.n_usable, taken.quarantined) == (95, reasons)
     assert taken.sources == (f"file:{source}",)
@@ -62,13 +67,13 @@ def test_a_share_of_bad_rows_beyond_the_limit_is_refused_and_still_to_be_looked_
     source = write(tmp_path / "shop.csv", [*GOOD, *BAD])
     run = tmp_path / "run"
     with pytest.raises(InputError, match=r"5 of 100 rows cannot be used .*; all: .*/run/quarantine/"):
-        intake(spark, source, run, max_quarantined_share=0.049)
+        intake(spark, asked(source, max_quarantined_share=0.049), run)
     assert len(quarantined(run)) == 5
     assert [path.name for path in run.iterdir()] == ["quarantine"]
 
 
 def test_a_run_without_bad_rows_has_no_quarantine(spark: SparkSession, tmp_path: Path) -> None:
-    intake(spark, write(tmp_path / "shop.csv", GOOD), tmp_path / "run")
+    intake(spark, asked(write(tmp_path / "shop.csv", GOOD)), tmp_path / "run")
     assert not (tmp_path / "run" / "quarantine").exists()
 
 
@@ -80,7 +85,7 @@ def test_quarantine_files_are_bounded_and_alike_however_the_rows_lie(
     contents = []
     for number, lines in enumerate(([*bad, *GOOD], [*GOOD, *bad[::-1]])):
         run = tmp_path / f"run{number}"
-        intake(spark, write(tmp_path / "shop.csv", lines), run, max_quarantined_share=1.0)
+        intake(spark, asked(write(tmp_path / "shop.csv", lines), max_quarantined_share=1.0), run)
         parts = sorted((run / "quarantine").iterdir())
         assert all(len(gzip.decompress(part.read_bytes()).splitlines()) <= 10 for part in parts)
         contents.append({part.name: part.read_bytes() for part in parts})
@@ -98,9 +103,7 @@ def test_events_are_weighed_as_the_command_line_says(spark: SparkSession, tmp_pa
     arguments = ["--input", str(source), "--output", str(tmp_path), "--run-id", RUN_ID]
     weights = ["--event-weight", "view=1", "--event-weight", "purchase=5", "--max-quarantined-share", "0.5"]
     settings = parse_arguments([*arguments, *weights])
-    taken = take_in(
-        spark, Storage(spark), settings, str(tmp_path / "run"), str(tmp_path / "run" / "_unfinished")
-    )
+    taken = intake(spark, settings, tmp_path / "run")
     assert sorted(row["weight"] for row in taken.events.collect()) == [1.0, 1.0, 5.0]
     assert taken.quarantined == {"unknown_event": 1}
 
@@ -110,9 +113,7 @@ def test_ratings_weigh_movielens_events_without_a_header(spark: SparkSession, tm
     source.write_text("".join(f"{n}\t{n}\t{n + 1}\t881250949\n" for n in range(5)))
     arguments = ["--input", str(source), "--output", str(tmp_path), "--run-id", RUN_ID]
     settings = parse_arguments([*arguments, "--weight-column", "rating"])
-    taken = take_in(
-        spark, Storage(spark), settings, str(tmp_path / "run"), str(tmp_path / "run" / "_unfinished")
-    )
+    taken = intake(spark, settings, tmp_path / "run")
     assert sorted(row["weight"] for row in taken.events.collect()) == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
@@ -124,5 +125,5 @@ def test_the_damaged_one_of_many_files_is_named(spark: SparkSession, tmp_path: P
         (folder / f"{number}.csv.gz").write_bytes(packed[:-100] if number == 1 else packed)
         path.unlink()
     with pytest.raises(InputError, match=r"/1\.csv\.gz: damaged file: .*Unexpected end of input stream"):
-        intake(spark, folder, tmp_path / "run")
+        intake(spark, asked(folder), tmp_path / "run")
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.spark
 
 RUN_ID = "20261123T020000Z"
 DATA_FILES = {USERS_FILE, ITEMS_FILE, POPULARITY_FILE, *(f"{split}/part-00000.parquet" for split in SPLITS)}
+QUARANTINE = "quarantine/part-00000.json.gz"
 START_S = 1_600_000_000
 
 
@@ -87,7 +88,7 @@ def table(run: Path, name: str) -> Any:
 
 
 def test_a_run_holds_what_its_manifest_says(shop: Path, prepared: Path) -> None:
-    assert set(files_of(prepared)) == {*DATA_FILES, "manifest.json", "_SUCCESS"}
+    assert set(files_of(prepared)) == {*DATA_FILES, QUARANTINE, "manifest.json", "_SUCCESS"}
     manifest = manifests.load(prepared / "manifest.json")
     manifests.verify_files(manifest, {name: prepared / name for name in manifest.files})
     assert {name: table(prepared, name).num_rows for name in DATA_FILES} == {
@@ -203,7 +204,11 @@ SINGLES = [f"u{n},i{n % 3},1600000000" for n in range(20)]
             {},
             r"1 of 19 rows cannot be used \(missing_user 1\), more than .*first: missing_user: ',,'",
         ),
-        (["u1,i1,5", *shop_lines()], {"max_quarantined_share": 0.0}, "time_out_of_range: 'u1,i1,5'"),
+        (
+            ["u1,i1,5", *shop_lines()],
+            {"max_quarantined_share": 0.0},
+            "1 of 109 rows cannot be used .* time_out_of_range: 'u1,i1,5'; all: .*/quarantine/$",
+        ),
         (
             shop_lines(),
             {"columns": ColumnNames(user="buyer")},
@@ -211,20 +216,14 @@ SINGLES = [f"u{n},i{n % 3},1600000000" for n in range(20)]
         ),
     ],
 )
-def test_an_input_that_cannot_be_used_leaves_no_run(
+def test_an_input_that_cannot_be_used_leaves_no_whole_run(
     spark: SparkSession, tmp_path: Path, lines: list[str], settings: dict[str, Any], message: str
 ) -> None:
     source = write_shop(tmp_path, lines)
     with pytest.raises(InputError, match=message) as refused:
         prepare(spark, source, tmp_path / "prepared", **settings)
     assert "shop.csv" in str(refused.value)
-    assert not (tmp_path / "prepared").exists()
-
-
-def test_a_share_of_bad_rows_at_the_limit_is_accepted(spark: SparkSession) -> None:
-    checked = spark.range(100).selectExpr("if(id < 5, 'missing_user', null) AS reason", "'' AS raw")
-    at_limit = Settings("shop.csv", "prepared", RUN_ID, max_quarantined_share=0.05)
-    assert job.counted_by_reason(checked, at_limit) == (95, {"missing_user": 5})
+    assert not {"manifest.json", "_SUCCESS"} & {path.name for path in tmp_path.rglob("*")}
 
 
 @pytest.mark.parametrize(
@@ -234,6 +233,13 @@ def test_a_share_of_bad_rows_at_the_limit_is_accepted(spark: SparkSession) -> No
         (["--min-interactions", "2"], "--min-interactions 2: give at least 3"),
         (["--min-interactions", "many"], "argument --min-interactions: invalid int value: 'many'"),
         (["--max-quarantined-share", "5"], "--max-quarantined-share 5.0: give a share from 0 to 1"),
+        (["--look-back-days", "0"], "--look-back-days 0: give from 1 to 3660"),
+        (["--event-column", "kind"], "--event-column: also give --event-weight TYPE=WEIGHT"),
+        (["--event-weight", "view"], "--event-weight 'view': write it as view=1"),
+        (
+            ["--event-weight", "view=1", "--weight-column", "rating"],
+            "--event-weight and --weight-column: give one of them",
+        ),
         (["--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],
@@ -254,7 +260,7 @@ def test_the_command_refuses_a_damaged_file_in_one_line_and_exits_2(tmp_path: Pa
     done = run_command("--input", str(source), "--output", str(tmp_path / "out"), "--run-id", RUN_ID)
     assert done.returncode == 2
     assert done.stderr == (
-        f"ml.preparation: {source}: damaged file: java.io.EOFException: Unexpected end of input stream\n"
+        f"ml.preparation: file:{source}: damaged file: java.io.EOFException: Unexpected end of input stream\n"
     )
     assert not list(tmp_path.rglob("_SUCCESS"))
 
