@@ -50,46 +50,22 @@ def _with(mark: str, rng: random.Random, *bad: str, header: str = HEADER) -> str
     return "\n".join([header, *lines, ""])
 
 
+TIMES = (
+    "-1 -62135596800 99999999999 1e400 1e18 0 1600000000000 0x5F5E100 9999-12-31 -0001-01-01 2024-02-30 "
+    "2024-01-01T25:00:00Z NaN -Infinity 1_600 ١٦٠٠"
+)
+
+
 def _times(mark: str, rng: random.Random) -> tuple[str, bytes]:
-    times = [
-        "-1",
-        "-62135596800",
-        "99999999999",
-        "1e400",
-        "1e18",
-        "9" * 400,
-        "0",
-        "1600000000000",
-        "0x5F5E100",
-    ]
-    times += [
-        "9999-12-31",
-        "-0001-01-01",
-        "2024-02-30",
-        "2024-01-01T25:00:00Z",
-        "NaN",
-        "-Infinity",
-        "1_600",
-        "١٦٠٠",
-    ]
+    times = [*TIMES.split(), "9" * 400]
     return ".csv", _with(mark, rng, *(f"{mark}-u0,i1,{time}" for time in times)).encode()
 
 
+IDS = '\'|"|""|"a ""b"""|"x\ny"|\u202e|../../x|${jndi:x}|=1+1|\ufeff'
+
+
 def _ids(mark: str, rng: random.Random) -> tuple[str, bytes]:
-    ids = [
-        '"a ""b"""',
-        '"x\ny"',
-        "'",
-        '"',
-        '""',
-        "😀" * 20,
-        "\u202e",
-        "é" * 400,
-        "../../x",
-        "${jndi:x}",
-        "=1+1",
-        "\ufeff",
-    ]
+    ids = [*IDS.split("|"), "😀" * 20, "é" * 400]
     return ".csv", _with(mark, rng, *(f"{mark}-{each},{each},1600000000" for each in ids)).encode()
 
 
@@ -186,34 +162,17 @@ def _json_objects(mark: str, rng: random.Random) -> bytes:
     ).encode()
 
 
+NOT_OBJECTS = '[]|null|1|"x"|{|}|NaN|\ufeff'
+
+
 def _json(mark: str, rng: random.Random) -> tuple[str, bytes]:
     whole = _json_objects(mark, rng).decode().splitlines()
     first, *others = whole
-    bad = [
-        "{}",
-        "[]",
-        "null",
-        "1",
-        '"x"',
-        "{",
-        "}",
-        first[: rng.randrange(1, len(first))],
-        first + first,
-        first + "]",
-    ]
-    bad += [
-        f"[{first}]",
-        f"{first},",
-        first.replace("item_id", "ITEM"),
-        first.replace('"', "'"),
-        "NaN",
-        "\ufeff",
-    ]
-    bad += [
-        json.dumps({"user_id": each, "item_id": each, "timestamp": each})
-        for each in ({}, [], None, True, "\x00")
-    ]
-    bad += ["[" * 5000, '{"a":' * 2000]
+    bad = [*NOT_OBJECTS.split("|"), "{}", "[" * 5000, '{"a":' * 2000, first[: rng.randrange(1, len(first))]]
+    bad += [first + first, first + "]", f"[{first}]", f"{first},"]
+    bad += [first.replace("item_id", "ITEM"), first.replace('"', "'")]
+    odd = ({}, [], None, True, "\x00")
+    bad += [json.dumps({"user_id": each, "item_id": each, "timestamp": each}) for each in odd]
     lines = [*others, *bad]
     rng.shuffle(lines)
     return rng.choice([".json", ".jsonl"]), "\n".join([first, *lines]).encode()
