@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ml.contract import parse_run_id
+from ml.preparation.columns import ColumnNames
 from ml.preparation.errors import InputError
-from ml.preparation.layout import ColumnNames
 from ml.preparation.reading import FORMATS
 from ml.preparation.splits import LeaveLastOut, SplitRule, TimeCut
+from ml.preparation.weights import Weighing, event_weights
 
+MAX_LOOK_BACK_DAYS = 3660  # ten years; more is a slip
 MAX_DAYS = 36_500  # a century: longer than the range of times that are read
 LEAVE_LAST_OUT, TIME_CUT = SPLITS = ("leave-last-out", "time-cut")
 
@@ -27,6 +29,8 @@ class Settings:
     run_id: str
     format: str = "auto"
     columns: ColumnNames = field(default_factory=ColumnNames)
+    weighing: Weighing = field(default_factory=Weighing)
+    look_back_days: int | None = None  # None: every dated partition up to the run
     min_interactions: int = 5
     min_item_interactions: int = 1
     min_weight: float = 0.0
@@ -49,6 +53,8 @@ class Settings:
             raise InputError(f"--min-item-interactions {self.min_item_interactions}: give at least 1")
         if not 0 <= self.min_weight < math.inf:
             raise InputError(f"--min-weight {self.min_weight}: give a number of at least 0")
+        if self.look_back_days is not None and not 1 <= self.look_back_days <= MAX_LOOK_BACK_DAYS:
+            raise InputError(f"--look-back-days {self.look_back_days}: give from 1 to {MAX_LOOK_BACK_DAYS}")
         if self.max_quarantined_share is not None and not 0 <= self.max_quarantined_share <= 1:
             raise InputError(
                 f"--max-quarantined-share {self.max_quarantined_share}: give a share from 0 to 1"
@@ -76,6 +82,20 @@ def parse_arguments(argv: Sequence[str] | None) -> Settings:
     parser.add_argument("--user-column", help="default: common spellings, such as user_id")
     parser.add_argument("--item-column", help="default: common spellings, such as item_id")
     parser.add_argument("--time-column", help="default: common spellings, such as timestamp")
+    parser.add_argument("--event-column", help="default: common spellings, such as event_type")
+    parser.add_argument(
+        "--event-weight",
+        action="append",
+        default=[],
+        metavar="TYPE=WEIGHT",
+        help="what an event type is worth, such as purchase=5; repeat it for each type",
+    )
+    parser.add_argument("--weight-column", help="a number that each event carries, such as rating")
+    parser.add_argument(
+        "--look-back-days",
+        type=int,
+        help="days of dt=YYYY-MM-DD/ folders to read, up to the run's day",
+    )
     parser.add_argument("--min-interactions", type=int, default=5, help="drop users with fewer (default 5)")
     parser.add_argument(
         "--min-item-interactions", type=int, default=1, help="drop items with fewer (default 1)"
@@ -105,7 +125,9 @@ def parse_arguments(argv: Sequence[str] | None) -> Settings:
         output=given.output,
         run_id=run_id,
         format=given.format,
-        columns=ColumnNames(given.user_column, given.item_column, given.time_column),
+        columns=_columns(given),
+        weighing=Weighing(event_weights(given.event_weight), given.weight_column is not None),
+        look_back_days=given.look_back_days,
         min_interactions=given.min_interactions,
         min_item_interactions=given.min_item_interactions,
         min_weight=given.min_weight,
@@ -116,6 +138,26 @@ def parse_arguments(argv: Sequence[str] | None) -> Settings:
         overwrite=given.overwrite,
         expectations=given.expectations,
         max_quarantined_share=given.max_quarantined_share,
+    )
+
+
+def _columns(given: argparse.Namespace) -> ColumnNames:
+    """The columns to look for.
+
+    Raises:
+        InputError: events are to be weighed in two ways, or by types without weights.
+    """
+    if given.event_weight and given.weight_column is not None:
+        raise InputError("--event-weight and --weight-column: give one of them")
+    if given.event_column is not None and not given.event_weight:
+        raise InputError("--event-column: also give --event-weight TYPE=WEIGHT for each type of event")
+    return ColumnNames(
+        given.user_column,
+        given.item_column,
+        given.time_column,
+        given.event_column,
+        given.weight_column,
+        needs_event=bool(given.event_weight),
     )
 
 

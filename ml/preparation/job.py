@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
+from pyspark.sql import SparkSession
 
 from ml.contract import QUALITY_FILE
 from ml.manifest import Counts, Manifest
 from ml.preparation.arguments import Settings, parse_arguments
 from ml.preparation.core import SplitEvents, split_events, write_data
 from ml.preparation.errors import InputError, StepError, step
+from ml.preparation.intake import Intake, take_in
 from ml.preparation.previous import previous_run
 from ml.preparation.quality import (
     Expectation,
@@ -33,14 +34,11 @@ from ml.preparation.quality import (
     require,
     with_quarantined_share,
 )
-from ml.preparation.reading import input_files, read_events
 from ml.preparation.session import build_session, is_small_input
 from ml.preparation.storage import Storage
-from ml.preparation.validation import checked_events, usable_events
 from ml.preparation.writing import RunWriter
 
 _log = logging.getLogger("ml.preparation")
-_N_EXAMPLES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,17 +74,15 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
         previous = previous_run(spark, storage, settings.output, settings.run_id, settings.previous_run)
         writer.begin(overwrite=settings.overwrite)
     try:
-        with step("read", reads=settings.input):
-            sources = input_files(storage, settings.input)
-            events = read_events(spark, storage, sources, settings.format, settings.columns)
-            checked = writer.stage(checked_events(events), "checked")
-            usable, quarantined = counted_by_reason(checked, settings.input, quarantined_limit(expectations))
+        with step("read"):
+            limited = replace(settings, max_quarantined_share=quarantined_limit(expectations))
+            intake = take_in(spark, storage, limited, writer.uri, writer.unfinished)
         with step("split"):
-            split = split_events(usable_events(checked), settings, previous, writer.stage)
+            split = split_events(intake.events, settings, previous, writer.stage)
         with step("write"):
             written = write_data(writer, split, previous)
         with step("check"):
-            counts = _counts(split, usable, quarantined)
+            counts = _counts(split, intake)
             shift = popularity_shift(written.popularity, previous.popularity) if previous else None
             observed = Observed(counts, previous.manifest.counts if previous else None, shift)
             report = report_on(expectations, observed)
@@ -99,7 +95,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
                 "min_weight": settings.min_weight,
                 "previous_run": previous.uri if previous else None,
             }
-            manifest = writer.finish(counts, [each.uri for each in sources], details)
+            manifest = writer.finish(counts, intake.sources, details)
     except Exception:
         writer.abandon()
         raise
@@ -121,13 +117,13 @@ def _expectations(storage: Storage, settings: Settings) -> list[Expectation]:
     return with_quarantined_share(expectations, settings.max_quarantined_share)
 
 
-def _counts(split: SplitEvents, usable: int, quarantined: Mapping[str, int]) -> Counts:
+def _counts(split: SplitEvents, intake: Intake) -> Counts:
     kept = sum(split.rows.values())
     return Counts(
-        events_read=usable + sum(quarantined.values()),
+        events_read=intake.n_usable + sum(intake.quarantined.values()),
         kept=kept,
-        quarantined=quarantined,
-        duplicates=usable - split.n_pairs,
+        quarantined=intake.quarantined,
+        duplicates=intake.n_usable - split.n_pairs,
         filtered=split.n_pairs - kept,
         users=split.assigned.users.count(),
         items=split.assigned.items.count(),
@@ -135,35 +131,6 @@ def _counts(split: SplitEvents, usable: int, quarantined: Mapping[str, int]) -> 
         items_read=split.item_ids.count(),
         **split.rows,
     )
-
-
-def counted_by_reason(checked: DataFrame, source: str, max_share: float) -> tuple[int, dict[str, int]]:
-    """Count the usable events, and the others by reason.
-
-    Args:
-        checked: of :func:`ml.preparation.validation.checked_events`.
-        source: what was read, for messages.
-        max_share: of unusable rows, more than which are refused.
-
-    Raises:
-        InputError: there are no events, or too many cannot be used; the message shows the first.
-    """
-    by_reason = {row["reason"]: row["count"] for row in checked.groupBy("reason").count().collect()}
-    usable = by_reason.pop(None, 0)
-    quarantined = dict(sorted(by_reason.items()))
-    n_bad = sum(quarantined.values())
-    listed = ", ".join(f"{reason} {n}" for reason, n in quarantined.items()) or "none"
-    _log.info("read: %d events, %d quarantined (%s)", usable + n_bad, n_bad, listed)
-    if usable + n_bad == 0:
-        raise InputError(f"{source}: no events in it, only a header")
-    if n_bad > max_share * (usable + n_bad):
-        bad = checked.where(F.col("reason").isNotNull()).select("reason", "raw")
-        examples = "; ".join(f"{row['reason']}: {row['raw']!r}" for row in bad.take(_N_EXAMPLES))
-        raise InputError(
-            f"{source}: {n_bad} of {usable + n_bad} rows cannot be used ({listed}), more than "
-            f"--max-quarantined-share {max_share:g}; first: {examples}"
-        )
-    return usable, quarantined
 
 
 def _failed(error: Exception, status: int) -> int:

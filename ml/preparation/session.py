@@ -34,7 +34,15 @@ _LARGE = {
     "spark.sql.autoBroadcastJoinThreshold": "64m",  # a million users: cheaper than to shuffle the pairs
 }
 # Part of what the job means, wherever it runs.
-_SEMANTICS = {"spark.sql.session.timeZone": "UTC"}
+_SEMANTICS = {
+    "spark.sql.session.timeZone": "UTC",
+    # Parquet's nanosecond timestamps, which are pandas' default, are otherwise refused.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Times before 1582 in Parquet are read, to be quarantined, instead of failing the run.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.caseSensitive": "true",  # "User" and "user" are two columns
+}
 
 
 def build_session(*, is_small: bool) -> SparkSession:
