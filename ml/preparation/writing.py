@@ -13,12 +13,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import MANIFEST_FILE, SCHEMA_VERSION, SUCCESS_FILE
 from ml.manifest import Counts, FileEntry, Manifest
-from ml.preparation.errors import InputError
+from ml.preparation.errors import InputError, first_cause
 from ml.preparation.filelayout import FileLayout
 from ml.preparation.storage import Storage, literal_path
 
@@ -80,10 +81,13 @@ class RunWriter:
         return self._spark.read.schema(table.schema).parquet(literal_path(folder))
 
     def abandon(self) -> None:
-        """Delete what is only needed while the job runs, and the run's folder if nothing else is in it."""
-        self._storage.delete(self.unfinished)
-        if self._storage.exists(self.uri) and not self._storage.list_files(self.uri):
-            self._storage.delete(self.uri)
+        """After a failure: delete what is of use to nobody, and the run's folder if nothing else is in it."""
+        try:
+            self._storage.delete(self.unfinished)
+            if self._storage.exists(self.uri) and not self._storage.list_files(self.uri):
+                self._storage.delete(self.uri)
+        except Py4JError as error:  # the failure itself is what matters; the next attempt clears up
+            _log.warning("%s: cannot be cleared: %s", self.unfinished, first_cause(error))
 
     def write_table(self, table: DataFrame, name: str, order_by: str | None = None) -> DataFrame:
         """Write a table as the single file ``name``; returns the table as written.
