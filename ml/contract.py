@@ -25,7 +25,9 @@ SUCCESS_FILE = "_SUCCESS"  # written last: it alone says that a run is whole
 USERS_FILE = "users.parquet"  # user_id: string, user_index: int32
 ITEMS_FILE = "items.parquet"  # item_id: string, item_index: int32
 POPULARITY_FILE = "popularity.parquet"  # item_index: int32, n_interactions: int64 (train rows)
-SPLITS = ("train", "validation", "test")  # user_index: int32, item_index: int32, timestamp: int64
+# user_index: int32, item_index: int32, timestamp: int64, weight: float32
+SPLITS = ("train", "validation", "test")
+QUALITY_FILE = "quality.json"  # what was expected of the run, and what was observed
 
 # -- object keys: artifacts bucket --------------------------------------------------------------
 CODE_BUNDLE_KEY = "code/source.zip"  # the object version is the code version

@@ -43,12 +43,14 @@ class Counts:
     kept: int  # train + validation + test
     quarantined: Mapping[str, int]  # by reason
     duplicates: int  # older events of a user-item pair
-    filtered: int  # events of users with too few interactions
-    users: int
+    filtered: int  # other events that no split holds: too light, outside the k-core, unseen in train
+    users: int  # with events in a split; users.parquet also holds those of earlier runs
     items: int
     train: int
     validation: int
     test: int
+    users_read: int = 0  # users of usable events, before filtering; 0 in runs from before it was counted
+    items_read: int = 0
 
     def check(self) -> None:
         """Raise ManifestError unless the counts add up."""
@@ -61,6 +63,9 @@ class Counts:
         in_splits = self.train + self.validation + self.test
         if in_splits != self.kept:
             raise ManifestError(f"counts: train + validation + test = {in_splits}, but kept = {self.kept}")
+        for kept, read in ((self.users, self.users_read), (self.items, self.items_read)):
+            if read and kept > read:
+                raise ManifestError(f"counts: {kept} users or items are kept, but only {read} were read")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ class Manifest:
     split: Mapping[str, Any]  # at least {"rule": ...}
     min_interactions: int
     files: Mapping[str, FileEntry]  # by name relative to the run, such as "train/part-00000.parquet"
+    min_item_interactions: int = 1
+    min_weight: float = 0.0
+    previous_run: str | None = None  # URI of the run whose id maps this one extends
 
     def split_files(self, split: str) -> tuple[str, ...]:
         """The relative names of a split's files, in order."""
@@ -130,6 +138,9 @@ def parse(text: str) -> Manifest:
         split=root.fields("split").document,
         min_interactions=root.integer("min_interactions"),
         files={name: _entry(root.fields("files").fields(name)) for name in root.fields("files").document},
+        min_item_interactions=root.integer("min_item_interactions", 1),
+        min_weight=root.number("min_weight", 0.0),
+        previous_run=root.text("previous_run") if root.document.get("previous_run") is not None else None,
     )
     manifest.check()
     return manifest
@@ -176,10 +187,16 @@ class _Fields:
         except KeyError:
             raise ManifestError(f"{self.path}.{name}: missing") from None
 
-    def integer(self, name: str) -> int:
-        value = self._get(name)
+    def integer(self, name: str, absent: int | None = None) -> int:
+        value = self._get(name) if absent is None else self.document.get(name, absent)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ManifestError(f"{self.path}.{name}: expected a non-negative integer, got {value!r}")
+        return value
+
+    def number(self, name: str, absent: float) -> float:
+        value = self.document.get(name, absent)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ManifestError(f"{self.path}.{name}: expected a number, got {value!r}")
         return value
 
     def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
@@ -205,6 +222,7 @@ def _counts(fields: _Fields) -> Counts:
         each.name: fields.integer(each.name)
         for each in dataclasses.fields(Counts)
         if each.name != "quarantined"
+        and (each.default is dataclasses.MISSING or each.name in fields.document)
     }
     return Counts(quarantined={reason: reasons.integer(reason) for reason in reasons.document}, **plain)
 

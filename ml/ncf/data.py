@@ -107,11 +107,15 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False)
 class PreparedRun:
-    """One prepared run in memory."""
+    """One prepared run in memory: the users and items that occur in a split, numbered anew.
+
+    The run's id maps also hold those of earlier runs. Nothing could be learnt of them, so that they are no
+    part of a model: serving takes such a user for an unknown one, and recommends no such item.
+    """
 
     run_id: str
-    user_ids: NDArray[np.str_]  # (U,), by user index
-    item_ids: NDArray[np.str_]  # (I,), by item index
+    user_ids: NDArray[np.str_]  # (U,), in the order of the run's map
+    item_ids: NDArray[np.str_]  # (I,)
     splits: Mapping[str, Interactions]  # train, validation, test
     popularity: NDArray[np.int64]  # (I,), train interactions an item
 
@@ -149,19 +153,33 @@ def read_run(locate: Locate) -> PreparedRun:
 
     user_ids = _read_ids(users_path, "user")
     item_ids = _read_ids(items_path, "item")
-    splits = {
+    pairs = {
         split: _read_split(
             split, [files[name] for name in manifest.split_files(split)], len(user_ids), len(item_ids)
         )
         for split in SPLITS
     }
+    has_user, new_user = _occurring([users for users, _, _ in pairs.values()], len(user_ids))
+    has_item, new_item = _occurring([items for _, items, _ in pairs.values()], len(item_ids))
+    n_users, n_items = int(has_user.sum()), int(has_item.sum())
     return PreparedRun(
         run_id=manifest.run_id,
-        user_ids=user_ids,
-        item_ids=item_ids,
-        splits=splits,
-        popularity=_read_popularity(popularity_path, len(item_ids)),
+        user_ids=user_ids[has_user],
+        item_ids=item_ids[has_item],
+        splits={
+            split: Interactions.from_pairs(new_user[users], new_item[items], n_users, n_items, times)
+            for split, (users, items, times) in pairs.items()
+        },
+        popularity=_read_popularity(popularity_path, len(item_ids))[has_item],
     )
+
+
+def _occurring(parts: list[NDArray[np.int32]], size: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which indices below a size occur at all, and the number of each among those: (size,), (size,)."""
+    occurs = np.zeros(size, dtype=bool)
+    for part in parts:
+        occurs[part] = True
+    return occurs, np.cumsum(occurs) - 1
 
 
 def _single(locate: Locate, channel: str, name: str) -> Path:
@@ -196,7 +214,9 @@ def _read_ids(path: Path, kind: str) -> NDArray[np.str_]:
     return ordered.astype(np.str_)
 
 
-def _read_split(split: str, paths: list[Path], n_users: int, n_items: int) -> Interactions:
+def _read_split(
+    split: str, paths: list[Path], n_users: int, n_items: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     parts = [_columns(path, "user_index", "item_index", "timestamp") for path in paths]
     if not sum(len(users) for users, _, _ in parts):
         raise DataError(f"split {split!r}: empty")
@@ -205,7 +225,7 @@ def _read_split(split: str, paths: list[Path], n_users: int, n_items: int) -> In
         outside = (index < 0) | (index >= size)
         if outside.any():
             raise DataError(f"split {split!r}: {name} {index[outside][0]} is outside the map of {size}")
-    return Interactions.from_pairs(users, items, n_users, n_items, times)
+    return users, items, times
 
 
 def _read_popularity(path: Path, n_items: int) -> NDArray[np.int64]:

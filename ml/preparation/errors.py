@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-# What the JVM says of a file that is not what its name or its first bytes promise.
-_DAMAGED = ("EOFException", "ZipException", "not a gzip file", "incorrect header check", "not a Parquet file")
-
 
 class InputError(Exception):
     """The input or an argument cannot be used; the message says which, and what to do about it."""
@@ -21,24 +18,19 @@ class StepError(Exception):
 
 
 @contextmanager
-def step(name: str, reads: str | None = None) -> Iterator[None]:
+def step(name: str) -> Iterator[None]:
     """Run one step of the job, so that a failure in Spark names the step and its own first cause.
 
     Args:
         name: the step, for the message.
-        reads: the input that the step is the first to read wholly, if it does.
 
     Raises:
-        InputError: the input is damaged.
-        StepError: anything else went wrong in Spark.
+        StepError: something went wrong in Spark.
     """
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        cause = first_cause(error)
-        if reads is not None and any(sign in cause for sign in _DAMAGED):
-            raise InputError(f"{reads}: damaged file: {cause}") from error
-        raise StepError(f"{name} failed: {cause}") from error
+        raise StepError(f"{name} failed: {first_cause(error)}") from error
 
 
 def first_cause(error: Exception) -> str:

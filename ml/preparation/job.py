@@ -9,33 +9,36 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
+from pyspark.sql import SparkSession
 
-from ml.contract import ITEMS_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
-from ml.manifest import Manifest
+from ml.contract import QUALITY_FILE
+from ml.manifest import Counts, Manifest
 from ml.preparation.arguments import Settings, parse_arguments
+from ml.preparation.core import SplitEvents, split_events, write_data
 from ml.preparation.errors import InputError, StepError, step
-from ml.preparation.reading import input_files, read_events
+from ml.preparation.intake import Intake, take_in
+from ml.preparation.previous import previous_run
+from ml.preparation.quality import (
+    Expectation,
+    Observed,
+    packaged_expectations,
+    parse_expectations,
+    popularity_shift,
+    quality_json,
+    quarantined_limit,
+    report_on,
+    require,
+    with_quarantined_share,
+)
 from ml.preparation.session import build_session, is_small_input
 from ml.preparation.storage import Storage
-from ml.preparation.transforms import (
-    FILTERED,
-    SPLIT_RULE,
-    assigned_splits,
-    encoded_events,
-    id_index,
-    item_popularity,
-    newest_events,
-)
-from ml.preparation.validation import checked_events, usable_events
 from ml.preparation.writing import RunWriter
 
 _log = logging.getLogger("ml.preparation")
-_N_EXAMPLES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,93 +64,73 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
 
     Raises:
         InputError: the input cannot be used, or the run is already prepared.
+        QualityError: the run is not what is expected of it; its files stay, without ``_SUCCESS``.
         StepError: Spark failed; the message names the step.
     """
     storage = Storage(spark)
     writer = RunWriter(spark, storage, settings.output, settings.run_id)
     with step("begin"):
-        writer.begin()
-    with step("read", reads=settings.input):
-        sources = input_files(storage, settings.input)
-        events = read_events(spark, storage, sources, settings.format, settings.columns)
-        checked = checked_events(events).persist()
-        usable, quarantined = counted_by_reason(checked, settings)
-    with step("split"):
-        newest = newest_events(usable_events(checked))
-        assigned = assigned_splits(newest, settings.min_interactions).persist()
-        rows = counted_by_split(assigned, settings)
-        checked.unpersist()
-    with step("write"):
-        n_users, n_items = _write_data(writer, assigned, rows)
-        n_events = sum(rows.values())
-        counts = {
-            "events_read": usable + sum(quarantined.values()),
-            "kept": n_events - rows[FILTERED],
-            "quarantined": quarantined,
-            "duplicates": usable - n_events,
-            "users": n_users,
-            "items": n_items,
-            **rows,
-        }
-        details = {"split": SPLIT_RULE, "min_interactions": settings.min_interactions}
-        manifest = writer.finish(counts, [each.uri for each in sources], details)
-        assigned.unpersist()
+        expectations = _expectations(storage, settings)
+        previous = previous_run(spark, storage, settings.output, settings.run_id, settings.previous_run)
+        writer.begin(overwrite=settings.overwrite)
+    try:
+        with step("read"):
+            limited = replace(settings, max_quarantined_share=quarantined_limit(expectations))
+            intake = take_in(spark, storage, limited, writer.uri, writer.unfinished)
+        with step("split"):
+            split = split_events(intake.events, settings, previous, writer.stage)
+        with step("write"):
+            written = write_data(writer, split, previous)
+        with step("check"):
+            counts = _counts(split, intake)
+            shift = popularity_shift(written.popularity, previous.popularity) if previous else None
+            observed = Observed(counts, previous.manifest.counts if previous else None, shift)
+            report = report_on(expectations, observed)
+            writer.write_text(QUALITY_FILE, quality_json(settings.run_id, report, observed))
+            require(report, writer.uri)
+            details = {
+                "split": split.assigned.rule,
+                "min_interactions": settings.min_interactions,
+                "min_item_interactions": settings.min_item_interactions,
+                "min_weight": settings.min_weight,
+                "previous_run": previous.uri if previous else None,
+            }
+            manifest = writer.finish(counts, intake.sources, details)
+    except Exception:
+        writer.abandon()
+        raise
     _log.info("done: %s", writer.uri)
     return manifest
 
 
-def counted_by_reason(checked: DataFrame, settings: Settings) -> tuple[int, dict[str, int]]:
-    """Count the usable events, and the others by reason.
+def _expectations(storage: Storage, settings: Settings) -> list[Expectation]:
+    """What the quality gate expects.
 
     Raises:
-        InputError: there are no events, or too many cannot be used; the message shows the first.
+        InputError: the given file is not there, or is not a list of expectations.
     """
-    by_reason = {row["reason"]: row["count"] for row in checked.groupBy("reason").count().collect()}
-    usable = by_reason.pop(None, 0)
-    quarantined = dict(sorted(by_reason.items()))
-    n_bad = sum(quarantined.values())
-    listed = ", ".join(f"{reason} {n}" for reason, n in quarantined.items()) or "none"
-    _log.info("read: %d events, %d quarantined (%s)", usable + n_bad, n_bad, listed)
-    if usable + n_bad == 0:
-        raise InputError(f"{settings.input}: no events in it, only a header")
-    if n_bad > settings.max_quarantined_share * (usable + n_bad):
-        bad = checked.where(F.col("reason").isNotNull()).select("reason", "raw")
-        examples = "; ".join(f"{row['reason']}: {row['raw']!r}" for row in bad.take(_N_EXAMPLES))
-        raise InputError(
-            f"{settings.input}: {n_bad} of {usable + n_bad} rows cannot be used ({listed}), more than "
-            f"--max-quarantined-share {settings.max_quarantined_share:g}; first: {examples}"
-        )
-    return usable, quarantined
+    uri = settings.expectations
+    if uri is not None and not storage.exists(uri):
+        raise InputError(f"{uri}: no such file; give --expectations an existing one")
+    text = packaged_expectations() if uri is None else storage.read_text(uri)
+    expectations = parse_expectations(text, uri or "expectations")
+    return with_quarantined_share(expectations, settings.max_quarantined_share)
 
 
-def counted_by_split(assigned: DataFrame, settings: Settings) -> dict[str, int]:
-    """Count the rows of each split, and those filtered out.
-
-    Raises:
-        InputError: no user is left.
-    """
-    by_split = {row["split"]: row["count"] for row in assigned.groupBy("split").count().collect()}
-    rows = {split: by_split.get(split, 0) for split in (*SPLITS, FILTERED)}
-    _log.info("split: %s", ", ".join(f"{n} {split}" for split, n in rows.items()))
-    if rows["test"] == 0:
-        raise InputError(
-            f"{settings.input}: every user has fewer than {settings.min_interactions} interactions, so that "
-            "nothing is left to learn from; give more events or a lower --min-interactions"
-        )
-    return rows
-
-
-def _write_data(writer: RunWriter, assigned: DataFrame, rows: Mapping[str, int]) -> tuple[int, int]:
-    """Write the run's data files; returns the number of users and of items."""
-    kept = assigned.where(F.col("split") != FILTERED)
-    users = writer.write_table(id_index(kept, "user_id", "user_index"), USERS_FILE, "user_index")
-    items = writer.write_table(id_index(kept, "item_id", "item_index"), ITEMS_FILE, "item_index")
-    n_users, n_items = writer.rows_of(USERS_FILE), writer.rows_of(ITEMS_FILE)
-    _log.info("index: %d users, %d items", n_users, n_items)
-    writer.write_table(item_popularity(kept, items), POPULARITY_FILE, "item_index")
-    writer.write_splits(encoded_events(kept, users, items), rows, n_users)
-    _log.info("write: %s", ", ".join(f"{rows[split]} rows {split}" for split in SPLITS))
-    return n_users, n_items
+def _counts(split: SplitEvents, intake: Intake) -> Counts:
+    kept = sum(split.rows.values())
+    return Counts(
+        events_read=intake.n_usable + sum(intake.quarantined.values()),
+        kept=kept,
+        quarantined=intake.quarantined,
+        duplicates=intake.n_usable - split.n_pairs,
+        filtered=split.n_pairs - kept,
+        users=split.assigned.users.count(),
+        items=split.assigned.items.count(),
+        users_read=split.user_ids.count(),
+        items_read=split.item_ids.count(),
+        **split.rows,
+    )
 
 
 def _failed(error: Exception, status: int) -> int:

@@ -10,48 +10,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml.preparation.errors import InputError
+from ml.preparation.columns import ColumnNames, find_columns, require_columns
 
 MIN_TIME_S = 631_152_000  # 1990-01-01T00:00:00Z
 MAX_TIME_S = 4_102_444_800  # 2100-01-01T00:00:00Z, exclusive
 
 # In the order in which a file's content is tried.
 SEPARATORS = {"double-colon": "::", "tsv": "\t", "csv": ","}
+QUOTING_FORMATS = ("tsv", "csv")  # those in which a field may be quoted
 
-# Compared in lower case without punctuation: "userId", "User ID" and "user_id" are one spelling.
-SPELLINGS = {
-    "user": ("userid", "user", "customerid", "customer", "memberid", "member", "visitorid", "uid"),
-    "item": ("itemid", "item", "productid", "product", "movieid", "movie", "articleid", "sku", "asin", "iid"),
-    "time": (
-        "timestamp",
-        "time",
-        "ts",
-        "eventtime",
-        "eventtimestamp",
-        "unixtime",
-        "datetime",
-        "createdat",
-        "date",
-    ),
-}
 # Without a header: MovieLens' user, item, rating, time; or user, item, time.
 POSITIONS = {3: (0, 1, 2), 4: (0, 1, 3)}
+RATING = "rating"  # what the third of MovieLens' four columns is called
+RATING_POSITION = 2
 
 _ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
 
 
 @dataclass(frozen=True)
-class ColumnNames:
-    """The columns as the caller names them; None leaves one to the common spellings."""
-
-    user: str | None = None
-    item: str | None = None
-    time: str | None = None
-
-
-@dataclass(frozen=True)
 class Layout:
-    """Where the three columns are in each row of a text file."""
+    """Where the columns are in each row of a text file."""
 
     format: str  # a key of SEPARATORS
     header: str | None  # the header line, or None
@@ -59,6 +37,7 @@ class Layout:
     user: int
     item: int
     time: int
+    value: int | None = None  # the event type or the weight, where one is asked for
 
 
 def text_layout(lines: Sequence[str], file_format: str, names: ColumnNames, uri: str) -> Layout:
@@ -67,7 +46,7 @@ def text_layout(lines: Sequence[str], file_format: str, names: ColumnNames, uri:
     Args:
         lines: the first lines, none of them blank, the byte order mark removed; at least one.
         file_format: ``auto`` or a key of SEPARATORS.
-        names: columns that the caller names.
+        names: the columns that are needed.
         uri: the file, for messages.
 
     Raises:
@@ -78,55 +57,26 @@ def text_layout(lines: Sequence[str], file_format: str, names: ColumnNames, uri:
     found = max(candidates, key=lambda each: min(3, len(split_line(lines[0], each))))
     columns = split_line(lines[0], found)
     positions = find_columns(columns, names)
-    if any(position is not None for position in positions.values()):
-        return Layout(found, lines[0], len(columns), **require_columns(positions, columns, names, uri))
-    if names == ColumnNames() and _is_data(lines, found):
-        user, item, time = POSITIONS[len(columns)]
-        return Layout(found, None, len(columns), user, item, time)
+    is_header = any(position is not None for position in positions.values())
+    if not is_header and names.are_left_to_us(RATING) and _is_data(lines, found):
+        n_columns = len(columns)
+        user, item, time = POSITIONS[n_columns]
+        if names.weight is None:
+            return Layout(found, None, n_columns, user, item, time)
+        if n_columns > RATING_POSITION + 1:
+            return Layout(found, None, n_columns, user, item, time, RATING_POSITION)
     return Layout(found, lines[0], len(columns), **require_columns(positions, columns, names, uri))
 
 
 def split_line(line: str, file_format: str) -> list[str]:
-    """The fields of one line; quotes are understood where the separator is one character."""
+    """The fields of one line; quotes are understood in the formats that have them."""
     separator = SEPARATORS[file_format]
-    if len(separator) > 1:
+    if file_format not in QUOTING_FORMATS:
         return [field.strip() for field in line.split(separator)]
     try:
         return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
     except csv.Error:  # NUL bytes, or a field beyond the reader's limit
         return [field.strip() for field in line.split(separator)]
-
-
-def find_columns(columns: Sequence[str], names: ColumnNames) -> dict[str, int | None]:
-    """The position of the user, item and time columns; None where there is no such column."""
-    spelled = [re.sub(r"[^a-z0-9]", "", column.lower()) for column in columns]
-    positions: dict[str, int | None] = {}
-    for role, spellings in SPELLINGS.items():
-        wanted = getattr(names, role)
-        if wanted is not None:
-            positions[role] = columns.index(wanted) if wanted in columns else None
-        else:
-            positions[role] = next((spelled.index(each) for each in spellings if each in spelled), None)
-    return positions
-
-
-def require_columns(
-    positions: dict[str, int | None], columns: Sequence[str], names: ColumnNames, uri: str
-) -> dict[str, int]:
-    """The positions, all known.
-
-    Raises:
-        InputError: one is not, or is ambiguous; the message names it and lists the columns found.
-    """
-    for role, position in positions.items():
-        wanted = getattr(names, role)
-        if position is None:
-            what = f"no column {wanted!r}" if wanted is not None else f"no {role} column"
-            listed = ", ".join(_printable(column) for column in columns[:20])
-            raise InputError(f"{uri}: {what}; columns found: {listed}; name it with --{role}-column")
-        if list(columns).count(columns[position]) > 1:
-            raise InputError(f"{uri}: column {columns[position]!r} appears more than once; rename one")
-    return {role: position for role, position in positions.items() if position is not None}
 
 
 def is_time(field: str) -> bool:
@@ -137,10 +87,6 @@ def is_time(field: str) -> bool:
         return MIN_TIME_S <= float(field) < MAX_TIME_S
     except ValueError:
         return False
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text[:40])
 
 
 def _is_data(lines: Sequence[str], file_format: str) -> bool:

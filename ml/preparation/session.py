@@ -15,15 +15,34 @@ _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
 _SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LAPTOP = {
     "spark.master": "local[*]",
-    "spark.driver.memory": "2g",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+}
+_SMALL = {
+    "spark.driver.memory": "2g",
+    "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "8",  # of the default 200, most would be empty
 }
+# Partitions that a core sorts in memory, not the few that would be the quickest with memory to spare.
+_LARGE = {
+    "spark.driver.memory": "2560m",
+    "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+    "spark.sql.shuffle.partitions": "64",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.sql.autoBroadcastJoinThreshold": "64m",  # a million users: cheaper than to shuffle the pairs
+}
 # Part of what the job means, wherever it runs.
-_SEMANTICS = {"spark.sql.session.timeZone": "UTC"}
+_SEMANTICS = {
+    "spark.sql.session.timeZone": "UTC",
+    # Parquet's nanosecond timestamps, which are pandas' default, are otherwise refused.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Times before 1582 in Parquet are read, to be quarantined, instead of failing the run.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.caseSensitive": "true",  # "User" and "user" are two columns
+}
 
 
 def build_session(*, is_small: bool) -> SparkSession:
@@ -35,7 +54,7 @@ def build_session(*, is_small: bool) -> SparkSession:
     Args:
         is_small: the input is small, so that starting quickly matters more than running quickly.
     """
-    laptop = {**_LAPTOP, "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS if is_small else _JAVA_OPTIONS}
+    laptop = {**_LAPTOP, **(_SMALL if is_small else _LARGE)}
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     builder = SparkSession.builder.appName("ml.preparation")
     for key, value in {**({} if is_submitted else laptop), **_SEMANTICS}.items():

@@ -59,6 +59,35 @@ class Storage:
                 found.append(StoredFile(name, status.getLen()))
         return sorted(found, key=lambda each: each.uri)
 
+    def list_folders(self, uri: str) -> list[str]:
+        """The names of the folders right below a folder, sorted; none where there is no such folder."""
+        fs, path = self._at(uri)
+        if not fs.exists(path):
+            return []
+        entries = fs.listStatus(path)
+        return sorted(each.getPath().getName() for each in entries if each.isDirectory())
+
+    def read_text(self, uri: str) -> str:
+        """A small UTF-8 file; what is not UTF-8 is replaced."""
+        fs, path = self._at(uri)
+        stream = fs.open(path)
+        try:
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode(
+                "utf-8", "replace"
+            )
+        finally:
+            stream.close()
+
+    def children(self, uri: str) -> tuple[list[str], list[str]]:
+        """The folders and the files directly in a folder, sorted by name, without hidden ones."""
+        fs, path = self._at(uri)
+        folders: list[str] = []
+        files: list[str] = []
+        for status in fs.listStatus(path):
+            if not status.getPath().getName().startswith(("_", ".")):
+                (folders if status.isDirectory() else files).append(status.getPath().toString())
+        return sorted(folders), sorted(files)
+
     def head(self, uri: str, limit_bytes: int) -> bytes:
         """The first bytes of a file, decompressed if its name says that it is compressed."""
         fs, path = self._at(uri)
@@ -118,15 +147,30 @@ class Storage:
         finally:
             stream.close()
 
+    def parquet_schema(self, uri: str) -> tuple[str, tuple[str, ...]]:
+        """A Parquet file's schema as text, and the names of its columns of nanosecond timestamps."""
+        reader = self._parquet_reader(uri)
+        try:
+            schema = reader.getFileMetaData().getSchema()
+            columns = [schema.getType(number) for number in range(schema.getFieldCount())]
+            annotated = [(each.getName(), each.getLogicalTypeAnnotation()) for each in columns]
+            kinds = {name: kind.toString() for name, kind in annotated if kind is not None}
+            return str(schema.toString()), tuple(name for name in kinds if "NANOS" in kinds[name])
+        finally:
+            reader.close()
+
     def parquet_rows(self, uri: str) -> int:
         """The number of rows that a Parquet file's footer states."""
-        _, path = self._at(uri)
-        hadoop = self._jvm.org.apache.parquet.hadoop
-        reader = hadoop.ParquetFileReader.open(hadoop.util.HadoopInputFile.fromPath(path, self._conf))
+        reader = self._parquet_reader(uri)
         try:
             return int(reader.getRecordCount())
         finally:
             reader.close()
+
+    def _parquet_reader(self, uri: str) -> Any:
+        _, path = self._at(uri)
+        hadoop = self._jvm.org.apache.parquet.hadoop
+        return hadoop.ParquetFileReader.open(hadoop.util.HadoopInputFile.fromPath(path, self._conf))
 
 
 def literal_path(uri: str) -> str:

@@ -1,81 +1,77 @@
 """From usable events to a prepared run: pure DataFrame -> DataFrame steps.
 
-Each ends in a select that is its contract. Nothing depends on the order or the partitioning of the
-input: ties are broken by a hash of the pair, and ids are numbered in their sorted order. (Broken by the
-ids themselves, ties would hold out one end of the id range: in many shops what is old, or popular.)
+Each ends in a select that is its contract. Nothing depends on the order or the partitioning of the input.
+Ids are read once: from then on a user and an item are their *keys*, 64-bit hashes without collisions
+(:mod:`ml.preparation.ids` sees to that), so that every later shuffle moves numbers.
 """
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-SPLIT_RULE = {
-    "rule": "leave-last-two-out-in-time",
-    "order": "timestamp, then xxhash64(user_id, item_id), then item_id",
-    "validation": "each user's second newest event",
-    "test": "each user's newest event",
-}
-N_HELD_OUT = 2  # a user's newest events: one for validation, one for test
-FILTERED = "filtered"  # in place of a split: the user has too few interactions
+
+def id_key(id_column: str, seed: int) -> Column:
+    """The key of an id: int64; another seed gives other keys."""
+    return F.xxhash64(F.lit(seed), F.col(id_column))
 
 
-def newest_events(events: DataFrame) -> DataFrame:
-    """One event a user-item pair, the newest: ``user_id``, ``item_id``, ``timestamp``."""
-    newest = events.groupBy("user_id", "item_id").agg(F.max("timestamp").alias("timestamp"))
-    return newest.select("user_id", "item_id", "timestamp")
-
-
-def assigned_splits(events: DataFrame, min_interactions: int) -> DataFrame:
-    """Give each event its split.
+def newest_pairs(events: DataFrame, seed: int) -> DataFrame:
+    """One row a user-item pair, of its newest event.
 
     Args:
-        events: one event a user-item pair.
-        min_interactions: users with fewer events are marked ``filtered``; above N_HELD_OUT, so that
-            each user keeps something to learn from.
+        events: ``user_id``, ``item_id``, ``timestamp``, ``weight``.
+        seed: of the keys.
 
     Returns:
-        ``user_id``, ``item_id``, ``timestamp``, ``split`` (train, validation, test or filtered).
+        ``user_key``, ``item_key``, ``tie_break``: int64; ``timestamp``: int64, the newest; ``weight``:
+        float32, the greatest. ``tie_break`` orders a user's equal times: a hash of the pair, since ids
+        themselves would hold out one end of their range: in many shops what is old, or popular.
     """
-    of_user = Window.partitionBy("user_id")
-    tie_break = F.xxhash64("user_id", "item_id")
-    newest_first = of_user.orderBy(F.desc("timestamp"), F.desc(tie_break), F.desc("item_id"))
-    ranked = events.select(
-        "*",
-        F.row_number().over(newest_first).alias("recency"),
-        F.count("*").over(of_user).alias("n_interactions"),
+    keyed = events.select(
+        id_key("user_id", seed).alias("user_key"),
+        id_key("item_id", seed).alias("item_key"),
+        F.xxhash64("user_id", "item_id").alias("tie_break"),
+        "timestamp",
+        F.col("weight").cast("float").alias("weight"),
     )
-    split = (
-        F.when(F.col("n_interactions") < min_interactions, FILTERED)
-        .when(F.col("recency") == 1, "test")
-        .when(F.col("recency") == N_HELD_OUT, "validation")
-        .otherwise("train")
+    # Nearly every pair is the only one of its kind: combining them before the shuffle would take twice as
+    # long as all the rest. By both keys, so that no user and no item is a burden to one task.
+    together = keyed.repartition("user_key", "item_key")
+    pairs = together.groupBy("user_key", "item_key", "tie_break").agg(
+        F.max("timestamp").alias("timestamp"), F.max("weight").alias("weight")
     )
-    return ranked.select("user_id", "item_id", "timestamp", split.alias("split"))
+    return pairs.select("user_key", "item_key", "tie_break", "timestamp", "weight")
 
 
-def id_index(events: DataFrame, id_column: str, index_column: str) -> DataFrame:
-    """Number the ids from 0 in their sorted order: ``id_column``: string, ``index_column``: int32.
+def encoded_pairs(pairs: DataFrame, users: DataFrame, items: DataFrame, split: Column) -> DataFrame:
+    """The kept pairs by index.
 
-    The window has one partition on purpose: dense numbers need a total order, and ids are few
-    beside events.
+    Args:
+        pairs: as :func:`newest_pairs` gives them.
+        users: the kept users: ``user_key``, ``user_index`` and what ``split`` reads.
+        items: the kept items: ``item_key``, ``item_index``.
+        split: the position of a pair's split in :data:`ml.contract.SPLITS`.
+
+    Returns:
+        ``split``: int32; ``user_index``, ``item_index``: int32; ``timestamp``: int64; ``weight``: float32.
     """
-    ids = events.select(id_column).distinct()
-    position = F.row_number().over(Window.orderBy(id_column)) - 1
-    return ids.select(id_column, position.cast("int").alias(index_column))
+    of_kept_users = pairs.join(users, on="user_key", how="inner")
+    kept = of_kept_users.join(items, on="item_key", how="inner")
+    return kept.select(split.alias("split"), "user_index", "item_index", "timestamp", "weight")
 
 
-def encoded_events(events: DataFrame, users: DataFrame, items: DataFrame) -> DataFrame:
-    """Events by index: ``split``, ``user_index``, ``item_index``: int32, ``timestamp``: int64."""
-    with_users = events.join(users, on="user_id", how="inner")
-    with_items = with_users.join(items, on="item_id", how="inner")
-    return with_items.select("split", "user_index", "item_index", "timestamp")
+def item_popularity(train: DataFrame, items: DataFrame) -> DataFrame:
+    """Train rows of every item of the map, also of those with none.
 
+    Args:
+        train: ``item_index``, a row an interaction.
+        items: the map, ``item_index``.
 
-def item_popularity(events: DataFrame, items: DataFrame) -> DataFrame:
-    """Train events of every item, also of those with none: ``item_index``, ``n_interactions``: int64."""
-    in_train = events.where(F.col("split") == "train")
-    counted = in_train.groupBy("item_id").agg(F.count("*").alias("n_interactions"))
-    of_all = items.join(counted, on="item_id", how="left")
+    Returns:
+        ``item_index``: int32, ``n_interactions``: int64.
+    """
+    counted = train.groupBy("item_index").agg(F.count("*").alias("n_interactions"))
+    of_all = items.join(counted, on="item_index", how="left")
     n_interactions = F.coalesce("n_interactions", F.lit(0).cast("bigint"))
     return of_all.select("item_index", n_interactions.alias("n_interactions"))

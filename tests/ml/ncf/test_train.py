@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml import inference
 from ml.contract import METRIC_REGEXES
-from ml.ncf import hyperparameters, train
+from ml.ncf import artifact, hyperparameters, train
 from tests.ml.ncf import prepared
 from tests.ml.ncf.conftest import N_ITEMS, N_USERS
 
@@ -144,6 +145,24 @@ def test_a_user_who_has_seen_every_item_is_named(
     job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
     assert job.run() == 1
     assert_failed_naming(job, "user 'u17' has seen all", capsys)
+
+
+def test_users_and_items_of_earlier_runs_are_no_part_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id map is only ever extended: it names u120 and i125, of which this run has no event."""
+    run = prepared.write_run(
+        tmp_path / "run", prepared.tasteful_shop(N_USERS, N_ITEMS), N_USERS + 5, N_ITEMS + 9
+    )
+    job = Job(tmp_path, prepared.mount(run, tmp_path / "channels"), monkeypatch)
+    assert job.run() == 0
+    catalogue = artifact.read(job.model).catalogue
+    assert catalogue is not None
+    assert catalogue.user_ids.tolist() == [f"u{n}" for n in range(N_USERS)]
+    assert set(catalogue.item_ids.tolist()) <= {f"i{n}" for n in range(N_ITEMS)}
+    model = inference.model_fn(str(job.model))
+    answers = inference.predict_fn([inference.Instance("u120"), inference.Instance("u3")], model)
+    assert [each["strategy"] for each in answers["predictions"]] == ["popular", "ncf"]
 
 
 def test_fewer_items_than_k_and_one_more_are_refused(

@@ -16,17 +16,19 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession, functions
 
 from ml import manifest as manifests
-from ml.contract import ITEMS_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
-from ml.preparation import job, transforms, writing
+from ml.contract import ITEMS_FILE, POPULARITY_FILE, QUALITY_FILE, SPLITS, USERS_FILE
+from ml.preparation import core, filelayout, job, transforms
 from ml.preparation.arguments import Settings
+from ml.preparation.columns import ColumnNames
 from ml.preparation.errors import InputError, StepError
-from ml.preparation.layout import ColumnNames
 from tests.ml.conftest import ROOT
 
 pytestmark = pytest.mark.spark
 
 RUN_ID = "20261123T020000Z"
 DATA_FILES = {USERS_FILE, ITEMS_FILE, POPULARITY_FILE, *(f"{split}/part-00000.parquet" for split in SPLITS)}
+QUARANTINE = "quarantine/part-00000.json.gz"
+WHOLE_RUN = {*DATA_FILES, QUALITY_FILE, "manifest.json", "_SUCCESS"}
 START_S = 1_600_000_000
 
 
@@ -87,7 +89,7 @@ def table(run: Path, name: str) -> Any:
 
 
 def test_a_run_holds_what_its_manifest_says(shop: Path, prepared: Path) -> None:
-    assert set(files_of(prepared)) == {*DATA_FILES, "manifest.json", "_SUCCESS"}
+    assert set(files_of(prepared)) == {*WHOLE_RUN, QUARANTINE}
     manifest = manifests.load(prepared / "manifest.json")
     manifests.verify_files(manifest, {name: prepared / name for name in manifest.files})
     assert {name: table(prepared, name).num_rows for name in DATA_FILES} == {
@@ -104,10 +106,11 @@ def test_every_event_is_accounted_for(prepared: Path) -> None:
     assert (counts.train, counts.validation, counts.test) == (84, 12, 12)
     assert counts.users == 12
     assert counts.items == len({line.split(",")[1] for line in shop_lines()})
+    assert (counts.users_read, counts.items_read) == (13, counts.items)
 
 
 def test_the_files_have_the_columns_of_the_contract(prepared: Path) -> None:
-    interactions = {"user_index": "int32", "item_index": "int32", "timestamp": "int64"}
+    interactions = {"user_index": "int32", "item_index": "int32", "timestamp": "int64", "weight": "float"}
     expected = {
         USERS_FILE: {"user_id": "string", "user_index": "int32"},
         ITEMS_FILE: {"item_id": "string", "item_index": "int32"},
@@ -139,7 +142,7 @@ def test_a_run_that_is_whole_is_refused_and_left_alone(
     spark: SparkSession, shop: Path, prepared: Path
 ) -> None:
     before = files_of(prepared)
-    with pytest.raises(InputError, match="already prepared; give another --run-id"):
+    with pytest.raises(InputError, match="already prepared; give another --run-id, or --overwrite"):
         prepare(spark, shop, prepared.parent)
     assert files_of(prepared) == before
 
@@ -147,7 +150,7 @@ def test_a_run_that_is_whole_is_refused_and_left_alone(
 def test_the_same_events_give_the_same_bytes_however_they_lie(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "ROWS_PER_FILE", 40)
+    monkeypatch.setattr(filelayout, "ROWS_PER_FILE", 40)
     lines = shop_lines()
     first = files_of(prepare(spark, write_shop(tmp_path, lines), tmp_path / "once"))
     shuffled = random.Random(1).sample(lines, len(lines))
@@ -171,22 +174,22 @@ def test_what_a_killed_attempt_left_is_cleared(spark: SparkSession, tmp_path: Pa
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text("left over")
     prepare(spark, write_shop(tmp_path, shop_lines()), tmp_path / "prepared")
-    assert set(files_of(run)) == {*DATA_FILES, "manifest.json", "_SUCCESS"}
+    assert set(files_of(run)) == WHOLE_RUN
 
 
 def test_a_run_that_fails_while_writing_has_no_success(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(events: DataFrame, *maps: DataFrame) -> DataFrame:
+    def broken(pairs: DataFrame, *others: Any) -> DataFrame:
         disk_full = functions.raise_error(functions.lit("disk full")).cast("bigint")
-        return transforms.encoded_events(events, *maps).withColumn("timestamp", disk_full)
+        return transforms.encoded_pairs(pairs, *others).withColumn("timestamp", disk_full)
 
-    monkeypatch.setattr(job, "encoded_events", broken)
+    monkeypatch.setattr(core, "encoded_pairs", broken)
     with pytest.raises(StepError, match=r"^write failed: .*disk full"):
         prepare(spark, write_shop(tmp_path, shop_lines()), tmp_path / "prepared")
     written = {path.name for path in tmp_path.rglob("*")}
     assert USERS_FILE in written
-    assert "_SUCCESS" not in written
+    assert not written & {"_SUCCESS", "_unfinished"}
 
 
 SINGLES = [f"u{n},i{n % 3},1600000000" for n in range(20)]
@@ -203,7 +206,11 @@ SINGLES = [f"u{n},i{n % 3},1600000000" for n in range(20)]
             {},
             r"1 of 19 rows cannot be used \(missing_user 1\), more than .*first: missing_user: ',,'",
         ),
-        (["u1,i1,5", *shop_lines()], {"max_quarantined_share": 0.0}, "time_out_of_range: 'u1,i1,5'"),
+        (
+            ["u1,i1,5", *shop_lines()],
+            {"max_quarantined_share": 0.0},
+            "1 of 109 rows cannot be used .* time_out_of_range: 'u1,i1,5'; all: .*/quarantine/$",
+        ),
         (
             shop_lines(),
             {"columns": ColumnNames(user="buyer")},
@@ -211,20 +218,14 @@ SINGLES = [f"u{n},i{n % 3},1600000000" for n in range(20)]
         ),
     ],
 )
-def test_an_input_that_cannot_be_used_leaves_no_run(
+def test_an_input_that_cannot_be_used_leaves_no_whole_run(
     spark: SparkSession, tmp_path: Path, lines: list[str], settings: dict[str, Any], message: str
 ) -> None:
     source = write_shop(tmp_path, lines)
     with pytest.raises(InputError, match=message) as refused:
         prepare(spark, source, tmp_path / "prepared", **settings)
     assert "shop.csv" in str(refused.value)
-    assert not (tmp_path / "prepared").exists()
-
-
-def test_a_share_of_bad_rows_at_the_limit_is_accepted(spark: SparkSession) -> None:
-    checked = spark.range(100).selectExpr("if(id < 5, 'missing_user', null) AS reason", "'' AS raw")
-    at_limit = Settings("shop.csv", "prepared", RUN_ID, max_quarantined_share=0.05)
-    assert job.counted_by_reason(checked, at_limit) == (95, {"missing_user": 5})
+    assert not {"manifest.json", "_SUCCESS"} & {path.name for path in tmp_path.rglob("*")}
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,20 @@ def test_a_share_of_bad_rows_at_the_limit_is_accepted(spark: SparkSession) -> No
         (["--min-interactions", "2"], "--min-interactions 2: give at least 3"),
         (["--min-interactions", "many"], "argument --min-interactions: invalid int value: 'many'"),
         (["--max-quarantined-share", "5"], "--max-quarantined-share 5.0: give a share from 0 to 1"),
+        (["--min-item-interactions", "0"], "--min-item-interactions 0: give at least 1"),
+        (["--min-weight", "-1"], "--min-weight -1.0: give a number of at least 0"),
+        (["--min-weight", "nan"], "--min-weight nan: give a number of at least 0"),
+        (["--split", "random"], "argument --split: invalid choice: 'random'"),
+        (["--test-days", "3"], "--test-days 3: only --split time-cut counts days; leave it out"),
+        (["--split", "time-cut", "--validation-days", "0"], "--validation-days 0: give 1 to 36500 days"),
+        (["--split", "time-cut", "--min-interactions", "0"], "--min-interactions 0: give at least 1"),
+        (["--look-back-days", "0"], "--look-back-days 0: give from 1 to 3660"),
+        (["--event-column", "kind"], "--event-column: also give --event-weight TYPE=WEIGHT"),
+        (["--event-weight", "view"], "--event-weight 'view': write it as view=1"),
+        (
+            ["--event-weight", "view=1", "--weight-column", "rating"],
+            "--event-weight and --weight-column: give one of them",
+        ),
         (["--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],
@@ -254,7 +269,7 @@ def test_the_command_refuses_a_damaged_file_in_one_line_and_exits_2(tmp_path: Pa
     done = run_command("--input", str(source), "--output", str(tmp_path / "out"), "--run-id", RUN_ID)
     assert done.returncode == 2
     assert done.stderr == (
-        f"ml.preparation: {source}: damaged file: java.io.EOFException: Unexpected end of input stream\n"
+        f"ml.preparation: file:{source}: damaged file: java.io.EOFException: Unexpected end of input stream\n"
     )
     assert not list(tmp_path.rglob("_SUCCESS"))
 
@@ -265,12 +280,13 @@ def test_the_command_prepares_movielens_100k_and_accounts_for_every_row(
     done = run_command("--input", str(ml_100k), "--output", str(tmp_path), "--run-id", RUN_ID)
     assert (done.returncode, done.stderr) == (0, "")
     counts = manifests.load(tmp_path / f"run={RUN_ID}" / "manifest.json").counts
-    assert (counts.users, counts.items) == (943, 1682)
+    assert (counts.users_read, counts.items_read) == (counts.users, counts.items) == (943, 1682)
     assert counts.events_read == counts.kept == 100_000
     assert (counts.train, counts.validation, counts.test) == (98_114, 943, 943)
     for step in (
         "read: 100000 events",
         "split: 98114 train",
+        "k-core: 943 users and 1682 items left after round 1",
         "index: 943 users",
         "write: 98114 rows",
         "done: ",

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.preparation.columns import ColumnNames
 from ml.preparation.errors import InputError
-from ml.preparation.layout import SEPARATORS, ColumnNames, Layout, is_time, split_line, text_layout
+from ml.preparation.layout import SEPARATORS, Layout, is_time, split_line, text_layout
 
 NO_NAMES = ColumnNames()
 
@@ -76,6 +77,9 @@ def test_a_column_that_is_named_wins_over_the_spellings() -> None:
         (["1,2,3,4,881250949"], NO_NAMES, "columns found: 1, 2, 3, 4, 881250949"),
         (["1\t2\tthree", "1\t2\tfour"], NO_NAMES, "columns found: 1, 2, three"),
         (["user_id,user_id,item_id,ts"], NO_NAMES, "column 'user_id' appears more than once"),
+        (["u1,i1,881250949"], ColumnNames(weight="rating"), "no column 'rating'; columns found: u1, i1"),
+        (["u,i,5,881250949"], ColumnNames(weight="stars"), "no column 'stars'; columns found: u, i, 5"),
+        (["user,item,ts"], ColumnNames(needs_event=True), "no event column; columns found: user, item, ts"),
         (["\x00\x1b[2Juser"], NO_NAMES, r"columns found: ??[2Juser;"),
     ],
 )
@@ -83,6 +87,19 @@ def test_columns_that_cannot_be_told_are_listed(lines: list[str], names: ColumnN
     with pytest.raises(InputError) as refused:
         layout(*lines, names=names)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "names", "position"),
+    [
+        ("user,item,ts,Event Type", ColumnNames(needs_event=True), 3),
+        ("user,item,ts,kind,event", ColumnNames(event="kind", needs_event=True), 3),
+        ("user,stars,item,ts", ColumnNames(weight="stars"), 1),
+        ("1\t2\t5\t881250949", ColumnNames(weight="rating"), 2),
+    ],
+)
+def test_the_column_that_weighs_an_event_is_found(header: str, names: ColumnNames, position: int) -> None:
+    assert layout(header, names=names).value == position
 
 
 def test_one_broken_line_at_the_top_does_not_hide_the_data() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from ml.preparation.validation import checked_events, usable_events
+from ml.preparation.errors import InputError
+from ml.preparation.validation import MAX_ID_BYTES, checked_events, usable_events
+from ml.preparation.weights import Weighing, event_weights
 
 pytestmark = pytest.mark.spark
 
-SCHEMA = "raw string, is_parsed boolean, user string, item string, time string"
+SCHEMA = "raw string, source string, problem string, user string, item string, time string, value string"
 USABLE = {
     "881250949": 881250949,
     " 881250949 ": 881250949,
@@ -41,47 +43,116 @@ UNUSABLE_TIMES: dict[str | None, str] = {
     "2100-01-01": "time_out_of_range",
 }
 GOOD = "881250949"
-Row = tuple[bool, str | None, str | None, str | None]  # is_parsed, user, item, time
+Row = tuple[str | None, str | None, str | None, str | None]  # problem, user, item, time
 UNUSABLE_ROWS: list[tuple[Row, str]] = [
-    ((False, "u", "i", GOOD), "unparsable_row"),
-    ((False, None, None, None), "unparsable_row"),
-    ((True, None, "i", GOOD), "missing_user"),
-    ((True, "  ", "i", GOOD), "missing_user"),
-    ((True, None, None, None), "missing_user"),
-    ((True, "u", None, GOOD), "missing_item"),
-    ((True, "u", "", GOOD), "missing_item"),
-    ((True, "u\ufffd", "i", GOOD), "not_utf8"),
-    ((True, "u", "\ufffd", GOOD), "not_utf8"),
+    (("unparsable_row", "u", "i", GOOD), "unparsable_row"),
+    (("line_too_long", None, None, None), "line_too_long"),
+    ((None, None, "i", GOOD), "missing_user"),
+    ((None, "  ", "i", GOOD), "missing_user"),
+    ((None, None, None, None), "missing_user"),
+    ((None, "u", None, GOOD), "missing_item"),
+    ((None, "u", "", GOOD), "missing_item"),
+    ((None, "u\ufffd", "i", GOOD), "not_utf8"),
+    ((None, "u", "\ufffd", GOOD), "not_utf8"),
+    ((None, "u\x00", "i", GOOD), "nul_in_id"),
+    ((None, "u", "é" * (MAX_ID_BYTES // 2) + "x", GOOD), "id_too_long"),
 ]
 
 
 @pytest.mark.parametrize("ansi", ["false", "true"])
 def test_every_row_is_usable_or_has_its_reason(spark: SparkSession, ansi: str) -> None:
-    rows: list[Row] = [(True, "u", "i", time) for time in USABLE]
-    rows += [(True, "u", "i", time) for time in UNUSABLE_TIMES]
+    rows: list[Row] = [(None, "u", "i", time) for time in USABLE]
+    rows += [(None, "u", "i", time) for time in UNUSABLE_TIMES]
     rows += [row for row, _ in UNUSABLE_ROWS]
     expected = [None] * len(USABLE) + [*UNUSABLE_TIMES.values(), *(reason for _, reason in UNUSABLE_ROWS)]
-    raw = [(str(number), *row) for number, row in enumerate(rows)]
+    raw = [(str(number), "file:/a%20b+c%2B.csv", *row, None) for number, row in enumerate(rows)]
     spark.conf.set("spark.sql.ansi.enabled", ansi)
     try:
-        checked = checked_events(spark.createDataFrame(raw, SCHEMA)).collect()
+        checked = checked_events(spark.createDataFrame(raw, SCHEMA), Weighing()).collect()
     finally:
         spark.conf.unset("spark.sql.ansi.enabled")
     assert [row["reason"] for row in checked] == expected
     usable = checked[: len(USABLE)]
     assert [row["timestamp"] for row in usable] == list(USABLE.values())
-    assert all(row["raw"] is None for row in usable)
+    assert all(row["raw"] is row["source"] is None for row in usable)
+    assert {row["weight"] for row in usable} == {1.0}
+    assert {row["source"] for row in checked[len(USABLE) :]} == {"file:/a b+c+.csv"}
     assert [row["raw"] for row in checked[len(USABLE) :]] == [str(n) for n in range(len(USABLE), len(rows))]
 
 
 def test_ids_are_trimmed_and_nothing_else(spark: SparkSession) -> None:
-    rows = [("", True, " u1 ", 'the "best", 😀', GOOD), ("", True, None, "i", GOOD)]
-    usable = usable_events(checked_events(spark.createDataFrame(rows, SCHEMA)))
-    assert usable.columns == ["user_id", "item_id", "timestamp"]
-    assert [tuple(row) for row in usable.collect()] == [("u1", 'the "best", 😀', int(GOOD))]
+    rows = [
+        ("", "", None, " u1 ", 'the "best", 😀\n', GOOD, None),
+        ("", "", None, "é" * (MAX_ID_BYTES // 2), "i", GOOD, None),
+        ("", "", None, None, "i", GOOD, None),
+    ]
+    usable = usable_events(checked_events(spark.createDataFrame(rows, SCHEMA), Weighing()))
+    assert usable.columns == ["user_id", "item_id", "timestamp", "weight"]
+    assert [tuple(row) for row in usable.collect()] == [
+        ("u1", 'the "best", 😀\n', int(GOOD), 1.0),
+        ("é" * (MAX_ID_BYTES // 2), "i", int(GOOD), 1.0),
+    ]
 
 
 def test_an_example_is_cut_short(spark: SparkSession) -> None:
-    rows = [("x" * 100_000, False, None, None, None)]
-    (row,) = checked_events(spark.createDataFrame(rows, SCHEMA)).collect()
+    rows = [("x" * 100_000, "", "unparsable_row", None, None, None, None)]
+    (row,) = checked_events(spark.createDataFrame(rows, SCHEMA), Weighing()).collect()
     assert row["raw"] == "x" * 200
+
+
+BY_TYPE = Weighing(by_type=(("view", 1.0), ("purchase", 5.5)))
+BY_NUMBER = Weighing(by_number=True)
+
+
+@pytest.mark.parametrize("ansi", ["false", "true"])
+@pytest.mark.parametrize(
+    ("weighing", "values"),
+    [
+        (
+            BY_TYPE,
+            {"view": 1.0, " purchase ": 5.5, **dict.fromkeys(["View", "", None], "unknown_event")},
+        ),
+        (
+            BY_NUMBER,
+            {
+                "5": 5.0,
+                " .5 ": 0.5,
+                "1e-3": 0.001,
+                **dict.fromkeys([None, "", "0", "-1", "NaN", "Infinity", "1e999"], "bad_weight"),
+                **dict.fromkeys(["1e39", "1e-50"], "bad_weight"),
+                **dict.fromkeys(["5d", "0x1p3", "five", "5,0", "1_0"], "bad_weight"),
+            },
+        ),
+    ],
+)
+def test_an_event_has_the_weight_of_its_type_or_number_or_is_quarantined(
+    spark: SparkSession, weighing: Weighing, values: dict[str | None, float | str], ansi: str
+) -> None:
+    rows = [("", "", None, "u", "i", GOOD, value) for value in values]
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    try:
+        checked = checked_events(spark.createDataFrame(rows, SCHEMA), weighing).collect()
+    finally:
+        spark.conf.unset("spark.sql.ansi.enabled")
+    assert [row["reason"] or row["weight"] for row in checked] == list(values.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["view"], "--event-weight 'view': write it as view=1"),
+        (["=1"], "--event-weight '=1': write it as view=1"),
+        (["view=much"], "--event-weight 'view=much': give a positive number"),
+        (["view=0"], "give a positive number"),
+        (["view=inf"], "give a positive number"),
+        (["view=nan"], "give a positive number"),
+        (["view=1", "view=2"], "--event-weight view: given more than once"),
+    ],
+)
+def test_an_event_weight_is_a_name_and_a_positive_number(given: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        event_weights(given)
+
+
+def test_the_last_equals_sign_of_an_event_weight_counts() -> None:
+    assert event_weights(["a=b=2", " cart =3"]) == (("a=b", 2.0), ("cart", 3.0))
