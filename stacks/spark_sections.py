@@ -21,6 +21,7 @@ InstanceTypes = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], Fi
 Units = Annotated[int, Field(ge=0)]
 Column = Annotated[str, Field(min_length=1)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+MIN_TO_HOLD_OUT = 3
 Weight = Annotated[float, Field(ge=0)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 # With the six characters that Secrets Manager adds: IAM knows a secret by its whole ARN.
@@ -110,7 +111,7 @@ class JobConfig(Section):
     Without `time_cut`, each user's last interactions are held out.
     """
 
-    look_back_days: AtLeastOne | None
+    look_back_days: Annotated[int, Field(ge=1, le=3660)] | None
     user_column: Column | None
     item_column: Column | None
     time_column: Column | None
@@ -118,17 +119,24 @@ class JobConfig(Section):
     event_weights: dict[Column, Weight]
     weight_column: Column | None
     min_weight: Weight | None
-    min_interactions: Annotated[int, Field(ge=3)]  # train, validation and test each take one
+    min_interactions: AtLeastOne
     min_item_interactions: AtLeastOne | None
-    max_quarantined_share: Share
+    max_quarantined_share: Share | None
     time_cut: TimeCutConfig | None
 
     @model_validator(mode="after")
-    def _weights_have_a_source(self) -> Self:
-        if self.event_weights and self.event_column is None:
-            raise ValueError("event_weights weigh the events of event_column, which is null: name the column")
+    def _goes_together(self) -> Self:
+        if self.event_column is not None and not self.event_weights:
+            raise ValueError(
+                f"event_column is {self.event_column!r}: write event_weights, too, one a type of event"
+            )
         if self.event_weights and self.weight_column is not None:
             raise ValueError("event_weights and weight_column both weigh an event: write one of the two")
+        if self.time_cut is None and self.min_interactions < MIN_TO_HOLD_OUT:
+            raise ValueError(
+                f"min_interactions is {self.min_interactions}: without time_cut write {MIN_TO_HOLD_OUT} "
+                "or more, since train, validation and test each take one"
+            )
         return self
 
     def arguments(self) -> list[str]:

@@ -105,11 +105,11 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c["ncf:spark"]["job"].update(min_interactions=2),
-            r"ncf:spark.job.min_interactions is 2: .*greater than or equal to 3",
+            r"ncf:spark.job: min_interactions is 2: without time_cut write 3 or more, .*",
         ),
         (
-            lambda c: c["ncf:spark"]["job"].update(event_weights={"view": 1.0}),
-            r"ncf:spark.job: event_weights weigh the events of event_column, which is null: .*",
+            lambda c: c["ncf:spark"]["job"].update(event_column="event"),
+            r"ncf:spark.job: event_column is 'event': write event_weights, too, one a type of event",
         ),
         (
             lambda c: c["ncf:spark"]["job"].update(

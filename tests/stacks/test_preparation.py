@@ -121,7 +121,12 @@ def job(**changes: Any) -> JobConfig:
 
 
 def test_what_a_stage_leaves_to_the_job_is_no_flag() -> None:
-    assert job().arguments() == ["--min-interactions", "5", "--max-quarantined-share", "0.05"]
+    assert job(max_quarantined_share=None).arguments() == ["--min-interactions", "5"]
+
+
+def test_a_time_cut_takes_users_with_fewer_interactions() -> None:
+    cut = job(min_interactions=1, time_cut={"test_days": 1, "validation_days": 1})
+    assert cut.arguments()[:2] == ["--min-interactions", "1"]
 
 
 def test_each_field_is_the_flag_of_its_name() -> None:
