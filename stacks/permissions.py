@@ -12,16 +12,13 @@ from components.endpoint import Endpoint
 from components.iam import Allow, pass_role
 from components.lambda_function import LambdaFunction
 from components.model_package_group import ModelPackageGroup
-from components.spark_permissions import ClusterPermissions
 from ml import contract
 from stacks.containers import pull_images
-from stacks.spark_sections import FeatureStoreConfig
 from stacks.storage import Storage
 
 SAGEMAKER = "sagemaker.amazonaws.com"
 OF_PIPELINES = "pipelines-*"
 JOB_LOG_GROUPS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
-EMR_LOGS_PREFIX = "emr/"
 CONTAINER_METRICS = "/aws/sagemaker/*"
 
 
@@ -39,64 +36,6 @@ def prepared_runs(storage: Storage) -> list[Allow]:
         storage.data.read(contract.PREPARED_PREFIX),
         storage.data.tell_missing(),
         storage.key.decrypt(),
-    ]
-
-
-def preparing(storage: Storage, store: FeatureStoreConfig | None) -> list[Allow]:
-    """The Spark job's nodes: read raw interactions and code, write runs and logs, and open the one secret."""
-    data, artifacts = storage.data, storage.artifacts
-    # Hadoop looks a folder up as the key without its slash, so that one is granted too.
-    raw, prepared = contract.RAW_PREFIX.rstrip("/"), contract.PREPARED_PREFIX.rstrip("/")
-    return [
-        data.read(raw),
-        data.list_keys(raw),
-        data.read(prepared),
-        data.write(prepared),
-        data.delete(prepared),
-        data.list_keys(prepared),
-        data.list_uploads(),
-        artifacts.read(contract.SPARK_PREFIX),
-        artifacts.list_keys(contract.SPARK_PREFIX.rstrip("/")),
-        storage.logs.write(EMR_LOGS_PREFIX),
-        storage.key.encrypt(),
-        *(_opening_secret(storage, store) if store else []),
-    ]
-
-
-def _opening_secret(storage: Storage, store: FeatureStoreConfig) -> list[Allow]:
-    allows = [Allow(actions=["secretsmanager:GetSecretValue"], resources=[store.secret_arn])]
-    if store.kms_key_arn is not None:
-        via = pulumi.Output.format("secretsmanager.{0}.amazonaws.com", storage.key.region)
-        allows.append(
-            Allow(
-                actions=["kms:Decrypt"],
-                resources=[store.kms_key_arn],
-                conditions={
-                    "StringEquals": {
-                        "kms:ViaService": via,
-                        "kms:EncryptionContext:SecretARN": store.secret_arn,
-                    }
-                },
-            )
-        )
-    return allows
-
-
-def launching_from_outside(
-    storage: Storage, clusters: ClusterPermissions, alarm_topic_arn: pulumi.Input[str]
-) -> list[Allow]:
-    """Airflow's DAG: reads the document, launches, follows and ends its clusters, checks the run, tells."""
-    return [
-        *clusters.launch(),
-        *clusters.follow(),
-        storage.artifacts.read(contract.RUN_JOB_FLOW_KEY),
-        storage.artifacts.tell_missing(),
-        storage.logs.read(EMR_LOGS_PREFIX),
-        storage.logs.tell_missing(),
-        *prepared_runs(storage),
-        Allow(actions=["sns:Publish"], resources=[alarm_topic_arn]),
-        # A message to an encrypted topic is encrypted by its sender.
-        Allow(actions=["kms:GenerateDataKey"], resources=[storage.key.arn]),
     ]
 
 

@@ -15,7 +15,7 @@ from components.spark_security import EMR_TAGS
 from ml import contract
 from stacks import paths
 from stacks.config import StageConfig
-from stacks.permissions import EMR_LOGS_PREFIX, launching_from_outside, preparing
+from stacks.preparation_permissions import EMR_LOGS_PREFIX, launching_from_outside, preparing
 from stacks.spark_packages import spark_packages
 from stacks.storage import Storage
 
