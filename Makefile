@@ -12,7 +12,7 @@ help: ## what there is
 	@echo "make test-dags                              the Airflow DAG's tests, in an environment of their own"
 	@echo "make check                                  lint, formatting, types, CI definition"
 	@echo "make preview [STAGE=dev|prod]               what pulumi up would register, offline"
-	@echo "make lock                                   renew requirements/lock.txt and airflow.lock"
+	@echo "make lock                                   renew requirements/lock.txt, airflow.lock and spark.lock"
 	@echo "make clean                                  remove what the targets above made"
 
 up: environment
@@ -44,6 +44,7 @@ lock: environment
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet -o requirements/lock.txt
 	@sed -i.bak 's/^\(torch==[0-9.]*\).*/\1/' requirements/lock.txt && rm requirements/lock.txt.bak
 	@$(PYTHON) -m uv pip compile requirements/airflow.in --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
+	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock
 
 clean:
-	@rm -rf .venv .venv-airflow .local out dist
+	@rm -rf .venv .venv-airflow .local build out dist

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The virtual environments of this checkout, each made once and reused until its lock or the place changes:
-#   environment.sh            .venv, the platform, from requirements/lock.txt
+#   environment.sh            .venv, the platform, from requirements/lock.txt, and build/spark-packages.zip
 #   environment.sh airflow    .venv-airflow, what runs dags/, from requirements/airflow.lock
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,10 +34,15 @@ check_java() {
         fail "Java 17 is needed, found ${version:-none}: install openjdk-17-jre-headless (or any JRE 17), or point JAVA_HOME at one"
 }
 
+pack_for_spark() {
+    [[ $venv != .venv ]] || "$venv/bin/python" -m ci.spark_packages > /dev/null || exit 1
+}
+
 check_java
 stamp=$venv/.stamp
 if [[ -x $venv/bin/python && -f "$stamp" ]] &&
     [[ "$(cat "$stamp")" == "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" ]]; then
+    pack_for_spark
     exit 0
 fi
 
@@ -54,3 +59,4 @@ log=$venv/pip.log
 }
 "$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "$lock contradicts itself: run 'make lock'"
 echo "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" > "$stamp"
+pack_for_spark

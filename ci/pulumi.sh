@@ -12,6 +12,8 @@ stage=${2:?$usage}
 [[ -f "Pulumi.$stage.yaml" ]] || { echo "pulumi.sh: Pulumi.$stage.yaml: no such stage" >&2; exit 2; }
 command -v pulumi > /dev/null || { echo "pulumi.sh: no pulumi on PATH: install the Pulumi CLI" >&2; exit 2; }
 
+python -m ci.spark_packages  # the program uploads it, and asks no network itself
+
 if [[ -n "${GITLAB_OIDC_TOKEN:-}" ]]; then
     AWS_WEB_IDENTITY_TOKEN_FILE=$(mktemp)
     export AWS_WEB_IDENTITY_TOKEN_FILE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.iam import Allow, ServiceRole, ServiceRoleArgs
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, write_log
 
 MIN_TIMEOUT_MINUTES, MAX_TIMEOUT_MINUTES = 5, 2160  # CodeBuild quotas
 QUEUED_TIMEOUT_MINUTES = 60
@@ -74,10 +74,7 @@ class CodeBuild(pulumi.ComponentResource):
                 service="codebuild.amazonaws.com",
                 source_account=args.account_id,
                 allows=[
-                    Allow(
-                        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                        resources=[pulumi.Output.concat(log_group.arn, ":*")],
-                    ),
+                    write_log(log_group.arn),
                     *args.allows,
                 ],
             ),

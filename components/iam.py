@@ -88,6 +88,20 @@ def service_trust(service: str, source_account: pulumi.Input[str] | None = None)
     return document([statement])
 
 
+def principal_trust(principal_arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Trust in one role or user of an account."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": principal_arn}, "Action": "sts:AssumeRole"}
+    return document([statement])
+
+
+def write_log(log_group_arn: pulumi.Input[str]) -> Allow:
+    """Writing to a log group."""
+    return Allow(
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+        resources=[pulumi.Output.concat(log_group_arn, ":*")],
+    )
+
+
 def pass_role(role_arn: pulumi.Input[str], service: str) -> Allow:
     """Handing a role to a service, and to that service only."""
     return Allow(
@@ -132,22 +146,62 @@ class ServiceRole(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:iam:ServiceRole", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(
-            name, assume_role_policy=service_trust(args.service, args.source_account), opts=child
-        )
-        ready: list[pulumi.Output[str]] = []
-        if args.allows:
-            ready.append(
-                aws.iam.RolePolicy(
-                    f"{name}-policy", role=role.name, policy=policy(args.allows), opts=child
-                ).id
-            )
-        for arn in args.managed_policy_arns:
-            attachment = aws.iam.RolePolicyAttachment(
-                f"{name}-{arn.rpartition('/')[2]}", role=role.name, policy_arn=arn, opts=child
-            )
-            ready.append(attachment.id)
-        self.arn = pulumi.Output.all(role.arn, *ready).apply(lambda values: values[0])
-        self.name = pulumi.Output.all(role.name, *ready).apply(lambda values: values[0])
+        trust = service_trust(args.service, args.source_account)
+        self.arn, self.name = _role(name, trust, args.allows, args.managed_policy_arns, self)
         self.register_outputs({"arn": self.arn, "name": self.name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrincipalRoleArgs:
+    """Who may assume a role, and what it may do.
+
+    Args:
+        principal_arn: the role or user that may assume it.
+        allows: everything that the role may do.
+    """
+
+    principal_arn: str
+    allows: Sequence[Allow]
+
+    def __post_init__(self) -> None:
+        if self.principal_arn.count(":") < 5 or self.principal_arn.endswith(":root"):
+            raise ValueError(f"principal_arn {self.principal_arn!r}: write the ARN of one role or user")
+
+
+class PrincipalRole(pulumi.ComponentResource):
+    """A role that a program outside of the platform assumes, with one inline policy."""
+
+    arn: pulumi.Output[str]
+    name: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: PrincipalRoleArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ncf:iam:PrincipalRole", name, None, opts)
+        self.arn, self.name = _role(name, principal_trust(args.principal_arn), args.allows, (), self)
+        self.register_outputs({"arn": self.arn, "name": self.name})
+
+
+def _role(
+    name: str,
+    trust: pulumi.Output[str],
+    allows: Sequence[Allow],
+    managed_policy_arns: Sequence[str],
+    parent: pulumi.Resource,
+) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """A role's ARN and name, once all its policies are in place."""
+    child = pulumi.ResourceOptions(parent=parent)
+    role = aws.iam.Role(name, assume_role_policy=trust, opts=child)
+    ready: list[pulumi.Output[str]] = []
+    if allows:
+        inline = aws.iam.RolePolicy(f"{name}-policy", role=role.name, policy=policy(allows), opts=child)
+        ready.append(inline.id)
+    for arn in managed_policy_arns:
+        attachment = aws.iam.RolePolicyAttachment(
+            f"{name}-{arn.rpartition('/')[2]}", role=role.name, policy_arn=arn, opts=child
+        )
+        ready.append(attachment.id)
+    return (
+        pulumi.Output.all(role.arn, *ready).apply(lambda values: values[0]),
+        pulumi.Output.all(role.name, *ready).apply(lambda values: values[0]),
+    )

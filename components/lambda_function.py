@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from components.alarm import Threshold, metric_alarm
 from components.archives import code_archive
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
-from components.iam import Allow, ServiceRole, ServiceRoleArgs
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, write_log
 
 MAX_TIMEOUT_S = 900  # Lambda quotas
 MIN_MEMORY_MIB, MAX_MEMORY_MIB = 128, 10_240  # Lambda quotas
@@ -94,10 +94,7 @@ class LambdaFunction(pulumi.ComponentResource):
             ServiceRoleArgs(
                 service="lambda.amazonaws.com",
                 allows=[
-                    Allow(
-                        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                        resources=[pulumi.Output.concat(log_group.arn, ":*")],
-                    ),
+                    write_log(log_group.arn),
                     Allow(
                         actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
                         resources=["*"],

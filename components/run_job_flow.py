@@ -1,82 +1,71 @@
-"""The parts of EMR's RunJobFlow document that describe a transient cluster and its one step."""
+"""The RunJobFlow document of EMR: a transient cluster and its one step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pulumi
 
+from components.spark_cluster import Cluster
 from components.spark_security import ClusterSecurity
 
+ENVIRONMENT = "environment"  # the folder, in each container's own, that the packages are unpacked to
 # Spark encrypts its own traffic and shuffle files with secrets that YARN makes anew for each
 # application (Spark 3.5 security guide), so that no certificate has to be kept for it.
-SPARK_DEFAULTS = {
+ENCRYPTION = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
     "spark.io.encryption.enabled": "true",
+}
+SPARK_DEFAULTS = {
+    **ENCRYPTION,
     "spark.sql.session.timeZone": "UTC",
     # YARN starts a failed driver again by default; a second try of a bad run only doubles the bill.
     "spark.yarn.maxAppAttempts": "1",
 }
-CONFIGURATIONS = [
-    {"Classification": "spark", "Properties": {"maximizeResourceAllocation": "true"}},
-    {"Classification": "spark-defaults", "Properties": SPARK_DEFAULTS},
-]
+YARN_SITE = {
+    # The node managers' shuffle service reads its side of Spark's encryption here (YarnShuffleService).
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    # The driver runs in a container and must not go with a spot node. EMR 7 leaves labels off by default.
+    "yarn.node-labels.enabled": "true",
+    "yarn.node-labels.am.default-node-label-expression": "CORE",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeGroup:
-    """Nodes of one role.
+class Code:
+    """Where the published code lies.
 
     Args:
-        instance_type, count: what and how many; 0 only for task nodes.
-        market: ``SPOT`` is for task nodes, which hold no data.
+        package: the Python package as a zip.
+        packages: the third-party packages as a zip, built for the nodes' Python and processor.
+        entry: the script that spark-submit runs.
     """
 
-    instance_type: str = "r5.xlarge"
-    count: int
-    market: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
+    package: pulumi.Input[str]
+    packages: pulumi.Input[str]
+    entry: pulumi.Input[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """The nodes of a cluster; the defaults are those of the post."""
-
-    primary: NodeGroup = NodeGroup(count=1)
-    core: NodeGroup = NodeGroup(count=2)
-    task: NodeGroup = NodeGroup(count=2)
-
-    def __post_init__(self) -> None:
-        if self.primary.count not in (1, 3):
-            raise ValueError(f"primary: {self.primary.count} nodes; EMR takes 1, or 3 for high availability")
-        if self.core.count < 1:
-            raise ValueError("core: at least one node must hold the data")
-        if "SPOT" in (self.primary.market, self.core.market):
-            raise ValueError("primary and core: SPOT nodes take the run with them; use it for task nodes")
+def configurations(cluster: Cluster) -> list[dict[str, Any]]:
+    """``Configurations`` of RunJobFlow: Spark's sizes, its encryption, and where its driver may run."""
+    spark = {**SPARK_DEFAULTS, **cluster.sizing().properties()}
+    return [
+        {"Classification": "spark-defaults", "Properties": spark},
+        {"Classification": "yarn-site", "Properties": YARN_SITE},
+    ]
 
 
-def instances(cluster: Cluster, subnet_id: pulumi.Input[str], security: ClusterSecurity) -> dict[str, Any]:
-    """``Instances`` of RunJobFlow: groups of nodes in a private subnet that end with the last step."""
-    groups = (
-        ("MASTER", "Primary", cluster.primary),
-        ("CORE", "Core", cluster.core),
-        ("TASK", "Task", cluster.task),
-    )
+def instances(
+    cluster: Cluster, subnet_ids: Sequence[pulumi.Input[str]], security: ClusterSecurity
+) -> dict[str, Any]:
+    """``Instances`` of RunJobFlow: fleets in whichever private subnet has them, until the last step."""
     return {
-        "InstanceGroups": [
-            {
-                "Name": title,
-                "InstanceRole": role,
-                "InstanceType": group.instance_type,
-                "InstanceCount": group.count,
-                "Market": group.market,
-            }
-            for role, title, group in groups
-            if group.count
-        ],
-        "Ec2SubnetId": subnet_id,
+        "InstanceFleets": cluster.instance_fleets(),
+        "Ec2SubnetIds": list(subnet_ids),
         "EmrManagedMasterSecurityGroup": security.primary_group_id,
         "EmrManagedSlaveSecurityGroup": security.core_group_id,
         "ServiceAccessSecurityGroup": security.service_group_id,
@@ -85,13 +74,11 @@ def instances(cluster: Cluster, subnet_id: pulumi.Input[str], security: ClusterS
     }
 
 
-def spark_step(
-    step_name: str,
-    package_uri: pulumi.Input[str],
-    entry_uri: pulumi.Input[str],
-    arguments: Sequence[pulumi.Input[str]],
-) -> dict[str, Any]:
-    """A step that submits a Python script and its package to YARN."""
+def spark_step(step_name: str, code: Code, arguments: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    """A step that submits a Python script, its package and what that imports to YARN.
+
+    In cluster mode the driver runs in a container, as executors do: all find the packages in the same place.
+    """
     return {
         "Name": step_name,
         # A step that CONTINUEs hides its failure: nobody would hear that the run is missing.
@@ -103,8 +90,14 @@ def spark_step(
                 "--deploy-mode",
                 "cluster",
                 "--py-files",
-                package_uri,
-                entry_uri,
+                code.package,
+                "--archives",
+                pulumi.Output.concat(code.packages, "#", ENVIRONMENT),
+                "--conf",
+                f"spark.yarn.appMasterEnv.PYTHONPATH=./{ENVIRONMENT}",
+                "--conf",
+                f"spark.executorEnv.PYTHONPATH=./{ENVIRONMENT}",
+                code.entry,
                 *arguments,
             ],
         },

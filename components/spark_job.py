@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
-from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role
-from components.run_job_flow import CONFIGURATIONS, Cluster, instances, spark_step
-from components.spark_security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs
+from components.iam import Allow, ServiceRole, ServiceRoleArgs
+from components.run_job_flow import Code, configurations, instances, spark_step
+from components.spark_cluster import Cluster
+from components.spark_permissions import EC2, EMR, ClusterPermissions, serving_emr
+from components.spark_security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs, Database
 
-EMR = "elasticmapreduce.amazonaws.com"
 SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
 
 
@@ -25,6 +26,7 @@ class SparkJobArgs:
         release: EMR release label, such as ``emr-7.10.0``.
         code_bucket, code_prefix: where the code goes, the prefix with its trailing slash.
         package: the Python package as a zip.
+        packages: the third-party packages as a zip, for the nodes' Python and processor.
         entry: the script that spark-submit runs.
         arguments: the script's arguments.
         document_key: where the RunJobFlow document is published.
@@ -33,7 +35,8 @@ class SparkJobArgs:
         certificates_uri: see `ClusterSecurityArgs`.
         node_allows: what the nodes may do; reading the code and writing logs among it.
         account_id: the account on whose behalf EMR acts.
-        vpc_id, subnet_id, s3_prefix_list_id, endpoints_security_group_id: the network.
+        vpc_id, subnet_ids, s3_prefix_list_id, endpoints_security_group_id: the network; EMR takes one subnet.
+        database: what the nodes may reach beside AWS; None for nothing.
         cluster: the nodes.
         tags: what clusters carry, as they are no resource of the program.
     """
@@ -43,6 +46,7 @@ class SparkJobArgs:
     code_bucket: pulumi.Input[str]
     code_prefix: str
     package: pulumi.FileAsset
+    packages: pulumi.FileAsset
     entry: pulumi.FileAsset
     arguments: Sequence[pulumi.Input[str]]
     document_key: str
@@ -53,9 +57,10 @@ class SparkJobArgs:
     node_allows: Sequence[Allow]
     account_id: pulumi.Input[str]
     vpc_id: pulumi.Input[str]
-    subnet_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
     s3_prefix_list_id: pulumi.Input[str]
     endpoints_security_group_id: pulumi.Input[str]
+    database: Database | None = None
     cluster: Cluster = field(default_factory=Cluster)
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,20 +74,27 @@ class SparkJob(pulumi.ComponentResource):
 
     document: pulumi.Output[str]
     document_uri: pulumi.Output[str]
-    service_role_arn: pulumi.Output[str]
-    node_role_arn: pulumi.Output[str]
+    permissions: ClusterPermissions
 
     def __init__(self, name: str, args: SparkJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:spark:SparkJob", name, None, opts)
         self._name = name
         child = pulumi.ResourceOptions(parent=self)
+        tags = {**args.tags, **EMR_TAGS}
         nodes = ServiceRole(
-            f"{name}-nodes",
-            ServiceRoleArgs(service="ec2.amazonaws.com", allows=args.node_allows),
-            child,
+            f"{name}-nodes", ServiceRoleArgs(service=EC2, allows=self._node_allows(args)), child
         )
         profile = aws.iam.InstanceProfile(f"{name}-nodes-profile", role=nodes.name, opts=child)
-        service = ServiceRole(f"{name}-service", self._service_role(args, nodes.arn), child)
+        service = ServiceRole(
+            f"{name}-service",
+            ServiceRoleArgs(
+                service=EMR,
+                source_account=args.account_id,
+                managed_policy_arns=[SERVICE_POLICY],
+                allows=serving_emr(args.account_id, nodes.arn, args.kms_key_arn),
+            ),
+            child,
+        )
         security = ClusterSecurity(
             f"{name}-cluster",
             ClusterSecurityArgs(
@@ -91,11 +103,10 @@ class SparkJob(pulumi.ComponentResource):
                 vpc_id=args.vpc_id,
                 s3_prefix_list_id=args.s3_prefix_list_id,
                 endpoints_security_group_id=args.endpoints_security_group_id,
+                database=args.database,
             ),
             child,
         )
-        package = self._object("package", args, f"{args.code_prefix}ml.zip", source=args.package)
-        entry = self._object("entry", args, f"{args.code_prefix}prepare.py", source=args.entry)
         flow = {
             "Name": args.job_name,
             "ReleaseLabel": args.release,
@@ -105,70 +116,40 @@ class SparkJob(pulumi.ComponentResource):
             "ServiceRole": service.arn,
             "JobFlowRole": profile.name,
             "SecurityConfiguration": security.configuration_name,
-            "Instances": instances(args.cluster, args.subnet_id, security),
-            "Configurations": CONFIGURATIONS,
-            "Steps": [spark_step(args.job_name, _uri(package), _uri(entry), args.arguments)],
-            "Tags": [{"Key": key, "Value": value} for key, value in {**args.tags, **EMR_TAGS}.items()],
+            "Instances": instances(args.cluster, args.subnet_ids, security),
+            "ManagedScalingPolicy": args.cluster.managed_scaling(),
+            "AutoTerminationPolicy": {"IdleTimeout": args.cluster.idle_timeout_s},
+            "Configurations": configurations(args.cluster),
+            "Steps": [spark_step(args.job_name, self._code(args), args.arguments)],
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
         }
         self.document = pulumi.Output.json_dumps(flow, sort_keys=True)
         published = self._object("run-job-flow", args, args.document_key, content=self.document)
         self.document_uri = _uri(published)
-        self.service_role_arn = service.arn
-        self._cleanup_role_arn = pulumi.Output.concat(
-            "arn:aws:iam::", args.account_id, f":role/aws-service-role/{EMR}/AWSServiceRoleForEMRCleanup"
+        self.permissions = ClusterPermissions(
+            account_id=args.account_id,
+            service_role_arn=service.arn,
+            node_role_arn=nodes.arn,
+            tags=tags,
         )
-        self.node_role_arn = nodes.arn
         self.register_outputs({"document_uri": self.document_uri})
 
-    def launch(self) -> list[Allow]:
-        """Launching a run by a role of one's own."""
-        return [
-            Allow(
-                actions=["elasticmapreduce:RunJobFlow", "elasticmapreduce:AddTags"],
-                resources=["*"],
-                reason="RunJobFlow has no resource-level permissions: the cluster doesn't exist yet",
-                conditions={
-                    "StringEquals": {
-                        f"elasticmapreduce:RequestTag/{key}": value for key, value in EMR_TAGS.items()
-                    }
-                },
-            ),
-            # EMR's clean-up role is made with the first cluster of an account.
-            Allow(
-                actions=["iam:CreateServiceLinkedRole"],
-                resources=[self._cleanup_role_arn],
-                conditions={"StringEquals": {"iam:AWSServiceName": EMR}},
-            ),
-            pass_role(self.service_role_arn, EMR),
-            pass_role(self.node_role_arn, "ec2.amazonaws.com"),
-        ]
+    def _node_allows(self, args: SparkJobArgs) -> list[Allow]:
+        """What the job needs, and the certificates, which EMR fetches as the nodes."""
+        if args.certificates_uri is None:
+            return list(args.node_allows)
+        certificates = f"arn:aws:s3:::{args.certificates_uri.removeprefix('s3://')}"
+        return [*args.node_allows, Allow(actions=["s3:GetObject"], resources=[certificates])]
 
-    def _service_role(self, args: SparkJobArgs, node_role_arn: pulumi.Output[str]) -> ServiceRoleArgs:
-        return ServiceRoleArgs(
-            service=EMR,
-            source_account=args.account_id,
-            managed_policy_arns=[SERVICE_POLICY],
-            allows=[
-                pass_role(node_role_arn, "ec2.amazonaws.com"),
-                Allow(
-                    actions=[
-                        "kms:Decrypt",
-                        "kms:DescribeKey",
-                        "kms:GenerateDataKey",
-                        "kms:GenerateDataKeyWithoutPlaintext",
-                        "kms:ReEncryptFrom",
-                        "kms:ReEncryptTo",
-                    ],
-                    resources=[args.kms_key_arn],
-                ),
-                # EBS volumes of the nodes are opened by a grant to EC2.
-                Allow(
-                    actions=["kms:CreateGrant"],
-                    resources=[args.kms_key_arn],
-                    conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
-                ),
-            ],
-        )
+    def _code(self, args: SparkJobArgs) -> Code:
+        """The code, published."""
+        files = {"ml.zip": args.package, "packages.zip": args.packages, "prepare.py": args.entry}
+        roles = ("package", "packages", "entry")
+        published = {
+            role: _uri(self._object(role, args, f"{args.code_prefix}{name}", source=source))
+            for role, (name, source) in zip(roles, files.items(), strict=True)
+        }
+        return Code(**published)
 
     def _object(
         self,

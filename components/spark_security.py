@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,29 @@ PRIMARY_TO_EMR = 9443
 EMR_TAGS = {"for-use-with-amazon-emr-managed-policies": "true"}
 
 
+ANYWHERE = 0  # the prefix length of all addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database that the nodes may reach.
+
+    Args:
+        cidr_blocks: where its servers, or the private endpoints in front of them, lie.
+        port: which they listen on.
+    """
+
+    cidr_blocks: Sequence[str]
+    port: int
+
+    def __post_init__(self) -> None:
+        if not self.cidr_blocks:
+            raise ValueError("cidr_blocks: name at least one network of the database")
+        for block in self.cidr_blocks:
+            if ipaddress.IPv4Network(block).prefixlen == ANYWHERE:
+                raise ValueError(f"cidr_blocks: {block} is everywhere; name the networks of the database")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClusterSecurityArgs:
     """What a cluster's security needs to know.
@@ -24,8 +49,9 @@ class ClusterSecurityArgs:
     Args:
         kms_key_arn: encrypts local disks and what the cluster writes to S3.
         certificates_uri: a zip of PEM certificates in S3; with it EMR encrypts every application's
-            traffic. None leaves that to Spark, which encrypts its own (see `spark_job`).
+            traffic. None leaves that to Spark, which encrypts its own (see `run_job_flow`).
         vpc_id, s3_prefix_list_id, endpoints_security_group_id: the network that the cluster may reach.
+        database: what it may reach beside AWS; None for nothing.
     """
 
     kms_key_arn: pulumi.Input[str]
@@ -33,6 +59,7 @@ class ClusterSecurityArgs:
     vpc_id: pulumi.Input[str]
     s3_prefix_list_id: pulumi.Input[str]
     endpoints_security_group_id: pulumi.Input[str]
+    database: Database | None = None
 
 
 class ClusterSecurity(pulumi.ComponentResource):
@@ -72,6 +99,14 @@ class ClusterSecurity(pulumi.ComponentResource):
             self._egress(
                 f"{node}-to-s3", groups[node], {"prefix_list_id": args.s3_prefix_list_id, **_tcp(HTTPS)}
             )
+        if args.database is not None:
+            # Drivers and executors run on core and task nodes; the primary node has no business there.
+            for number, block in enumerate(args.database.cidr_blocks):
+                self._egress(
+                    f"core-to-database-{number}",
+                    groups["core"],
+                    {"cidr_ipv4": block, **_tcp(args.database.port)},
+                )
         configuration = aws.emr.SecurityConfiguration(
             f"{name}-configuration",
             configuration=security_configuration(args.kms_key_arn, args.certificates_uri),

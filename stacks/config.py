@@ -6,7 +6,7 @@ Stages differ by these fields and by nothing else: no code asks which stage it i
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
@@ -19,11 +19,11 @@ from stacks.sections import (
     OperationsConfig,
     Section,
     ServingConfig,
-    SparkConfig,
     StorageConfig,
     Tags,
     TrainingConfig,
 )
+from stacks.spark_sections import FeatureStoreConfig, SparkConfig
 
 # Fields that are no keys of our own.
 SAID_ELSEWHERE = {"stage": "the stack's name", "region": "aws:region", "tags": "aws:defaultTags.tags"}
@@ -43,6 +43,7 @@ class StageConfig(Section):
     storage: StorageConfig
     network: NetworkConfig
     spark: SparkConfig
+    feature_store: FeatureStoreConfig | None
     training: TrainingConfig
     serving: ServingConfig
     api: ApiConfig
@@ -58,6 +59,9 @@ class StageConfig(Section):
         for zone in self.network.availability_zones:
             if not zone.startswith(self.region):
                 raise ValueError(f"ncf:network.availability_zones: {zone} is not in the region {self.region}")
+        # The network reaches Secrets Manager of its own region only.
+        if self.feature_store and f":{self.region}:" not in self.feature_store.secret_arn:
+            raise ValueError(f"ncf:feature_store.secret_arn is not in the region {self.region}")
         return self
 
 
@@ -125,5 +129,7 @@ def _allowed(path: tuple[Any, ...]) -> list[str]:
     """The keys of the section at `path`."""
     section: Any = StageConfig
     for part in path:
-        section = section.model_fields[part].annotation
+        annotation = section.model_fields[part].annotation
+        # A section that may be null is a union of itself and None.
+        section = next((each for each in get_args(annotation) if isinstance(each, type)), annotation)
     return sorted(set(section.model_fields) - set(SAID_ELSEWHERE))

@@ -50,7 +50,9 @@ class Platform:
 
     def outputs(self) -> dict[str, pulumi.Input[str]]:
         """What people and other programs need to find the stage."""
+        airflow = self.preparation.airflow_role_arn
         return {
+            **({} if airflow is None else {"airflow_role_arn": airflow}),
             "api_url": self.serving.api.url,
             "endpoint_name": self.serving.endpoint.name,
             "data_bucket": self.storage.data.name,

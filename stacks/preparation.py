@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import pulumi
 
 from components.archives import file_asset, folder_files, zip_bytes
+from components.iam import PrincipalRole, PrincipalRoleArgs
 from components.network import Network, NetworkArgs
-from components.run_job_flow import Cluster, NodeGroup
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
 from components.spark_job import SparkJob, SparkJobArgs
 from components.spark_security import EMR_TAGS
 from ml import contract
 from stacks import paths
 from stacks.config import StageConfig
-from stacks.sections import NodeGroupConfig
+from stacks.preparation_permissions import EMR_LOGS_PREFIX, launching_from_outside, preparing
+from stacks.spark_packages import spark_packages
 from stacks.storage import Storage
-
-EMR_LOGS_PREFIX = "emr/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,7 @@ class Preparation(pulumi.ComponentResource):
 
     job: SparkJob
     job_name: str
+    airflow_role_arn: pulumi.Output[str] | None
 
     def __init__(self, name: str, args: PreparationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Preparation", name, None, opts)
@@ -47,35 +47,47 @@ class Preparation(pulumi.ComponentResource):
                 region=stage.region,
                 cidr_block=stage.network.cidr_block,
                 availability_zones=stage.network.availability_zones,
-                interface_endpoints=stage.network.interface_endpoints,
+                interface_endpoints=interface_endpoints(stage),
                 subnet_tags=EMR_TAGS,
             ),
             child,
         )
         self.job = SparkJob("preparation", self._job(stage, storage, network), child)
+        self.airflow_role_arn = None
         if stage.spark.scheduler == "eventbridge":
-            Schedule(
-                "preparation-schedule",
-                ScheduleArgs(
-                    description=f"Launches {self.job_name}",
-                    expression=stage.spark.cron,
-                    timezone=stage.spark.timezone,
-                    action="emr:runJobFlow",
-                    # The preparation takes the ISO time that Scheduler writes as a run id.
-                    input=self.job.document.apply(
-                        lambda text: text.replace(contract.RUN_ID_PLACEHOLDER, SCHEDULED_TIME)
-                    ),
-                    allows=self.job.launch(),
-                    account_id=storage.key.account_id,
-                    alarm_topic_arn=args.alarm_topic_arn,
+            self._schedule(args, child)
+        elif stage.spark.airflow_principal_arn is not None:
+            self.airflow_role_arn = PrincipalRole(
+                "airflow",
+                PrincipalRoleArgs(
+                    principal_arn=stage.spark.airflow_principal_arn,
+                    allows=launching_from_outside(storage, self.job.permissions, args.alarm_topic_arn),
                 ),
                 child,
-            )
+            ).arn
         self.register_outputs({})
 
+    def _schedule(self, args: PreparationArgs, child: pulumi.ResourceOptions) -> None:
+        Schedule(
+            "preparation-schedule",
+            ScheduleArgs(
+                description=f"Launches {self.job_name}",
+                expression=args.stage.spark.cron,
+                timezone=args.stage.spark.timezone,
+                action="emr:runJobFlow",
+                # The preparation takes the ISO time that Scheduler writes as a run id.
+                input=self.job.document.apply(
+                    lambda text: text.replace(contract.RUN_ID_PLACEHOLDER, SCHEDULED_TIME)
+                ),
+                allows=self.job.permissions.launch(),
+                account_id=args.storage.key.account_id,
+                alarm_topic_arn=args.alarm_topic_arn,
+            ),
+            child,
+        )
+
     def _job(self, stage: StageConfig, storage: Storage, network: Network) -> SparkJobArgs:
-        spark, data = stage.spark, storage.data
-        raw, prepared = contract.RAW_PREFIX.rstrip("/"), contract.PREPARED_PREFIX.rstrip("/")
+        spark, data, store = stage.spark, storage.data, stage.feature_store
         package = {
             f"{paths.ML_PACKAGE.name}/{name}": path.read_bytes()
             for name, path in folder_files(paths.ML_PACKAGE).items()
@@ -86,6 +98,7 @@ class Preparation(pulumi.ComponentResource):
             code_bucket=storage.artifacts.name,
             code_prefix=contract.SPARK_PREFIX,
             package=file_asset(paths.BUILD / "ml.zip", zip_bytes(package)),
+            packages=spark_packages(paths.SPARK_PACKAGES, paths.SPARK_LOCK),
             entry=pulumi.FileAsset(str(paths.SPARK_ENTRY)),
             arguments=[
                 "--input",
@@ -94,39 +107,27 @@ class Preparation(pulumi.ComponentResource):
                 pulumi.Output.concat("s3://", data.name, "/", contract.PREPARED_PREFIX),
                 "--run-id",
                 contract.RUN_ID_PLACEHOLDER,
-                "--min-interactions",
-                str(spark.min_interactions),
-                "--max-quarantined-share",
-                str(spark.max_quarantined_share),
+                *spark.job.arguments(),
+                *(store.arguments() if store else []),
             ],
             document_key=contract.RUN_JOB_FLOW_KEY,
             log_bucket=storage.logs.name,
             log_prefix=EMR_LOGS_PREFIX,
             kms_key_arn=storage.key.arn,
             certificates_uri=spark.certificates_uri,
-            # Hadoop looks a folder up as the key without its slash, so that one is granted too.
-            node_allows=[
-                data.read(raw),
-                data.list_keys(raw),
-                data.read(prepared),
-                data.write(prepared),
-                data.delete(prepared),
-                data.list_keys(prepared),
-                data.list_uploads(),
-                storage.artifacts.read(contract.SPARK_PREFIX),
-                storage.artifacts.list_keys(contract.SPARK_PREFIX.rstrip("/")),
-                storage.logs.write(EMR_LOGS_PREFIX),
-                storage.key.encrypt(),
-            ],
+            node_allows=preparing(storage, store),
             account_id=storage.key.account_id,
             vpc_id=network.vpc_id,
-            subnet_id=network.subnet_ids[0],
+            subnet_ids=network.subnet_ids,
             s3_prefix_list_id=network.s3_prefix_list_id,
             endpoints_security_group_id=network.endpoints_security_group_id,
-            cluster=Cluster(primary=_nodes(spark.primary), core=_nodes(spark.core), task=_nodes(spark.task)),
+            database=store.reached_at() if store else None,
+            cluster=spark.cluster.cluster(),
             tags=stage.tags.model_dump(),
         )
 
 
-def _nodes(config: NodeGroupConfig) -> NodeGroup:
-    return NodeGroup(instance_type=config.instance_type, count=config.count, market=config.market)
+def interface_endpoints(stage: StageConfig) -> list[str]:
+    """The services that the nodes reach: those of the stage, and the secrets where there is one to open."""
+    services = [*stage.network.interface_endpoints, *(["secretsmanager"] if stage.feature_store else [])]
+    return list(dict.fromkeys(services))

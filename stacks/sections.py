@@ -53,32 +53,6 @@ class NetworkConfig(Section):
         return self
 
 
-class NodeGroupConfig(Section):
-    """Nodes of one role in the Spark cluster."""
-
-    instance_type: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")]
-    count: Annotated[int, Field(ge=0)]
-    market: Literal["ON_DEMAND", "SPOT"]
-
-
-class SparkConfig(Section):
-    """The preparation: its cluster, its schedule, and what it keeps.
-
-    `scheduler` says who launches runs: Airflow from outside, or EventBridge Scheduler at `cron`.
-    """
-
-    release: Annotated[str, Field(pattern=r"^emr-7\.\d+\.\d+$")]
-    primary: NodeGroupConfig
-    core: NodeGroupConfig
-    task: NodeGroupConfig
-    scheduler: Literal["airflow", "eventbridge"]
-    cron: Annotated[str, Field(pattern=r"^cron\(\S+( \S+){5}\)$")]
-    timezone: str
-    min_interactions: Annotated[int, Field(ge=3)]  # train, validation and test each take one
-    max_quarantined_share: Share
-    certificates_uri: Annotated[str, Field(pattern=r"^s3://.+\.zip$")] | None
-
-
 class Thresholds(Section):
     """One number for each metric that the gate looks at."""
 

@@ -19,6 +19,7 @@ ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 FAILED_STATE = "TERMINATED_WITH_ERRORS"
 FAILED_STEP_STATES = ("FAILED", "INTERRUPTED")
 JOB_PREFIX = "ml.preparation: "  # what the job's own last word begins with
+DRIVER_LOG = "_000001/stdout"  # Spark sends a Python driver's standard error to its own output
 LONGEST_LOG_BYTES = 4 * 2**20
 
 
@@ -95,7 +96,7 @@ def failure_of(emr: Any, s3: Any, job_flow_id: str) -> str:
         step = steps[-1]  # the newest comes first
         details = step["Status"].get("FailureDetails", {})
         message, log_uri = details.get("Message", ""), details.get("LogFile", "")
-        word = last_word(s3, log_uri)
+        word = last_word(s3, log_uri) or driver_word(s3, log_uri)
         parts += [
             f"step {step['Name']} {step['Status']['State']}",
             details.get("Reason", ""),
@@ -104,6 +105,24 @@ def failure_of(emr: Any, s3: Any, job_flow_id: str) -> str:
             log_uri and f"log {log_uri}",
         ]
     return ": ".join(" ".join(part.split()) for part in parts if part)
+
+
+def driver_word(s3: Any, log_uri: str) -> str:
+    """The job's own error line in its driver's log; in cluster mode that is an application's first container.
+
+    The step's own log then only has what spark-submit saw of it.
+    """
+    bucket, _, key = log_uri.removeprefix("s3://").partition("/")
+    cluster, found, _ = key.partition("/steps/")
+    if not found:
+        return ""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{cluster}/containers/")
+    try:
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    except (BotoCoreError, ClientError):
+        return ""
+    words = [last_word(s3, f"s3://{bucket}/{key}") for key in keys if DRIVER_LOG in key]
+    return next(filter(None, words), "")
 
 
 def last_word(s3: Any, log_uri: str) -> str:

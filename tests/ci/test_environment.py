@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKS = '[ "$*" = "-m ci.spark_packages" ] && echo of the lock'  # the one thing that a finished one is asked
 TOOLS = ("bash", "sed", "head", "dirname", "cat", "sha256sum", "rm", "env", "cut")
 
 
@@ -76,7 +77,7 @@ def test_without_python_311_one_line_says_which_was_found(machine: Path) -> None
 def test_a_finished_environment_is_used_again(machine: Path) -> None:
     put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
     (machine / ".venv/bin").mkdir(parents=True)
-    put_program(machine / ".venv", "python", "exit 1")
+    put_program(machine / ".venv", "python", f"{PACKS} || exit 1")
     digest = subprocess.run(
         ["sha256sum"],
         stdin=(machine / "requirements/lock.txt").open(),
@@ -87,6 +88,12 @@ def test_a_finished_environment_is_used_again(machine: Path) -> None:
     (machine / ".venv/.stamp").write_text(f"{machine} {digest.stdout}")
     done = set_up(machine)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_packages_that_cannot_be_had_end_it_with_their_own_line(machine: Path) -> None:
+    test_a_finished_environment_is_used_again(machine)
+    put_program(machine / ".venv", "python", "echo 'spark_packages: spark.lock: no network' >&2; exit 2")
+    assert the_line(set_up(machine)) == "spark_packages: spark.lock: no network\n"
 
 
 def test_an_environment_of_another_lock_is_not(machine: Path) -> None:

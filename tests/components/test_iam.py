@@ -6,7 +6,17 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.iam import Allow, ServiceRole, ServiceRoleArgs, pass_role, policy, service_trust
+from components.iam import (
+    Allow,
+    PrincipalRole,
+    PrincipalRoleArgs,
+    ServiceRole,
+    ServiceRoleArgs,
+    pass_role,
+    policy,
+    service_trust,
+    write_log,
+)
 from tests import pulumi_engine
 
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
@@ -71,6 +81,28 @@ def test_whoever_uses_a_role_waits_for_its_policies() -> None:
     assert done.one(ATTACHMENT).inputs["policyArn"] == managed
     waited_for = done.one("aws:iam/instanceProfile:InstanceProfile").dependencies
     assert {done.one(kind).urn for kind in (ROLE, ROLE_POLICY, ATTACHMENT)} <= waited_for
+
+
+def test_a_role_for_an_outsider_trusts_that_one_and_no_service() -> None:
+    workers = "arn:aws:iam::123456789012:role/airflow-workers"
+    args = PrincipalRoleArgs(principal_arn=workers, allows=[SEND])
+    done = pulumi_engine.run(lambda: PrincipalRole("airflow", args).arn)
+    (statement,) = json.loads(done.one(ROLE).inputs["assumeRolePolicy"])["Statement"]
+    assert statement["Principal"] == {"AWS": workers}
+    assert done.values == done.one(ROLE).outputs["arn"]
+    assert json.loads(done.one(ROLE_POLICY).inputs["policy"])["Statement"] == [SEND.statement()]
+
+
+@pytest.mark.parametrize("arn", ["*", "123456789012", "arn:aws:iam::123456789012:root"])
+def test_a_whole_account_is_no_principal(arn: str) -> None:
+    with pytest.raises(ValueError, match="write the ARN of one role or user"):
+        PrincipalRoleArgs(principal_arn=arn, allows=[SEND])
+
+
+def test_a_log_is_written_to_by_its_streams() -> None:
+    group = "arn:aws:logs:ap-northeast-2:123456789012:log-group:ncf"
+    (statement,) = json.loads(pulumi_engine.run(lambda: policy([write_log(group)])).values)["Statement"]
+    assert statement["Resource"] == [f"{group}:*"]
 
 
 def test_a_principal_that_is_no_service_is_refused() -> None:

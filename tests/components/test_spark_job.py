@@ -8,8 +8,9 @@ import pulumi
 import pytest
 
 from components.iam import Allow, policy
-from components.run_job_flow import Cluster, NodeGroup
+from components.spark_cluster import Cluster, Fleet
 from components.spark_job import SparkJob, SparkJobArgs
+from components.spark_security import Database
 from tests import pulumi_engine
 from tests.pulumi_engine import ACCOUNT, Recording
 
@@ -32,6 +33,7 @@ def build(tmp_path: Path, **overrides: Any) -> Recording:
             "code_bucket": "artifacts",
             "code_prefix": "spark/",
             "package": asset,
+            "packages": asset,
             "entry": asset,
             "arguments": [
                 "--run-id",
@@ -46,14 +48,19 @@ def build(tmp_path: Path, **overrides: Any) -> Recording:
             "node_allows": [READ],
             "account_id": ACCOUNT,
             "vpc_id": "vpc-1",
-            "subnet_id": "subnet-1",
+            "subnet_ids": ["subnet-1", "subnet-2"],
             "s3_prefix_list_id": "pl-1",
             "endpoints_security_group_id": "sg-endpoints",
             "tags": {"Owner": "recommendation"},
             **overrides,
         }
         job = SparkJob("job", SparkJobArgs(**arguments))
-        return {"document": job.document, "uri": job.document_uri, "launch": policy(job.launch())}
+        return {
+            "document": job.document,
+            "uri": job.document_uri,
+            "launch": policy(job.permissions.launch()),
+            "follow": policy(job.permissions.follow()),
+        }
 
     return pulumi_engine.run(program)
 
@@ -74,17 +81,48 @@ def test_the_document_is_published_as_it_is_launched(done: Recording) -> None:
     assert done.values["uri"] == "s3://artifacts/spark/run_job_flow.json"
 
 
-def test_the_cluster_is_the_one_of_the_post_unless_told_otherwise(flow: dict[str, Any]) -> None:
-    groups = [
-        (each["InstanceRole"], each["InstanceCount"], each["InstanceType"])
-        for each in flow["Instances"]["InstanceGroups"]
-    ]
-    assert groups == [("MASTER", 1, "r5.xlarge"), ("CORE", 2, "r5.xlarge"), ("TASK", 2, "r5.xlarge")]
+def fleets(flow: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {fleet["InstanceFleetType"]: fleet for fleet in flow["Instances"]["InstanceFleets"]}
 
 
-def test_a_cluster_without_task_nodes_has_no_such_group(tmp_path: Path) -> None:
-    document = json.loads(build(tmp_path, cluster=Cluster(task=NodeGroup(count=0))).values["document"])
-    assert [each["InstanceRole"] for each in document["Instances"]["InstanceGroups"]] == ["MASTER", "CORE"]
+def test_what_holds_data_or_leads_is_on_demand_and_the_rest_is_spot(flow: dict[str, Any]) -> None:
+    capacities = {
+        role: {key: value for key, value in fleet.items() if key.startswith("Target")}
+        for role, fleet in fleets(flow).items()
+    }
+    assert capacities == {
+        "MASTER": {"TargetOnDemandCapacity": 1},
+        "CORE": {"TargetOnDemandCapacity": 8},
+        "TASK": {"TargetSpotCapacity": 8},
+    }
+    assert fleets(flow)["TASK"]["LaunchSpecifications"]["SpotSpecification"] == {
+        "AllocationStrategy": "capacity-optimized",
+        "TimeoutDurationMinutes": 10,
+        "TimeoutAction": "SWITCH_TO_ON_DEMAND",
+    }
+
+
+def test_a_cluster_without_task_nodes_has_no_such_fleet(tmp_path: Path) -> None:
+    document = json.loads(build(tmp_path, cluster=Cluster(task=Fleet())).values["document"])
+    assert set(fleets(document)) == {"MASTER", "CORE"}
+
+
+def test_emr_takes_whichever_private_subnet_has_the_nodes(flow: dict[str, Any]) -> None:
+    assert flow["Instances"]["Ec2SubnetIds"] == ["subnet-1", "subnet-2"]
+
+
+def test_the_driver_stays_off_the_nodes_that_may_be_taken_back(flow: dict[str, Any]) -> None:
+    yarn = classified(flow)["yarn-site"]
+    assert yarn["yarn.node-labels.enabled"] == "true"
+    assert yarn["yarn.node-labels.am.default-node-label-expression"] == "CORE"
+
+
+def test_an_idle_cluster_ends_even_if_its_step_never_does(flow: dict[str, Any]) -> None:
+    assert flow["AutoTerminationPolicy"] == {"IdleTimeout": 900}
+
+
+def classified(flow: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {each["Classification"]: each["Properties"] for each in flow["Configurations"]}
 
 
 def test_a_step_that_fails_ends_the_cluster_and_the_cluster_ends_with_its_step(flow: dict[str, Any]) -> None:
@@ -100,6 +138,12 @@ def test_the_step_submits_the_published_code_with_the_runs_arguments(flow: dict[
         "cluster",
         "--py-files",
         "s3://artifacts/spark/ml.zip",
+        "--archives",
+        "s3://artifacts/spark/packages.zip#environment",
+        "--conf",
+        "spark.yarn.appMasterEnv.PYTHONPATH=./environment",
+        "--conf",
+        "spark.executorEnv.PYTHONPATH=./environment",
         "s3://artifacts/spark/prepare.py",
         "--run-id",
         "__RUN_ID__",
@@ -129,10 +173,11 @@ def test_disks_logs_and_what_is_written_are_encrypted_and_metadata_needs_a_token
 def test_traffic_is_encrypted_by_spark_and_by_emr_where_there_are_certificates(
     flow: dict[str, Any], tmp_path: Path
 ) -> None:
-    defaults = {each["Classification"]: each["Properties"] for each in flow["Configurations"]}[
-        "spark-defaults"
-    ]
-    assert defaults["spark.authenticate"] == defaults["spark.network.crypto.enabled"] == "true"
+    defaults, yarn = (classified(flow)[name] for name in ("spark-defaults", "yarn-site"))
+    # The shuffle service on each node is the other end of the executors' connections.
+    for side in (defaults, yarn):
+        assert side["spark.authenticate"] == side["spark.network.crypto.enabled"] == "true"
+    assert defaults["spark.io.encryption.enabled"] == "true"
     done = build(tmp_path, certificates_uri="s3://security/certificates.zip")
     configuration = done.one("aws:emr/securityConfiguration:SecurityConfiguration").inputs["configuration"]
     encryption = json.loads(configuration)["EncryptionConfiguration"]
@@ -141,6 +186,12 @@ def test_traffic_is_encrypted_by_spark_and_by_emr_where_there_are_certificates(
         "CertificateProviderType": "PEM",
         "S3Object": "s3://security/certificates.zip",
     }
+    nodes = json.loads(done.one("aws:iam/rolePolicy:RolePolicy", "job-nodes-policy").inputs["policy"])
+    assert {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject"],
+        "Resource": ["arn:aws:s3:::security/certificates.zip"],
+    } in nodes["Statement"]
 
 
 def test_security_groups_can_be_deleted_whatever_emr_adds_to_them(done: Recording) -> None:
@@ -169,10 +220,43 @@ def test_no_address_outside_is_let_in_or_out(done: Recording) -> None:
     assert not [rule for kind in (INGRESS, EGRESS) for rule in done.of(kind) if "cidrIpv4" in rule.inputs]
 
 
+def test_a_database_is_reached_from_where_spark_runs_and_nothing_beside_it(tmp_path: Path) -> None:
+    database = Database(cidr_blocks=["10.9.0.0/24", "10.9.1.0/24"], port=27017)
+    done = build(tmp_path, database=database)
+    rules = [
+        tuple(rule[key] for key in ("securityGroupId", "cidrIpv4", "ipProtocol", "fromPort", "toPort"))
+        for rule in (each.inputs for each in done.of(EGRESS))
+        if "cidrIpv4" in rule
+    ]
+    assert rules == [
+        ("job-cluster-core-id", "10.9.0.0/24", "tcp", 27017, 27017),
+        ("job-cluster-core-id", "10.9.1.0/24", "tcp", 27017, 27017),
+    ]
+    assert not [rule for rule in done.of(INGRESS) if "cidrIpv4" in rule.inputs]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (["0.0.0.0/0"], "0.0.0.0/0 is everywhere"),
+        ([], "name at least one network"),
+        (["10.0.0.1/8"], "host bits"),
+    ],
+)
+def test_a_database_that_is_nowhere_or_everywhere_is_refused(blocks: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Database(cidr_blocks=blocks, port=27017)
+
+
 def test_launching_is_granted_with_the_roles_that_it_hands_over_and_no_others(done: Recording) -> None:
-    run, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
+    run, policies, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
     assert run["Action"] == ["elasticmapreduce:AddTags", "elasticmapreduce:RunJobFlow"]
     assert run["Condition"] == {"StringEquals": {f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true"}}
+    assert policies["Action"] == [
+        "elasticmapreduce:PutAutoTerminationPolicy",
+        "elasticmapreduce:PutManagedScalingPolicy",
+    ]
+    assert policies["Resource"] == [f"arn:aws:elasticmapreduce:*:{ACCOUNT}:cluster/*"]
     assert cleanup["Action"] == ["iam:CreateServiceLinkedRole"]
     assert cleanup["Condition"] == {"StringEquals": {"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"}}
     by_name = {role.name: role.outputs["arn"] for role in done.of("aws:iam/role:Role")}
@@ -180,14 +264,20 @@ def test_launching_is_granted_with_the_roles_that_it_hands_over_and_no_others(do
     assert nodes["Resource"] == [by_name["job-nodes"]]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"primary": NodeGroup(count=2)}, "EMR takes 1, or 3"),
-        ({"core": NodeGroup(count=0)}, "at least one node must hold the data"),
-        ({"core": NodeGroup(count=2, market="SPOT")}, "SPOT nodes take the run with them"),
-    ],
-)
-def test_a_cluster_that_cannot_hold_a_run_is_refused(overrides: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Cluster(**overrides)
+def test_following_is_granted_on_clusters_of_this_job_and_listing_on_all(done: Recording) -> None:
+    listing, following = json.loads(done.values["follow"])["Statement"]
+    assert (listing["Action"], listing["Resource"]) == (["elasticmapreduce:ListClusters"], ["*"])
+    assert following["Condition"]["StringEquals"] == {
+        "elasticmapreduce:ResourceTag/Owner": "recommendation",
+        f"elasticmapreduce:ResourceTag/{EMR_TAG['Key']}": "true",
+    }
+
+
+def test_emr_may_have_ec2_make_its_role_for_spot_nodes(done: Recording) -> None:
+    policy = json.loads(done.one("aws:iam/rolePolicy:RolePolicy", "job-service-policy").inputs["policy"])
+    services = [
+        statement["Condition"]["StringEquals"]["iam:AWSServiceName"]
+        for statement in policy["Statement"]
+        if statement["Action"] == ["iam:CreateServiceLinkedRole"]
+    ]
+    assert services == ["spot.amazonaws.com"]

@@ -85,10 +85,35 @@ def test_a_failure_is_told_in_the_first_failed_step_s_own_words(emr: Stubber, s3
     )
 
 
+def test_the_driver_s_word_is_found_where_yarn_keeps_it(emr: Stubber, s3: Stubber) -> None:
+    add_cluster(emr, "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
+    add_failed_step(emr, {"Reason": "Unknown Error.", "LogFile": LOG})
+    driver = "emr/j-1/containers/application_1_0001/container_1_0001_01_000001/stdout.gz"
+    other = driver.replace("_000001/", "_000002/")
+    for key, line in (
+        (LOG.partition("logs/")[2], "Application application_1_0001 failed"),
+        (driver, REFUSAL),
+    ):
+        if key == driver:
+            s3.add_response(
+                "list_objects_v2",
+                {"Contents": [{"Key": other}, {"Key": driver}]},
+                {"Bucket": "logs", "Prefix": "emr/j-1/containers/"},
+            )
+        log = gzip.compress(f"{line}\n".encode())
+        body = StreamingBody(io.BytesIO(log), len(log))
+        s3.add_response(
+            "get_object", {"Body": body, "ContentLength": len(log)}, {"Bucket": "logs", "Key": key}
+        )
+
+    assert f"Unknown Error.: {REFUSAL}: log {LOG}" in failure_of(emr.client, s3.client, "j-1")
+
+
 def test_without_its_log_a_failure_is_still_told(emr: Stubber, s3: Stubber) -> None:
     add_cluster(emr, "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
     add_failed_step(emr, {"Message": "exit code 2", "LogFile": LOG})
     s3.add_client_error("get_object", "NoSuchKey")
+    s3.add_client_error("list_objects_v2", "AccessDenied")
 
     told = failure_of(emr.client, s3.client, "j-1")
 

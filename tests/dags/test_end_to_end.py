@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiobotocore.client import AioBaseClient
 from airflow.models import DagRun
 from airflow.models.deadline import Deadline
 from airflow.models.serialized_dag import SerializedDagModel
@@ -17,6 +20,7 @@ from airflow.sdk.log import structlog
 from airflow.timetables.base import DataInterval
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from botocore.client import BaseClient
 from sqlalchemy import select
 
 from ml import contract
@@ -24,6 +28,7 @@ from tests.dags.conftest import Stage
 
 pytestmark = pytest.mark.usefixtures("metadata_database")
 SEOUL = ZoneInfo("Asia/Seoul")
+ACTIONS = {"HeadObject": "s3:GetObject", "ListObjectsV2": "s3:ListBucket"}  # that IAM calls otherwise
 N_USERS, N_EVENTS_EACH, N_ITEMS = 30, 8, 40
 Mailbox = Callable[[], list[str]]
 
@@ -59,12 +64,53 @@ def put_raw(stage: Stage, body: str) -> None:
     stage.client("s3").put_object(Bucket=stage.outputs["data_bucket"], Key=key, Body=body.encode())
 
 
-def run(dag: Any, night: datetime, *, looks: int = 180) -> DagRun:
-    """One DAG run, started by hand at a moment in Seoul, which looks at EMR every other second."""
+def granted(stage: Stage) -> set[str]:
+    """The actions of the role that the stage has for Airflow."""
+    iam, role = stage.client("iam"), stage.outputs["airflow_role_arn"].rpartition("/")[2]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+@contextmanager
+def calls() -> Iterator[set[str]]:
+    """The actions, as IAM names them, that are asked of AWS meanwhile, from tasks and from triggers."""
+    made: set[str] = set()
+
+    def told(client: Any, operation: str) -> None:
+        service = client.meta.service_model.signing_name
+        made.add(ACTIONS.get(operation, f"{service}:{operation}"))
+
+    plain, deferred = BaseClient._make_api_call, AioBaseClient._make_api_call
+
+    def call(self: Any, operation: str, arguments: Any) -> Any:
+        told(self, operation)
+        return plain(self, operation, arguments)
+
+    async def call_later(self: Any, operation: str, arguments: Any) -> Any:
+        told(self, operation)
+        return await deferred(self, operation, arguments)
+
+    with (
+        patch.object(BaseClient, "_make_api_call", call),
+        patch.object(AioBaseClient, "_make_api_call", call_later),
+    ):
+        yield made
+
+
+def run(stage: Stage, dag: Any, night: datetime, *, looks: int = 180) -> DagRun:
+    """One DAG run, started by hand at a moment in Seoul, which looks at EMR every other second.
+
+    Whatever it asks of AWS, the stage's role for Airflow may do.
+    """
     dag.deadline = None  # `DAG.test` of Airflow 3.3 can't end a run that has one (apache/airflow#73428)
     wait = dag.get_task("wait_for_job_flow")
     wait.poke_interval, wait.max_attempts = 2, looks
-    return dag.test(logical_date=night)
+    with calls() as made:
+        dag_run = dag.test(logical_date=night)
+    assert made
+    assert made - granted(stage) == set()
+    return dag_run
 
 
 def states(dag_run: DagRun) -> dict[str, str]:
@@ -91,7 +137,7 @@ def test_a_night_is_prepared_and_checked_and_not_launched_again(
     put_raw(stage, good_events())
     night, before = datetime(2026, 11, 25, 2, 0, tzinfo=SEOUL), clusters(stage)
 
-    first = run(dag, night)
+    first = run(stage, dag, night)
 
     assert (first.state, set(states(first).values())) == ("success", {"success"})
     # The end of the interval, in UTC.
@@ -102,7 +148,7 @@ def test_a_night_is_prepared_and_checked_and_not_launched_again(
     launched = {id_: state for id_, state in clusters(stage).items() if id_ not in before}
     assert list(launched.values()) == ["TERMINATED"]
 
-    again = run(dag, night + timedelta(minutes=1))  # in the same interval
+    again = run(stage, dag, night + timedelta(minutes=1))  # in the same interval
 
     assert again.state == "success"
     assert states(again) == {
@@ -120,7 +166,7 @@ def test_a_night_is_prepared_and_checked_and_not_launched_again(
 def test_bad_input_fails_the_run_and_tells_why_once(stage: Stage, dag: Any, mailbox: Mailbox) -> None:
     put_raw(stage, "who,what\nu1,i1\n")
 
-    failed = run(dag, datetime(2026, 11, 26, 2, 0, tzinfo=SEOUL))
+    failed = run(stage, dag, datetime(2026, 11, 26, 2, 0, tzinfo=SEOUL))
 
     assert failed.state == "failed"
     assert states(failed) == {
@@ -150,7 +196,7 @@ def test_a_job_flow_at_work_is_followed_and_ended_when_it_takes_too_long(
     at_work = stage.client("emr").run_job_flow(**json.loads(document))["JobFlowId"]
     before = clusters(stage)
 
-    failed = run(dag, datetime(2026, 11, 27, 2, 0, tzinfo=SEOUL), looks=1)
+    failed = run(stage, dag, datetime(2026, 11, 27, 2, 0, tzinfo=SEOUL), looks=1)
 
     assert failed.state == "failed"
     assert states(failed)["terminate_job_flow"] == "success"

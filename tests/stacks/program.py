@@ -16,6 +16,14 @@ from tests.pulumi_engine import PROJECT, Recording
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("dev", "prod")
+STORE: dict[str, Any] = {
+    "secret_arn": "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:ncf/mongodb-a1B2c3",
+    "kms_key_arn": None,
+    "database": "ncf",
+    "cidr_blocks": ["10.9.0.0/24"],
+    "port": 27017,
+}
+"""A feature store, which no stage has by default."""
 
 
 def stage_file(stage: str) -> dict[str, Any]:

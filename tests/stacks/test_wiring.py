@@ -1,9 +1,12 @@
 """What one part of a stage hands to another is what the other takes."""
 
+import copy
+import functools
 import json
 import re
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +110,27 @@ def test_emr_takes_the_published_document_as_it_is(stage: str) -> None:
     assert parameters_fault("emr", "RunJobFlow", run_job_flow(stage)) == ""
 
 
+def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every key of a document, however deep; the free keys of ``Properties`` aside."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        if isinstance(key, str):
+            yield (*path, key)
+        if key != "Properties":
+            yield from places(value, (*path, key))
+
+
+def test_a_misspelt_field_of_the_document_is_found_wherever_it_is(stage: str) -> None:
+    document = run_job_flow(stage)
+    paths = list(places(document))
+    assert len(paths) > 60
+    for *way, last in paths:
+        misspelt = copy.deepcopy(document)
+        node = functools.reduce(lambda found, key: found[key], way, misspelt)
+        node[f"{last}s_"] = node.pop(last)
+        assert f"{last}s_" in parameters_fault("emr", "RunJobFlow", misspelt), (*way, last)
+
+
 def test_the_preparation_takes_the_arguments_of_its_step(stage: str) -> None:
     arguments = run_job_flow(stage)["Steps"][0]["HadoopJarStep"]["Args"]
     own = arguments[arguments.index("--input") :]
@@ -114,23 +138,25 @@ def test_the_preparation_takes_the_arguments_of_its_step(stage: str) -> None:
     assert settings.input == "s3://data-1a2b3c/raw/interactions/"
     assert settings.output == "s3://data-1a2b3c/prepared/"
     assert settings.run_id == "20261123T020000Z"
-    assert settings.min_interactions == section(stage, "spark")["min_interactions"]
-    assert settings.max_quarantined_share == section(stage, "spark")["max_quarantined_share"]
+    job = section(stage, "spark")["job"]
+    assert settings.min_interactions == job["min_interactions"]
+    assert settings.max_quarantined_share == job["max_quarantined_share"]
 
 
 def test_the_cluster_is_the_one_that_the_stage_asks_for(stage: str) -> None:
-    spark, flow = section(stage, "spark"), run_job_flow(stage)
+    asked, flow = section(stage, "spark")["cluster"], run_job_flow(stage)
     roles = {"MASTER": "primary", "CORE": "core", "TASK": "task"}
     launched = {
-        roles[group["InstanceRole"]]: {
-            "instance_type": group["InstanceType"],
-            "count": group["InstanceCount"],
-            "market": group["Market"],
-        }
-        for group in flow["Instances"]["InstanceGroups"]
+        roles[fleet["InstanceFleetType"]]: [each["InstanceType"] for each in fleet["InstanceTypeConfigs"]]
+        for fleet in flow["Instances"]["InstanceFleets"]
     }
-    assert launched == {name: spark[name] for name in roles.values()}
-    assert flow["ReleaseLabel"] == spark["release"]
+    assert launched == {name: asked[name]["instance_types"] for name in roles.values()}
+    limits = flow["ManagedScalingPolicy"]["ComputeLimits"]
+    assert limits["MaximumCapacityUnits"] == asked["scaling"]["max_units"]
+    assert flow["AutoTerminationPolicy"] == {"IdleTimeout": asked["idle_timeout_s"]}
+    assert flow["ReleaseLabel"] == section(stage, "spark")["release"]
+    subnets = [each.name for each in recorded(stage).of("aws:ec2/subnet:Subnet")]
+    assert len(flow["Instances"]["Ec2SubnetIds"]) == len(subnets)
 
 
 def test_the_schedule_launches_the_published_document_with_its_own_time_as_the_run(stage: str) -> None:

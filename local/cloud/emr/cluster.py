@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.utils import utcnow
 
+from local.cloud.emr.capacity import has_fleets, subnets_of
+from local.cloud.emr.fleets import Fleet
 from local.cloud.emr.step import StepRun
 from local.cloud.emr.validation import find_profile
 
@@ -28,7 +30,7 @@ class ClusterRun:
     def __init__(self, cloud: Cloud, cluster: Any, flow: Mapping[str, Any], region: str) -> None:
         self._cloud = cloud
         self._cluster = cluster
-        self._flow = flow
+        self.flow = flow
         self._region = region
         self._changed = threading.Condition()
         self._terminated = False
@@ -36,6 +38,11 @@ class ClusterRun:
         self._waiting: deque[tuple[Any, Mapping[str, Any]]] = deque()
         self._keep_alive = bool(flow.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps"))
         self._role_arn = find_profile(cloud, flow["JobFlowRole"], region).roles[0].arn
+        self.fleets = [Fleet(config) for config in flow.get("Instances", {}).get("InstanceFleets", [])]
+        cluster.instance_collection_type = "INSTANCE_FLEET" if has_fleets(flow) else "INSTANCE_GROUP"
+        # Of several subnets EMR takes the one with the most capacity; here all have it.
+        cluster.requested_ec2_subnet_ids = subnets_of(flow)
+        cluster.ec2_subnet_id = next(iter(cluster.requested_ec2_subnet_ids), None)
         self._to("STARTING", "", "")
         cluster.ready_datetime = None
         self.add_steps(flow.get("Steps", []))
@@ -96,7 +103,7 @@ class ClusterRun:
                     return "TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed"
                 model, spec = self._waiting.popleft()
                 self._step = StepRun(
-                    self._cloud, self._flow, spec, region=self._region, role_arn=self._role_arn
+                    self._cloud, self.flow, spec, region=self._region, role_arn=self._role_arn
                 )
             failed = not self._run_step(model, self._step)
             if failed and model.action_on_failure != "CONTINUE" and not self._terminated:
@@ -131,6 +138,8 @@ class ClusterRun:
         reason = {name: value for name, value in (("Code", code), ("Message", message)) if value}
         self._cluster.state_change_reason = reason
         self._cluster.state = state
+        for fleet in self.fleets:
+            fleet.follow(state)
         detail = {
             "severity": "ERROR" if state == "TERMINATED_WITH_ERRORS" else "INFO",
             "stateChangeReason": json.dumps({"code": code, "message": message}),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import BaseResponse
-from moto.emr.models import Cluster, Step
+from moto.emr.models import Cluster, Ec2InstanceAttributes, Step
 from moto.emr.responses import ElasticMapReduceResponse
 
 from local.cloud.emr.cluster import ClusterRun
@@ -32,13 +33,18 @@ class EmrPlane(Plane):
         # moto's statuses carry no reason's code and no failure details.
         self._patches.replace(Cluster, "status", _make_cluster_status)
         self._patches.replace(Step, "status", _make_step_status)
+        # moto knows one subnet, and so no choice between several.
+        self._patches.replace(Ec2InstanceAttributes, "__init__", _make_instance_attributes)
         # moto reads EMR's region from the host name, which is this machine's.
         region_of = BaseResponse.get_region_from_url
         self._patches.replace(ElasticMapReduceResponse, "get_region_from_url", lambda _: region_of)
 
     def operations(self) -> dict[str, Operation]:
-        """What starts or ends work."""
+        """What starts or ends work, and what moto does not keep."""
         return {
+            f"{TARGET}.GetAutoTerminationPolicy": self._policy("AutoTerminationPolicy"),
+            f"{TARGET}.GetManagedScalingPolicy": self._policy("ManagedScalingPolicy"),
+            f"{TARGET}.ListInstanceFleets": self._list_fleets,
             f"{TARGET}.RunJobFlow": self._run_job_flow,
             f"{TARGET}.AddJobFlowSteps": self._add_steps,
             f"{TARGET}.TerminateJobFlows": self._terminate,
@@ -77,6 +83,30 @@ class EmrPlane(Plane):
             run.add_steps(request.json["Steps"])
         return response
 
+    def _run_of(self, request: Request) -> ClusterRun:
+        """The cluster that a request is about, as this plane runs it."""
+        cluster_id = request.json.get("ClusterId", "")
+        if cluster_id not in self._runs:
+            raise ServiceError("InvalidRequestException", f"Cluster id '{cluster_id}' is not valid.")
+        return self._runs[cluster_id]
+
+    def _list_fleets(self, request: Request) -> dict[str, Any]:
+        run = self._run_of(request)
+        if not run.fleets:
+            raise ServiceError(
+                "InvalidRequestException", "Instance fleets and instance groups are mutually exclusive."
+            )
+        return {"InstanceFleets": [fleet.describe() for fleet in run.fleets]}
+
+    def _policy(self, name: str) -> Operation:
+        """What was asked for, as it was: nothing here scales, and no cluster is ended for being idle."""
+
+        def get(request: Request) -> dict[str, Any]:
+            flow = self._run_of(request).flow
+            return {name: flow[name]} if name in flow else {}
+
+        return get
+
     def _terminate(self, request: Request) -> dict[str, Any]:
         clusters = self.cloud.backend("emr", request.region).clusters
         for cluster_id in request.json["JobFlowIds"]:
@@ -98,6 +128,14 @@ def _make_cluster_status(original: property) -> property:
         return whole
 
     return property(status)
+
+
+def _make_instance_attributes(original: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Any, cluster: Any) -> None:
+        original(self, cluster)
+        self.requested_ec2_subnet_ids = getattr(cluster, "requested_ec2_subnet_ids", [])
+
+    return init
 
 
 def _make_step_status(original: property) -> property:

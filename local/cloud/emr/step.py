@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from local.cloud.emr.submit import (
     CLUSTER_OPTIONS,
     FETCHED,
     driver_memory_mib,
+    is_of_containers,
     local_options,
     parse_submit,
 )
@@ -39,6 +41,7 @@ OWN_DEFAULTS = {
 # A run of seconds spends half of its time in the optimising compiler, and ends before that pays.
 SMALL_INPUT_BYTES = 64 * 2**20
 SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+ARCHIVES = "--archives"
 HONOURED = ("spark", "spark-defaults")  # configuration classifications
 
 
@@ -107,7 +110,7 @@ class StepRun:
         submit = self._submit
         self._note("INFO Executing " + shlex.join([submit.application, *submit.arguments]))
         for name, value in submit.options:
-            if name in CLUSTER_OPTIONS:
+            if name in CLUSTER_OPTIONS or is_of_containers(name, value):
                 self._note(f"WARN {name} {value}: one machine instead of a cluster: this driver does all")
         for configuration in self._flow.get("Configurations", []):
             if configuration["Classification"] not in HONOURED:
@@ -119,6 +122,7 @@ class StepRun:
         argv = self._command(folder, mirror)
         work = folder / "work"
         work.mkdir()
+        self._unpack_archives(mirror, folder / "code", work)
         if self._stopped:
             return -15
         self._child = self._cloud.processes.start(
@@ -135,13 +139,21 @@ class StepRun:
         code = folder / "code"
         code.mkdir()
         argv = [str(_spark_home() / "bin" / "spark-submit"), *local_options(self._submit)]
-        for name in sorted(FETCHED):
+        for name in sorted(FETCHED - {ARCHIVES}):
             if value := self._submit.value(name):
                 files = [_fetched(mirror, item, code) for item in value.split(",")]
                 argv += [name, ",".join(files)]
         application = _fetched(mirror, self._submit.application, code)
         self._write_configuration(folder / "conf", mirror)
         return [*argv, application, *self._submit.arguments]
+
+    def _unpack_archives(self, mirror: Mirror, code: Path, work: Path) -> None:
+        """As YARN does in each container: below the working folder, by the name after the ``#``."""
+        for item in filter(None, self._submit.value(ARCHIVES).split(",")):
+            uri, _, name = item.partition("#")
+            archive = Path(_fetched(mirror, uri, code))
+            shutil.unpack_archive(archive, work / (name or archive.name))
+            self._note(f"INFO {uri} is in ./{name or archive.name}")
 
     def _write_configuration(self, folder: Path, mirror: Mirror) -> None:
         folder.mkdir()

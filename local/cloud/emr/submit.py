@@ -52,6 +52,7 @@ CLUSTER_OPTIONS = {
     "--queue",
     "--total-executor-cores",
 }
+OF_CONTAINERS = ("spark.yarn.", "spark.executorEnv.PYTHONPATH=")
 REFUSED = {"--packages", "--repositories", "--proxy-user", "--principal", "--keytab", "--properties-file"}
 MEMORY_SHARE = 0.5  # of this machine's, for a driver that is the whole cluster
 UNITS = {"k": 2**-10, "m": 1, "g": 2**10, "t": 2**20}
@@ -116,9 +117,14 @@ def local_options(submit: Submit) -> list[str]:
         f"{driver_memory_mib(submit)}m",
     ]
     for name, value in submit.options:
-        if name not in CLUSTER_OPTIONS and name not in FETCHED:
+        if not (name in CLUSTER_OPTIONS or name in FETCHED or is_of_containers(name, value)):
             options += [name, value]
     return options
+
+
+def is_of_containers(option: str, value: str) -> bool:
+    """Whether an option is about YARN's containers: their packages are not for this machine's Python."""
+    return option in {"--conf", "-c"} and value.startswith(OF_CONTAINERS)
 
 
 def driver_memory_mib(submit: Submit) -> int:

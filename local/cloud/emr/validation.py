@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from local.cloud import roles
+from local.cloud.emr.capacity import subnets_of, validate_capacity
 from local.cloud.emr.submit import SubmitError, parse_submit
 from local.cloud.plane import ServiceError
 
@@ -31,7 +32,8 @@ def validate_job_flow(cloud: Cloud, flow: dict[str, Any], region: str) -> None:
     if not RELEASE.fullmatch(flow.get("ReleaseLabel", "")):
         raise _invalid(f"ReleaseLabel: The supplied release label is invalid: {flow.get('ReleaseLabel')}.")
     _check_roles(cloud, flow, region)
-    _check_instances(cloud, flow.get("Instances", {}), region)
+    validate_capacity(flow)
+    _check_network(cloud, flow, region)
     name = flow.get("SecurityConfiguration")
     if name and name not in cloud.backend("emr", region).security_configurations:
         raise _missing(f"Security configuration with name '{name}' does not exist.")
@@ -81,12 +83,13 @@ def _role_arn(cloud: Cloud, role: str) -> str:
     return role if role.startswith("arn:") else f"arn:aws:iam::{cloud.account_id}:role/{role}"
 
 
-def _check_instances(cloud: Cloud, instances: dict[str, Any], region: str) -> None:
+def _check_network(cloud: Cloud, flow: dict[str, Any], region: str) -> None:
+    instances = flow.get("Instances", {})
     ec2 = cloud.backend("ec2", region)
     subnets = {subnet.id for subnet in ec2.describe_subnets()}
-    subnet = instances.get("Ec2SubnetId")
-    if subnet and subnet not in subnets:
-        raise _missing(f"Instances.Ec2SubnetId: The subnet {subnet} does not exist.")
+    for subnet in subnets_of(flow):
+        if subnet not in subnets:
+            raise _missing(f"Instances: The subnet {subnet} does not exist.")
     groups = {group.id for group in ec2.describe_security_groups()}
     for field in (
         "EmrManagedMasterSecurityGroup",
@@ -96,9 +99,6 @@ def _check_instances(cloud: Cloud, instances: dict[str, Any], region: str) -> No
         group = instances.get(field)
         if group and group not in groups:
             raise _missing(f"Instances.{field}: The security group {group} does not exist.")
-    masters = [g for g in instances.get("InstanceGroups", []) if g["InstanceRole"] == "MASTER"]
-    if instances.get("InstanceGroups") and len(masters) != 1:
-        raise _invalid("Instances.InstanceGroups: exactly one MASTER group is needed")
 
 
 def _invalid(message: str) -> ServiceError:

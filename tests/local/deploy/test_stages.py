@@ -63,7 +63,7 @@ def test_the_published_job_flow_names_what_was_deployed(deployment: Deployment, 
     flow = json.loads(body)
 
     subnets = {r.id for r in deployment.resources if r.type == "aws:ec2/subnet:Subnet"}
-    assert flow["Instances"]["Ec2SubnetId"] in subnets
+    assert set(flow["Instances"]["Ec2SubnetIds"]) == subnets
     assert "unknown" not in body.decode().lower()
 
 

@@ -1,0 +1,184 @@
+"""The nodes of a transient Spark cluster, and how far they may grow. A unit of capacity is one vCPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from components.instance_types import InstanceType, instance_type
+from components.spark_sizing import Sizing, size
+
+MAX_TYPES = 30  # EMR management guide, instance fleets with an allocation strategy
+MIN_SPOT_TIMEOUT_MINUTES, MAX_SPOT_TIMEOUT_MINUTES = 5, 1440  # EMR API, SpotProvisioningSpecification
+WITHOUT_SPOT: Mapping[str, str] = {"on_demand": "SWITCH_TO_ON_DEMAND", "fail": "TERMINATE_CLUSTER"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """Nodes of one role, of any of several types.
+
+    Args:
+        instance_types: what EMR may choose from; several make it likelier that there are some.
+        units: vCPUs to start with; 0 only for task nodes. The primary node is one, whatever it has.
+    """
+
+    instance_types: Sequence[str] = ("r5.xlarge",)
+    units: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.instance_types) <= MAX_TYPES:
+            raise ValueError(f"instance_types: write 1 to {MAX_TYPES} of them")
+        if len(set(self.instance_types)) < len(self.instance_types):
+            raise ValueError(f"instance_types: one of {', '.join(self.instance_types)} is there twice")
+        smallest = min(node.vcpus for node in self.nodes)
+        if 0 < self.units < smallest:
+            raise ValueError(f"units is {self.units}, fewer than the {smallest} vCPUs of the smallest type")
+
+    @property
+    def nodes(self) -> list[InstanceType]:
+        """The types, with what they have."""
+        return [instance_type(name) for name in self.instance_types]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """How task nodes are bought.
+
+    Args:
+        timeout_minutes: how long EMR tries to get the first of them.
+        otherwise: what then: ``on_demand`` buys the rest at the full price, ``fail`` ends the cluster.
+    """
+
+    timeout_minutes: int = 10
+    otherwise: Literal["on_demand", "fail"] = "on_demand"
+
+    def __post_init__(self) -> None:
+        if not MIN_SPOT_TIMEOUT_MINUTES <= self.timeout_minutes <= MAX_SPOT_TIMEOUT_MINUTES:
+            raise ValueError(
+                f"timeout_minutes {self.timeout_minutes}: "
+                f"EMR takes {MIN_SPOT_TIMEOUT_MINUTES} to {MAX_SPOT_TIMEOUT_MINUTES}"
+            )
+
+    def specification(self) -> dict[str, Any]:
+        """``SpotSpecification`` of an instance fleet."""
+        return {
+            "AllocationStrategy": "capacity-optimized",  # the pools least likely to be taken back
+            "TimeoutDurationMinutes": self.timeout_minutes,
+            "TimeoutAction": WITHOUT_SPOT[self.otherwise],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """Bounds, in vCPUs, on core and task nodes together."""
+
+    min_units: int = 8
+    max_units: int = 16
+    max_core_units: int = 8
+    max_on_demand_units: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The nodes of a cluster; the defaults are as big as those of the post.
+
+    Primary and core nodes are on demand, since the cluster dies with them; task nodes hold
+    no data and are spot.
+
+    Args:
+        volume_gib: disk for each node's shuffle files.
+        idle_timeout_s: ends a cluster that does nothing, should its own end ever fail to come.
+    """
+
+    primary: Fleet = field(default_factory=Fleet)
+    core: Fleet = field(default_factory=lambda: Fleet(units=8))
+    task: Fleet = field(default_factory=lambda: Fleet(units=8))
+    spot: Spot = field(default_factory=Spot)
+    scaling: Scaling = field(default_factory=Scaling)
+    volume_gib: int = 64
+    idle_timeout_s: int = 900
+
+    def __post_init__(self) -> None:
+        scaling, start = self.scaling, self.core.units + self.task.units
+        if self.primary.units:
+            raise ValueError(
+                f"primary: units is {self.primary.units}, but there is one such node: leave it out"
+            )
+        if not self.core.units:
+            raise ValueError("core: units is 0, but somebody must hold the data")
+        if not scaling.min_units <= start <= scaling.max_units:
+            raise ValueError(
+                f"scaling: core and task begin with {start} units, which is not between "
+                f"min_units {scaling.min_units} and max_units {scaling.max_units}"
+            )
+        for name in ("max_core_units", "max_on_demand_units"):
+            bound = getattr(scaling, name)
+            if not self.core.units <= bound <= scaling.max_units:
+                raise ValueError(
+                    f"scaling: {name} is {bound}: write {self.core.units} (core.units) "
+                    f"to {scaling.max_units} (max_units)"
+                )
+        if self.task.units and self.spot.otherwise == "on_demand" and scaling.max_on_demand_units < start:
+            raise ValueError(
+                f"scaling: max_on_demand_units is {scaling.max_on_demand_units}, but without spot nodes "
+                f"all {start} units are on demand"
+            )
+
+    def sizing(self) -> Sizing:
+        """Spark's settings for these nodes."""
+        nodes = [*self.core.nodes, *(self.task.nodes if self.task.units else [])]
+        return size(nodes, self.scaling.max_units)
+
+    def instance_fleets(self) -> list[dict[str, Any]]:
+        """``InstanceFleets`` of RunJobFlow."""
+        on_demand = {"OnDemandSpecification": {"AllocationStrategy": "lowest-price"}}
+        fleets = [
+            self._fleet("MASTER", "Primary", self.primary, {"TargetOnDemandCapacity": 1}, on_demand),
+            self._fleet("CORE", "Core", self.core, {"TargetOnDemandCapacity": self.core.units}, on_demand),
+        ]
+        if self.task.units:
+            spot = {**on_demand, "SpotSpecification": self.spot.specification()}
+            fleets.append(
+                self._fleet("TASK", "Task", self.task, {"TargetSpotCapacity": self.task.units}, spot)
+            )
+        return fleets
+
+    def managed_scaling(self) -> dict[str, Any]:
+        """``ManagedScalingPolicy`` of RunJobFlow."""
+        return {
+            "ComputeLimits": {
+                "UnitType": "InstanceFleetUnits",
+                "MinimumCapacityUnits": self.scaling.min_units,
+                "MaximumCapacityUnits": self.scaling.max_units,
+                "MaximumCoreCapacityUnits": self.scaling.max_core_units,
+                "MaximumOnDemandCapacityUnits": self.scaling.max_on_demand_units,
+            }
+        }
+
+    def _fleet(
+        self,
+        role: str,
+        title: str,
+        fleet: Fleet,
+        capacity: dict[str, int],
+        launch: dict[str, Any],
+    ) -> dict[str, Any]:
+        volume = {"VolumeSpecification": {"VolumeType": "gp3", "SizeInGB": self.volume_gib}}
+        return {
+            "Name": title,
+            "InstanceFleetType": role,
+            **capacity,
+            "InstanceTypeConfigs": [
+                {
+                    "InstanceType": node.name,
+                    "WeightedCapacity": node.vcpus if fleet.units else 1,
+                    "EbsConfiguration": {
+                        "EbsBlockDeviceConfigs": [{**volume, "VolumesPerInstance": 1}],
+                        "EbsOptimized": True,
+                    },
+                }
+                for node in fleet.nodes
+            ],
+            "LaunchSpecifications": launch,
+        }

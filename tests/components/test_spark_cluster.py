@@ -1,0 +1,108 @@
+"""The nodes of a cluster: fleets that EMR takes, and bounds that can be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+from components.instance_types import FAMILIES, InstanceType, instance_type
+from components.spark_cluster import Cluster, Fleet, Scaling, Spot
+
+WIDE = Scaling(min_units=4, max_units=64, max_core_units=64, max_on_demand_units=64)
+
+
+def test_each_type_weighs_its_vcpus_and_the_primary_node_one() -> None:
+    cluster = Cluster(
+        primary=Fleet(instance_types=["m5.xlarge", "m5.2xlarge"]),
+        core=Fleet(instance_types=["r5.xlarge", "r5.2xlarge"], units=8),
+    )
+    weights = {
+        fleet["InstanceFleetType"]: [each["WeightedCapacity"] for each in fleet["InstanceTypeConfigs"]]
+        for fleet in cluster.instance_fleets()
+    }
+    assert weights == {"MASTER": [1, 1], "CORE": [4, 8], "TASK": [4]}
+
+
+def test_every_node_has_a_disk_of_the_size_that_was_asked_for() -> None:
+    for fleet in Cluster(volume_gib=100).instance_fleets():
+        for each in fleet["InstanceTypeConfigs"]:
+            (disk,) = each["EbsConfiguration"]["EbsBlockDeviceConfigs"]
+            assert disk["VolumeSpecification"] == {"VolumeType": "gp3", "SizeInGB": 100}
+
+
+def test_scaling_is_bound_in_the_units_of_the_fleets() -> None:
+    scaling = Scaling(min_units=8, max_units=64, max_core_units=16, max_on_demand_units=32)
+    assert Cluster(scaling=scaling).managed_scaling() == {
+        "ComputeLimits": {
+            "UnitType": "InstanceFleetUnits",
+            "MinimumCapacityUnits": 8,
+            "MaximumCapacityUnits": 64,
+            "MaximumCoreCapacityUnits": 16,
+            "MaximumOnDemandCapacityUnits": 32,
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Cluster(core=Fleet()), "core: units is 0, but somebody must hold the data"),
+        (lambda: Cluster(primary=Fleet(units=4)), "primary: units is 4, but there is one such node"),
+        (lambda: Fleet(instance_types=["r5.2xlarge"], units=4), "units is 4, fewer than the 8 vCPUs"),
+        (lambda: Fleet(instance_types=[], units=4), "instance_types: write 1 to 30"),
+        (lambda: Fleet(instance_types=["r5.xlarge"] * 2), "r5.xlarge, r5.xlarge is there twice"),
+        (lambda: Spot(timeout_minutes=4), "timeout_minutes 4: EMR takes 5 to 1440"),
+        (lambda: Cluster(core=Fleet(units=12)), "core and task begin with 20 units"),
+        (
+            lambda: Cluster(scaling=Scaling(max_core_units=4)),
+            r"max_core_units is 4: write 8 \(core.units\) to 16 \(max_units\)",
+        ),
+        (
+            lambda: Cluster(scaling=Scaling(max_on_demand_units=8)),
+            "max_on_demand_units is 8, but without spot nodes all 16 units are on demand",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_hold_a_run_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_who_would_rather_fail_than_pay_needs_no_room_on_demand() -> None:
+    cluster = Cluster(spot=Spot(otherwise="fail"), scaling=Scaling(max_on_demand_units=8))
+    task = cluster.instance_fleets()[-1]
+    assert task["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "TERMINATE_CLUSTER"
+
+
+def test_a_type_has_the_memory_of_its_family_and_the_vcpus_of_its_size() -> None:
+    assert instance_type("r5.xlarge") == InstanceType("r5.xlarge", 4, 32)
+    assert instance_type("m6i.4xlarge") == InstanceType("m6i.4xlarge", 16, 64)
+    assert instance_type("c5.9xlarge") == InstanceType("c5.9xlarge", 36, 72)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("m6g.xlarge", "Graviton processor, and the job's packages are for x86-64: write m6i.xlarge"),
+        ("r7gd.4xlarge", "Graviton.*write r7i.4xlarge"),
+        ("c8gn.xlarge", "Graviton.*write one of m6i, r6i or c6i"),
+        ("x1.xlarge", "x1.xlarge: no such family here; write one of c5, "),
+        ("m5.large", "m5.large: no such size here; m5 has xlarge, "),
+        ("xlarge", "xlarge: no such family here"),
+    ],
+)
+def test_a_type_that_is_not_known_is_refused_with_those_that_are(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        instance_type(name)
+
+
+def test_the_types_are_what_ec2_says_they_are() -> None:
+    told = [f"{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes]
+    described = {name: INSTANCE_TYPES[name] for name in told if name in INSTANCE_TYPES}
+    assert len(described) > 100
+    for name, of_ec2 in described.items():
+        assert instance_type(name).vcpus == of_ec2["VCpuInfo"]["DefaultVCpus"], name
+        assert instance_type(name).memory_gib * 1024 == of_ec2["MemoryInfo"]["SizeInMiB"], name
+        assert of_ec2["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"], name
