@@ -41,6 +41,8 @@ class Settings:
     overwrite: bool = False
     expectations: str | None = None  # None: those that come with the job
     max_quarantined_share: float | None = None  # None: what the expectations say
+    feature_store_secret: str | None = None  # ARN of the secret with MongoDB's URI; None: no feature store
+    feature_store_database: str | None = None
 
     def __post_init__(self) -> None:
         fewest = self.split_rule().min_of_user
@@ -64,6 +66,9 @@ class Settings:
                 raise InputError(f"{flag} {days}: only --split {TIME_CUT} counts days; leave it out")
             if days is not None and not 1 <= days <= MAX_DAYS:
                 raise InputError(f"{flag} {days}: give 1 to {MAX_DAYS} days")
+
+        if (self.feature_store_secret is None) != (self.feature_store_database is None):
+            raise InputError("--feature-store-secret and --feature-store-database: give both or neither")
 
     def split_rule(self) -> SplitRule:
         """The way to split that was asked for."""
@@ -115,6 +120,8 @@ def parse_arguments(argv: Sequence[str] | None) -> Settings:
     parser.add_argument(
         "--max-quarantined-share", type=float, help="fail the run above it (default: what is expected)"
     )
+    parser.add_argument("--feature-store-secret", help="ARN of the secret that holds MongoDB's URI")
+    parser.add_argument("--feature-store-database", help="the database that features are written to")
     given = parser.parse_args(argv)
     try:
         run_id = parse_run_id(given.run_id)
@@ -138,6 +145,8 @@ def parse_arguments(argv: Sequence[str] | None) -> Settings:
         overwrite=given.overwrite,
         expectations=given.expectations,
         max_quarantined_share=given.max_quarantined_share,
+        feature_store_secret=given.feature_store_secret,
+        feature_store_database=given.feature_store_database,
     )
 
 

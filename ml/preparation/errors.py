@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
+_PYTHON_TRACEBACK = "Traceback (most recent call last)"
+
 
 class InputError(Exception):
     """The input or an argument cannot be used; the message says which, and what to do about it."""
@@ -34,7 +36,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def first_cause(error: Exception) -> str:
-    """The innermost Java cause as one line, or the first line of the error itself."""
+    """The innermost cause as one line: a Python worker's last line, of anything else the first."""
     if isinstance(error, Py4JJavaError):
         cause = error.java_exception
         while cause.getCause() is not None:
@@ -42,4 +44,5 @@ def first_cause(error: Exception) -> str:
         text = str(cause.toString())
     else:
         text = str(error)
-    return (text.splitlines() or [type(error).__name__])[0]
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1] if _PYTHON_TRACEBACK in lines[0] else lines[0]

@@ -43,6 +43,7 @@ class FeatureStore:
     uri: str
     database: str
     tls: bool = True
+    timeout_ms: int = TIMEOUT_MS
 
     def __repr__(self) -> str:
         return f"FeatureStore(database={self.database!r})"
@@ -137,7 +138,11 @@ def _write_partition(
     from pymongo import MongoClient  # noqa: PLC0415
 
     client: MongoClient[dict[str, Any]] = MongoClient(
-        store.uri, tls=store.tls, timeoutMS=TIMEOUT_MS, serverSelectionTimeoutMS=TIMEOUT_MS, appname="ncf"
+        store.uri,
+        tls=store.tls,
+        timeoutMS=store.timeout_ms,
+        serverSelectionTimeoutMS=store.timeout_ms,
+        appname="ncf",
     )
     with client:
         documents = (_document(row, id_column) for row in rows)

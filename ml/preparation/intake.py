@@ -40,13 +40,16 @@ class Intake:
     sources: tuple[str, ...]  # the files that were read
 
 
-def take_in(spark: SparkSession, storage: Storage, settings: Settings, run: str, unfinished: str) -> Intake:
+def take_in(
+    spark: SparkSession, storage: Storage, settings: Settings, *, max_share: float, run: str, unfinished: str
+) -> Intake:
     """Read and check all events, and write those that cannot be used to the run's quarantine.
 
     Args:
         spark: the session.
         storage: where input and run lie.
         settings: what to read.
+        max_share: of unusable rows, more than which are refused.
         run: the run's folder.
         unfinished: a folder of the run for what is not to stay; empty again if the input is refused.
 
@@ -68,7 +71,7 @@ def take_in(spark: SparkSession, storage: Storage, settings: Settings, run: str,
     n_bad = sum(quarantined.values())
     write_quarantine(storage, staged, n_bad, f"{unfinished}/{QUARANTINE_FOLDER}", run)
     try:
-        require_usable(staged, usable, quarantined, settings)
+        require_usable(staged, usable, quarantined, settings.input, max_share)
     except InputError as error:
         storage.delete(unfinished)
         raise InputError(f"{error}; all: {run}/{QUARANTINE_FOLDER}/" if n_bad else str(error)) from None
@@ -83,7 +86,7 @@ def counted_by_reason(checked: DataFrame) -> tuple[int, dict[str, int]]:
 
 
 def require_usable(
-    checked: DataFrame, usable: int, quarantined: Mapping[str, int], settings: Settings
+    checked: DataFrame, usable: int, quarantined: Mapping[str, int], source: str, max_share: float
 ) -> None:
     """Log the counts.
 
@@ -95,13 +98,12 @@ def require_usable(
     listed = ", ".join(f"{reason} {n}" for reason, n in quarantined.items()) or "none"
     _log.info("read: %d events, %d quarantined (%s)", n_read, n_bad, listed)
     if n_read == 0:
-        raise InputError(f"{settings.input}: no events in it, only a header")
-    max_share = settings.max_quarantined_share
-    if max_share is not None and n_bad > max_share * n_read:
+        raise InputError(f"{source}: no events in it, only a header")
+    if n_bad > max_share * n_read:
         bad = checked.where(F.col("reason").isNotNull()).select("reason", "raw")
         examples = "; ".join(f"{row['reason']}: {row['raw']!r}" for row in bad.take(_N_EXAMPLES))
         raise InputError(
-            f"{settings.input}: {n_bad} of {n_read} rows cannot be used ({listed}), more than "
+            f"{source}: {n_bad} of {n_read} rows cannot be used ({listed}), more than "
             f"--max-quarantined-share {max_share:g}; first: {examples}"
         )
 

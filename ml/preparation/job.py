@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -20,6 +19,7 @@ from ml.manifest import Counts, Manifest
 from ml.preparation.arguments import Settings, parse_arguments
 from ml.preparation.core import SplitEvents, split_events, write_data
 from ml.preparation.errors import InputError, StepError, step
+from ml.preparation.feature_files import write_features
 from ml.preparation.intake import Intake, take_in
 from ml.preparation.previous import previous_run
 from ml.preparation.quality import (
@@ -75,8 +75,10 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
         writer.begin(overwrite=settings.overwrite)
     try:
         with step("read"):
-            limited = replace(settings, max_quarantined_share=quarantined_limit(expectations))
-            intake = take_in(spark, storage, limited, writer.uri, writer.unfinished)
+            limit = quarantined_limit(expectations)
+            intake = take_in(
+                spark, storage, settings, max_share=limit, run=writer.uri, unfinished=writer.unfinished
+            )
         with step("split"):
             split = split_events(intake.events, settings, previous, writer.stage)
         with step("write"):
@@ -88,6 +90,9 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
             report = report_on(expectations, observed)
             writer.write_text(QUALITY_FILE, quality_json(settings.run_id, report, observed))
             require(report, writer.uri)
+        with step("features"):
+            write_features(writer, written, settings)
+        with step("finish"):
             details = {
                 "split": split.assigned.rule,
                 "min_interactions": settings.min_interactions,

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml.preparation.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.errors import InputError
 
 MIN_TIME_S = 631_152_000  # 1990-01-01T00:00:00Z
 MAX_TIME_S = 4_102_444_800  # 2100-01-01T00:00:00Z, exclusive
+
+MAX_COLUMNS = 2_000  # a wider table is no list of events
 
 # In the order in which a file's content is tried.
 SEPARATORS = {"double-colon": "::", "tsv": "\t", "csv": ","}
@@ -56,6 +59,8 @@ def text_layout(lines: Sequence[str], file_format: str, names: ColumnNames, uri:
     # The format with which the first line falls into the most columns; the first of equals.
     found = max(candidates, key=lambda each: min(3, len(split_line(lines[0], each))))
     columns = split_line(lines[0], found)
+    if len(columns) > MAX_COLUMNS:
+        raise InputError(f"{uri}: {len(columns)} columns in its first line; give at most {MAX_COLUMNS}")
     positions = find_columns(columns, names)
     is_header = any(position is not None for position in positions.values())
     if not is_header and names.are_left_to_us(RATING) and _is_data(lines, found):

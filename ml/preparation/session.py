@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -56,6 +57,8 @@ def build_session(*, is_small: bool) -> SparkSession:
     """
     laptop = {**_LAPTOP, **(_SMALL if is_small else _LARGE)}
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
+    if not is_submitted:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers have the packages that this one has
     builder = SparkSession.builder.appName("ml.preparation")
     for key, value in {**({} if is_submitted else laptop), **_SEMANTICS}.items():
         builder = builder.config(key, value)

@@ -17,6 +17,8 @@ from ml.preparation.storage import literal_path
 
 MAX_LINE_BYTES = 1024 * 1024  # beyond it a line is no event, and is not taken apart
 
+MAX_QUOTED_SEPARATORS = 20_000  # Spark's CSV parser fails, instead of giving a row up, beyond 20,480 columns
+
 _REPLACEMENT = "\ufffd"
 _QUOTE = '"'
 
@@ -79,8 +81,15 @@ def _fields(layout: Layout) -> Column:
         "columnNameOfCorruptRecord": "broken",
     }
     row = F.from_csv("raw", schema, options)
-    quoted = F.when(row["broken"].isNull() & ~is_too_long(), F.array(*(row[column] for column in columns)))
+    is_narrow = _n_bytes_of(separator) <= MAX_QUOTED_SEPARATORS
+    quoted = F.when(row["broken"].isNull(), F.array(*(row[column] for column in columns)))
+    quoted = F.when(~is_too_long() & is_narrow, quoted)
     return F.when(_has_quote(), quoted).otherwise(plain)
+
+
+def _n_bytes_of(character: str) -> Column:
+    """How often a character of one byte occurs in ``raw``."""
+    return F.octet_length("raw") - F.octet_length(F.replace("raw", F.lit(character), F.lit("")))
 
 
 def _has_quote() -> Column:
@@ -95,6 +104,5 @@ def _is_unbalanced(layout: Layout) -> Column:
     """
     if layout.format not in QUOTING_FORMATS:
         return F.lit(False)
-    n_quotes = F.octet_length("raw") - F.octet_length(F.replace("raw", F.lit(_QUOTE), F.lit("")))
-    is_odd = _has_quote() & (n_quotes % 2 == 1)
+    is_odd = _has_quote() & (_n_bytes_of(_QUOTE) % 2 == 1)
     return is_odd if layout.format == "csv" else is_odd & F.col("raw").rlike('(^|\t)"')

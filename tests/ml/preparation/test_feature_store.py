@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 from pyspark.sql import SparkSession
 
 from ml.preparation import feature_store
-from ml.preparation.errors import InputError
+from ml.preparation.errors import InputError, StepError, step
 from ml.preparation.feature_store import ATTEMPTS, FeatureStore, from_secret, write_documents
 
 OLDER, NEWER = "20261122T020000Z", "20261123T020000Z"
@@ -160,3 +160,16 @@ def test_spark_writes_a_table_to_a_real_server(
         "last_items": ["a", "b9"],
         "run_id": NEWER,
     }
+
+
+@pytest.mark.spark
+def test_a_store_that_cannot_be_reached_fails_the_step_in_one_line_without_the_password(
+    spark: SparkSession,
+) -> None:
+    nowhere = FeatureStore("mongodb://writer:secret-word@127.0.0.1:9", "ncf", tls=False, timeout_ms=50)
+    table = spark.createDataFrame([("u1", 1)], "user_id string, n_interactions int")
+    with pytest.raises(StepError) as failed, step("features"):
+        nowhere.write(table, "user_features", "user_id", NEWER)
+    assert "127.0.0.1:9" in str(failed.value)
+    assert "\n" not in str(failed.value)
+    assert "secret-word" not in str(failed.value)

@@ -17,7 +17,7 @@ from ml.preparation.arguments import Settings
 from ml.preparation.columns import ColumnNames
 from ml.preparation.errors import InputError
 from ml.preparation.inputs import input_files
-from ml.preparation.intake import take_in
+from ml.preparation.intake import Intake, take_in
 from ml.preparation.reading import read_events
 from ml.preparation.storage import Storage
 from tests.ml.preparation.hostile import HostileFile, hostile_files
@@ -28,6 +28,13 @@ RUN_ID = "20261123T020000Z"
 SEED = 4
 
 
+def take(spark: SparkSession, source: Path, run: Path) -> Intake:
+    settings = Settings(str(source), str(run), RUN_ID)
+    return take_in(
+        spark, Storage(spark), settings, max_share=1, run=str(run), unfinished=f"{run}/_unfinished"
+    )
+
+
 def refusal(spark: SparkSession, path: Path, run: Path) -> str | None:
     """Why a file is refused on its own, by its first bytes or, if it can be damaged further on, wholly."""
     storage = Storage(spark)
@@ -35,8 +42,7 @@ def refusal(spark: SparkSession, path: Path, run: Path) -> str | None:
         files = input_files(storage, str(path), RUN_ID)
         read_events(spark, storage, files, "auto", ColumnNames())
         if path.suffix in (".gz", ".bz2", ".parquet"):
-            settings = Settings(str(path), str(run), RUN_ID, max_quarantined_share=1.0)
-            take_in(spark, storage, settings, str(run), str(run / "_unfinished"))
+            take(spark, path, run)
             storage.delete(str(run))
     except InputError as error:
         return str(error)
@@ -81,8 +87,7 @@ def test_each_is_refused_in_one_line_that_names_it_or_all_its_rows_are_accounted
             assert row["reason"]
             by_file[unquote(row["source"]).rsplit("/", 1)[-1]] += 1
     assert sum(by_file.values()) == sum(counts.quarantined.values())
-    again = str(tmp_path / "again")
-    taken = take_in(spark, Storage(spark), settings, again, f"{again}/_unfinished")
+    taken = take(spark, shop, tmp_path / "again")
     of_file = functions.substring("user_id", 1, 4).alias("mark")
     usable = {row["mark"]: row["count"] for row in taken.events.groupBy(of_file).count().collect()}
     for name, each in accepted.items():

@@ -37,7 +37,8 @@ def asked(source: Path, **changes: Any) -> Settings:
 def intake(spark: SparkSession, settings: Settings, run: Path) -> Intake:
     storage = Storage(spark)
     storage.without_checksum_files(str(run))  # as the run's writer does
-    return take_in(spark, storage, settings, str(run), f"{run}/_unfinished")
+    limit = settings.max_quarantined_share
+    return take_in(spark, storage, settings, max_share=limit, run=str(run), unfinished=f"{run}/_unfinished")
 
 
 def quarantined(run: Path) -> list[dict[str, str]]:

@@ -80,6 +80,7 @@ def test_a_column_that_is_named_wins_over_the_spellings() -> None:
         (["u1,i1,881250949"], ColumnNames(weight="rating"), "no column 'rating'; columns found: u1, i1"),
         (["u,i,5,881250949"], ColumnNames(weight="stars"), "no column 'stars'; columns found: u, i, 5"),
         (["user,item,ts"], ColumnNames(needs_event=True), "no event column; columns found: user, item, ts"),
+        (["," * 2000], NO_NAMES, "2001 columns in its first line; give at most 2000"),
         (["\x00\x1b[2Juser"], NO_NAMES, r"columns found: ??[2Juser;"),
     ],
 )
