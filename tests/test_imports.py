@@ -26,6 +26,8 @@ MAY_IMPORT = {
         "boto3",
         "botocore",
         "sagemaker_inference",
+        "pymongo",
+        "tenacity",
     },
     "lambdas": {"boto3", "botocore", "aws_lambda_powertools"},
     "policies": {"pulumi_policy"},

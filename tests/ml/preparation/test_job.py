@@ -16,17 +16,33 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession, functions
 
 from ml import manifest as manifests
-from ml.contract import ITEMS_FILE, POPULARITY_FILE, QUALITY_FILE, SPLITS, USERS_FILE
+from ml.contract import (
+    ITEM_FEATURES_FILE,
+    ITEMS_FILE,
+    POPULARITY_FILE,
+    QUALITY_FILE,
+    SPLITS,
+    USER_FEATURES_FILE,
+    USERS_FILE,
+)
 from ml.preparation import core, filelayout, job, transforms
 from ml.preparation.arguments import Settings
 from ml.preparation.columns import ColumnNames
 from ml.preparation.errors import InputError, StepError
+from ml.preparation.features import WINDOWS_DAYS
 from tests.ml.conftest import ROOT
 
 pytestmark = pytest.mark.spark
 
 RUN_ID = "20261123T020000Z"
-DATA_FILES = {USERS_FILE, ITEMS_FILE, POPULARITY_FILE, *(f"{split}/part-00000.parquet" for split in SPLITS)}
+DATA_FILES = {
+    USERS_FILE,
+    ITEMS_FILE,
+    POPULARITY_FILE,
+    USER_FEATURES_FILE,
+    ITEM_FEATURES_FILE,
+    *(f"{split}/part-00000.parquet" for split in SPLITS),
+}
 QUARANTINE = "quarantine/part-00000.json.gz"
 WHOLE_RUN = {*DATA_FILES, QUALITY_FILE, "manifest.json", "_SUCCESS"}
 START_S = 1_600_000_000
@@ -111,10 +127,26 @@ def test_every_event_is_accounted_for(prepared: Path) -> None:
 
 def test_the_files_have_the_columns_of_the_contract(prepared: Path) -> None:
     interactions = {"user_index": "int32", "item_index": "int32", "timestamp": "int64", "weight": "float"}
+    names = ("n_interactions", *(f"n_interactions_{days}d" for days in WINDOWS_DAYS))
+    counts = {**dict.fromkeys(names, "int64"), "total_weight": "double"}
     expected = {
         USERS_FILE: {"user_id": "string", "user_index": "int32"},
         ITEMS_FILE: {"item_id": "string", "item_index": "int32"},
         POPULARITY_FILE: {"item_index": "int32", "n_interactions": "int64"},
+        USER_FEATURES_FILE: {
+            "user_id": "string",
+            **counts,
+            "first_timestamp": "int64",
+            "last_timestamp": "int64",
+            "recency_days": "double",
+            "last_items": "list<element: string>",
+        },
+        ITEM_FEATURES_FILE: {
+            "item_id": "string",
+            **counts,
+            "last_timestamp": "int64",
+            "recency_days": "double",
+        },
         **{f"{split}/part-00000.parquet": interactions for split in SPLITS},
     }
     for name, columns in expected.items():
@@ -127,6 +159,16 @@ def test_no_footer_depends_on_the_process_that_wrote_it(prepared: Path) -> None:
         group = pq.ParquetFile(prepared / name).metadata.row_group(0)
         encodings = [group.column(number).encodings for number in range(group.num_columns)]
         assert all(len(each) == 1 for each in encodings), (name, encodings)
+
+
+def test_features_are_of_the_kept_pairs(prepared: Path) -> None:
+    counts = manifests.load(prepared / "manifest.json").counts
+    for name, n_rows in ((USER_FEATURES_FILE, counts.users), (ITEM_FEATURES_FILE, counts.items)):
+        features = table(prepared, name)
+        ids = features.column(0).to_pylist()
+        assert ids == sorted(ids)
+        assert len(ids) == n_rows
+        assert sum(features.column("n_interactions").to_pylist()) == counts.kept
 
 
 def test_each_file_is_sorted(prepared: Path) -> None:
