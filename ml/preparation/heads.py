@@ -42,7 +42,7 @@ def told_format(head: bytes, uri: str) -> str:
 
 def first_lines(head: bytes) -> list[str]:
     """The first lines that are not blank; one cut off by the limit is left out unless it is alone."""
-    lines = _LINE_END.split(head.decode("utf-8", errors="replace").lstrip(_BYTE_ORDER_MARK))
+    lines = _LINE_END.split(head.decode("utf-8", errors="replace").removeprefix(_BYTE_ORDER_MARK))
     if len(head) == HEAD_BYTES and len(lines) > 1:
         lines = lines[:-1]
     return [line for line in lines if line.strip()][:_HEAD_LINES]

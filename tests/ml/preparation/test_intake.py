@@ -37,7 +37,7 @@ def asked(source: Path, **changes: Any) -> Settings:
 def intake(spark: SparkSession, settings: Settings, run: Path) -> Intake:
     storage = Storage(spark)
     storage.without_checksum_files(str(run))  # as the run's writer does
-    limit = settings.max_quarantined_share
+    limit = 0.05 if settings.max_quarantined_share is None else settings.max_quarantined_share
     return take_in(spark, storage, settings, max_share=limit, run=str(run), unfinished=f"{run}/_unfinished")
 
 
