@@ -23,6 +23,7 @@ MIN_DRIVER_GIB, MAX_DRIVER_GIB, DRIVER_SHARE = 2, 8, 8
 MIN_EXECUTOR_GIB = 2
 TASKS_PER_CORE = 2
 MIN_SHUFFLE_PARTITIONS = 200  # Spark's default
+BROADCAST_LIMIT = "64m"  # a map of a million users: cheaper to send around than to shuffle their events
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Sizing:
             "spark.dynamicAllocation.minExecutors": "1",
             "spark.dynamicAllocation.maxExecutors": str(self.max_executors),
             "spark.sql.adaptive.enabled": "true",
+            # Small partitions are joined to a size that is worth a task, not to one a core.
+            "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+            "spark.sql.autoBroadcastJoinThreshold": BROADCAST_LIMIT,
             "spark.sql.shuffle.partitions": str(self.shuffle_partitions),
         }
 
