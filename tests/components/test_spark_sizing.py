@@ -41,6 +41,8 @@ def test_the_posts_cluster_has_an_executor_a_node() -> None:
         "spark.dynamicAllocation.minExecutors": "1",
         "spark.dynamicAllocation.maxExecutors": "4",
         "spark.sql.adaptive.enabled": "true",
+        "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+        "spark.sql.autoBroadcastJoinThreshold": "64m",
         "spark.sql.shuffle.partitions": "200",
     }
 
