@@ -13,6 +13,7 @@ benchmark fails. Growth is told without start-up, which is what the job takes fo
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -39,6 +40,7 @@ ACTIVITY_SIGMA = 1.0
 REPEATED = 0.03  # share of events that repeat an earlier pair
 UNUSABLE = 0.0005  # share of events without a user
 START_S, SPAN_S = 1_760_000_000, 30 * 24 * 3600
+EARLIEST_S, LATEST_S = 631_152_000, 4_102_444_799  # as the job has them
 CHUNK_ROWS = 1_000_000
 STARTUP_ROWS = 1_000
 SAMPLE_S = 0.1
@@ -69,15 +71,28 @@ def write_events(path: Path, n_rows: int, skew: float, seed: int = 1) -> None:
 
 
 def with_pandas(source: Path, target: Path) -> dict[str, int]:
-    """What somebody would write without a cluster in mind; returns the manifest's counts."""
+    """The same rules and files as somebody would write them with pandas; returns the counts."""
     import pandas as pd  # noqa: PLC0415 -- the job's process does without
 
-    day = 86_400
-    events = pd.read_csv(source, dtype={"user_id": "str", "item_id": "str", "timestamp": "int64"})
-    usable = events.dropna()
-    usable = usable[(usable["user_id"] != "") & (usable["item_id"] != "")]
-    counts = {"events_read": len(events), "quarantined": len(events) - len(usable)}
-    del events
+    target.mkdir(parents=True)
+    events = pd.read_csv(source, dtype="str", keep_default_na=False, na_values=[""])
+    user_id, item_id = events["user_id"].str.strip(), events["item_id"].str.strip()
+    timestamp = pd.to_numeric(events["timestamp"].str.strip(), errors="coerce")
+    reason = pd.Series(None, index=events.index, dtype="str")
+    for name, is_bad in {
+        "time_out_of_range": ~timestamp.between(EARLIEST_S, LATEST_S),
+        "unparsable_time": timestamp.isna(),
+        "missing_item": item_id.fillna("") == "",
+        "missing_user": user_id.fillna("") == "",
+    }.items():
+        reason[is_bad] = name
+    events[reason.notna()].assign(reason=reason).to_json(
+        target / "quarantine.json.gz", orient="records", lines=True
+    )
+    usable = pd.DataFrame({"user_id": user_id, "item_id": item_id, "timestamp": timestamp})[reason.isna()]
+    usable["timestamp"] = usable["timestamp"].astype("int64")
+    counts = {"events_read": len(events), "quarantined": int(reason.notna().sum())}
+    del events, user_id, item_id, timestamp, reason
     pairs = usable.groupby(["user_id", "item_id"], as_index=False, sort=False)["timestamp"].max()
     counts["duplicates"] = len(usable) - len(pairs)
     del usable
@@ -98,7 +113,6 @@ def with_pandas(source: Path, target: Path) -> dict[str, int]:
     del kept
     encoded = encoded.sort_values(["user_index", "timestamp", "item_index"], ignore_index=True)
     from_newest = encoded.groupby("user_index").cumcount(ascending=False)
-    target.mkdir(parents=True)
     splits = {"test": from_newest == 0, "validation": from_newest == 1, "train": from_newest >= 2}
     for name, chosen in splits.items():
         split = encoded[chosen]
@@ -114,8 +128,17 @@ def with_pandas(source: Path, target: Path) -> dict[str, int]:
     n_train.rename("n_interactions").reset_index().to_parquet(target / "popularity.parquet", index=False)
     counts |= {"users": len(users), "items": len(items)}
 
+    features_with_pandas(encoded, from_newest, target)
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in target.glob("*.parquet")}
+    (target / "manifest.json").write_text(json.dumps({"counts": counts, "files": sums}))
+    return counts
+
+
+def features_with_pandas(encoded: Any, from_newest: Any, target: Path) -> None:
+    """Write the features of users and items."""
+    day = 86_400
     as_of = encoded["timestamp"].max()
-    for key, ids in (("user_index", user_ids), ("item_index", item_ids)):
+    for key in ("user_index", "item_index"):
         own = encoded.groupby(key)
         features = own["timestamp"].agg(n_interactions="size", first_timestamp="min", last_timestamp="max")
         for days in (1, 7, 30):
@@ -127,11 +150,8 @@ def with_pandas(source: Path, target: Path) -> dict[str, int]:
         features["recency_days"] = (as_of - features["last_timestamp"]) / day
         if key == "user_index":
             newest = encoded[from_newest < 20].iloc[::-1]
-            last = pd.Series(item_ids[newest["item_index"]], index=newest["user_index"])
-            features["last_items"] = last.groupby(level=0).agg(list)
-        features.insert(0, key.replace("index", "id"), ids[features.index])
-        features.to_parquet(target / f"{key.split('_')[0]}_features.parquet", index=False)
-    return counts
+            features["last_items"] = newest.groupby(key)["item_index"].agg(list)
+        features.reset_index().to_parquet(target / f"{key.split('_')[0]}_features.parquet", index=False)
 
 
 class PeakMemory(threading.Thread):

@@ -15,7 +15,13 @@ from ml.contract import ITEM_FEATURES_FILE, SPLITS, USER_FEATURES_FILE
 from ml.preparation import feature_store
 from ml.preparation.arguments import Settings
 from ml.preparation.core import WrittenTables
-from ml.preparation.features import item_features, newest_timestamp, user_features
+from ml.preparation.features import (
+    item_documents,
+    item_features,
+    newest_timestamp,
+    user_documents,
+    user_features,
+)
 from ml.preparation.writing import RunWriter
 
 _log = logging.getLogger("ml.preparation")
@@ -33,11 +39,11 @@ def write_features(writer: RunWriter, written: WrittenTables, settings: Settings
         store = feature_store.from_secret(settings.feature_store_secret, settings.feature_store_database)
     pairs = reduce(DataFrame.unionByName, (writer.read_split(split) for split in SPLITS))
     as_of = newest_timestamp(pairs)
-    users = writer.write_table(
-        user_features(pairs, written.users, written.items, as_of), USER_FEATURES_FILE, "user_id"
-    )
-    items = writer.write_table(item_features(pairs, written.items, as_of), ITEM_FEATURES_FILE, "item_id")
+    of_users = writer.write_table(user_features(pairs, as_of), USER_FEATURES_FILE, "user_index")
+    of_items = writer.write_table(item_features(pairs, as_of), ITEM_FEATURES_FILE, "item_index")
     _log.info("features: of %d users", writer.rows_of(USER_FEATURES_FILE))
     if store is not None:
+        users = user_documents(of_users, written.users, written.items)
         store.write(users, feature_store.USERS_COLLECTION, "user_id", settings.run_id)
+        items = item_documents(of_items, written.items)
         store.write(items, feature_store.ITEMS_COLLECTION, "item_id", settings.run_id)

@@ -34,8 +34,10 @@ _LARGE = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.sql.autoBroadcastJoinThreshold": "64m",  # a million users: cheaper than to shuffle the pairs
 }
-# Part of what the job means, wherever it runs.
-_SEMANTICS = {
+# Part of what the job means, or of how it counts, wherever it runs.
+_ALWAYS = {
+    # Lists are collected for many users at once: with the default of 128 they would be sorted first.
+    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
     "spark.sql.session.timeZone": "UTC",
     # Parquet's nanosecond timestamps, which are pandas' default, are otherwise refused.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
@@ -60,7 +62,7 @@ def build_session(*, is_small: bool) -> SparkSession:
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers have the packages that this one has
     builder = SparkSession.builder.appName("ml.preparation")
-    for key, value in {**({} if is_submitted else laptop), **_SEMANTICS}.items():
+    for key, value in {**({} if is_submitted else laptop), **_ALWAYS}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 

@@ -10,8 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 from ml.preparation.features import (
     LAST_ITEMS,
     WINDOWS_DAYS,
+    item_documents,
     item_features,
     newest_timestamp,
+    user_documents,
     user_features,
 )
 
@@ -67,18 +69,32 @@ def test_features_are_what_the_pairs_say(spark: SparkSession, kept: list[Pair]) 
     as_of = newest_timestamp(table)
     assert as_of == max(t for _, _, t, _ in kept)
 
-    of_users = {row["user_id"]: row.asDict() for row in user_features(table, users, items, as_of).collect()}
-    assert set(of_users) == {f"u{user}" for user, *_ in kept}  # a user without a pair has no features
+    of_users = user_features(table, as_of)
+    found = {row["user_index"]: row.asDict() for row in of_users.collect()}
+    assert set(found) == {user for user, *_ in kept}  # a user without a pair has no features
+    newest = {}
     for user, wanted in expected(kept, 0, as_of).items():
         own = sorted(((t, item) for each, item, t, _ in kept if each == user), reverse=True)
-        assert of_users[f"u{user}"] == {
+        newest[user] = [item for _, item in own[:LAST_ITEMS]]
+        first = own[-1][0]
+        assert found[user] == {
             **wanted,
-            "user_id": f"u{user}",
-            "first_timestamp": own[-1][0],
-            "last_items": [f"i{item}" for _, item in own[:LAST_ITEMS]],
+            "user_index": user,
+            "first_timestamp": first,
+            "last_items": newest[user],
         }
+    of_items = item_features(table, as_of)
+    found = {row["item_index"]: row.asDict() for row in of_items.collect()}
+    assert found == {
+        item: {"item_index": item, **wanted} for item, wanted in expected(kept, 1, as_of).items()
+    }
 
-    of_items = {row["item_id"]: row.asDict() for row in item_features(table, items, as_of).collect()}
-    assert of_items == {
-        f"i{item}": {"item_id": f"i{item}", **wanted} for item, wanted in expected(kept, 1, as_of).items()
+    documents = {row["user_id"]: row.asDict() for row in user_documents(of_users, users, items).collect()}
+    assert {user: each["last_items"] for user, each in documents.items()} == {
+        f"u{user}": [f"i{item}" for item in last] for user, last in newest.items()
+    }
+    assert all("user_index" not in each for each in documents.values())
+    documents = {row["item_id"]: row.asDict() for row in item_documents(of_items, items).collect()}
+    assert {item: each["n_interactions"] for item, each in documents.items()} == {
+        f"i{item}": each["n_interactions"] for item, each in found.items()
     }

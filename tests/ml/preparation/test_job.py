@@ -134,15 +134,15 @@ def test_the_files_have_the_columns_of_the_contract(prepared: Path) -> None:
         ITEMS_FILE: {"item_id": "string", "item_index": "int32"},
         POPULARITY_FILE: {"item_index": "int32", "n_interactions": "int64"},
         USER_FEATURES_FILE: {
-            "user_id": "string",
+            "user_index": "int32",
             **counts,
             "first_timestamp": "int64",
             "last_timestamp": "int64",
             "recency_days": "double",
-            "last_items": "list<element: string>",
+            "last_items": "list<element: int32>",
         },
         ITEM_FEATURES_FILE: {
-            "item_id": "string",
+            "item_index": "int32",
             **counts,
             "last_timestamp": "int64",
             "recency_days": "double",
