@@ -59,8 +59,7 @@ class ItemKNN:
             candidates.users.split(USER_BLOCK), candidates.items.long().split(USER_BLOCK), strict=True
         ):
             has = torch.zeros(len(users), self.train.n_items)
-            rows, positions = gather_rows(self.train, users.numpy())
-            owned = self.train.indices[positions]
+            rows, owned = gather_rows(self.train, users.numpy())
             has[torch.from_numpy(rows), torch.from_numpy(owned.astype(np.int64))] = 1.0
             row = torch.arange(len(users))[:, None, None]
             parts.append((self.similarities[items] * has[row, self.neighbours[items]]).sum(-1))
@@ -76,8 +75,7 @@ def _users_in_common(train: Interactions, items: NDArray[np.int64]) -> Tensor:
     """How many users have each of consecutive items (B,) and each item of the catalogue: (B, I)."""
     has = (train.indices >= items[0]) & (train.indices <= items[-1])
     row_of = train.indices[has] - items[0]
-    pairs, positions = gather_rows(train, train.users[has])
-    others = train.indices[positions]
+    pairs, others = gather_rows(train, train.users[has])
     keys = row_of[pairs].astype(np.int64) * train.n_items + others
     common = np.bincount(keys, minlength=len(items) * train.n_items)
     return torch.from_numpy(common.reshape(len(items), train.n_items)).float()

@@ -134,8 +134,7 @@ def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, flo
         users, held_out = test.users[part].astype(np.int64), test.indices[part].astype(np.int64)
         with torch.no_grad():
             scores = model.model.score_catalogue(torch.from_numpy(users)).float()
-        rows, positions = gather_rows(seen, users)
-        items = seen.indices[positions]
+        rows, items = gather_rows(seen, users)
         scores[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = -torch.inf
         gathered.add(scores, torch.from_numpy(held_out))
     return gathered.result()

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_both_sizes_are_measured_and_compared(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    sizes = ["--users", "400", "--items", "150", "--interactions", "6000"]
+    sizes = ["--users", "400", "--items", "800", "--interactions", "6000"]
     command = [sys.executable, str(ROOT / "bench/scale.py"), *sizes, "--json", str(out), "--factor-num", "8"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
