@@ -81,3 +81,20 @@ def test_a_damaged_archive_is_one_line_and_no_report(
     assert "model.tar.gz: cannot be unpacked" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_over_the_catalogue_only_what_a_user_has_not_seen_competes(
+    prepared_run: Path, model_dir: Path
+) -> None:
+    run = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
+    model = artifact.read(model_dir)
+    hits, shown = [], set()
+    for user, held_out in zip(run.splits["test"].users, run.splits["test"].indices, strict=True):
+        scores = model.model.score_catalogue(torch.tensor([int(user)]))[0].tolist()
+        seen = {*run.splits["train"].of(user).tolist(), *run.splits["validation"].of(user).tolist()}
+        unseen = sorted(set(range(run.n_items)) - seen, key=lambda item: -scores[item])
+        hits.append(held_out in unseen[:10])
+        shown |= set(unseen[:10])
+    found = evaluate.whole_catalogue(model, run)
+    assert found["hr_at_10"] == pytest.approx(sum(hits) / len(hits))
+    assert found["coverage_at_10"] == pytest.approx(len(shown) / run.n_items)
