@@ -8,8 +8,8 @@ draws its negatives anew each epoch, by rejection.
 
 Measured: samples a second of the same work (whole epochs of the post's preset, positives and negatives both
 counted, ours with its validation), and seconds until HR@10 on the given negatives first reaches 0.66, with
-this project's default preset. All run in turn, each in a process of its own. Scoring the test is not timed and
-chooses nothing.
+this project's default preset. All run in turn, each in a process of its own. Scoring the test is not timed
+and chooses nothing.
 """
 
 from __future__ import annotations
