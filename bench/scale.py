@@ -53,9 +53,8 @@ def pairs(n_users: int, n_items: int, n_interactions: int, seed: int) -> np.ndar
 
 def one_epoch(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
     """Train for one epoch in this process."""
-    settings = hyperparameters.parse(
-        ["--preset", DEFAULT_PRESET, *flags, "--epochs", "1", "--refit", "false"]
-    )
+    once = ["--epochs", "1", "--pointwise-epochs", "1", "--refit", "false"]
+    settings = hyperparameters.parse(["--preset", DEFAULT_PRESET, *flags, *once])
     _, train, held_out = without_validation(pairs(*sizes, seed=settings.seed), np.random.default_rng(1))
     validation = Candidates.sampled(
         held_out, train.union(held_out), 99, np.random.default_rng(2), limit=VALIDATION_LIMIT
