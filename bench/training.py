@@ -8,8 +8,8 @@ draws its negatives anew each epoch, by rejection.
 
 Measured: samples a second of the same work (whole epochs of the post's preset, positives and negatives both
 counted; the textbook loop validates nothing, ours next to nothing), and seconds until HR@10 on the given
-negatives first reaches 0.66, with this project's default preset, validation included. All run in turn, each in a process of its own. Scoring the test is not timed
-and chooses nothing.
+negatives first reaches 0.66, with this project's default preset, validation included. All run in turn, each
+in a process of its own. Scoring the test is not timed and chooses nothing.
 """
 
 from __future__ import annotations
