@@ -118,12 +118,12 @@ class _Pass:
         return folded
 
     def _best_half_life(self, model: NCF) -> float:
-        if self.validation is None or self.train.recency is None:
+        validation = self.validation
+        if validation is None or self.train.recency is None:
             return math.inf
 
         def ndcg(half_life: float) -> float:
-            assert self.validation is not None  # noqa: S101
-            return self._quality(self.validation.scores(model, self._history_of(half_life)))[1]
+            return self._quality(validation.scores(model, self._history_of(half_life)))[1]
 
         return max(HALF_LIVES, key=ndcg)
 
