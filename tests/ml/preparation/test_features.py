@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
@@ -63,6 +63,7 @@ def expected(kept: list[Pair], column: int, as_of: int) -> dict[int, dict[str, o
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(kept=[(0, 1, 1_700_000_000 + 30 * DAY_S, 1.0), (0, 2, 1_700_000_000, 1.0)])  # just outside
 @given(kept=pairs)
 def test_features_are_what_the_pairs_say(spark: SparkSession, kept: list[Pair]) -> None:
     table, users, items = frames(spark, kept)
