@@ -13,10 +13,18 @@ from ml.contract import ITEMS_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
 from ml.preparation.arguments import Settings
 from ml.preparation.errors import InputError
 from ml.preparation.filelayout import file_layout
-from ml.preparation.ids import distinct_ids, extended_map, kept_ids, keyed_map, seed_without_collisions
+from ml.preparation.ids import (
+    counted_ids,
+    extended_map,
+    heavy_keys,
+    kept_ids,
+    keyed_map,
+    seed_without_collisions,
+)
 from ml.preparation.kcore import Stage, k_core
 from ml.preparation.previous import PreviousRun
 from ml.preparation.splits import Assigned
+from ml.preparation.together import together
 from ml.preparation.transforms import encoded_pairs, item_popularity, newest_pairs
 from ml.preparation.writing import RunWriter
 
@@ -60,15 +68,18 @@ def split_events(
         InputError: a split would be empty.
         StepError: the ids collide, or the k-core has no end.
     """
-    user_ids = stage(distinct_ids(events, "user_id"), "user-ids")
-    item_ids = stage(distinct_ids(events, "item_id"), "item-ids")
+    users, items = together(
+        lambda: stage(counted_ids(events, "user_id"), "user-ids"),
+        lambda: stage(counted_ids(events, "item_id"), "item-ids"),
+    )
+    user_ids, item_ids = users.select("user_id"), items.select("item_id")
     seed = seed_without_collisions(
         [
             _with_known(user_ids, previous.users if previous else None),
             _with_known(item_ids, previous.items if previous else None),
         ]
     )
-    pairs = stage(newest_pairs(events, seed), "pairs")
+    pairs = stage(newest_pairs(events, seed, heavy_keys(users, seed)), "pairs")
     heavy = pairs.where(F.col("weight") >= F.lit(settings.min_weight).cast("float"))
     rule = settings.split_rule()
     core = k_core(
@@ -93,31 +104,18 @@ def split_events(
 
 def write_data(writer: RunWriter, split: SplitEvents, previous: PreviousRun | None) -> WrittenTables:
     """Write the run's data files; the splits can be read back from the writer."""
-    seed, assigned = split.seed, split.assigned
-    users_map = writer.write_table(
-        extended_map(
-            kept_ids(split.user_ids, assigned.users, "user_key", seed),
-            previous.users if previous else None,
-            "user_index",
+    assigned = split.assigned
+    known_users, known_items = (previous.users, previous.items) if previous else (None, None)
+    (users_map, users), (items_map, items) = together(
+        lambda: _write_map(
+            writer, USERS_FILE, split.user_ids, assigned.users, known=known_users, seed=split.seed
         ),
-        USERS_FILE,
-    )
-    items_map = writer.write_table(
-        extended_map(
-            kept_ids(split.item_ids, assigned.items, "item_key", seed),
-            previous.items if previous else None,
-            "item_index",
+        lambda: _write_map(
+            writer, ITEMS_FILE, split.item_ids, assigned.items, known=known_items, seed=split.seed
         ),
-        ITEMS_FILE,
     )
     n_users, n_items = writer.rows_of(USERS_FILE), writer.rows_of(ITEMS_FILE)
     _log.info("index: %d users, %d items", n_users, n_items)
-    users = writer.stage(
-        assigned.users.join(keyed_map(users_map, "user_key", seed), on="user_key", how="inner"), "users"
-    )
-    items = writer.stage(
-        assigned.items.join(keyed_map(items_map, "item_key", seed), on="item_key", how="inner"), "items"
-    )
     layout = file_layout(users, n_users)
     sizes = [f"n_{name}" for name in SPLITS]
     encoded = encoded_pairs(split.pairs, users.drop(*sizes), items, assigned.split)
@@ -126,6 +124,17 @@ def write_data(writer: RunWriter, split: SplitEvents, previous: PreviousRun | No
     train = writer.read_split("train").select("item_index")
     popularity = writer.write_table(item_popularity(train, items_map), POPULARITY_FILE, "item_index")
     return WrittenTables(users_map, items_map, popularity)
+
+
+def _write_map(
+    writer: RunWriter, file: str, ids: DataFrame, kept: DataFrame, *, known: DataFrame | None, seed: int
+) -> tuple[DataFrame, DataFrame]:
+    """Write the map of the users or the items; returns it, and those who are kept with their indices."""
+    kind = ids.columns[0].removesuffix("_id")
+    key, index = f"{kind}_key", f"{kind}_index"
+    id_map = writer.write_table(extended_map(kept_ids(ids, kept, key, seed), known, index), file)
+    indexed = kept.join(keyed_map(id_map, key, seed), on=key, how="inner")
+    return id_map, writer.stage(indexed, f"{kind}s")
 
 
 def _with_known(ids: DataFrame, known: DataFrame | None) -> DataFrame:

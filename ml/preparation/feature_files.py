@@ -10,6 +10,7 @@ import logging
 from functools import reduce
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import ITEM_FEATURES_FILE, SPLITS, USER_FEATURES_FILE
 from ml.preparation import feature_store
@@ -18,10 +19,13 @@ from ml.preparation.core import WrittenTables
 from ml.preparation.features import (
     item_documents,
     item_features,
+    last_rows,
     newest_timestamp,
     user_documents,
     user_features,
+    with_recency,
 )
+from ml.preparation.together import together
 from ml.preparation.writing import RunWriter
 
 _log = logging.getLogger("ml.preparation")
@@ -37,10 +41,17 @@ def write_features(writer: RunWriter, written: WrittenTables, settings: Settings
     store = None
     if settings.feature_store_secret is not None and settings.feature_store_database is not None:
         store = feature_store.from_secret(settings.feature_store_secret, settings.feature_store_database)
-    pairs = reduce(DataFrame.unionByName, (writer.read_split(split) for split in SPLITS))
-    as_of = newest_timestamp(pairs)
-    of_users = writer.write_table(user_features(pairs, as_of), USER_FEATURES_FILE, "user_index")
-    of_items = writer.write_table(item_features(pairs, as_of), ITEM_FEATURES_FILE, "item_index")
+    splits = [
+        writer.read_split(name).withColumn("split", F.lit(position)) for position, name in enumerate(SPLITS)
+    ]
+    pairs = reduce(DataFrame.unionByName, splits)
+    last = writer.stage(last_rows(pairs), "last-rows")
+    as_of = newest_timestamp(last)
+    each_pair = with_recency(pairs, last)
+    of_users, of_items = together(
+        lambda: writer.write_table(user_features(each_pair, as_of), USER_FEATURES_FILE, "user_index"),
+        lambda: writer.write_table(item_features(pairs, as_of), ITEM_FEATURES_FILE, "item_index"),
+    )
     _log.info("features: of %d users", writer.rows_of(USER_FEATURES_FILE))
     if store is not None:
         users = user_documents(of_users, written.users, written.items)

@@ -10,32 +10,74 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
+from ml.contract import SPLITS
+
 WINDOWS_DAYS = (1, 7, 30)
 LAST_ITEMS = 20
-_ITEMS = 2**31  # item indices are below it
 _DAY_S = 86_400
+
+
+def last_rows(rows: DataFrame) -> DataFrame:
+    """Where each user's rows end, so that a row's recency is a subtraction and nothing has to be sorted.
+
+    Args:
+        rows: ``user_index``; ``timestamp``; ``split``: int32, position in SPLITS; ``row``: int64. A user's
+            rows of a split follow each other, oldest first, and those of a later split are newer.
+
+    Returns:
+        ``user_index``; ``last_timestamp``; for each split ``newest_{split}``: int64, null without a row: the
+        row of that split that would be the user's newest of all.
+    """
+    in_split = {name: F.col("split") == position for position, name in enumerate(SPLITS)}
+    ends = rows.groupBy("user_index").agg(
+        F.max("timestamp").alias("last_timestamp"),
+        *(F.max(F.when(is_in, F.col("row"))).alias(f"last_{name}") for name, is_in in in_split.items()),
+        *(F.count(F.when(is_in, True)).alias(f"n_{name}") for name, is_in in in_split.items()),
+    )
+    newest = []
+    for position, name in enumerate(SPLITS):
+        n_newer = sum((F.col(f"n_{later}") for later in SPLITS[position + 1 :]), F.lit(0))
+        newest.append((F.col(f"last_{name}") + n_newer).alias(f"newest_{name}"))
+    return ends.select("user_index", "last_timestamp", *newest)
+
+
+def with_recency(rows: DataFrame, last: DataFrame) -> DataFrame:
+    """The rows with ``recency``: int32, how many of the user's are newer.
+
+    Args:
+        rows: as of :func:`last_rows`.
+        last: what it gave for them.
+    """
+    newest = F.element_at(F.array(*(f"newest_{name}" for name in SPLITS)), F.col("split") + 1)
+    recency = (newest - F.col("row")).cast("int")
+    joined = rows.join(last.drop("last_timestamp"), on="user_index")
+    return joined.select(*rows.columns, recency.alias("recency"))
 
 
 def user_features(pairs: DataFrame, as_of: int) -> DataFrame:
     """What is known of every user that has a pair.
 
     Args:
-        pairs: ``user_index``, ``item_index``, ``timestamp`` in Unix seconds, ``weight``; one row a pair.
+        pairs: ``user_index``, ``item_index``, ``timestamp`` in Unix seconds, ``weight``, ``recency``; one row
+            a pair.
         as_of: the newest timestamp, Unix seconds.
 
     Returns:
         ``user_index``: int32; ``n_interactions``, ``n_interactions_1d``, ``_7d``, ``_30d``: int64;
         ``total_weight``: double; ``first_timestamp``, ``last_timestamp``: int64; ``recency_days``: double;
-        ``last_items``: array of int32, item indices, the newest first, at most LAST_ITEMS.
+        ``last_items``: array of int32, item indices by recency, at most LAST_ITEMS.
     """
-    # One number that sorts the newest first: a user has each item once, so that a history is bounded by the
-    # catalogue, and numbers are collected sooner than rows are ranked.
-    age_and_item = (F.lit(as_of) - F.col("timestamp")) * _ITEMS + (_ITEMS - 1 - F.col("item_index"))
-    newest = F.slice(F.sort_array(F.collect_list(age_and_item)), 1, LAST_ITEMS)
+    # A column for each place of the list: numbers are aggregated in place, a list that is collected is an
+    # object a row.
+    places = [f"last_item_{place}" for place in range(LAST_ITEMS)]
+    at_place = [
+        F.max(F.when(F.col("recency") == place, F.col("item_index"))).alias(name)
+        for place, name in enumerate(places)
+    ]
     counted = pairs.groupBy("user_index").agg(
-        *_counts(as_of), F.min("timestamp").alias("first_timestamp"), newest.alias("newest")
+        *_counts(as_of), F.min("timestamp").alias("first_timestamp"), *at_place
     )
-    last_items = F.transform("newest", lambda packed: (_ITEMS - 1 - packed % _ITEMS).cast("int"))
+    last_items = F.array_compact(F.array(*places))
     return counted.select(
         "user_index",
         *_count_names(),
@@ -86,9 +128,10 @@ def item_documents(features: DataFrame, items: DataFrame) -> DataFrame:
     return whole.select("item_id", *(name for name in features.columns if name != "item_index"))
 
 
-def newest_timestamp(pairs: DataFrame) -> int:
-    """When the newest pair is from, Unix seconds; of at least one pair."""
-    return int(pairs.agg(F.max("timestamp")).first()[0])  # type: ignore[index]
+def newest_timestamp(last: DataFrame) -> int:
+    """When the newest of all rows is from, of what :func:`last_rows` gives for at least one."""
+    ((newest,),) = last.agg(F.max("last_timestamp")).collect()
+    return int(newest)
 
 
 def _counts(as_of: int) -> list[Column]:

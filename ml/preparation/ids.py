@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.errors import StepError
+from ml.preparation.together import together
 from ml.preparation.transforms import id_key
 
 # A million ids collide with a chance of 3e-8, a hundred million with 3e-4: a second seed is rare, a third
@@ -15,9 +17,26 @@ from ml.preparation.transforms import id_key
 MAX_SEEDS = 4
 
 
-def distinct_ids(events: DataFrame, id_column: str) -> DataFrame:
-    """Every id that occurs, once: ``id_column``."""
-    return events.select(id_column).distinct()
+# Of one user: what a task takes for all its users together. A user of more is spread over the tasks.
+HEAVY_EVENTS = 250_000
+MAX_HEAVY_USERS = 100  # a list that the driver holds and every row is compared with
+
+
+def counted_ids(events: DataFrame, id_column: str) -> DataFrame:
+    """Every id that occurs, once: ``id_column``, and its ``n_events``."""
+    return events.groupBy(id_column).agg(F.count("*").alias("n_events"))
+
+
+def heavy_keys(counted: DataFrame, seed: int) -> list[int]:
+    """The keys of the ids with more than HEAVY_EVENTS events; of the heaviest, should they be many.
+
+    Args:
+        counted: of :func:`counted_ids`.
+        seed: of the keys.
+    """
+    heavy = counted.where(F.col("n_events") > HEAVY_EVENTS).orderBy(F.desc("n_events"), counted.columns[0])
+    keys = heavy.limit(MAX_HEAVY_USERS).select(id_key(counted.columns[0], seed))
+    return [row[0] for row in keys.collect()]
 
 
 def seed_without_collisions(ids: Sequence[DataFrame]) -> int:
@@ -30,7 +49,7 @@ def seed_without_collisions(ids: Sequence[DataFrame]) -> int:
         StepError: no seed will do.
     """
     for seed in range(MAX_SEEDS):
-        if not any(_collides(each, seed) for each in ids):
+        if not any(together(*(partial(_collides, each, seed) for each in ids))):
             return seed
     raise StepError(f"ids collide under {MAX_SEEDS} hash seeds: the input was made to do so; look at its ids")
 

@@ -95,5 +95,6 @@ def _among(pairs: DataFrame, left: DataFrame | None, key: str) -> DataFrame:
 def _with_enough(counted: DataFrame, fewest: int) -> tuple[DataFrame, int, int]:
     """Those with enough, how many they are, and how many have less."""
     has_enough = F.col("n_interactions") >= fewest
-    n_enough = counted.where(has_enough).count()
-    return counted.where(has_enough), n_enough, counted.count() - n_enough
+    found = counted.agg(F.count(F.when(has_enough, True)), F.count(F.when(~has_enough, True))).collect()
+    n_enough, n_less = found[0]
+    return counted.where(has_enough), n_enough, n_less

@@ -26,11 +26,17 @@ _SMALL = {
     "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "8",  # of the default 200, most would be empty
 }
-# Partitions that a core sorts in memory, not the few that would be the quickest with memory to spare.
+# Hash tables of a hundred megabytes are read at random: with small pages the processor looks for addresses.
+# Only Linux's JVM knows the option.
+_LARGE_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:+IgnoreUnrecognizedVMOptions -XX:+UseTransparentHugePages"
+# Partitions that a core sorts in memory, not the few that would be the quickest with memory to spare, and
+# tasks small enough that all cores end at about the same time.
 _LARGE = {
     "spark.driver.memory": "2560m",
-    "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+    "spark.driver.extraJavaOptions": _LARGE_JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "64",
+    "spark.sql.files.maxPartitionBytes": "32m",
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.sql.autoBroadcastJoinThreshold": "64m",  # a million users: cheaper than to shuffle the pairs
 }

@@ -24,7 +24,7 @@ N_HELD_OUT = 2  # a user's newest pairs: one for validation, one for test
 _NEWEST_OF_HALF = ("newest_even", "newest_odd")
 _LEAVE_LAST_OUT = {
     "rule": "leave-last-two-out-in-time",
-    "order": "timestamp, then xxhash64(user_id, item_id), then a hash of item_id",
+    "order": "timestamp, then a hash of user_id and item_id, then a hash of item_id",
     "validation": "each user's second newest event",
     "test": "each user's newest event",
 }
@@ -69,7 +69,7 @@ class LeaveLastOut:
 
     def user_statistics(self) -> Sequence[Column]:
         """The newest time in each of two halves that a user's pairs fall into by their hash."""
-        of_half = F.pmod("tie_break", F.lit(2))
+        of_half = F.pmod("item_key", F.lit(2))
         return [
             F.max(F.when(of_half == each, F.col("timestamp"))).alias(newest)
             for each, newest in enumerate(_NEWEST_OF_HALF)
@@ -87,8 +87,10 @@ class LeaveLastOut:
         bounds = core.users.select("user_key", F.least(even, odd).alias("bound"))
         recent = pairs.join(bounds, on="user_key", how="inner").where("timestamp >= bound")
         candidates = recent.join(core.items.select("item_key"), on="item_key", how="left_semi")
+        # Equal times are ordered by a hash of the pair: the item alone would hold out one end of its range.
+        tie_break = F.xxhash64("user_key", "item_key")
         newest_first = Window.partitionBy("user_key").orderBy(
-            F.desc("timestamp"), F.desc("tie_break"), F.desc("item_key")
+            F.desc("timestamp"), tie_break.desc(), F.desc("item_key")
         )
         recency = F.row_number().over(newest_first)
         # With this limit Spark keeps each task's first two a user before it shuffles (WindowGroupLimit).

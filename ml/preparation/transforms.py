@@ -7,6 +7,8 @@ Ids are read once: from then on a user and an item are their *keys*, 64-bit hash
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
@@ -16,32 +18,39 @@ def id_key(id_column: str, seed: int) -> Column:
     return F.xxhash64(F.lit(seed), F.col(id_column))
 
 
-def newest_pairs(events: DataFrame, seed: int) -> DataFrame:
+def newest_pairs(events: DataFrame, seed: int, heavy_users: Sequence[int] = ()) -> DataFrame:
     """One row a user-item pair, of its newest event.
+
+    A user's pairs come to lie together, so that later counts of users combine before they are shuffled.
 
     Args:
         events: ``user_id``, ``item_id``, ``timestamp``, ``weight``.
         seed: of the keys.
+        heavy_users: the keys of users whose events are too many for one task: theirs are spread.
 
     Returns:
-        ``user_key``, ``item_key``, ``tie_break``: int64; ``timestamp``: int64, the newest; ``weight``:
-        float32, the greatest. ``tie_break`` orders a user's equal times: a hash of the pair, since ids
-        themselves would hold out one end of their range: in many shops what is old, or popular.
+        ``user_key``, ``item_key``: int64; ``timestamp``: int64, the newest; ``weight``: float32, the
+        greatest.
     """
     keyed = events.select(
         id_key("user_id", seed).alias("user_key"),
         id_key("item_id", seed).alias("item_key"),
-        F.xxhash64("user_id", "item_id").alias("tie_break"),
         "timestamp",
         F.col("weight").cast("float").alias("weight"),
     )
+    place = ["user_key"]
+    if heavy_users:
+        is_heavy = F.col("user_key").isin(*heavy_users)
+        keyed = keyed.withColumn("spread", F.when(is_heavy, F.col("item_key")))
+        place = ["user_key", "spread"]
     # Nearly every pair is the only one of its kind: combining them before the shuffle would take twice as
-    # long as all the rest. By both keys, so that no user and no item is a burden to one task.
-    together = keyed.repartition("user_key", "item_key")
-    pairs = together.groupBy("user_key", "item_key", "tie_break").agg(
-        F.max("timestamp").alias("timestamp"), F.max("weight").alias("weight")
+    # long as all the rest.
+    pairs = (
+        keyed.repartition(*place)
+        .groupBy(*place, "item_key")
+        .agg(F.max("timestamp").alias("timestamp"), F.max("weight").alias("weight"))
     )
-    return pairs.select("user_key", "item_key", "tie_break", "timestamp", "weight")
+    return pairs.select("user_key", "item_key", "timestamp", "weight")
 
 
 def encoded_pairs(pairs: DataFrame, users: DataFrame, items: DataFrame, split: Column) -> DataFrame:

@@ -38,8 +38,8 @@ _WRITE_OPTIONS = {
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 _STAGE_OPTIONS = {
-    "compression": "snappy",
-    "parquet.enable.dictionary": "false",  # keys are hashes: each is different
+    "compression": "none",  # keys are hashes: each is different, and nothing to compress
+    "parquet.enable.dictionary": "false",
 }
 
 
@@ -126,8 +126,9 @@ class RunWriter:
             self._finish(written.uri, layout.name_of(partition))
 
     def read_split(self, split: str) -> DataFrame:
-        """The rows of a split, once written."""
-        return self._spark.read.parquet(literal_path(f"{self.uri}/{split}"))
+        """The rows of a split, once written, and ``row``: the position in its file, int64."""
+        rows = self._spark.read.parquet(literal_path(f"{self.uri}/{split}"))
+        return rows.select("*", F.col("_metadata.row_index").alias("row"))
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file that is no data file: it is not in the manifest."""

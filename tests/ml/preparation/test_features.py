@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from operator import itemgetter
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -12,14 +15,17 @@ from ml.preparation.features import (
     WINDOWS_DAYS,
     item_documents,
     item_features,
+    last_rows,
     newest_timestamp,
     user_documents,
     user_features,
+    with_recency,
 )
 
 pytestmark = pytest.mark.spark
 
 DAY_S = 86_400
+START_S = 1_700_000_000
 N_ITEMS = 2 * LAST_ITEMS
 Pair = tuple[int, int, int, float]  # user, item, timestamp, weight
 
@@ -27,7 +33,7 @@ pairs = st.lists(
     st.tuples(
         st.integers(0, 3),
         st.integers(0, N_ITEMS - 1),
-        st.integers(0, 40).map(lambda day: 1_700_000_000 + day * DAY_S // 2),
+        st.integers(0, 40).map(lambda day: START_S + day * DAY_S // 2),
         st.sampled_from([1.0, 0.5, 2.25]),
     ),
     min_size=1,
@@ -36,10 +42,18 @@ pairs = st.lists(
 )
 
 
-def frames(spark: SparkSession, kept: list[Pair]) -> tuple[DataFrame, DataFrame, DataFrame]:
-    table = spark.createDataFrame(
-        kept, "user_index int, item_index int, timestamp long, weight float"
-    ).repartition(3)
+def frames(
+    spark: SparkSession, kept: list[Pair], cuts: tuple[int, int]
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """The pairs as a run's files have them: split by time, sorted, two files a split."""
+    n_rows: Counter[tuple[int, int]] = Counter()
+    rows = []
+    for user, item, time, weight in sorted(kept, key=itemgetter(0, 2, 1)):
+        split = sum(time > START_S + day * DAY_S for day in sorted(cuts))
+        rows.append((user, item, time, weight, split, n_rows[split, user % 2]))
+        n_rows[split, user % 2] += 1
+    columns = "user_index int, item_index int, timestamp long, weight float, split int, row long"
+    table = spark.createDataFrame(rows, columns).repartition(3)
     users = spark.createDataFrame([(f"u{i}", i) for i in range(5)], "user_id string, user_index int")
     items = spark.createDataFrame([(f"i{i}", i) for i in range(N_ITEMS)], "item_id string, item_index int")
     return table, users, items
@@ -63,14 +77,18 @@ def expected(kept: list[Pair], column: int, as_of: int) -> dict[int, dict[str, o
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(kept=[(0, 1, 1_700_000_000 + 30 * DAY_S, 1.0), (0, 2, 1_700_000_000, 1.0)])  # just outside
-@given(kept=pairs)
-def test_features_are_what_the_pairs_say(spark: SparkSession, kept: list[Pair]) -> None:
-    table, users, items = frames(spark, kept)
-    as_of = newest_timestamp(table)
+@example(kept=[(0, 1, START_S + 30 * DAY_S, 1.0), (0, 2, START_S, 1.0)], cuts=(1, 2))  # just outside
+@example(kept=[(0, item, START_S + item, 1.0) for item in range(N_ITEMS)], cuts=(30, 30))
+@given(kept=pairs, cuts=st.tuples(st.integers(-1, 20), st.integers(-1, 20)))
+def test_features_are_what_the_pairs_say(
+    spark: SparkSession, kept: list[Pair], cuts: tuple[int, int]
+) -> None:
+    table, users, items = frames(spark, kept, cuts)
+    last = last_rows(table)
+    as_of = newest_timestamp(last)
     assert as_of == max(t for _, _, t, _ in kept)
 
-    of_users = user_features(table, as_of)
+    of_users = user_features(with_recency(table, last), as_of)
     found = {row["user_index"]: row.asDict() for row in of_users.collect()}
     assert set(found) == {user for user, *_ in kept}  # a user without a pair has no features
     newest = {}

@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from ml.preparation import ids as ids_module
 from ml.preparation.errors import InputError
+from ml.preparation.ids import counted_ids, heavy_keys
 from ml.preparation.splits import DAY_S
-from tests.ml.preparation.splitting import Event, Row, frame, split
+from ml.preparation.transforms import id_key
+from tests.ml.preparation.splitting import Event, Row, frame, split, stage
 
 pytestmark = pytest.mark.spark
 
@@ -66,6 +69,20 @@ def test_equal_times_hold_out_items_from_the_whole_range_of_ids(spark: SparkSess
     tested = Counter(item for (_, item), each in split_of(spark, events).items() if each == "test")
     assert set(tested) == set(items)
     assert max(tested.values()) < n_users / 4  # about 20 each: far from one end of the ids
+
+
+def test_a_user_with_many_events_is_split_as_any_other(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [("u", item, time) for time, item in enumerate("abcdefgh")] * 2 + [("v", "a", 1), ("v", "b", 2)]
+    together = split_of(spark, events)
+    monkeypatch.setattr(ids_module, "HEAVY_EVENTS", 15)
+    counted = stage(counted_ids(frame(spark, events), "user_id"), "users")
+    key = spark.createDataFrame([("u",)], "user_id string").select(id_key("user_id", 0)).collect()[0][0]
+    assert heavy_keys(counted, 0) == [key]  # of v's two events no task has too many
+    assert split_of(spark, events) == together
+    done, _ = split(frame(spark, events))
+    assert done.n_pairs == 10
 
 
 def test_users_with_fewer_interactions_are_filtered_by_distinct_items(spark: SparkSession) -> None:

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.spark
 
 def test_pairs_are_encoded_when_both_sides_are_kept(spark: SparkSession) -> None:
     pairs = spark.createDataFrame(
-        [(10, 70, 0, 5, 1.0), (10, 80, 0, 6, 2.0), (11, 70, 0, 7, 3.0)],
-        "user_key long, item_key long, tie_break long, timestamp long, weight float",
+        [(10, 70, 5, 1.0), (10, 80, 6, 2.0), (11, 70, 7, 3.0)],
+        "user_key long, item_key long, timestamp long, weight float",
     )
     users = spark.createDataFrame([(10, 1, 80)], "user_key long, user_index int, test_item long")
     items = spark.createDataFrame([(70, 0), (80, 4)], "item_key long, item_index int")
