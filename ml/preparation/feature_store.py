@@ -3,8 +3,6 @@
 A document's ``_id`` is the user's or the item's, and it says which run it is of. Writing a run again writes
 the same documents; a run that comes late never replaces what a newer one wrote. What a run does not hold
 stays as it was: its ``run_id`` tells how old it is.
-
-pymongo, tenacity and boto3 are imported where they are used: a stage without a feature store needs none.
 """
 
 from __future__ import annotations
@@ -15,14 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pymongo import MongoClient, ReplaceOne
+from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect, BulkWriteError
 from pyspark.sql import DataFrame, Row
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ml.preparation.errors import InputError
-
-if TYPE_CHECKING:
-    from pymongo.collection import Collection
 
 USERS_COLLECTION = "user_features"
 ITEMS_COLLECTION = "item_features"
@@ -68,10 +70,6 @@ def from_secret(arn: str, database: str) -> FeatureStore:
     Raises:
         InputError: the secret cannot be read, or holds no URI; the message never holds its value.
     """
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
     config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
     try:
         region = arn.split(":")[3] if arn.startswith("arn:") else None
@@ -98,10 +96,6 @@ def write_documents(
     Raises:
         pymongo.errors.PyMongoError: the server refuses a document, or stays out of reach.
     """
-    from pymongo.errors import AutoReconnect  # noqa: PLC0415
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt  # noqa: PLC0415
-    from tenacity.wait import wait_random_exponential  # noqa: PLC0415
-
     # Server selection, network errors and "not the primary" are AutoReconnect's.
     attempts = Retrying(
         retry=retry_if_exception_type(AutoReconnect),
@@ -115,9 +109,6 @@ def write_documents(
 
 
 def _upsert(collection: Collection[dict[str, Any]], batch: list[Mapping[str, Any]], run_id: str) -> None:
-    from pymongo import ReplaceOne  # noqa: PLC0415
-    from pymongo.errors import BulkWriteError  # noqa: PLC0415
-
     # A newer document is not matched, so that its _id would be inserted a second time, which is refused.
     requests = [
         ReplaceOne({"_id": each["_id"], "run_id": {"$lte": run_id}}, {**each, "run_id": run_id}, upsert=True)
@@ -135,8 +126,6 @@ def _upsert(collection: Collection[dict[str, Any]], batch: list[Mapping[str, Any
 def _write_partition(
     store: FeatureStore, collection: str, id_column: str, run_id: str, rows: Iterator[Row]
 ) -> None:
-    from pymongo import MongoClient  # noqa: PLC0415
-
     client: MongoClient[dict[str, Any]] = MongoClient(
         store.uri,
         tls=store.tls,
