@@ -249,9 +249,21 @@ def test_a_database_that_is_nowhere_or_everywhere_is_refused(blocks: list[str], 
 
 
 def test_launching_is_granted_with_the_roles_that_it_hands_over_and_no_others(done: Recording) -> None:
-    run, policies, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
-    assert run["Action"] == ["elasticmapreduce:AddTags", "elasticmapreduce:RunJobFlow"]
-    assert run["Condition"] == {"StringEquals": {f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true"}}
+    run, tag, policies, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
+    assert (run["Action"], run["Resource"]) == (["elasticmapreduce:RunJobFlow"], ["*"])
+    assert tag["Action"] == ["elasticmapreduce:AddTags"]
+    assert tag["Resource"] == [f"arn:aws:elasticmapreduce:*:{ACCOUNT}:cluster/*"]
+    # A cluster without the job's tags could be launched, but neither followed nor ended.
+    assert (
+        run["Condition"]
+        == tag["Condition"]
+        == {
+            "StringEquals": {
+                "elasticmapreduce:RequestTag/Owner": "recommendation",
+                f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true",
+            }
+        }
+    )
     assert policies["Action"] == [
         "elasticmapreduce:PutAutoTerminationPolicy",
         "elasticmapreduce:PutManagedScalingPolicy",
