@@ -240,7 +240,8 @@ def test_a_database_is_reached_from_where_spark_runs_and_nothing_beside_it(tmp_p
     [
         (["0.0.0.0/0"], "0.0.0.0/0 is everywhere"),
         ([], "name at least one network"),
-        (["10.0.0.1/8"], "host bits"),
+        (["10.0.0.1/8"], "cidr_blocks: 10.0.0.1/8 has host bits set"),
+        (["mongo.internal"], "cidr_blocks: .*'mongo.internal'; write a network, as '10.9.0.0/24'"),
     ],
 )
 def test_a_database_that_is_nowhere_or_everywhere_is_refused(blocks: list[str], message: str) -> None:
