@@ -17,6 +17,9 @@ A run is named by the end of its data interval: a night that was missed is caugh
 a run that is already whole is checked but not launched again. To prepare a night once more, delete its
 `_SUCCESS` and clear the DAG run. A failed cluster is not launched again by itself: clear `wait_for_job_flow`,
 which also clears its set-up.
+
+Every night since `FIRST_DAY` counts as missed: set it before the DAG is first shipped, or each costs its
+cluster.
 """
 
 from __future__ import annotations
@@ -135,7 +138,9 @@ with DAG(
             for item in page.get("Contents", [])
         }
         if SUCCESS_FILE not in sizes:
-            raise AirflowFailException(f"{run.uri(SUCCESS_FILE)}: missing, though the job flow ended well")
+            raise AirflowFailException(
+                f"{run.uri(SUCCESS_FILE)}: missing, though no step failed: did somebody end the job flow?"
+            )
         try:
             manifest = json.load(client.get_object(Bucket=bucket, Key=run.key(MANIFEST_FILE))["Body"])
             counts = checked_counts(manifest, sizes)
