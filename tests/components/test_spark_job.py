@@ -166,8 +166,10 @@ def test_disks_logs_and_what_is_written_are_encrypted_and_metadata_needs_a_token
     at_rest = document["EncryptionConfiguration"]["AtRestEncryptionConfiguration"]
     assert at_rest["S3EncryptionConfiguration"] == {"EncryptionMode": "SSE-KMS", "AwsKmsKey": KEY_ARN}
     assert at_rest["LocalDiskEncryptionConfiguration"]["EnableEbsEncryption"] is True
-    metadata = document["InstanceMetadataServiceConfiguration"]
-    assert metadata["MinimumInstanceMetadataServiceVersion"] == 2
+    assert document["InstanceMetadataServiceConfiguration"] == {
+        "MinimumInstanceMetadataServiceVersion": 2,
+        "HttpPutResponseHopLimit": 1,
+    }
 
 
 def test_traffic_is_encrypted_by_spark_and_by_emr_where_there_are_certificates(
