@@ -12,8 +12,6 @@ stage=${2:?$usage}
 [[ -f "Pulumi.$stage.yaml" ]] || { echo "pulumi.sh: Pulumi.$stage.yaml: no such stage" >&2; exit 2; }
 command -v pulumi > /dev/null || { echo "pulumi.sh: no pulumi on PATH: install the Pulumi CLI" >&2; exit 2; }
 
-python -m ci.spark_packages  # the program uploads it, and asks no network itself
-
 if [[ -n "${GITLAB_OIDC_TOKEN:-}" ]]; then
     AWS_WEB_IDENTITY_TOKEN_FILE=$(mktemp)
     export AWS_WEB_IDENTITY_TOKEN_FILE
@@ -21,9 +19,12 @@ if [[ -n "${GITLAB_OIDC_TOKEN:-}" ]]; then
     printf '%s' "$GITLAB_OIDC_TOKEN" > "$AWS_WEB_IDENTITY_TOKEN_FILE"
 fi
 
+pack() { python -m ci.spark_packages > /dev/null; }  # the program uploads it, and asks no network itself
+
 if [[ "$action" == preview ]]; then
     # The note must say what failed, too: keep the text, and pipefail passes the exit code on.
-    pulumi preview --stack "$stage" --non-interactive --color never --diff 2>&1 | tee "${3:-/dev/null}"
+    { pack && pulumi preview --stack "$stage" --non-interactive --color never --diff; } 2>&1 | tee "${3:-/dev/null}"
 else
+    pack
     pulumi up --stack "$stage" --non-interactive --color never --yes
 fi

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.iam import Allow, pass_role
-from components.spark_security import EMR_TAGS
+from components.iam import Allow, Conditions, pass_role
 
 EMR, EC2, SPOT = "elasticmapreduce.amazonaws.com", "ec2.amazonaws.com", "spot.amazonaws.com"
 
@@ -32,14 +31,16 @@ class ClusterPermissions:
         """Launching a run by a role of one's own."""
         return [
             Allow(
-                actions=["elasticmapreduce:RunJobFlow", "elasticmapreduce:AddTags"],
+                actions=["elasticmapreduce:RunJobFlow"],
                 resources=["*"],
                 reason="RunJobFlow has no resource-level permissions: the cluster doesn't exist yet",
-                conditions={
-                    "StringEquals": {
-                        f"elasticmapreduce:RequestTag/{key}": value for key, value in EMR_TAGS.items()
-                    }
-                },
+                conditions=self._tagged("RequestTag"),
+            ),
+            # RunJobFlow asks for it, since its document has tags.
+            Allow(
+                actions=["elasticmapreduce:AddTags"],
+                resources=[self._clusters()],
+                conditions=self._tagged("RequestTag"),
             ),
             # RunJobFlow asks for these when its document has the policies.
             Allow(
@@ -71,13 +72,14 @@ class ClusterPermissions:
                     "elasticmapreduce:TerminateJobFlows",
                 ],
                 resources=[self._clusters()],
-                conditions={
-                    "StringEquals": {
-                        f"elasticmapreduce:ResourceTag/{key}": value for key, value in self.tags.items()
-                    }
-                },
+                conditions=self._tagged("ResourceTag"),
             ),
         ]
+
+    def _tagged(self, which: str) -> Conditions:
+        """A request, or a cluster, with every tag of the job's clusters."""
+        tags = {f"elasticmapreduce:{which}/{key}": value for key, value in self.tags.items()}
+        return {"StringEquals": tags}
 
     def _clusters(self) -> pulumi.Output[str]:
         return pulumi.Output.concat("arn:aws:elasticmapreduce:*:", self.account_id, ":cluster/*")

@@ -17,8 +17,6 @@ EMR_TO_NODES = 8443
 PRIMARY_TO_EMR = 9443
 # AmazonEMRServicePolicy_v2 touches only what carries this tag.
 EMR_TAGS = {"for-use-with-amazon-emr-managed-policies": "true"}
-
-
 ANYWHERE = 0  # the prefix length of all addresses
 
 
@@ -38,7 +36,11 @@ class Database:
         if not self.cidr_blocks:
             raise ValueError("cidr_blocks: name at least one network of the database")
         for block in self.cidr_blocks:
-            if ipaddress.IPv4Network(block).prefixlen == ANYWHERE:
+            try:
+                network = ipaddress.IPv4Network(block)
+            except ValueError as error:
+                raise ValueError(f"cidr_blocks: {error}; write a network, as '10.9.0.0/24'") from None
+            if network.prefixlen == ANYWHERE:
                 raise ValueError(f"cidr_blocks: {block} is everywhere; name the networks of the database")
 
 

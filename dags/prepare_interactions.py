@@ -10,13 +10,17 @@ published, and ends well only when the prepared run is whole. What trains and se
 
 Like every Variable they may come from a secrets backend, or from the environment as `AIRFLOW_VAR_<NAME>`.
 Calls to AWS use the connection `aws_default`. The stack has a role for it, its output `airflow_role_arn`,
-which the workers' own role may assume: `{"conn_type": "aws", "extra": {"role_arn": "<the output>"}}` in
-`AIRFLOW_CONN_AWS_DEFAULT`. Without a connection, calls are made as the workers themselves.
+which the workers' own role may assume:
+`{"conn_type": "aws", "extra": {"role_arn": "<the output>", "region_name": "<the stage's>"}}` in
+`AIRFLOW_CONN_AWS_DEFAULT`. Without a connection, calls are made as the workers themselves, in their region.
 
 A run is named by the end of its data interval: a night that was missed is caught up under its own name, and
 a run that is already whole is checked but not launched again. To prepare a night once more, delete its
 `_SUCCESS` and clear the DAG run. A failed cluster is not launched again by itself: clear `wait_for_job_flow`,
 which also clears its set-up.
+
+Every night since `FIRST_DAY` counts as missed: set it before the DAG is first shipped, or each costs its
+cluster.
 """
 
 from __future__ import annotations
@@ -135,7 +139,9 @@ with DAG(
             for item in page.get("Contents", [])
         }
         if SUCCESS_FILE not in sizes:
-            raise AirflowFailException(f"{run.uri(SUCCESS_FILE)}: missing, though the job flow ended well")
+            raise AirflowFailException(
+                f"{run.uri(SUCCESS_FILE)}: missing, though no step failed: did somebody end the job flow?"
+            )
         try:
             manifest = json.load(client.get_object(Bucket=bucket, Key=run.key(MANIFEST_FILE))["Body"])
             counts = checked_counts(manifest, sizes)

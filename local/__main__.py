@@ -152,10 +152,8 @@ def cloud(
 @contextmanager
 def ends_well() -> Iterator[None]:
     """Errors become one clear line and an exit code; SIGTERM ends what Ctrl-C would."""
-    for signum in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # SIGINT too: a shell's background jobs start with it ignored
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        # SIGINT too: a shell's background jobs start with it ignored.
         signal.signal(signum, signal.default_int_handler)
     try:
         yield

@@ -25,10 +25,9 @@ SUCCESS_FILE = "_SUCCESS"  # written last: it alone says that a run is whole
 USERS_FILE = "users.parquet"  # user_id: string, user_index: int32
 ITEMS_FILE = "items.parquet"  # item_id: string, item_index: int32
 POPULARITY_FILE = "popularity.parquet"  # item_index: int32, n_interactions: int64 (train rows)
-# user_index: int32, item_index: int32, timestamp: int64, weight: float32
 USER_FEATURES_FILE = "user_features.parquet"  # user_index and what ml.preparation.features says
-ITEM_FEATURES_FILE = "item_features.parquet"
-SPLITS = ("train", "validation", "test")
+ITEM_FEATURES_FILE = "item_features.parquet"  # item_index and the same
+SPLITS = ("train", "validation", "test")  # user_index, item_index: int32, timestamp: int64, weight: float32
 QUALITY_FILE = "quality.json"  # what was expected of the run, and what was observed
 
 # -- object keys: artifacts bucket --------------------------------------------------------------

@@ -63,9 +63,12 @@ class Counts:
         in_splits = self.train + self.validation + self.test
         if in_splits != self.kept:
             raise ManifestError(f"counts: train + validation + test = {in_splits}, but kept = {self.kept}")
-        for kept, read in ((self.users, self.users_read), (self.items, self.items_read)):
+        for name, kept, read in (
+            ("users", self.users, self.users_read),
+            ("items", self.items, self.items_read),
+        ):
             if read and kept > read:
-                raise ManifestError(f"counts: {kept} users or items are kept, but only {read} were read")
+                raise ManifestError(f"counts: {name} = {kept}, but {name}_read = {read}")
 
 
 @dataclass(frozen=True)

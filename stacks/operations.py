@@ -63,7 +63,7 @@ class Operations(pulumi.ComponentResource):
                 dashboard_name=f"ncf-{stage.stage}",
                 region=stage.region,
                 introduction=INTRODUCTION.format(stage=stage.stage, email=stage.operations.alarm_email),
-                graphs=graphs(args.training, args.serving),
+                graphs=graphs(args.preparation, args.training, args.serving),
             ),
             child,
         )
@@ -118,8 +118,13 @@ class Operations(pulumi.ComponentResource):
         )
 
 
-def graphs(training: Training, serving: Serving) -> list[Graph]:
+def graphs(preparation: Preparation, training: Training, serving: Serving) -> list[Graph]:
     """The dashboard's graphs, in reading order."""
+    queues = {
+        **preparation.dead_letter_queues,
+        **training.dead_letter_queues,
+        **serving.dead_letter_queues,
+    }
     api: Dimensions = {"ApiId": serving.api.api_id}
     variant: Dimensions = {"EndpointName": serving.endpoint.name, "VariantName": contract.VARIANT_NAME}
     return [
@@ -184,7 +189,7 @@ def graphs(training: Training, serving: Serving) -> list[Graph]:
                     statistic="Maximum",
                     label=label,
                 )
-                for label, queue in {**training.dead_letter_queues, **serving.dead_letter_queues}.items()
+                for label, queue in queues.items()
             ],
         ),
     ]

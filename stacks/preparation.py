@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.archives import file_asset, folder_files, zip_bytes
+from components.dead_letter_queue import DeadLetterQueue
 from components.iam import PrincipalRole, PrincipalRoleArgs
 from components.network import Network, NetworkArgs
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
@@ -35,6 +36,7 @@ class Preparation(pulumi.ComponentResource):
     job: SparkJob
     job_name: str
     airflow_role_arn: pulumi.Output[str] | None
+    dead_letter_queues: dict[str, DeadLetterQueue]
 
     def __init__(self, name: str, args: PreparationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Preparation", name, None, opts)
@@ -53,9 +55,9 @@ class Preparation(pulumi.ComponentResource):
             child,
         )
         self.job = SparkJob("preparation", self._job(stage, storage, network), child)
-        self.airflow_role_arn = None
+        self.airflow_role_arn, self.dead_letter_queues = None, {}
         if stage.spark.scheduler == "eventbridge":
-            self._schedule(args, child)
+            self.dead_letter_queues["preparation schedule"] = self._schedule(args, child).dead_letter_queue
         elif stage.spark.airflow_principal_arn is not None:
             self.airflow_role_arn = PrincipalRole(
                 "airflow",
@@ -67,8 +69,8 @@ class Preparation(pulumi.ComponentResource):
             ).arn
         self.register_outputs({})
 
-    def _schedule(self, args: PreparationArgs, child: pulumi.ResourceOptions) -> None:
-        Schedule(
+    def _schedule(self, args: PreparationArgs, child: pulumi.ResourceOptions) -> Schedule:
+        return Schedule(
             "preparation-schedule",
             ScheduleArgs(
                 description=f"Launches {self.job_name}",

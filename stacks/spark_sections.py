@@ -157,7 +157,7 @@ class JobConfig(Section):
             flags["--split"] = "time-cut"
             flags["--test-days"] = self.time_cut.test_days
             flags["--validation-days"] = self.time_cut.validation_days
-        weights = [f"{name}={weight:g}" for name, weight in sorted(self.event_weights.items())]
+        weights = [f"{name}={weight}" for name, weight in sorted(self.event_weights.items())]
         return [
             *(text for flag, value in flags.items() if value is not None for text in (flag, str(value))),
             *(text for weight in weights for text in ("--event-weight", weight)),

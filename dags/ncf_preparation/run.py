@@ -125,7 +125,7 @@ def checked_counts(manifest: Any, sizes: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _check_sums(counts: Mapping[str, Any]) -> None:
-    """Every event that was read is kept, quarantined, a duplicate or filtered."""
+    """Every event that was read is kept, quarantined, a duplicate or filtered; nobody is kept unread."""
     accounted = (
         counts["kept"] + sum(counts["quarantined"].values()) + counts["duplicates"] + counts["filtered"]
     )
@@ -137,3 +137,7 @@ def _check_sums(counts: Mapping[str, Any]) -> None:
     in_splits = sum(counts[split] for split in SPLITS)
     if in_splits != counts["kept"]:
         raise PreparedRunError(f"counts: {' + '.join(SPLITS)} = {in_splits}, but kept = {counts['kept']}")
+    for name in ("users", "items"):
+        read = counts.get(f"{name}_read", 0)  # 0: a run from before it was counted
+        if read and counts[name] > read:
+            raise PreparedRunError(f"counts: {name} = {counts[name]}, but {name}_read = {read}")

@@ -25,9 +25,7 @@ class Hyperparameters:
     """The defaults are the post's, under the paper's objective; `PRESETS` names the other sets."""
 
     architecture: Architecture = "neumf"
-    objective: Objective = (
-        "bce"  # auto: softmax, sampled where the catalogue or the model is too large for it
-    )
+    objective: Objective = "bce"
     epochs: int = 10
     lr: float = 0.001
     batch_size: int = 256  # a step, over all processes: positive pairs (bce) or users
@@ -38,7 +36,8 @@ class Hyperparameters:
     mlp_factor_num: int = 32
     num_layers: int = 3
     n_negatives: int = 4  # a positive (bce, row-bce); He et al. 2017, section 4.1
-    coverage: Coverage = "auto"  # of the catalogue, in a step of softmax and row-bce
+    # Of the catalogue, in a step of softmax and row-bce; auto: a sample, where it or the model is too large.
+    coverage: Coverage = "auto"
     n_shared_negatives: int = 512  # a batch, where the catalogue is sampled
     history: bool = False  # users' inputs pool their histories; not with bce
     history_dropout: float = 0.3
@@ -69,7 +68,7 @@ class Hyperparameters:
     refit: bool = False
 
     def __post_init__(self) -> None:
-        at_least_zero = {"pointwise_factor_num", "mlp_epochs", "fused_epochs", "seed"}
+        at_least_zero = {"pointwise_factor_num", "fused_epochs", "seed"}
         at_least_zero |= {name for name in get_type_hints(type(self)) if name.endswith("weight_decay")}
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)

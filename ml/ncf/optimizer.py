@@ -25,7 +25,8 @@ from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF
 
 ROW_WISE_ELEMENTS = 2**24  # a larger table is updated row-wise: a dense step costs more than its batch
-VISIT = 5.0  # steps' worth of rate and of decay that a user's one visit an epoch stands for (docs/adr/0007)
+# A user's one visit an epoch moves by so many steps' rate, and at that rate decays so many times as strongly.
+VISIT = 5.0  # docs/adr/0007
 WARM_UP = 0.2  # share of the steps in which a one-cycle rate rises
 START_RATE = 0.04  # of the peak, where it rises from: torch.optim's own default
 

@@ -73,6 +73,21 @@ def test_a_preview_keeps_its_text_and_its_exit_code(fake_pulumi: Path, tmp_path:
     assert "preview --stack dev --non-interactive" in (tmp_path / "calls").read_text()
 
 
+@pytest.mark.parametrize("action", ["preview", "up"])
+def test_packages_that_cannot_be_had_are_told_and_nothing_is_asked_of_pulumi(
+    action: str, fake_pulumi: Path, tmp_path: Path
+) -> None:
+    python, out = fake_pulumi / "python", tmp_path / "preview.txt"
+    python.write_text("#!/bin/sh\necho 'spark_packages: spark.lock: no network' >&2\nexit 2\n")
+    python.chmod(0o755)
+    env = pulumi_env(fake_pulumi, tmp_path)
+    done = run("bash", "ci/pulumi.sh", action, "dev", str(out), **env)
+    assert done.returncode == 2
+    said = out.read_text() if action == "preview" else done.stderr
+    assert said == "spark_packages: spark.lock: no network\n"
+    assert not (tmp_path / "calls").exists()
+
+
 def test_the_jobs_token_reaches_pulumi_as_a_file_that_does_not_outlive_it(
     fake_pulumi: Path, tmp_path: Path
 ) -> None:

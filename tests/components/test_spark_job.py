@@ -166,8 +166,10 @@ def test_disks_logs_and_what_is_written_are_encrypted_and_metadata_needs_a_token
     at_rest = document["EncryptionConfiguration"]["AtRestEncryptionConfiguration"]
     assert at_rest["S3EncryptionConfiguration"] == {"EncryptionMode": "SSE-KMS", "AwsKmsKey": KEY_ARN}
     assert at_rest["LocalDiskEncryptionConfiguration"]["EnableEbsEncryption"] is True
-    metadata = document["InstanceMetadataServiceConfiguration"]
-    assert metadata["MinimumInstanceMetadataServiceVersion"] == 2
+    assert document["InstanceMetadataServiceConfiguration"] == {
+        "MinimumInstanceMetadataServiceVersion": 2,
+        "HttpPutResponseHopLimit": 1,
+    }
 
 
 def test_traffic_is_encrypted_by_spark_and_by_emr_where_there_are_certificates(
@@ -240,7 +242,8 @@ def test_a_database_is_reached_from_where_spark_runs_and_nothing_beside_it(tmp_p
     [
         (["0.0.0.0/0"], "0.0.0.0/0 is everywhere"),
         ([], "name at least one network"),
-        (["10.0.0.1/8"], "host bits"),
+        (["10.0.0.1/8"], "cidr_blocks: 10.0.0.1/8 has host bits set"),
+        (["mongo.internal"], "cidr_blocks: .*'mongo.internal'; write a network, as '10.9.0.0/24'"),
     ],
 )
 def test_a_database_that_is_nowhere_or_everywhere_is_refused(blocks: list[str], message: str) -> None:
@@ -249,9 +252,21 @@ def test_a_database_that_is_nowhere_or_everywhere_is_refused(blocks: list[str], 
 
 
 def test_launching_is_granted_with_the_roles_that_it_hands_over_and_no_others(done: Recording) -> None:
-    run, policies, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
-    assert run["Action"] == ["elasticmapreduce:AddTags", "elasticmapreduce:RunJobFlow"]
-    assert run["Condition"] == {"StringEquals": {f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true"}}
+    run, tag, policies, cleanup, service, nodes = json.loads(done.values["launch"])["Statement"]
+    assert (run["Action"], run["Resource"]) == (["elasticmapreduce:RunJobFlow"], ["*"])
+    assert tag["Action"] == ["elasticmapreduce:AddTags"]
+    assert tag["Resource"] == [f"arn:aws:elasticmapreduce:*:{ACCOUNT}:cluster/*"]
+    # A cluster without the job's tags could be launched, but neither followed nor ended.
+    assert (
+        run["Condition"]
+        == tag["Condition"]
+        == {
+            "StringEquals": {
+                "elasticmapreduce:RequestTag/Owner": "recommendation",
+                f"elasticmapreduce:RequestTag/{EMR_TAG['Key']}": "true",
+            }
+        }
+    )
     assert policies["Action"] == [
         "elasticmapreduce:PutAutoTerminationPolicy",
         "elasticmapreduce:PutManagedScalingPolicy",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.instance_types import FAMILIES, instance_type
+from components.instance_types import FAMILIES, InstanceType, instance_type
 from components.spark_sizing import DAEMON_VCPUS, Sizing, size, yarn_memory_gib
 
 NAMES = sorted(f"{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes)
@@ -87,7 +87,5 @@ def test_containers_are_whole_gib_so_that_yarn_rounds_none_up(name: str) -> None
 
 
 def test_a_node_too_small_for_driver_and_executor_is_refused_by_name() -> None:
-    from components.instance_types import InstanceType
-
     with pytest.raises(ValueError, match="tiny leaves 1 GiB to an executor beside the driver"):
         size([InstanceType("tiny", 4, 4), instance_type("r5.xlarge")], 16)

@@ -132,6 +132,8 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (broken(lambda m: m["counts"].update(duplicates=5)), "= 21, but events_read = 20"),
         (broken(lambda m: m["counts"].update(kept=13, filtered=0)), "= 12, but kept = 13"),
         (broken(lambda m: m["files"]["train/part-00000.parquet"].update(rows=5)), "train has 5 rows"),
+        (broken(lambda m: m["counts"].update(users_read=2)), "users = 3, but users_read = 2"),
+        (broken(lambda m: m["counts"].update(items_read=4)), "items = 5, but items_read = 4"),
         (broken(lambda m: m.pop("files")), "files: missing"),
         (broken(lambda m: m["counts"].pop("test")), "test: missing"),
         (broken(lambda m: m.update(counts=[])), "another type"),

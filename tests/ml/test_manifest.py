@@ -60,6 +60,15 @@ def test_what_is_written_is_what_is_read(path: Path) -> None:
     assert manifests.load(path) == a_manifest()
 
 
+def test_a_manifest_from_before_these_fields_were_is_read(path: Path) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("min_item_interactions", "min_weight", "previous_run"):
+        del document[name]
+    for name in ("users_read", "items_read"):
+        del document["counts"][name]
+    assert manifests.parse(json.dumps(document)) == a_manifest()
+
+
 @given(
     sources=st.lists(st.text()),
     parts=st.tuples(*[st.integers(0, 10**12)] * 3),
@@ -91,6 +100,12 @@ def test_any_manifest_whose_counts_add_up_survives_json(
         (lambda d: d["counts"].update(users=True), "manifest.counts.users: expected a non-negative integer"),
         (lambda d: d["counts"].update(events_read=18), "= 17, but events_read = 18"),
         (lambda d: d["counts"].update(train=5), "train + validation + test = 9, but kept = 10"),
+        (lambda d: d["counts"].update(users_read=1), "counts: users = 2, but users_read = 1"),
+        (lambda d: d["counts"].update(items_read=4), "counts: items = 5, but items_read = 4"),
+        (lambda d: d["counts"].update(items_read="5"), "manifest.counts.items_read: expected a non-negative"),
+        (lambda d: d.update(min_weight="0.5"), "manifest.min_weight: expected a number"),
+        (lambda d: d.update(min_item_interactions=-1), "manifest.min_item_interactions: expected a non-neg"),
+        (lambda d: d.update(previous_run=7), "manifest.previous_run: expected text"),
         (lambda d: d["files"][TRAIN].update(rows=7), "train has 7 rows, but counts.train = 6"),
         (lambda d: d["files"][TRAIN].update(sha256="0" * 63), f"manifest.files.{TRAIN}.sha256: expected"),
         (lambda d: d["files"].update({TRAIN: []}), f"manifest.files.{TRAIN}: expected an object"),

@@ -251,7 +251,9 @@ def test_the_dashboard_shows_what_waits_on_the_road_of_a_run(stage: str) -> None
     shown = {line[3] for line in graphs["Does anything wait unhandled?"]}
     road = ("render-buildspec-failed", "run-prepared-undelivered", "buildspec-rendered-undelivered")
     rollout = ("deploy-model-failed", "endpoint-changed-undelivered")
-    assert shown >= {done.one(QUEUE, name).outputs["name"] for name in road + rollout}
+    scheduled = section(stage, "spark")["scheduler"] == "eventbridge"
+    launch = ("preparation-schedule-undelivered",) if scheduled else ()
+    assert shown >= {done.one(QUEUE, name).outputs["name"] for name in launch + road + rollout}
 
 
 # -- stages ----------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.parametrize("stage", STAGES)
 ANY_RESOURCE = {
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
-    "elasticmapreduce:AddTags",
     "elasticmapreduce:ListClusters",
     "elasticmapreduce:RunJobFlow",
     "sagemaker:ListEndpointConfigs",

@@ -136,7 +136,7 @@ def test_each_field_is_the_flag_of_its_name() -> None:
         item_column="sku",
         time_column="at",
         event_column="event",
-        event_weights={"view": 1.0, "purchase": 10.0, "cart": 2.5},
+        event_weights={"view": 1.0, "purchase": 10.125001, "cart": 2.5},
         min_weight=0.5,
         min_item_interactions=3,
         time_cut={"test_days": 7, "validation_days": 14},
@@ -154,8 +154,8 @@ def test_each_field_is_the_flag_of_its_name() -> None:
         *("--test-days", "7"),
         *("--validation-days", "14"),
         *("--event-weight", "cart=2.5"),
-        *("--event-weight", "purchase=10"),
-        *("--event-weight", "view=1"),
+        *("--event-weight", "purchase=10.125001"),
+        *("--event-weight", "view=1.0"),
     ]
 
 

@@ -151,8 +151,28 @@ def test_the_cluster_is_the_one_that_the_stage_asks_for(stage: str) -> None:
         for fleet in flow["Instances"]["InstanceFleets"]
     }
     assert launched == {name: asked[name]["instance_types"] for name in roles.values()}
+    by_role = {roles[fleet["InstanceFleetType"]]: fleet for fleet in flow["Instances"]["InstanceFleets"]}
+    assert by_role["core"]["TargetOnDemandCapacity"] == asked["core"]["units"]
+    assert by_role["task"]["TargetSpotCapacity"] == asked["task"]["units"]
+    spot = by_role["task"]["LaunchSpecifications"]["SpotSpecification"]
+    assert spot["TimeoutDurationMinutes"] == asked["spot"]["timeout_minutes"]
+    actions = {"on_demand": "SWITCH_TO_ON_DEMAND", "fail": "TERMINATE_CLUSTER"}
+    assert spot["TimeoutAction"] == actions[asked["spot"]["otherwise"]]
+    disks = {
+        disk["VolumeSpecification"]["SizeInGB"]
+        for fleet in by_role.values()
+        for each in fleet["InstanceTypeConfigs"]
+        for disk in each["EbsConfiguration"]["EbsBlockDeviceConfigs"]
+    }
+    assert disks == {asked["volume_gib"]}
     limits = flow["ManagedScalingPolicy"]["ComputeLimits"]
-    assert limits["MaximumCapacityUnits"] == asked["scaling"]["max_units"]
+    assert limits == {
+        "UnitType": "InstanceFleetUnits",
+        "MinimumCapacityUnits": asked["scaling"]["min_units"],
+        "MaximumCapacityUnits": asked["scaling"]["max_units"],
+        "MaximumCoreCapacityUnits": asked["scaling"]["max_core_units"],
+        "MaximumOnDemandCapacityUnits": asked["scaling"]["max_on_demand_units"],
+    }
     assert flow["AutoTerminationPolicy"] == {"IdleTimeout": asked["idle_timeout_s"]}
     assert flow["ReleaseLabel"] == section(stage, "spark")["release"]
     subnets = [each.name for each in recorded(stage).of("aws:ec2/subnet:Subnet")]
@@ -160,7 +180,9 @@ def test_the_cluster_is_the_one_that_the_stage_asks_for(stage: str) -> None:
 
 
 def test_the_schedule_launches_the_published_document_with_its_own_time_as_the_run(stage: str) -> None:
-    for schedule in recorded(stage).of(SCHEDULE):
+    schedules = recorded(stage).of(SCHEDULE)
+    assert len(schedules) == (section(stage, "spark")["scheduler"] == "eventbridge")
+    for schedule in schedules:
         text = schedule.inputs["target"]["input"]
         assert RUN_ID_PLACEHOLDER not in text
         assert text.count("<aws.scheduler.scheduled-time>") == 1
@@ -168,6 +190,10 @@ def test_the_schedule_launches_the_published_document_with_its_own_time_as_the_r
         published = json.dumps(run_job_flow(stage)).replace(RUN_ID_PLACEHOLDER, SCHEDULED_TIME)
         assert given == json.loads(published)
         assert parse_run_id(SCHEDULED_TIME) == "20261123T020000Z"
+
+
+def test_the_clusters_logs_go_to_the_logs_bucket(stage: str) -> None:
+    assert run_job_flow(stage)["LogUri"] == "s3://logs-1a2b3c/emr/"
 
 
 def test_the_nodes_read_what_is_raw_and_write_what_is_prepared(stage: str) -> None:

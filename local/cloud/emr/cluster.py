@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from local.cloud.server import Cloud
 
 ENDING = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
+# EMR management guide, "Monitoring Amazon EMR events with CloudWatch". Where no severity is named it is INFO.
+CLUSTER_SEVERITIES = {"TERMINATED_WITH_ERRORS": "CRITICAL"}
+STEP_SEVERITIES = {"CANCELLED": "WARN", "FAILED": "ERROR"}
+WORDS = {
+    "STARTING": "was requested at {time} and is being created.",
+    "RUNNING": "began running steps at {time}.",
+    "WAITING": "finished running all pending steps at {time}.",
+    "TERMINATED": "has terminated at {time} with a reason of {code}.",
+    "TERMINATED_WITH_ERRORS": "has terminated with errors at {time} with a reason of {code}.",
+}
 log = logging.getLogger("local.cloud.emr.plane")
 
 
@@ -35,6 +45,7 @@ class ClusterRun:
         self._changed = threading.Condition()
         self._terminated = False
         self._step: StepRun | None = None
+        self._state = ""  # as it was last told; moto sets the cluster's own when a step is added
         self._waiting: deque[tuple[Any, Mapping[str, Any]]] = deque()
         self._keep_alive = bool(flow.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps"))
         self._role_arn = find_profile(cloud, flow["JobFlowRole"], region).roles[0].arn
@@ -105,6 +116,7 @@ class ClusterRun:
                 self._step = StepRun(
                     self._cloud, self.flow, spec, region=self._region, role_arn=self._role_arn
                 )
+            self._to("RUNNING", "", "Running step")
             failed = not self._run_step(model, self._step)
             if failed and model.action_on_failure != "CONTINUE" and not self._terminated:
                 self._cancel_waiting()
@@ -133,26 +145,28 @@ class ClusterRun:
             self._emit_step(model)
 
     def _to(self, state: str, code: str, message: str) -> None:
-        if self._cluster.state == state:
+        if self._state == state:
             return
+        self._state = state
         reason = {name: value for name, value in (("Code", code), ("Message", message)) if value}
         self._cluster.state_change_reason = reason
         self._cluster.state = state
         for fleet in self.fleets:
             fleet.follow(state)
+        words = WORDS.get(state, f"is {state}.").format(time=f"{utcnow():%Y-%m-%d %H:%M} UTC", code=code)
         detail = {
-            "severity": "ERROR" if state == "TERMINATED_WITH_ERRORS" else "INFO",
+            "severity": CLUSTER_SEVERITIES.get(state, "INFO"),
             "stateChangeReason": json.dumps({"code": code, "message": message}),
             "name": self._cluster.name,
             "clusterId": self._cluster.id,
             "state": state,
-            "message": f"Amazon EMR cluster {self._cluster.id} ({self._cluster.name}) is {state}.",
+            "message": f"Amazon EMR Cluster {self._cluster.id} ({self._cluster.name}) {words}",
         }
         self._cloud.emit("aws.emr", "EMR Cluster State Change", detail, [], self._region)
 
     def _emit_step(self, model: Any) -> None:
         detail = {
-            "severity": "ERROR" if model.state == "FAILED" else "INFO",
+            "severity": STEP_SEVERITIES.get(model.state, "INFO"),
             "actionOnFailure": model.action_on_failure,
             "stepId": model.id,
             "name": model.name,

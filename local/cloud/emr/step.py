@@ -132,6 +132,8 @@ class StepRun:
             on_line=lambda line: self._keep("stdout", line),
             on_error_line=lambda line: self._keep("stderr", line),
         )
+        if self._stopped:  # while it started
+            self._child.stop()
         return self._child.wait()
 
     def _command(self, folder: Path, mirror: Mirror) -> list[str]:

@@ -107,6 +107,12 @@ def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> No
     assert (settings.batch_size, settings.factor_num, settings.objective) == (7, 9, "softmax")
 
 
+@pytest.mark.parametrize("name", ["epochs", "pointwise_epochs", "mlp_epochs"])
+def test_a_part_trains_for_an_epoch_at_least(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is 0: at least 1$"):
+        hyperparameters.parse(["--preset", "neumf", f"--{name}", "0"])
+
+
 def test_a_missing_channel_is_named(
     job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
