@@ -10,11 +10,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarm import Threshold, metric_alarm
-from components.iam import Allow, ServiceRole, ServiceRoleArgs
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, write_as_container
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
 CODE_FOLDER = "/opt/ml/model/code"  # where the container unpacks the artifact's code/
-METRICS_NAMESPACES = "/aws/sagemaker/*"  # where containers put their metrics
 SCALE_IN_COOLDOWN_S = 300
 SCALE_OUT_COOLDOWN_S = 60
 STARTUP_TIMEOUT_S = 300
@@ -121,24 +120,7 @@ class Endpoint(pulumi.ComponentResource):
         return ServiceRoleArgs(
             service="sagemaker.amazonaws.com",
             source_account=args.account_id,
-            allows=[
-                Allow(
-                    actions=[
-                        "logs:CreateLogGroup",
-                        "logs:CreateLogStream",
-                        "logs:DescribeLogStreams",
-                        "logs:PutLogEvents",
-                    ],
-                    resources=[pulumi.Output.concat(log_group.arn, ":*")],
-                ),
-                Allow(
-                    actions=["cloudwatch:PutMetricData"],
-                    resources=["*"],
-                    reason="metrics have no resource-level permissions; their namespace is bound instead",
-                    conditions={"StringLike": {"cloudwatch:namespace": METRICS_NAMESPACES}},
-                ),
-                *args.model_allows,
-            ],
+            allows=[*write_as_container([log_group.arn]), *args.model_allows],
         )
 
     def _bootstrap(

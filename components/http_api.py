@@ -75,6 +75,24 @@ class HttpApi(pulumi.ComponentResource):
         super().__init__("ncf:api:HttpApi", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         api = aws.apigatewayv2.Api(name, protocol_type="HTTP", description=args.description, opts=child)
+        self._routes(name, args, api)
+        log_group = aws.cloudwatch.LogGroup(
+            f"{name}-access-logs",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.kms_key_arn,
+            opts=child,
+        )
+        stage = self._stage(name, args, api, log_group)
+        metric_alarm(f"{name}-errors", _server_errors(name, api), args.alarm_topic_arn, child)
+        # The address is of use once the stage answers there.
+        self.url = pulumi.Output.all(api.api_endpoint, stage.id).apply(lambda values: values[0])
+        self.api_id = api.id
+        self.log_group_name = log_group.name
+        self.register_outputs({"url": self.url, "api_id": self.api_id, "log_group_name": self.log_group_name})
+
+    def _routes(self, name: str, args: HttpApiArgs, api: aws.apigatewayv2.Api) -> None:
+        """Every route, to the one function, which lets this API call it."""
+        child = pulumi.ResourceOptions(parent=self)
         integration = aws.apigatewayv2.Integration(
             f"{name}-function",
             api_id=api.id,
@@ -102,13 +120,12 @@ class HttpApi(pulumi.ComponentResource):
                 authorization_type={"iam": "AWS_IAM", "none": "NONE"}[args.auth],
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
             )
-        log_group = aws.cloudwatch.LogGroup(
-            f"{name}-access-logs",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.kms_key_arn,
-            opts=child,
-        )
-        stage = aws.apigatewayv2.Stage(
+
+    def _stage(
+        self, name: str, args: HttpApiArgs, api: aws.apigatewayv2.Api, log_group: aws.cloudwatch.LogGroup
+    ) -> aws.apigatewayv2.Stage:
+        """Where the API answers: at what pace, and with which access log."""
+        return aws.apigatewayv2.Stage(
             f"{name}-stage",
             api_id=api.id,
             name=DEFAULT_ROUTE,
@@ -122,29 +139,22 @@ class HttpApi(pulumi.ComponentResource):
                 "throttling_burst_limit": args.burst,
                 "detailed_metrics_enabled": True,
             },
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        metric_alarm(
-            f"{name}-errors",
-            Threshold(
-                namespace="AWS/ApiGateway",
-                metric="5xx",
-                dimensions={"ApiId": api.id},
-                statistic="Sum",
-                above=0,
-                period_s=300,
-                n_periods=2,
-                description=f"{name} keeps answering with server errors: look up a request id of its access "
-                "log in the function's log.",
-            ),
-            args.alarm_topic_arn,
-            child,
-        )
-        # The address is of use once the stage answers there.
-        self.url = pulumi.Output.all(api.api_endpoint, stage.id).apply(lambda values: values[0])
-        self.api_id = api.id
-        self.log_group_name = log_group.name
-        self.register_outputs({"url": self.url, "api_id": self.api_id, "log_group_name": self.log_group_name})
+
+
+def _server_errors(name: str, api: aws.apigatewayv2.Api) -> Threshold:
+    return Threshold(
+        namespace="AWS/ApiGateway",
+        metric="5xx",
+        dimensions={"ApiId": api.id},
+        statistic="Sum",
+        above=0,
+        period_s=300,
+        n_periods=2,
+        description=f"{name} keeps answering with server errors: look up a request id of its access "
+        "log in the function's log.",
+    )
 
 
 def _slug(route: str) -> str:

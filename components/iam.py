@@ -15,6 +15,7 @@ import pulumi_aws as aws
 
 POLICY_VERSION = "2012-10-17"  # IAM user guide: the current version of the policy language
 ANY_RESOURCE = "*"
+CONTAINER_METRICS = "/aws/sagemaker/*"  # the namespaces in which SageMaker's containers keep metrics
 
 Conditions = Mapping[str, Mapping[str, pulumi.Input[Any]]]
 
@@ -100,6 +101,27 @@ def write_log(log_group_arn: pulumi.Input[str]) -> Allow:
         actions=["logs:CreateLogStream", "logs:PutLogEvents"],
         resources=[pulumi.Output.concat(log_group_arn, ":*")],
     )
+
+
+def write_as_container(log_group_arns: Sequence[pulumi.Input[str]]) -> list[Allow]:
+    """What a SageMaker container writes besides its results: to its log groups, and its metrics."""
+    return [
+        Allow(
+            actions=[
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ],
+            resources=[pulumi.Output.concat(arn, ":*") for arn in log_group_arns],
+        ),
+        Allow(
+            actions=["cloudwatch:PutMetricData"],
+            resources=[ANY_RESOURCE],
+            reason="metrics have no resource-level permissions; their namespace is bound instead",
+            conditions={"StringLike": {"cloudwatch:namespace": CONTAINER_METRICS}},
+        ),
+    ]
 
 
 def pass_role(role_arn: pulumi.Input[str], service: str) -> Allow:

@@ -89,26 +89,40 @@ class LambdaFunction(pulumi.ComponentResource):
             kms_key_id=args.kms_key_arn,
             opts=child,
         )
-        role = ServiceRole(
-            f"{name}-role",
-            ServiceRoleArgs(
-                service="lambda.amazonaws.com",
-                allows=[
-                    write_log(log_group.arn),
-                    Allow(
-                        actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-                        resources=["*"],
-                        reason="X-Ray has no resource-level permissions for writing traces",
-                    ),
-                    # The environment is opened with the role's own right to the key.
-                    Allow(actions=["kms:Decrypt"], resources=[args.kms_key_arn]),
-                    self.dead_letter_queue.send(),
-                    *args.allows,
-                ],
-            ),
-            child,
+        role = ServiceRole(f"{name}-role", self._role(args, log_group), child)
+        function = self._function(name, args, role, log_group)
+        self._retries(name, function)
+        metric_alarm(f"{name}-errors", _errors(name, function), args.alarm_topic_arn, child)
+        self.name = function.name
+        self.arn = function.arn
+        self.log_group_name = log_group.name
+        self.register_outputs({"name": self.name, "arn": self.arn, "log_group_name": self.log_group_name})
+
+    def invoke(self) -> Allow:
+        """Calling the function by a role of one's own."""
+        return Allow(actions=["lambda:InvokeFunction"], resources=[self.arn])
+
+    def _role(self, args: LambdaFunctionArgs, log_group: aws.cloudwatch.LogGroup) -> ServiceRoleArgs:
+        return ServiceRoleArgs(
+            service="lambda.amazonaws.com",
+            allows=[
+                write_log(log_group.arn),
+                Allow(
+                    actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+                    resources=["*"],
+                    reason="X-Ray has no resource-level permissions for writing traces",
+                ),
+                # The environment is opened with the role's own right to the key.
+                Allow(actions=["kms:Decrypt"], resources=[args.kms_key_arn]),
+                self.dead_letter_queue.send(),
+                *args.allows,
+            ],
         )
-        function = aws.lambda_.Function(
+
+    def _function(
+        self, name: str, args: LambdaFunctionArgs, role: ServiceRole, log_group: aws.cloudwatch.LogGroup
+    ) -> aws.lambda_.Function:
+        return aws.lambda_.Function(
             name,
             code=code_archive(args.code),
             handler=args.handler,
@@ -123,35 +137,28 @@ class LambdaFunction(pulumi.ComponentResource):
             tracing_config={"mode": "Active"},
             logging_config={"log_format": "JSON", "log_group": log_group.name},
             reserved_concurrent_executions=args.reserved_concurrency,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
+
+    def _retries(self, name: str, function: aws.lambda_.Function) -> None:
+        """How often an event is tried, and where it is kept when that was in vain."""
         aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-async",
             function_name=function.name,
             maximum_retry_attempts=ASYNC_RETRIES,
             maximum_event_age_in_seconds=ASYNC_MAX_AGE_S,
             destination_config={"on_failure": {"destination": self.dead_letter_queue.arn}},
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        metric_alarm(
-            f"{name}-errors",
-            Threshold(
-                namespace="AWS/Lambda",
-                metric="Errors",
-                dimensions={"FunctionName": function.name},
-                statistic="Sum",
-                above=0,
-                period_s=300,
-                description=f"{name} failed: its log group has the request id and the reason.",
-            ),
-            args.alarm_topic_arn,
-            child,
-        )
-        self.name = function.name
-        self.arn = function.arn
-        self.log_group_name = log_group.name
-        self.register_outputs({"name": self.name, "arn": self.arn, "log_group_name": self.log_group_name})
 
-    def invoke(self) -> Allow:
-        """Calling the function by a role of one's own."""
-        return Allow(actions=["lambda:InvokeFunction"], resources=[self.arn])
+
+def _errors(name: str, function: aws.lambda_.Function) -> Threshold:
+    return Threshold(
+        namespace="AWS/Lambda",
+        metric="Errors",
+        dimensions={"FunctionName": function.name},
+        statistic="Sum",
+        above=0,
+        period_s=300,
+        description=f"{name} failed: its log group has the request id and the reason.",
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pulumi
 
 from components.endpoint import Endpoint
-from components.iam import Allow, pass_role
+from components.iam import Allow, pass_role, write_as_container
 from components.lambda_function import LambdaFunction
 from components.model_package_group import ModelPackageGroup
 from ml import contract
@@ -19,7 +19,6 @@ from stacks.storage import Storage
 SAGEMAKER = "sagemaker.amazonaws.com"
 OF_PIPELINES = "pipelines-*"
 JOB_LOG_GROUPS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
-CONTAINER_METRICS = "/aws/sagemaker/*"
 
 
 def arn(storage: Storage, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
@@ -146,21 +145,7 @@ def training_and_evaluating(storage: Storage, region: str) -> list[Allow]:
             actions=["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
             resources=_packages(storage.packages),
         ),
-        Allow(
-            actions=[
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ],
-            resources=[arn(storage, "logs", f"log-group:{group}:*") for group in JOB_LOG_GROUPS],
-        ),
-        Allow(
-            actions=["cloudwatch:PutMetricData"],
-            resources=["*"],
-            reason="metrics have no resource-level permissions; their namespace is bound instead",
-            conditions={"StringLike": {"cloudwatch:namespace": CONTAINER_METRICS}},
-        ),
+        *write_as_container([arn(storage, "logs", f"log-group:{group}") for group in JOB_LOG_GROUPS]),
         *pull_images(storage.key.partition, region),
     ]
 

@@ -30,6 +30,16 @@ def test_the_same_tree_gives_the_same_bytes_whatever_the_times_and_modes(tree: P
     assert (tmp_path / "one/source.zip").read_bytes() == (tmp_path / "two/source.zip").read_bytes()
 
 
+def test_entries_are_in_the_order_of_their_paths_whatever_the_folders_order(
+    tree: Path, tmp_path: Path
+) -> None:
+    (tree / "ml/z.py").write_text("after ml/deep/c.py; a walk comes by it before")
+    write_bundle(tree, tmp_path / "source.zip")
+    names = zipfile.ZipFile(tmp_path / "source.zip").namelist()
+    assert names == sorted(names)
+    assert "ml/z.py" in names
+
+
 def test_a_changed_byte_a_new_file_and_a_new_name_each_change_the_checksum(
     tree: Path, tmp_path: Path
 ) -> None:

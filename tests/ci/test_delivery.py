@@ -88,6 +88,20 @@ def test_packages_that_cannot_be_had_are_told_and_nothing_is_asked_of_pulumi(
     assert not (tmp_path / "calls").exists()
 
 
+@pytest.mark.parametrize("status", [0, 255])
+def test_a_preview_leaves_its_note_and_then_ends_the_job_as_pulumi_ended(
+    status: int, fake_pulumi: Path, tmp_path: Path
+) -> None:
+    (fake_pulumi / "python").write_text('#!/bin/sh\necho "python $@" >> "$PULUMI_CALLS"\n')
+    (fake_pulumi / "python").chmod(0o755)
+    lines = yaml.safe_load(GITLAB.read_text())[".preview"]["script"]
+    script = "\n".join(lines).replace("out/", f"{tmp_path}/out/").replace("-p out", f"-p {tmp_path}/out")
+    env = {**pulumi_env(fake_pulumi, tmp_path), "STAGE": "dev", "PULUMI_EXIT": str(status)}
+    assert run("bash", "-eo", "pipefail", "-c", script, **env).returncode == status
+    assert f"ci.merge_request_note dev {tmp_path}/out/preview-dev.txt" in (tmp_path / "calls").read_text()
+    assert (tmp_path / "out/preview-dev.txt").read_text() == "+ 3 to create\n"
+
+
 def test_the_jobs_token_reaches_pulumi_as_a_file_that_does_not_outlive_it(
     fake_pulumi: Path, tmp_path: Path
 ) -> None:

@@ -43,6 +43,12 @@ def set_up(machine: Path, *arguments: str, **env: str) -> subprocess.CompletedPr
     )
 
 
+def digest_of(lock: Path) -> str:
+    """As the script's own tool prints it."""
+    done = subprocess.run(["sha256sum"], stdin=lock.open(), capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def the_line(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -78,14 +84,7 @@ def test_a_finished_environment_is_used_again(machine: Path) -> None:
     put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
     (machine / ".venv/bin").mkdir(parents=True)
     put_program(machine / ".venv", "python", f"{PACKS} || exit 1")
-    digest = subprocess.run(
-        ["sha256sum"],
-        stdin=(machine / "requirements/lock.txt").open(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (machine / ".venv/.stamp").write_text(f"{machine} {digest.stdout}")
+    (machine / ".venv/.stamp").write_text(f"{machine} {digest_of(machine / 'requirements/lock.txt')}")
     done = set_up(machine)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -96,11 +95,16 @@ def test_packages_that_cannot_be_had_end_it_with_their_own_line(machine: Path) -
     assert the_line(set_up(machine)) == "spark_packages: spark.lock: no network\n"
 
 
-def test_an_environment_of_another_lock_is_not(machine: Path) -> None:
+@pytest.mark.parametrize("differs", ["lock", "place"])
+def test_an_environment_of_another_lock_or_place_is_not(machine: Path, differs: str) -> None:
     put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
     (machine / ".venv/bin").mkdir(parents=True)
     put_program(machine / ".venv", "python", "exit 0")
-    (machine / ".venv/.stamp").write_text(f"{machine} of-an-older-lock  -\n")
+    stamps = {
+        "lock": f"{machine} of-an-older-lock  -\n",
+        "place": f"/copied/from {digest_of(machine / 'requirements/lock.txt')}",
+    }
+    (machine / ".venv/.stamp").write_text(stamps[differs])
     assert "Python 3.11 is needed" in the_line(set_up(machine))
     assert os.access(machine / ".venv/bin/python", os.X_OK)
 
@@ -108,16 +112,10 @@ def test_an_environment_of_another_lock_is_not(machine: Path) -> None:
 def test_the_airflow_environment_has_a_lock_and_a_place_of_its_own(machine: Path) -> None:
     put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
     (machine / "requirements/airflow.lock").write_text("apache-airflow==3.3.2\n")
-    digest = subprocess.run(
-        ["sha256sum"],
-        stdin=(machine / "requirements/airflow.lock").open(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     (machine / ".venv-airflow/bin").mkdir(parents=True)
     put_program(machine / ".venv-airflow", "python", "exit 1")
-    (machine / ".venv-airflow/.stamp").write_text(f"{machine} {digest.stdout}")
+    stamp = f"{machine} {digest_of(machine / 'requirements/airflow.lock')}"
+    (machine / ".venv-airflow/.stamp").write_text(stamp)
 
     done = set_up(machine, "airflow")
 

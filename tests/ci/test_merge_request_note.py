@@ -16,6 +16,7 @@ class GitLabNotes(BaseHTTPRequestHandler):
     notes: ClassVar[list[dict]] = []
     tokens: ClassVar[set[str]] = set()
     failures_left: ClassVar[int] = 0
+    loses_answers: ClassVar[bool] = False
 
     def do_GET(self) -> None:
         if GitLabNotes.failures_left:
@@ -28,7 +29,7 @@ class GitLabNotes(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.notes.append({"id": len(self.notes) + 1, **self.sent()})
-        self.reply(201, self.notes[-1])
+        self.reply(503 if GitLabNotes.loses_answers else 201, self.notes[-1])
 
     def do_PUT(self) -> None:
         note = next(n for n in self.notes if n["id"] == int(self.path.rsplit("/", 1)[1]))
@@ -53,7 +54,8 @@ class GitLabNotes(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def notes_url() -> Iterator[str]:
-    GitLabNotes.notes, GitLabNotes.tokens, GitLabNotes.failures_left = [], set(), 0
+    GitLabNotes.notes, GitLabNotes.tokens = [], set()
+    GitLabNotes.failures_left, GitLabNotes.loses_answers = 0, False
     server = ThreadingHTTPServer(("127.0.0.1", 0), GitLabNotes)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/api/v4/projects/7/merge_requests/3/notes"
@@ -86,6 +88,15 @@ def test_stages_have_a_note_each_and_peoples_notes_stay(notes_url: str, session:
 def test_a_passing_fault_of_gitlab_is_retried(notes_url: str, session: requests.Session) -> None:
     GitLabNotes.failures_left = 1
     assert put_note(session, notes_url, "dev", "text") == "created"
+
+
+def test_a_new_note_that_may_have_been_written_is_not_sent_again(
+    notes_url: str, session: requests.Session
+) -> None:
+    GitLabNotes.loses_answers = True
+    with pytest.raises(requests.HTTPError, match="503"):
+        put_note(session, notes_url, "dev", "text")
+    assert len(GitLabNotes.notes) == 1
 
 
 def test_a_preview_cannot_end_its_own_fence_or_outgrow_a_note() -> None:

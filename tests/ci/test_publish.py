@@ -1,3 +1,4 @@
+import base64
 from pathlib import Path
 
 import boto3
@@ -32,6 +33,19 @@ def test_each_upload_is_a_new_version_and_the_old_one_stays_readable(bundle: Pat
     assert first != second
     old = boto3.client("s3").get_object(Bucket=bucket, Key=CODE_BUNDLE_KEY, VersionId=first)
     assert old["Body"].read() == bundle.read_bytes()
+
+
+def test_s3_is_given_the_checksum_to_check_the_bytes_against(
+    bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.session.Session())
+    sent: dict[str, str] = {}
+    boto3.DEFAULT_SESSION.events.register(
+        "before-sign.s3.PutObject", lambda request, **_: sent.update(request.headers)
+    )
+    publish(bundle, bucket)
+    digest = bundle.with_name("source.zip.sha256").read_text().split()[0]
+    assert base64.b64decode(sent["x-amz-checksum-sha256"]).hex() == digest
 
 
 def test_a_bundle_that_is_not_its_checksums_is_not_uploaded(bundle: Path, bucket: str) -> None:

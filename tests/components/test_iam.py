@@ -15,6 +15,7 @@ from components.iam import (
     pass_role,
     policy,
     service_trust,
+    write_as_container,
     write_log,
 )
 from tests import pulumi_engine
@@ -103,6 +104,16 @@ def test_a_log_is_written_to_by_its_streams() -> None:
     group = "arn:aws:logs:ap-northeast-2:123456789012:log-group:ncf"
     (statement,) = json.loads(pulumi_engine.run(lambda: policy([write_log(group)])).values)["Statement"]
     assert statement["Resource"] == [f"{group}:*"]
+
+
+def test_a_container_writes_to_its_log_groups_and_metrics_of_sagemakers_namespaces_only() -> None:
+    groups = [f"arn:aws:logs:ap-northeast-2:123456789012:log-group:{name}" for name in ("a", "b")]
+    document = json.loads(pulumi_engine.run(lambda: policy(write_as_container(groups))).values)
+    logs, metrics = document["Statement"]
+    assert {"logs:CreateLogStream", "logs:PutLogEvents"} <= set(logs["Action"])
+    assert logs["Resource"] == [f"{group}:*" for group in groups]
+    assert metrics["Action"] == ["cloudwatch:PutMetricData"]
+    assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
 
 
 def test_a_principal_that_is_no_service_is_refused() -> None:

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.aws import STATE_FILE
 from tests.e2e.platform import Platform
 
 
@@ -13,3 +14,4 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     survivors = served.stop()
     assert survivors == [], f"outlived Ctrl-C: {[(p.pid, p.cmdline()) for p in survivors]}"
     assert served.process.returncode == 0
+    assert not (served.folder / STATE_FILE).exists(), "other terminals still find the stage"

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psutil
 import requests
 
-from local.aws import DeployedStage
+from local.aws import STATE_FILE, DeployedStage
 from ml import contract
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ class Platform:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        state = folder / ".local" / "stage.json"
+        state = folder / STATE_FILE
 
         def serving() -> bool:
             assert process.poll() is None, (folder / "up.log").read_text()

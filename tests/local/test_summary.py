@@ -19,14 +19,14 @@ def summary() -> Summary:
             "popularity": {"hr_at_10": 0.402, "ndcg_at_10": 0.224},
         },
         recommendations=[
-            {"user_id": "7", "items": [{"item_id": "[red]", "score": 1.5}], "strategy": "ncf"},
+            {"user_id": "[u7]", "items": [{"item_id": "[red]", "score": 1.5}], "strategy": "ncf"},
         ],
         model_version="20261123T020000Z",
         api_url="http://127.0.0.1:4566/api",
         counts={
             "events_read": 100_000,
             "kept": 99_000,
-            "quarantined": {"no_user": 400},
+            "quarantined": {"no_user": 300, "no_item": 100},
             "duplicates": 0,
             "filtered": 600,
             "users": 943,
@@ -49,7 +49,11 @@ def test_the_summary_shows_gain_counts_and_ids_as_they_are(summary: Summary) -> 
     console = Console(file=io.StringIO(), width=120)
     summary.show(console)
     text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+    assert "dev serves model 20261123T020000Z" in text
     assert "+0.271" in text
+    assert "+0.181" in text
     assert "100,000 events read, 99,000 kept" in text
-    assert "400 quarantined" in text
+    assert "400 quarantined, 0 duplicates, 600 filtered" in text
+    assert "943 users, 1,682 items" in text
+    assert "[u7]" in text
     assert "[red]" in text

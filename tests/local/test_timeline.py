@@ -3,6 +3,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.spinner import SPINNERS
 
 from local.timeline import Timeline
 
@@ -26,15 +27,20 @@ def test_where_there_is_no_terminal_each_step_gets_plain_lines(console: Console)
     assert "\x1b" not in printed(console)
 
 
-def test_on_a_terminal_a_spinner_turns_and_each_step_stays_as_one_line() -> None:
+def test_on_a_terminal_a_spinner_turns_and_each_step_stays_as_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Timeline(console) as timeline:
         with timeline.step("first"):
-            pass
+            timeline._live.refresh()  # what its thread does by and by
         with timeline.step("second"):
             pass
     assert "\x1b" in printed(console)
+    assert set(SPINNERS["dots"]["frames"]) & set(printed(console))
     assert printed(console).count("✓") == 2
+    assert "… first" not in printed(console)
 
 
 def test_the_json_holds_every_step_in_order_with_seconds_and_status(console: Console) -> None:
@@ -55,8 +61,12 @@ def test_the_json_holds_every_step_in_order_with_seconds_and_status(console: Con
     assert all(isinstance(row["seconds"], float) and row["seconds"] >= 0 for row in rows)
 
 
-def test_ctrl_c_leaves_no_step_running(console: Console) -> None:
-    with contextlib.suppress(KeyboardInterrupt), Timeline(console) as timeline:
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed")])
+def test_neither_ctrl_c_nor_an_error_leaves_a_step_running(
+    console: Console, error: type[BaseException], status: str
+) -> None:
+    with contextlib.suppress(error), Timeline(console) as timeline:
         timeline.begin("build")
-        raise KeyboardInterrupt
-    assert [row["status"] for row in timeline.as_json()] == ["interrupted"]
+        with timeline.step("rollout"):
+            raise error
+    assert [row["status"] for row in timeline.as_json()] == [status, status]

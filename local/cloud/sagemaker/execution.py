@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from local.cloud.sagemaker.definition import Definition, Step
+from local.cloud.sagemaker.definition import Step
 from local.cloud.sagemaker.expressions import ExpressionError, resolve
 from local.cloud.sagemaker.jobs import JobBook
-from local.cloud.sagemaker.scope import ExecutionScope, StepRun
+from local.cloud.sagemaker.scope import ExecutionScope, Started, StepRun
 from local.cloud.sagemaker.site import MAX_FAILURE_REASON, Site, iso, now
 from local.cloud.sagemaker.steps import EXECUTORS, StepContext, StepFailedError, StepStoppedError
 
@@ -29,35 +29,19 @@ class Execution:
         steps: the steps that have started, in the order in which they did.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        *,
-        pipeline: Any,
-        record: Any,
-        definition: Definition,
-        parameters: dict[str, Any],
-        jobs: tuple[JobBook, JobBook],
-    ) -> None:
+    def __init__(self, site: Site, started: Started, jobs: tuple[JobBook, JobBook]) -> None:
         self.site = site
-        self.pipeline = pipeline
-        self.record = record
-        self.definition = definition
+        self.pipeline = started.pipeline
+        self.record = started.record
+        self.definition = started.definition
         self.steps: dict[str, StepRun] = {}
         self.done = threading.Event()
-        self._scope = ExecutionScope(
-            site,
-            pipeline=pipeline,
-            record=record,
-            definition=definition,
-            parameters=parameters,
-            steps=self.steps,
-        )
+        self._scope = ExecutionScope(site, started, self.steps)
         self._training, self._processing = jobs
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._finished: queue.SimpleQueue[StepRun] = queue.SimpleQueue()
-        limit = record.parallelism_configuration or {}
+        limit = self.record.parallelism_configuration or {}
         self._parallel = limit.get("MaxParallelExecutionSteps", DEFAULT_PARALLEL_STEPS)
 
     @property

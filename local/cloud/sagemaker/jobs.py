@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from local.cloud.plane import Request, Response, ServiceError
@@ -14,7 +15,7 @@ from local.cloud.sagemaker.tree import ContainerPathError, ContainerTree
 TERMINAL = ("Completed", "Failed", "Stopped")
 
 
-class JobRun:
+class JobRun(ABC):
     """One run of one job; a subclass says what the run does.
 
     Attributes:
@@ -34,25 +35,25 @@ class JobRun:
         self.container = Container(site, self.tree, self.on_line)
         self.done = threading.Event()
 
+    @abstractmethod
     def on_line(self, line: str) -> None:
         """A line that the container wrote."""
-        raise NotImplementedError
 
+    @abstractmethod
     def work(self) -> None:
         """Runs the job to its end.
 
         Raises:
             JobFailedError, StorageError, ContainerPathError: it failed.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, reason: str) -> None:
         """Ends the job as Failed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def request_stop(self) -> None:
         """Marks the job as Stopping."""
-        raise NotImplementedError
 
     def download(self, uri: str, container_path: str) -> None:
         """Copies the objects under a prefix to a folder of the container.
@@ -84,8 +85,8 @@ class JobRun:
             self.done.set()
 
 
-class JobBook:
-    """The jobs of one kind in one region."""
+class JobBook(ABC):
+    """The jobs of one kind in one region; a subclass says which."""
 
     run_type: ClassVar[type[JobRun]]
     name_key: ClassVar[str]  # the request's field with the job's name
@@ -96,13 +97,13 @@ class JobBook:
         self._lock = threading.Lock()
         self._runs: dict[str, JobRun] = {}
 
+    @abstractmethod
     def records(self) -> dict[str, Any]:
         """moto's jobs by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, spec: dict[str, Any]) -> None:
         """Refuses what can't be run here. Raises ServiceError."""
-        raise NotImplementedError
 
     def create(self, request: Request) -> Response:
         """moto keeps the job, a thread runs it."""

@@ -9,6 +9,7 @@ from local.cloud.plane import Operation, Request, Response, ServiceError
 from local.cloud.sagemaker.definition import Definition, DefinitionError
 from local.cloud.sagemaker.execution import Execution
 from local.cloud.sagemaker.jobs import JobBook
+from local.cloud.sagemaker.scope import Started
 from local.cloud.sagemaker.site import Site, epoch_s, invalid, not_emulated, now
 from local.cloud.sagemaker.storage import Storage, StorageError, join_uri
 
@@ -135,14 +136,7 @@ class Pipelines:
         )["PipelineExecutionArn"]
         record = pipeline.pipeline_executions[arn]
         record.pipeline_execution_status = "Executing"  # moto's have succeeded at once
-        return Execution(
-            self.site,
-            pipeline=pipeline,
-            record=record,
-            definition=definition,
-            parameters=values,
-            jobs=self._jobs,
-        )
+        return Execution(self.site, Started(pipeline, record, definition, values), self._jobs)
 
     def stop(self, request: Request) -> dict[str, Any]:
         """Starts no further step and stops the running ones."""

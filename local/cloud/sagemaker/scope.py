@@ -49,39 +49,44 @@ class StepRun:
         return dict(self.context.metadata) if self.context else {}
 
 
+@dataclass(frozen=True)
+class Started:
+    """What an execution was started with.
+
+    Attributes:
+        pipeline, record: moto's pipeline and moto's execution of it.
+        definition: the pipeline's, as it was at the start.
+        parameters: the value of each.
+    """
+
+    pipeline: Any
+    record: Any
+    definition: Definition
+    parameters: Mapping[str, Any]
+
+
 class ExecutionScope:
     """Where the expressions of one execution find their values (`expressions.Scope`)."""
 
-    def __init__(
-        self,
-        site: Site,
-        *,
-        pipeline: Any,
-        record: Any,
-        definition: Definition,
-        parameters: Mapping[str, Any],
-        steps: Mapping[str, StepRun],
-    ) -> None:
+    def __init__(self, site: Site, started: Started, steps: Mapping[str, StepRun]) -> None:
         self._storage = Storage(site.client("s3"))
-        self._pipeline = pipeline
-        self._record = record
-        self._definition = definition
-        self._parameters = parameters
+        self._started = started
         self._steps = steps
 
     def parameter(self, name: str) -> Any:
         """A parameter's value in this execution."""
-        return self._parameters[name]  # the definition was checked: it refers to no other
+        return self._started.parameters[name]  # the definition was checked: it refers to no other
 
     def execution(self, name: str) -> str:
         """An execution variable."""
+        pipeline, record = self._started.pipeline, self._started.record
         variables = {
-            "StartDateTime": iso(self._record.start_time),
+            "StartDateTime": iso(record.start_time),
             "CurrentDateTime": iso(now()),
-            "PipelineName": self._pipeline.pipeline_name,
-            "PipelineArn": self._pipeline.arn,
-            "PipelineExecutionId": self._record.arn.rpartition("/")[2],
-            "PipelineExecutionArn": self._record.arn,
+            "PipelineName": pipeline.pipeline_name,
+            "PipelineArn": pipeline.arn,
+            "PipelineExecutionId": record.arn.rpartition("/")[2],
+            "PipelineExecutionArn": record.arn,
         }
         return str(variables[name])
 
@@ -91,7 +96,7 @@ class ExecutionScope:
 
     def property_file(self, step: str, name: str) -> Any:
         """The JSON document of a step's property file."""
-        file = self._definition.steps[step].property_files[name]
+        file = self._started.definition.steps[step].property_files[name]
         path = f"ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri"
         return self.json_object(join_uri(dig(self.step(step), split_path(path), path), file["FilePath"]))
 

@@ -58,6 +58,13 @@ def test_work_goes_with_the_cloud_and_logs_stay(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "shop" / "log" / "2026_1_x.log").read_text() == "a line\n"
 
 
+def test_children_end_with_the_cloud_not_only_with_its_process(tmp_path: Path) -> None:
+    with Cloud(root=tmp_path, planes=[]).start() as cloud:
+        child = cloud.processes.start(["sleep", "300"], cwd=tmp_path, env=cloud.child_env(), on_line=print)
+        assert child.running
+    assert not child.running
+
+
 def test_errors_speak_the_protocol_of_the_request(tmp_path: Path) -> None:
     with Cloud(root=tmp_path, planes=[FailingPlane]).start() as cloud:
         events = cloud.client("events")

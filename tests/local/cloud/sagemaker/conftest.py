@@ -19,8 +19,31 @@ from local.cloud.sagemaker import SageMakerPlane
 from local.cloud.server import Cloud
 
 BUCKET = "tests"
+Put = Callable[[str, str | bytes], str]  # key, body -> URI
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 WAIT_S = 30.0
+# What an endpoint serves: its artifact's "answer", unless it is asked to fail.
+SCRIPT = """
+import json, os
+from sagemaker_inference.errors import BaseInferenceToolkitError
+def model_fn(model_dir):
+    print("loading", flush=True)
+    return open(os.path.join(model_dir, "answer")).read()
+def input_fn(body, content_type):
+    if content_type != "application/json":
+        raise BaseInferenceToolkitError(415, "only application/json", "unsupported")
+    return json.loads(body)
+def predict_fn(data, model):
+    if data == "crash":
+        os._exit(9)
+    if "raise" in data:
+        raise ValueError("broken")
+    if "refuse" in data:
+        raise BaseInferenceToolkitError(400, "instances: missing", "bad request")
+    return {"answer": model, "env": os.environ.get("SUBMIT")}
+def output_fn(prediction, accept):
+    return json.dumps(prediction), accept
+"""
 
 
 @pytest.fixture(scope="package")
@@ -61,7 +84,7 @@ def events(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dic
 
 
 @pytest.fixture
-def put(cloud: Cloud) -> Callable[[str, str | bytes], str]:
+def put(cloud: Cloud) -> Put:
     """Puts an object; gives its URI."""
 
     def put_object(key: str, body: str | bytes) -> str:
@@ -69,6 +92,40 @@ def put(cloud: Cloud) -> Callable[[str, str | bytes], str]:
         return f"s3://{BUCKET}/{key}"
 
     return put_object
+
+
+@pytest.fixture
+def make_config(sagemaker: Any, put: Put, name: str) -> Callable[..., str]:
+    """Makes a model and an endpoint configuration that serves it; gives the configuration's name."""
+
+    def make(version: str, script: str = SCRIPT, files: dict[str, str] | None = None) -> str:
+        content = {"answer": version, "code/inference.py": script, **(files or {})}
+        uri = put(f"{name}/{version}/model.tar.gz", archive(content))
+        config = f"{name}-{version}"
+        environment = {"SAGEMAKER_PROGRAM": "inference.py", "SUBMIT": "/opt/ml/model/code"}
+        container = {"Image": "image", "ModelDataUrl": uri, "Environment": environment}
+        sagemaker.create_model(ModelName=config, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        production = {
+            "VariantName": "AllTraffic",
+            "ModelName": config,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+            "InitialVariantWeight": 1.0,
+        }
+        sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[production])
+        return config
+
+    return make
+
+
+@pytest.fixture
+def endpoint(sagemaker: Any, name: str, make_config: Callable[..., str]) -> Iterator[str]:
+    """An endpoint in service that answers "one"."""
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=make_config("one"))
+    in_service(sagemaker, name)
+    yield name
+    in_service(sagemaker, name)
+    sagemaker.delete_endpoint(EndpointName=name)
 
 
 def wait_until(check: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
@@ -136,3 +193,22 @@ def source_folder(package: str) -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
+
+
+def in_service(sagemaker: Any, name: str) -> dict[str, Any]:
+    """The endpoint, once nothing is going on."""
+
+    def settled() -> dict[str, Any] | None:
+        found = sagemaker.describe_endpoint(EndpointName=name)
+        return found if found["EndpointStatus"] in ("InService", "Failed") else None
+
+    return wait_until(settled)
+
+
+def invoke(cloud: Cloud, name: str, body: Any = None, content_type: str = "application/json") -> Any:
+    """The endpoint's answer."""
+    runtime = cloud.client("sagemaker-runtime")
+    response = runtime.invoke_endpoint(
+        EndpointName=name, Body=json.dumps(body or {}), ContentType=content_type
+    )
+    return json.loads(response["Body"].read())

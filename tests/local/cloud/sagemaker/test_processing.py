@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local.cloud.server import Cloud
-from tests.local.cloud.sagemaker.conftest import BUCKET, ROLE, log_lines, wait_until
-
-Put = Callable[[str, str | bytes], str]
+from tests.local.cloud.sagemaker.conftest import BUCKET, ROLE, Put, log_lines, wait_until
 
 
 def processing_job(name: str, script: str, **changes: Any) -> dict[str, Any]:

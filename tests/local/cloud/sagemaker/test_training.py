@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from botocore.exceptions import ClientError
 from local.cloud.server import Cloud
 from tests.local.cloud.sagemaker.conftest import (
     BUCKET,
+    Put,
     log_lines,
     source_folder,
     training_job,
@@ -21,7 +21,6 @@ from tests.local.cloud.sagemaker.conftest import (
 )
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-Put = Callable[[str, str | bytes], str]
 
 
 def run(sagemaker: Any, request: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.cloud import Cloud
+from tests.local.cloud.emr.conftest import STATES
 from tests.local.cloud.support import (
     make_bucket,
     make_queue,
@@ -18,8 +19,6 @@ from tests.local.cloud.support import (
     rule_arn,
     wait_for,
 )
-
-STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,29 @@
+"""The function on an endpoint with a bootstrap model, and its logic alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.lambdas.deploy_model.calls import ENDPOINT, ENVIRONMENT, Invoke
+from tests.lambdas.deploy_model.fake_sagemaker import FakeSageMaker
+from tests.lambdas.functions import FakeContext, load
+
+
+@pytest.fixture
+def fake() -> FakeSageMaker:
+    return FakeSageMaker(ENDPOINT)
+
+
+@pytest.fixture
+def invoke(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    module = load("deploy_model", "handler", monkeypatch, ENVIRONMENT)
+    monkeypatch.setattr(module.sagemaker, "_client", fake)
+    return lambda payload: module.handler(payload, FakeContext())
+
+
+@pytest.fixture(scope="module")
+def logic() -> Any:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield load("deploy_model", "logic", monkeypatch)
