@@ -69,7 +69,7 @@ def split_events(
         StepError: the ids collide, or the k-core has no end.
     """
     users, items = together(
-        lambda: stage(counted_ids(events, "user_id"), "user-ids"),
+        lambda: stage(counted_ids(events, "user_id", are_many=True), "user-ids"),
         lambda: stage(counted_ids(events, "item_id"), "item-ids"),
     )
     user_ids, item_ids = users.select("user_id"), items.select("item_id")

@@ -57,8 +57,8 @@ _ALWAYS = {
 def build_session(*, is_small: bool) -> SparkSession:
     """The session of this process.
 
-    Under ``spark-submit`` the settings given there stand. Without it, those of a laptop do, and
-    ``PYSPARK_SUBMIT_ARGS`` overrides them.
+    Under ``spark-submit`` the settings given there stand. Without it, those of a laptop do;
+    ``PYSPARK_SUBMIT_ARGS`` can add others.
 
     Args:
         is_small: the input is small, so that starting quickly matters more than running quickly.
