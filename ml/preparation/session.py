@@ -26,13 +26,16 @@ _SMALL = {
     "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "8",  # of the default 200, most would be empty
 }
-# Hash tables of a hundred megabytes are read at random: with small pages the processor looks for addresses.
-# Only Linux's JVM knows the option.
-_LARGE_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:+IgnoreUnrecognizedVMOptions -XX:+UseTransparentHugePages"
+# Nobody waits for an answer, so that the collector is the one that costs the tasks least. Hash tables of a
+# hundred megabytes are read at random: with small pages the processor looks for addresses; only Linux's JVM
+# knows that option.
+_LARGE_JAVA_OPTIONS = (
+    f"{_JAVA_OPTIONS} -XX:+UseParallelGC -XX:+IgnoreUnrecognizedVMOptions -XX:+UseTransparentHugePages"
+)
 # Partitions that a core sorts in memory, not the few that would be the quickest with memory to spare, and
 # tasks small enough that all cores end at about the same time.
 _LARGE = {
-    "spark.driver.memory": "2560m",
+    "spark.driver.memory": "2048m",
     "spark.driver.extraJavaOptions": _LARGE_JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "64",
     "spark.sql.files.maxPartitionBytes": "32m",
