@@ -35,8 +35,8 @@ def counted_ids(events: DataFrame, id_column: str, *, are_many: bool = False) ->
         ``id_column``; ``n_events``: int64.
     """
     ids = events.select(id_column)
-    together = ids.repartition(id_column) if are_many else ids
-    return together.groupBy(id_column).agg(F.count("*").alias("n_events"))
+    gathered = ids.repartition(id_column) if are_many else ids
+    return gathered.groupBy(id_column).agg(F.count("*").alias("n_events"))
 
 
 def heavy_keys(counted: DataFrame, seed: int) -> list[int]:
