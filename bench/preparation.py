@@ -155,7 +155,11 @@ def features_with_pandas(encoded: Any, from_newest: Any, target: Path) -> None:
 
 
 class PeakMemory(threading.Thread):
-    """Samples the resident memory of a process and its children until it ends."""
+    """Samples the resident memory of a process and its children until it ends.
+
+    What is there in one sample alone is left out: a JVM that starts a program is, for a moment, there twice,
+    with one memory.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -163,12 +167,14 @@ class PeakMemory(threading.Thread):
         self.mib = 0.0
 
     def run(self) -> None:
+        before: set[psutil.Process] = set()
         while True:
             try:
-                family = [self._process, *self._process.children(recursive=True)]
+                family = {self._process, *self._process.children(recursive=True)}
                 rss = 0
-                for each in family:
+                for each in family & before:
                     rss += each.memory_info().rss
+                before = family
                 self.mib = max(self.mib, rss / MIB)
                 if self._process.status() == psutil.STATUS_ZOMBIE:
                     return

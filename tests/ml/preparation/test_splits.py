@@ -74,7 +74,8 @@ def test_equal_times_hold_out_items_from_the_whole_range_of_ids(spark: SparkSess
 def test_a_user_with_many_events_is_split_as_any_other(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events = [("u", item, time) for time, item in enumerate("abcdefgh")] * 2 + [("v", "a", 1), ("v", "b", 2)]
+    newest = [("u", item, time) for time, item in enumerate("abcdefgh", start=1)]
+    events = [*newest, *(("u", item, 0) for item in "abcdefgh"), ("v", "a", 1), ("v", "b", 2)]
     together = split_of(spark, events)
     monkeypatch.setattr(ids_module, "HEAVY_EVENTS", 15)
     counted = stage(counted_ids(frame(spark, events), "user_id"), "users")
