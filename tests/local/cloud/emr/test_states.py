@@ -94,3 +94,5 @@ def test_a_step_that_is_only_just_starting_ends_with_its_cluster(
     monkeypatch.setattr(cloud.processes, "start", start_late)
     emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("s3://code-told/job.py", "CONTINUE")])
     wait_for(lambda: state(cloud, cluster_id) == "TERMINATED")
+    (ended,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
+    assert ended["Status"]["State"] in {"CANCELLED", "FAILED"}  # long before its five minutes are over
