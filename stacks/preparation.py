@@ -11,8 +11,8 @@ from components.dead_letter_queue import DeadLetterQueue
 from components.iam import PrincipalRole, PrincipalRoleArgs
 from components.network import Network, NetworkArgs
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
-from components.spark_job import SparkJob, SparkJobArgs
-from components.spark_security import EMR_TAGS
+from components.spark.job import SparkJob, SparkJobArgs
+from components.spark.security import EMR_TAGS
 from ml import contract
 from stacks import paths
 from stacks.config import StageConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from components.iam import Allow
-from components.spark_permissions import ClusterPermissions
+from components.spark.permissions import ClusterPermissions
 from ml import contract
 from stacks.permissions import prepared_runs
 from stacks.spark_sections import FeatureStoreConfig

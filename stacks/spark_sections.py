@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.instance_types import instance_type
-from components.spark_cluster import Cluster, Fleet, Scaling, Spot
-from components.spark_security import Database
+from components.spark.cluster import Cluster, Fleet, Scaling, Spot
+from components.spark.instance_types import instance_type
+from components.spark.security import Database
 from stacks.sections import Section, Share
 
 

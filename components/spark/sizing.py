@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.instance_types import InstanceType
+from components.spark.instance_types import InstanceType
 
 MIB_PER_GIB = 1024
 MAX_RESERVED_GIB = 8  # what EMR keeps from YARN: a quarter of the node, and never more

@@ -9,10 +9,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.iam import Allow, ServiceRole, ServiceRoleArgs
-from components.run_job_flow import Code, configurations, instances, spark_step
-from components.spark_cluster import Cluster
-from components.spark_permissions import EC2, EMR, ClusterPermissions, serving_emr
-from components.spark_security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs, Database
+from components.spark.cluster import Cluster
+from components.spark.permissions import EC2, EMR, ClusterPermissions, serving_emr
+from components.spark.run_job_flow import Code, configurations, instances, spark_step
+from components.spark.security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs, Database
 
 SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pulumi
 
-from components.spark_cluster import Cluster
-from components.spark_security import ClusterSecurity
+from components.spark.cluster import Cluster
+from components.spark.security import ClusterSecurity
 
 ENVIRONMENT = "environment"  # the folder, in each container's own, that the packages are unpacked to
 # Spark encrypts its own traffic and shuffle files with secrets that YARN makes anew for each

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.instance_types import FAMILIES, InstanceType, instance_type
-from components.spark_sizing import DAEMON_VCPUS, Sizing, size, yarn_memory_gib
+from components.spark.instance_types import FAMILIES, InstanceType, instance_type
+from components.spark.sizing import DAEMON_VCPUS, Sizing, size, yarn_memory_gib
 
 NAMES = sorted(f"{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes)
 

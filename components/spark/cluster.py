@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.instance_types import InstanceType, instance_type
-from components.spark_sizing import Sizing, size
+from components.spark.instance_types import InstanceType, instance_type
+from components.spark.sizing import Sizing, size
 
 MAX_TYPES = 30  # EMR management guide, instance fleets with an allocation strategy
 MIN_SPOT_TIMEOUT_MINUTES, MAX_SPOT_TIMEOUT_MINUTES = 5, 1440  # EMR API, SpotProvisioningSpecification

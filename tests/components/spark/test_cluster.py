@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from components.instance_types import FAMILIES, InstanceType, instance_type
-from components.spark_cluster import Cluster, Fleet, Scaling, Spot
+from components.spark.cluster import Cluster, Fleet, Scaling, Spot
+from components.spark.instance_types import FAMILIES, InstanceType, instance_type
 
 WIDE = Scaling(min_units=4, max_units=64, max_core_units=64, max_on_demand_units=64)
 

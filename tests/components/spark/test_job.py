@@ -8,9 +8,9 @@ import pulumi
 import pytest
 
 from components.iam import Allow, policy
-from components.spark_cluster import Cluster, Fleet
-from components.spark_job import SparkJob, SparkJobArgs
-from components.spark_security import Database
+from components.spark.cluster import Cluster, Fleet
+from components.spark.job import SparkJob, SparkJobArgs
+from components.spark.security import Database
 from tests import pulumi_engine
 from tests.pulumi_engine import ACCOUNT, Recording
 
