@@ -140,13 +140,13 @@ def cloud(
     port: PortOption = DEFAULT_PORT,
     region: Annotated[str, typer.Option(help="The region of requests that name none.")] = "ap-northeast-2",
 ) -> None:
-    """Run the embedded cloud alone, for any AWS client, until Ctrl-C."""
-    from local.cloud import Cloud
+    """Run the emulator alone, for any AWS client, until Ctrl-C."""
+    from emulator.app import Emulator
 
-    with ends_well(), Cloud(region=region).start(port) as embedded:
-        if embedded.moved:
-            err.print(f"port {port} is in use: {embedded.port} is taken instead")
-        serve_until_interrupted(_client_settings(embedded.url, region))
+    with ends_well(), Emulator(region=region).start(port) as emulator:
+        if emulator.moved:
+            err.print(f"port {port} is in use: {emulator.port} is taken instead")
+        serve_until_interrupted(_client_settings(emulator.url, region))
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _how_to_use(api_url: str) -> str:
 def _client_settings(url: str, region: str) -> str:
     endpoints = ", ".join(f"{service}: {url}" for service in PROVIDER_SERVICES)
     return (
-        f"the embedded cloud listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
+        f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
         "[dim]# boto3, the aws command line, and most other clients[/]\n"
         f"export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={region}\n"
         "export AWS_ACCESS_KEY_ID=embedded AWS_SECRET_ACCESS_KEY=embedded\n\n"

@@ -1,4 +1,4 @@
-"""The embedded cloud as a client sees it: from the process that runs it, or from another terminal."""
+"""The emulator as a client sees it: from the process that runs it, or from another terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from local.cloud.environment import make_client
+from emulator.environment import make_client
 from local.errors import BadInputError
 
 STATE_FILE = Path(".local/stage.json")
@@ -19,7 +19,7 @@ STATE_FILE = Path(".local/stage.json")
 
 @dataclass(frozen=True)
 class DeployedStage:
-    """A stage in a running embedded cloud: where it is, and the stack's outputs."""
+    """A stage in a running emulator: where it is, and the stack's outputs."""
 
     stage: str
     url: str
@@ -28,7 +28,7 @@ class DeployedStage:
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """A client of the embedded cloud that reads none of the user's own AWS settings."""
+        """A client of the emulator that reads none of the user's own AWS settings."""
         if service not in self._clients:
             self._clients[service] = make_client(service, self.url, self.region)
         return self._clients[service]

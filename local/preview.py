@@ -1,4 +1,4 @@
-"""What `pulumi up` would register for a stage: offline, without credentials, and without an embedded cloud.
+"""What `pulumi up` would register for a stage: offline, without credentials, and without an emulator.
 
 Outputs that only AWS can compute stand as references to their resource, `${data.arn}`, so that documents
 which contain them, such as policies, stay readable.

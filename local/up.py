@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from emulator.app import Emulator
+from emulator.environment import child_environment
 from local.api import recommend
 from local.aws import STATE_FILE, DeployedStage
 from local.chain import Chain
-from local.cloud import Cloud
-from local.cloud.environment import child_environment
 from local.deploy.engine import deploy
 from local.deploy.project import Stage, load_stage
 from local.errors import BadInputError, StepFailedError
@@ -57,11 +57,11 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
     if data is not None and not data.exists():
         raise BadInputError(f"{data}: no such file or folder")
     config = load_stage(options.stage, ROOT)
-    with Cloud(region=config.region).start(options.port) as cloud:
-        if cloud.moved:
-            console.print(f"port {options.port} is in use: {cloud.port} is taken instead", style="dim")
+    with Emulator(region=config.region).start(options.port) as emulator:
+        if emulator.moved:
+            console.print(f"port {options.port} is in use: {emulator.port} is taken instead", style="dim")
         with Timeline(console) as timeline:
-            stage = deploy_stage(config, cloud, timeline)
+            stage = deploy_stage(config, emulator, timeline)
             summary = _first_run(stage, data, timeline)
         summary.write(options.output)
         summary.show(console)
@@ -72,16 +72,16 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
             stage.forget()
 
 
-def deploy_stage(config: Stage, cloud: Cloud, timeline: Timeline) -> DeployedStage:
-    """Run the Pulumi program for a stage against the embedded cloud."""
+def deploy_stage(config: Stage, emulator: Emulator, timeline: Timeline) -> DeployedStage:
+    """Run the Pulumi program for a stage against the emulator."""
     with timeline.step("deploy", "the Pulumi program") as step:
 
         def show(kind: str, name: str, n_done: int) -> None:
             step.detail = f"{n_done} resources, {kind.rsplit(':', 1)[-1]} {name}"
 
-        deployment = deploy(config.name, root=ROOT, cloud=cloud, on_progress=show)
+        deployment = deploy(config.name, root=ROOT, emulator=emulator, on_progress=show)
         step.detail = f"{len(deployment.resources)} resources"
-    return DeployedStage(config.name, cloud.url, cloud.region, os.getpid(), deployment.outputs)
+    return DeployedStage(config.name, emulator.url, emulator.region, os.getpid(), deployment.outputs)
 
 
 def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:

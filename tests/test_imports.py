@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("stacks", "components", "ml", "lambdas", "local", "policies", "dags", "ci", "bench", "tests")
+ROOMS = (
+    "stacks",
+    "components",
+    "ml",
+    "lambdas",
+    "local",
+    "policies",
+    "dags",
+    "ci",
+    "bench",
+    "tests",
+    "emulator",
+)
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 TEST_TOOLS = {"moto", "pytest", "hypothesis", "unittest"}
 
@@ -94,13 +106,13 @@ def test_the_program_imports_its_slices_and_nothing_else() -> None:
     assert found == {"pulumi", "stacks"}
 
 
-def test_nothing_that_is_deployed_imports_the_tests_or_the_embedded_cloud() -> None:
+def test_nothing_that_is_deployed_imports_the_tests_or_the_emulator() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {module}"
         for room in ("stacks", "components", "ml", "lambdas")
         for path in modules(room)
         for module in imports(path)
-        if module.split(".")[0] in {"tests", "local", *TEST_TOOLS}
+        if module.split(".")[0] in {"tests", "local", "emulator", *TEST_TOOLS}
     ]
     assert wrong == []
 

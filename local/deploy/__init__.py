@@ -1,1 +1,1 @@
-"""Runs a stage's Pulumi program and creates what it registers in the embedded cloud."""
+"""Runs a stage's Pulumi program and creates what it registers in the emulator."""

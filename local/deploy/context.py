@@ -1,4 +1,4 @@
-"""What every creator works with: clients of the embedded cloud, names, waiting."""
+"""What every creator works with: clients of the emulator, names, waiting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from local.deploy import naming
 from local.deploy.errors import CreateError
 from local.deploy.inputs import Inputs
@@ -16,9 +16,9 @@ from local.deploy.project import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The embedded cloud as the creators see it."""
+    """The emulator as the creators see it."""
 
-    cloud: Cloud
+    emulator: Emulator
     stage: Stage
 
     @property
@@ -32,11 +32,11 @@ class Context:
 
     @property
     def account_id(self) -> str:
-        return self.cloud.account_id
+        return self.emulator.account_id
 
     def client(self, service: str) -> Any:
         """The boto3-compatible client of a service in the stage's region."""
-        return self.cloud.client(service, self.region)
+        return self.emulator.client(service, self.region)
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a regional resource of this account."""

@@ -1,7 +1,7 @@
-"""Deploys a stage: runs its Pulumi program and creates what it registers in the embedded cloud.
+"""Deploys a stage: runs its Pulumi program and creates what it registers in the emulator.
 
 This is the part of the Pulumi engine and the AWS provider that a first `pulumi up` needs. There is
-no state: the embedded cloud starts empty, and everything in it goes when it stops.
+no state: the emulator starts empty, and everything in it goes when it stops.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from local.deploy import program, schema, values
 from local.deploy.context import Context
 from local.deploy.creators import CREATORS
@@ -31,7 +31,7 @@ Progress = Callable[[str, str, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource in the embedded cloud."""
+    """A resource in the emulator."""
 
     type: str
     name: str
@@ -63,16 +63,16 @@ class Deployment:
         }
 
 
-def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None = None) -> Deployment:
-    """Run the program of a stage against an embedded cloud that has started.
+def deploy(stage: str, *, root: Path, emulator: Emulator, on_progress: Progress | None = None) -> Deployment:
+    """Run the program of a stage against an emulator that has started.
 
     Raises:
         ProjectError: the stage's files or its config cannot be used.
-        CreateError: the embedded cloud refused a resource, or does not honour one of its inputs.
+        CreateError: the emulator refused a resource, or does not honour one of its inputs.
         ProgramError: a look-up, a duplicate, an output that nobody computes, or a bug of the program.
     """
     settings = load_stage(stage, root)
-    context = Context(cloud=cloud, stage=settings)
+    context = Context(emulator=emulator, stage=settings)
     provider = Provider(context, on_progress or (lambda _type, _name, _n: None))
     monitor = program.Monitor(settings, provider.create)
     program.run(settings, monitor)
@@ -89,7 +89,7 @@ def deploy(stage: str, *, root: Path, cloud: Cloud, on_progress: Progress | None
 
 
 class Provider:
-    """The AWS provider of the embedded cloud: finds a type's creator and holds it to its inputs."""
+    """The AWS provider of the emulator: finds a type's creator and holds it to its inputs."""
 
     def __init__(self, context: Context, on_progress: Progress) -> None:
         self.resources: list[Resource] = []
@@ -107,7 +107,7 @@ class Provider:
         what = f"{registration.type} {registration.name}"
         creator = CREATORS.get(registration.type)
         if creator is None:
-            raise CreateError(f"{what}: the embedded cloud has no such resource type")
+            raise CreateError(f"{what}: the emulator has no such resource type")
         inputs, common = self._inputs(registration)
         try:
             resource_id, outputs = creator(self._context, registration.name, inputs)

@@ -31,5 +31,5 @@ class UnusedInputError(CreateError):
     """A creator left inputs aside, or the service dropped them: silently it would differ from AWS."""
 
     def __init__(self, type_: str, name: str, keys: list[str]) -> None:
-        super().__init__(f"{type_} {name}: the embedded cloud does not honour the input {', '.join(keys)}")
+        super().__init__(f"{type_} {name}: the emulator does not honour the input {', '.join(keys)}")
         self.keys = keys

@@ -67,7 +67,7 @@ class Inputs:
         return {target: self.get(key) for key, target in names.items() if key in self._values}
 
     def compare(self, sent: Mapping[str, Any], read: Mapping[str, Any]) -> None:
-        """Note what the embedded cloud does not give back as it was sent.
+        """Note what the emulator does not give back as it was sent.
 
         Args:
             sent: parameters of the call that created the resource.

@@ -1,12 +1,12 @@
-"""What the program asks for and the embedded cloud does not do: declared, so that nothing is silent.
+"""What the program asks for and the emulator does not do: declared, so that nothing is silent.
 
-`docs/embedded-cloud.md` lists this table; a test keeps the two equal, and another finds lines that
+`emulator/README.md` lists this table; a test keeps the two equal, and another finds lines that
 the stages no longer need.
 """
 
 from __future__ import annotations
 
-_DESTROY = "It matters when a stack is destroyed; the embedded cloud is thrown away instead."
+_DESTROY = "It matters when a stack is destroyed; the emulator is thrown away instead."
 _RULE_TEXT = "Kept for address ranges only, not for rules that name a group or a prefix list."
 
 NOT_EMULATED: dict[tuple[str, str], str] = {

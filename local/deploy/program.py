@@ -163,7 +163,7 @@ def refuse_unknown(registration: Registration, inputs: dict[str, Any]) -> None:
             sources = ", ".join(registration.depends_on.get(key, ())) or "an output"
             raise ProgramError(
                 f"{registration.type} {registration.name}: input {key} depends on an output "
-                f"that the embedded cloud does not compute, of {sources}"
+                f"that the emulator does not compute, of {sources}"
             )
 
 

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
 BUNDLE = "dags-folder"  # Airflow's name for the folder of its settings
-PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # has the embedded cloud, which Airflow's environment has not
+PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # has the emulator, which Airflow's environment has not
 
 if find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -79,7 +79,7 @@ def dag() -> Any:
 
 @dataclass(frozen=True)
 class Stage:
-    """A deployed stage: its embedded cloud and its outputs."""
+    """A deployed stage: its emulator and its outputs."""
 
     url: str
     region: str
@@ -108,8 +108,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         os.environ |= {
             "AWS_ENDPOINT_URL": stage.url,
             "AWS_DEFAULT_REGION": stage.region,
-            "AWS_ACCESS_KEY_ID": "AKIAEMBEDDEDCLOUD000",
-            "AWS_SECRET_ACCESS_KEY": "embedded-cloud",
+            "AWS_ACCESS_KEY_ID": "AKIAEMULATOR00000000",
+            "AWS_SECRET_ACCESS_KEY": "emulator",
             "AIRFLOW_VAR_NCF_RUN_JOB_FLOW_URI": stage.outputs["run_job_flow_uri"],
             "AIRFLOW_VAR_NCF_ALARM_TOPIC_ARN": stage.outputs["alarm_topic_arn"],
         }

@@ -1,10 +1,10 @@
-"""Deploys the stage that Airflow schedules to an embedded cloud, says where, serves until stdin closes."""
+"""Deploys the stage that Airflow schedules to an emulator, says where, serves until stdin closes."""
 
 import json
 import sys
 from pathlib import Path
 
-from local.cloud import Cloud
+from emulator.app import Emulator
 from local.deploy.engine import deploy
 from local.deploy.project import load_stage
 
@@ -14,14 +14,14 @@ STAGE = "prod"
 
 def main() -> None:
     region = load_stage(STAGE, ROOT).region
-    with Cloud(region=region, root=Path(sys.argv[1])).start() as cloud:
-        deployed = deploy(STAGE, root=ROOT, cloud=cloud)
+    with Emulator(region=region, root=Path(sys.argv[1])).start() as emulator:
+        deployed = deploy(STAGE, root=ROOT, emulator=emulator)
         # What a whole run sets off is not these tests' business: two cores have enough to do.
-        events = cloud.client("events")
+        events = emulator.client("events")
         for rule in events.list_rules()["Rules"]:
             if "aws.s3" in rule.get("EventPattern", ""):
                 events.disable_rule(Name=rule["Name"])
-        found = {"url": cloud.url, "region": region, "outputs": deployed.outputs}
+        found = {"url": emulator.url, "region": region, "outputs": deployed.outputs}
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

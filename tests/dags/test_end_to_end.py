@@ -1,4 +1,4 @@
-"""The DAG, run by Airflow to its end: real triggers, real calls, the real Spark job, an embedded cloud."""
+"""The DAG, run by Airflow to its end: real triggers, real calls, the real Spark job, an emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP APIs. Their address is the embedded cloud's own front door."""
+"""HTTP APIs. Their address is the emulator's own front door."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ DEFAULT_STAGE = "$default"  # its address has no path
 
 
 def front_door(context: Context, api_id: str) -> str:
-    """Where the embedded cloud answers for an API."""
-    return f"{context.cloud.url}/_aws/execute-api/{api_id}"
+    """Where the emulator answers for an API."""
+    return f"{context.emulator.url}/_aws/execute-api/{api_id}"
 
 
 def api(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Small Pulumi projects in a folder, and an embedded cloud to deploy them to."""
+"""Small Pulumi projects in a folder, and an emulator to deploy them to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud.planes import all_planes
-from local.cloud.sagemaker.plane import SageMakerPlane
-from local.cloud.server import Cloud
+from emulator.app import Emulator
+from emulator.providers import all_providers
+from emulator.services.sagemaker.provider import SageMakerProvider
 from local.deploy.engine import Deployment, deploy
 from tests.local.projects import REGION, write_project
 
@@ -25,14 +25,16 @@ def make_project(tmp_path: Path) -> MakeProject:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """The embedded cloud, with endpoints that are in service at once: no container is started for them."""
-    planes = [plane for plane in all_planes() if plane is not SageMakerPlane]
-    with Cloud(region=REGION, root=tmp_path_factory.mktemp("cloud"), planes=planes).start() as running:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The emulator, with endpoints that are in service at once: no container is started for them."""
+    providers = [provider for provider in all_providers() if provider is not SageMakerProvider]
+    with Emulator(
+        region=REGION, root=tmp_path_factory.mktemp("emulator"), providers=providers
+    ).start() as running:
         yield running
 
 
 @pytest.fixture
-def deploy_source(make_project: MakeProject, cloud: Cloud) -> DeploySource:
+def deploy_source(make_project: MakeProject, emulator: Emulator) -> DeploySource:
     """Deploys a program given as source; every input must be honoured."""
-    return lambda source: deploy("dev", root=make_project(source), cloud=cloud)
+    return lambda source: deploy("dev", root=make_project(source), emulator=emulator)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from local.deploy import engine
 from local.deploy.context import Context
 from local.deploy.errors import CreateError, UnusedInputError
@@ -31,17 +31,17 @@ def use_all(_context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str
 
 @pytest.fixture
 def deploy(make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploy:
-    """Deploys with the given creators, to a cloud that never starts: nothing calls it."""
+    """Deploys with the given creators, to an emulator that never starts: nothing calls it."""
 
     def deploy(source: str, creators: dict[str, Creator], **options: Any) -> engine.Deployment:
         monkeypatch.setattr(engine, "CREATORS", creators)
-        return engine.deploy("dev", root=make_project(source), cloud=Cloud(root=tmp_path), **options)
+        return engine.deploy("dev", root=make_project(source), emulator=Emulator(root=tmp_path), **options)
 
     return deploy
 
 
 def test_a_type_that_has_no_creator_is_refused_by_name(deploy: Deploy) -> None:
-    with pytest.raises(CreateError, match=rf"{TOPIC} news: the embedded cloud has no such resource type"):
+    with pytest.raises(CreateError, match=rf"{TOPIC} news: the emulator has no such resource type"):
         deploy('aws.sns.Topic("news")', {})
 
 
@@ -166,7 +166,7 @@ def test_nothing_that_depends_on_a_failed_resource_is_created(deploy: Deploy) ->
 
 
 def test_names_that_the_program_leaves_open_are_the_engines(
-    deploy_source: DeploySource, cloud: Cloud
+    deploy_source: DeploySource, emulator: Emulator
 ) -> None:
     deployment = deploy_source(
         """
@@ -181,7 +181,7 @@ def test_names_that_the_program_leaves_open_are_the_engines(
     assert deployment.outputs["given"] == "given"
     assert deployment.outputs["prefixed"].startswith("pre-")
     assert deployment.outputs["automatic"].startswith("c-")
-    arns = {topic["TopicArn"] for topic in cloud.client("sns").list_topics()["Topics"]}
+    arns = {topic["TopicArn"] for topic in emulator.client("sns").list_topics()["Topics"]}
     assert {arn.rpartition(":")[2] for arn in arns} == set(deployment.outputs.values())
     assert all(f":{REGION}:" in arn for arn in arns)
 

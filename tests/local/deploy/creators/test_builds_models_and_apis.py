@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from local.deploy.errors import CreateError
 from tests.local.deploy.conftest import DeploySource
 
@@ -17,7 +17,7 @@ def trust(service):
 """
 
 
-def test_a_build_project_reads_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_build_project_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     name = deploy_source(
         ROLE
         + """
@@ -33,7 +33,7 @@ pulumi.export("name", project.name)
 """
     ).outputs["name"]
 
-    (project,) = cloud.client("codebuild").batch_get_projects(names=[name])["projects"]
+    (project,) = emulator.client("codebuild").batch_get_projects(names=[name])["projects"]
     assert project["source"]["location"] == "bucket/code/source.zip"
     assert project["environment"]["environmentVariables"] == [
         {"name": "A", "value": "1", "type": "PLAINTEXT"}
@@ -56,7 +56,7 @@ endpoint = aws.sagemaker.Endpoint("e", name="ENDPOINT", endpoint_config_name=con
 )
 
 
-def test_an_endpoint_and_its_autoscaling_read_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_an_endpoint_and_its_autoscaling_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         ENDPOINT.replace("ENDPOINT", "tiny")
         + """
@@ -71,7 +71,7 @@ aws.appautoscaling.Policy("p", policy_type="TargetTrackingScaling", **scale,
 pulumi.export("config", config.name)
 """
     ).outputs
-    sagemaker, scaling = cloud.client("sagemaker"), cloud.client("application-autoscaling")
+    sagemaker, scaling = emulator.client("sagemaker"), emulator.client("application-autoscaling")
 
     endpoint = sagemaker.describe_endpoint(EndpointName="tiny")
     assert (endpoint["EndpointConfigName"], endpoint["EndpointStatus"]) == (outputs["config"], "InService")
@@ -82,9 +82,9 @@ pulumi.export("config", config.name)
 
 
 def test_an_endpoint_that_fails_is_reported_with_its_reason(
-    deploy_source: DeploySource, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    deploy_source: DeploySource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend: Any = cloud.backend("sagemaker")
+    backend: Any = emulator.backend("sagemaker")
     create = backend.create_endpoint
 
     def fail(*args: Any, **kwargs: Any) -> Any:
@@ -99,8 +99,8 @@ def test_an_endpoint_that_fails_is_reported_with_its_reason(
 
 
 @pytest.mark.parametrize(("stage", "path"), [("$default", ""), ("v1", "/v1")])
-def test_the_address_of_an_api_is_the_embedded_clouds_front_door(
-    deploy_source: DeploySource, cloud: Cloud, stage: str, path: str
+def test_the_address_of_an_api_is_the_emulators_front_door(
+    deploy_source: DeploySource, emulator: Emulator, stage: str, path: str
 ) -> None:
     outputs = deploy_source(
         f"""
@@ -118,9 +118,9 @@ def test_the_address_of_an_api_is_the_embedded_clouds_front_door(
     pulumi.export("url", stage.invoke_url)
     """
     ).outputs
-    client = cloud.client("apigatewayv2")
+    client = emulator.client("apigatewayv2")
 
-    assert outputs["endpoint"] == f"{cloud.url}/_aws/execute-api/{outputs['id']}"
+    assert outputs["endpoint"] == f"{emulator.url}/_aws/execute-api/{outputs['id']}"
     assert outputs["url"] == outputs["endpoint"] + path
     (route,) = client.get_routes(ApiId=outputs["id"])["Items"]
     assert (route["RouteKey"], route["AuthorizationType"]) == ("GET /a/{id}", "AWS_IAM")
@@ -129,7 +129,7 @@ def test_the_address_of_an_api_is_the_embedded_clouds_front_door(
 
 
 def test_a_budget_a_schedule_and_a_security_configuration_read_back(
-    deploy_source: DeploySource, cloud: Cloud
+    deploy_source: DeploySource, emulator: Emulator
 ) -> None:
     outputs = deploy_source(
         ROLE
@@ -151,14 +151,14 @@ for name, resource in {"budget": budget, "schedule": schedule, "security": secur
 """
     ).outputs
 
-    budget = cloud.client("budgets").describe_budget(
-        AccountId=cloud.account_id, BudgetName=outputs["budget"]
+    budget = emulator.client("budgets").describe_budget(
+        AccountId=emulator.account_id, BudgetName=outputs["budget"]
     )["Budget"]
     assert budget["BudgetLimit"] == {"Amount": "500", "Unit": "USD"}
     assert budget["CostFilters"] == {"TagKeyValue": ["user:Owner$me"]}
-    schedule = cloud.client("scheduler").get_schedule(Name=outputs["schedule"])
+    schedule = emulator.client("scheduler").get_schedule(Name=outputs["schedule"])
     assert schedule["ScheduleExpressionTimezone"] == "Asia/Seoul"
     assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 2
-    emr = cloud.client("emr")
+    emr = emulator.client("emr")
     kept = emr.describe_security_configuration(Name=outputs["security"])["SecurityConfiguration"]
     assert kept == '{"EncryptionConfiguration": {}}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from tests.local.deploy.conftest import DeploySource
 from tests.local.projects import REGION, TAGS
 
@@ -18,15 +18,15 @@ group = aws.ec2.SecurityGroup("g", vpc_id=vpc.id, description="d")
 """
 
 
-def test_a_new_security_group_lets_nothing_out(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_new_security_group_lets_nothing_out(deploy_source: DeploySource, emulator: Emulator) -> None:
     group_id = deploy_source(NETWORK + 'pulumi.export("group", group.id)').outputs["group"]
 
-    (group,) = cloud.client("ec2").describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
+    (group,) = emulator.client("ec2").describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
     assert (group["IpPermissions"], group["IpPermissionsEgress"]) == ([], [])
     assert {tag["Key"]: tag["Value"] for tag in group["Tags"]} == TAGS
 
 
-def test_the_vpcs_default_group_is_taken_over_empty(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_the_vpcs_default_group_is_taken_over_empty(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         NETWORK
         + """
@@ -37,11 +37,11 @@ pulumi.export("default", vpc.default_security_group_id)
     ).outputs
 
     assert outputs["taken"] == outputs["default"]
-    (group,) = cloud.client("ec2").describe_security_groups(GroupIds=[outputs["taken"]])["SecurityGroups"]
+    (group,) = emulator.client("ec2").describe_security_groups(GroupIds=[outputs["taken"]])["SecurityGroups"]
     assert (group["IpPermissions"], group["IpPermissionsEgress"]) == ([], [])
 
 
-def test_rules_read_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_rules_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         NETWORK
         + """
@@ -55,7 +55,7 @@ pulumi.export("prefixes", s3.prefix_list_id)
 """
     ).outputs
     filters = [{"Name": "group-id", "Values": [outputs["group"]]}]
-    rules = cloud.client("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    rules = emulator.client("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
 
     (ingress,) = [rule for rule in rules if not rule["IsEgress"]]
     assert (ingress["CidrIpv4"], ingress["FromPort"], ingress["Description"]) == (
@@ -68,12 +68,12 @@ pulumi.export("prefixes", s3.prefix_list_id)
     assert outputs["group"] in {rule.get("ReferencedGroupInfo", {}).get("GroupId") for rule in egress}
 
 
-def test_the_gateway_endpoint_is_a_route(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_the_gateway_endpoint_is_a_route(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         NETWORK
         + 'pulumi.export("routes", routes.id)\npulumi.export("s3", s3.id)\npulumi.export("subnet", subnet.id)'
     ).outputs
-    ec2 = cloud.client("ec2")
+    ec2 = emulator.client("ec2")
 
     (table,) = ec2.describe_route_tables(RouteTableIds=[outputs["routes"]])["RouteTables"]
     assert outputs["s3"] in {route.get("GatewayId") for route in table["Routes"]}

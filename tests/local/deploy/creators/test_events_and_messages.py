@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from tests.local.deploy.conftest import DeploySource
 from tests.local.projects import TAGS
 
 
-def test_a_rule_and_its_target_read_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_rule_and_its_target_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [{"wildcard": "prepared/run=*/_SUCCESS"}]}}}
     rule = deploy_source(
         f"""
@@ -24,7 +24,7 @@ def test_a_rule_and_its_target_read_back(deploy_source: DeploySource, cloud: Clo
     pulumi.export("rule", rule.name)
     """
     ).outputs["rule"]
-    events = cloud.client("events")
+    events = emulator.client("events")
 
     assert json.loads(events.describe_rule(Name=rule)["EventPattern"]) == pattern
     (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
@@ -36,7 +36,7 @@ def test_a_rule_and_its_target_read_back(deploy_source: DeploySource, cloud: Clo
     assert target["DeadLetterConfig"]["Arn"] == target["Arn"]
 
 
-def test_an_alarm_and_a_dashboard_read_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_an_alarm_and_a_dashboard_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     body = {"widgets": [{"type": "text", "properties": {"markdown": "# hello"}}]}
     outputs = deploy_source(
         f"""
@@ -47,7 +47,7 @@ def test_an_alarm_and_a_dashboard_read_back(deploy_source: DeploySource, cloud: 
     pulumi.export("alarm", alarm.name)
     """
     ).outputs
-    cloudwatch = cloud.client("cloudwatch")
+    cloudwatch = emulator.client("cloudwatch")
 
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=[outputs["alarm"]])["MetricAlarms"]
     assert (alarm["Threshold"], alarm["ExtendedStatistic"]) == (0.5, "p99")
@@ -56,7 +56,7 @@ def test_an_alarm_and_a_dashboard_read_back(deploy_source: DeploySource, cloud: 
     assert json.loads(cloudwatch.get_dashboard(DashboardName="tiny")["DashboardBody"]) == body
 
 
-def test_a_log_group_reads_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_log_group_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     deployment = deploy_source(
         """
     key = aws.kms.Key("k")
@@ -65,7 +65,7 @@ def test_a_log_group_reads_back(deploy_source: DeploySource, cloud: Cloud) -> No
     pulumi.export("arn", group.arn)
     """
     )
-    logs = cloud.client("logs")
+    logs = emulator.client("logs")
 
     (group,) = logs.describe_log_groups(logGroupNamePrefix="/tiny/g")["logGroups"]
     assert (group["retentionInDays"], group["kmsKeyId"]) == (14, deployment.outputs["key"])
@@ -73,7 +73,7 @@ def test_a_log_group_reads_back(deploy_source: DeploySource, cloud: Cloud) -> No
     assert logs.list_tags_for_resource(resourceArn=deployment.outputs["arn"])["tags"] == TAGS
 
 
-def test_a_queue_and_a_topic_read_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_queue_and_a_topic_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}],
@@ -89,7 +89,7 @@ def test_a_queue_and_a_topic_read_back(deploy_source: DeploySource, cloud: Cloud
     pulumi.export("topic", topic.arn)
     """
     ).outputs
-    sqs, sns = cloud.client("sqs"), cloud.client("sns")
+    sqs, sns = emulator.client("sqs"), emulator.client("sns")
 
     queue = sqs.get_queue_attributes(QueueUrl=outputs["queue"], AttributeNames=["All"])["Attributes"]
     assert (queue["MessageRetentionPeriod"], queue["SqsManagedSseEnabled"]) == ("120", "true")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from tests.local.deploy.conftest import DeploySource
 from tests.local.projects import TAGS
 
@@ -20,7 +20,9 @@ GRANT = {
 }
 
 
-def test_a_role_with_its_policies_and_profile_reads_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_role_with_its_policies_and_profile_reads_back(
+    deploy_source: DeploySource, emulator: Emulator
+) -> None:
     managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
     outputs = deploy_source(
         f"""
@@ -32,7 +34,7 @@ def test_a_role_with_its_policies_and_profile_reads_back(deploy_source: DeploySo
     pulumi.export("profile", profile.name)
     """
     ).outputs
-    iam = cloud.client("iam")
+    iam = emulator.client("iam")
 
     role = iam.get_role(RoleName=outputs["role"])["Role"]
     assert role["AssumeRolePolicyDocument"] == TRUST
@@ -45,7 +47,7 @@ def test_a_role_with_its_policies_and_profile_reads_back(deploy_source: DeploySo
 
 
 def test_a_key_rotates_has_its_policy_and_answers_to_its_alias(
-    deploy_source: DeploySource, cloud: Cloud
+    deploy_source: DeploySource, emulator: Emulator
 ) -> None:
     policy = {
         "Version": "2012-10-17",
@@ -59,7 +61,7 @@ def test_a_key_rotates_has_its_policy_and_answers_to_its_alias(
     pulumi.export("id", key.id)
     """
     ).outputs
-    kms = cloud.client("kms")
+    kms = emulator.client("kms")
 
     assert kms.describe_key(KeyId="alias/tiny")["KeyMetadata"]["KeyId"] == outputs["id"]
     assert kms.get_key_rotation_status(KeyId=outputs["id"])["KeyRotationEnabled"] is True

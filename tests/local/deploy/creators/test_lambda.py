@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from local.deploy.errors import UnusedInputError
 from tests.local.deploy.conftest import DeploySource
 from tests.local.projects import TAGS
@@ -23,7 +23,7 @@ def function(name, **more):
 """
 
 
-def test_a_function_reads_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_function_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     name = deploy_source(
         FUNCTION
         + """
@@ -39,7 +39,7 @@ aws.lambda_.FunctionEventInvokeConfig("i", function_name=f.name, maximum_retry_a
 pulumi.export("name", f.name)
 """
     ).outputs["name"]
-    client = cloud.client("lambda")
+    client = emulator.client("lambda")
 
     function = client.get_function(FunctionName=name)
     configuration = function["Configuration"]
@@ -54,11 +54,13 @@ pulumi.export("name", f.name)
     assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].startswith("arn:aws:sqs:")
 
 
-def test_the_deployed_package_is_the_programs_archive(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_the_deployed_package_is_the_programs_archive(
+    deploy_source: DeploySource, emulator: Emulator
+) -> None:
     names = deploy_source(
         FUNCTION + 'pulumi.export("names", pulumi.Output.all(function("one").name, function("two").name))'
     ).outputs["names"]
-    packages = {cloud.backend("lambda").get_function(name).code_bytes for name in names}
+    packages = {emulator.backend("lambda").get_function(name).code_bytes for name in names}
 
     assert len(packages) == 1, "the same files are the same bytes"
     with zipfile.ZipFile(io.BytesIO(packages.pop())) as package:

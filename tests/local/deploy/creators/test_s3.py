@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from local.cloud.server import Cloud
+from emulator.app import Emulator
 from local.deploy.errors import CreateError
 from tests.local.deploy.conftest import DeploySource
 from tests.local.projects import TAGS
@@ -48,9 +48,9 @@ pulumi.export("key", key.arn)
 """
 
 
-def test_a_bucket_with_all_its_settings_reads_back(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_a_bucket_with_all_its_settings_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(BUCKET).outputs
-    s3, bucket = cloud.client("s3"), outputs["bucket"]
+    s3, bucket = emulator.client("s3"), outputs["bucket"]
 
     assert bucket.startswith("data-"), "names of buckets are lower case"
     tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
@@ -66,7 +66,7 @@ def test_a_bucket_with_all_its_settings_reads_back(deploy_source: DeploySource, 
     assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}
 
 
-def test_an_object_holds_the_bytes_of_its_asset(deploy_source: DeploySource, cloud: Cloud) -> None:
+def test_an_object_holds_the_bytes_of_its_asset(deploy_source: DeploySource, emulator: Emulator) -> None:
     deployment = deploy_source(
         BUCKET
         + """
@@ -77,7 +77,7 @@ asset = aws.s3.BucketObjectv2("a", bucket=name, key="a/file.bin", source=pulumi.
 text = aws.s3.BucketObjectv2("b", bucket=name, key="b.json", content="{}", content_type="application/json")
 """
     )
-    s3, bucket = cloud.client("s3"), deployment.outputs["bucket"]
+    s3, bucket = emulator.client("s3"), deployment.outputs["bucket"]
 
     stored = s3.get_object(Bucket=bucket, Key="a/file.bin")
     assert stored["Body"].read() == bytes(range(256))

@@ -1,0 +1,77 @@
+"""What child processes and clients see of this machine: the emulator, and nothing of the user's AWS."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+# moto and boto3 read the user's settings as soon as they are imported, and a profile that isn't there stops
+# them. The process of the emulator is an account of its own: it forgets them before either is loaded.
+for _name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[_name]
+os.environ |= {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+ACCOUNT_ID = "123456789012"
+ACCESS_KEY_ID = "AKIAEMULATOR00000000"
+SECRET_ACCESS_KEY = "emulator"  # noqa: S105 - moto checks no signature
+# What a program needs of the machine, and nothing else of the user's environment.
+KEPT = ("JAVA_HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SSL_CERT_FILE", "TZ")
+CLIENT_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=900,  # Lambda's longest synchronous invocation
+    retries={"total_max_attempts": 3, "mode": "standard"},
+    max_pool_connections=50,
+    proxies={},
+)
+
+
+def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
+    """The environment of application code: this environment's programs first, and the emulator."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "AWS_ENDPOINT_URL": url,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def make_client(service: str, url: str, region: str) -> Any:
+    """A boto3 client of the emulator."""
+    with _making:  # clients are thread-safe, the making of them is not
+        return _session().client(
+            service,
+            region_name=region,
+            endpoint_url=url,
+            aws_access_key_id=ACCESS_KEY_ID,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+            config=CLIENT_CONFIG,
+        )
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each session would read botocore's tables of every service anew."""
+    return boto3.session.Session()
+
+
+_making = threading.Lock()

@@ -1,0 +1,1 @@
+"""The emulator's providers, one package per AWS service."""

@@ -1,0 +1,1 @@
+"""API Gateway in the emulator: the front door of HTTP APIs."""

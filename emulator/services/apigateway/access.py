@@ -1,0 +1,69 @@
+"""A stage's throttling and its access log."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from datetime import UTC, datetime
+
+from emulator.services.apigateway.routes import Exchange
+from emulator.wire import Response
+
+
+class TokenBucket:
+    """``rate`` tokens a second, at most ``burst`` of them kept."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._tokens = float(burst)
+        self._filled = time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether there was a token."""
+        with self._lock:
+            now = time.monotonic()
+            self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
+            self._filled = now
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+
+def render_access_line(form: str, exchange: Exchange, response: Response) -> str:
+    """The format with its ``$context`` variables; one that is not known is ``-``."""
+    request, api, error = exchange.request, exchange.api, exchange.integration_error
+    moment = datetime.fromtimestamp(exchange.started, UTC)
+    values = {
+        "requestId": exchange.request_id,
+        "extendedRequestId": exchange.request_id,
+        "requestTime": moment.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "requestTimeEpoch": str(int(exchange.started)),
+        "accountId": api.backend.account_id,
+        "apiId": api.api_id,
+        "stage": exchange.stage.name,
+        "routeKey": exchange.route_key,
+        "path": request.path,
+        "httpMethod": request.method,
+        "protocol": request.environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+        "domainName": request.headers.get("Host", ""),
+        "identity.sourceIp": request.environ.get("REMOTE_ADDR", ""),
+        "identity.userAgent": request.headers.get("User-Agent", ""),
+        "status": str(response.status),
+        "responseLength": str(len(response.encoded()[0])),
+        "responseLatency": f"{1e3 * (time.perf_counter() - exchange.began):.0f}",
+        "integrationErrorMessage": error,
+        "integration.error": error,
+    }
+    if exchange.integration_ms is not None:
+        values["integrationLatency"] = values["integration.latency"] = f"{exchange.integration_ms:.0f}"
+        values["integration.status"] = values["integrationStatus"] = "500" if error else "200"
+    return re.sub(r"\$context\.([A-Za-z.]+[A-Za-z])", lambda found: _escaped(values.get(found[1], "")), form)
+
+
+def _escaped(value: str) -> str:
+    """Fits between the quotes of a JSON format."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") or "-"

@@ -1,0 +1,195 @@
+"""API Gateway: HTTP APIs answer at ``<url>/_aws/execute-api/<api id>``, by their routes and functions.
+
+Signatures are not verified: a route with AWS_IAM is as open here as one with NONE.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any
+
+from moto.apigatewayv2.models import Api
+from moto.backends import get_backend
+
+from emulator import policies
+from emulator.moto_patches import MotoPatches
+from emulator.provider import Provider
+from emulator.services.apigateway.access import TokenBucket, render_access_line
+from emulator.services.apigateway.event import event_of, response_of
+from emulator.services.apigateway.routes import Exchange, match_route, split_stage
+from emulator.services.lambda_.provider import LambdaProvider
+from emulator.services.lambda_.sandbox import Invocation, Outcome
+from emulator.wire import Request, Response, Route, ServiceError
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+PREFIX = "/_aws/execute-api"
+MAX_BODY_BYTES = 10 * 2**20  # API Gateway quotas, HTTP API payload
+OPEN_AUTHORIZATION = ("NONE", "AWS_IAM")
+log = logging.getLogger("emulator.services.apigateway.provider")
+
+
+class IntegrationError(Exception):
+    """The function could not answer; ``status`` is what the client gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ApiGatewayProvider(Provider):
+    """The front door of HTTP APIs."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self._pool = ThreadPoolExecutor(64, thread_name_prefix="gateway")
+        self._buckets: dict[tuple[str, str, str], TokenBucket] = {}
+        self._patches = MotoPatches()
+        # moto's endpoints are names that nothing here resolves; this one answers.
+        self._patches.replace(Api, "__init__", self._make_init)
+
+    def routes(self) -> list[Route]:
+        """Every path of every API."""
+        return [Route("*", rf"{PREFIX}/([^/]+)(/.*)?", self._answer)]
+
+    def close(self) -> None:
+        """Gives moto's endpoints back."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._patches.undo()
+
+    def _make_init(self, original: Any) -> Any:
+        def __init__(api: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands for Api's
+            original(api, *args, **kwargs)
+            api.api_endpoint = f"{self.emulator.url}{PREFIX}/{api.api_id}"
+
+        return __init__
+
+    def _answer(self, request: Request, match: re.Match[str]) -> Response:
+        api = self._find(match[1])
+        path = match[2] or "/"
+        stage, path = split_stage(api.stages, path) if api else (None, path)
+        exchange = Exchange(request, api, stage, path, self.emulator.account_id)
+        if stage is None:
+            return _message(404, "Not Found", exchange)
+        exchange.matched = match_route(list(api.routes.values()), request.method, path)
+        response = self._respond(exchange)
+        self._log_access(exchange, response)
+        return response
+
+    def _find(self, api_id: str) -> Any:
+        for backend in list(get_backend("apigatewayv2")[self.emulator.account_id].values()):
+            if api_id in backend.apis:
+                return backend.apis[api_id]
+        return None
+
+    def _respond(self, exchange: Exchange) -> Response:
+        if exchange.matched is None:
+            return _message(404, "Not Found", exchange)
+        if not self._take_token(exchange):
+            return _message(429, "Too Many Requests", exchange)
+        if len(exchange.request.body) > MAX_BODY_BYTES:
+            return _message(413, "Request Entity Too Large", exchange)
+        try:
+            outcome = self._integrate(exchange, exchange.matched.route)
+            return response_of(outcome.payload, exchange.request_id)
+        except IntegrationError as error:
+            exchange.integration_error = str(error)
+            log.error("%s %s: %s", exchange.api.name, exchange.route_key, error)
+            message = "Internal Server Error" if error.status == 500 else "Service Unavailable"
+            return _message(error.status, message, exchange)
+
+    def _integrate(self, exchange: Exchange, route: Any) -> Outcome:
+        """The function's answer to the event.
+
+        Raises:
+            IntegrationError: there is no function, no permission, an error, or no answer in time.
+        """
+        if (route.authorization_type or "NONE") not in OPEN_AUTHORIZATION:
+            raise IntegrationError(500, f"the emulator has no {route.authorization_type} authorizers")
+        integration = exchange.api.integrations.get((route.target or "").removeprefix("integrations/"))
+        if integration is None or integration.integration_type != "AWS_PROXY":
+            raise IntegrationError(500, "the emulator integrates by AWS_PROXY only")
+        if integration.payload_format_version != "2.0":
+            raise IntegrationError(500, "the emulator speaks payload format 2.0 only")
+        function = self._function(integration.integration_uri)
+        self._require_permission(exchange, function)
+        started = time.perf_counter()
+        invocation = Invocation(json.dumps(event_of(exchange)), function.function_arn, str(uuid.uuid4()))
+        future = self._pool.submit(self.emulator.provider(LambdaProvider).run, function, invocation)
+        try:
+            outcome = future.result(integration.timeout_in_millis / 1000)
+        except FutureTimeoutError as error:
+            waited = integration.timeout_in_millis / 1000
+            raise IntegrationError(
+                503, f"{function.function_name} gave no answer within {waited:g} s"
+            ) from error
+        except ServiceError as error:
+            raise IntegrationError(503 if error.status == 429 else 500, error.message) from error
+        finally:
+            exchange.integration_ms = 1e3 * (time.perf_counter() - started)
+        if outcome.error:
+            raise IntegrationError(500, f"{function.function_name}: {outcome.payload}")
+        return outcome
+
+    def _function(self, uri: str) -> Any:
+        found = re.search(r"arn:[\w-]+:lambda:([\w-]+):\d+:function:[^/]+", uri or "")
+        if found is None:
+            raise IntegrationError(500, f"{uri!r} is no function")
+        try:
+            return self.emulator.backend("lambda", found[1]).get_function(found[0])
+        except Exception as error:
+            raise IntegrationError(500, f"{found[0]}: {error}") from error
+
+    def _require_permission(self, exchange: Exchange, function: Any) -> None:
+        api, stage = exchange.api, exchange.stage
+        method, _, path = exchange.route_key.partition(" ")
+        called = f"{method}{path}" if path else "$default"
+        region = api.backend.region_name
+        source = f"arn:aws:execute-api:{region}:{self.emulator.account_id}:{api.api_id}/{stage.name}/{called}"
+        call = policies.Call(
+            "lambda:InvokeFunction",
+            function.function_arn,
+            "apigateway.amazonaws.com",
+            {"aws:SourceArn": source, "aws:SourceAccount": self.emulator.account_id},
+        )
+        if not policies.allows([{"Statement": function.policy.statements}], call):
+            raise IntegrationError(
+                500, f"the policy of {function.function_name} does not let {source} invoke it"
+            )
+
+    def _take_token(self, exchange: Exchange) -> bool:
+        stage = exchange.stage
+        own = stage.route_settings.get(exchange.route_key, {})
+        scope = exchange.route_key if "throttlingRateLimit" in own else "*"
+        settings = {**stage.default_route_settings, **own}
+        if "throttlingRateLimit" not in settings:
+            return True
+        rate, burst = settings["throttlingRateLimit"], settings.get("throttlingBurstLimit", 1)
+        key = (exchange.api.api_id, stage.name, scope)
+        bucket = self._buckets.get(key)
+        if bucket is None or (bucket.rate, bucket.burst) != (rate, burst):
+            bucket = self._buckets[key] = TokenBucket(rate, burst)
+        return bucket.take()
+
+    def _log_access(self, exchange: Exchange, response: Response) -> None:
+        settings = exchange.stage.access_log_settings
+        if not settings:
+            return
+        text = render_access_line(settings["format"], exchange, response)
+        group = settings["destinationArn"].split(":log-group:", 1)[1].removesuffix(":*")
+        stream = hashlib.sha256(f"{exchange.api.api_id}/{exchange.stage.name}".encode()).hexdigest()[:32]
+        self.emulator.log(group, stream, text, exchange.api.backend.region_name)
+
+
+def _message(status: int, message: str, exchange: Exchange) -> Response:
+    """API Gateway's own answers."""
+    headers = {"Content-Type": "application/json", "Apigw-Requestid": exchange.request_id}
+    return Response(status, {"message": message}, headers)

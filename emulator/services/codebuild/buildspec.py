@@ -1,0 +1,160 @@
+"""Buildspecs: reading them, and the shell script that runs one phase (CodeBuild user guide, version 0.2)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PHASES = ("install", "pre_build", "build", "post_build")
+KNOWN_KEYS = {"version", "run-as", "env", "phases", "artifacts", "cache", "reports", "batch", "proxy"}
+REFUSED_KEYS = {
+    "batch": "batch builds",
+    "proxy": "proxies",
+    "reports": "report groups",
+    "run-as": "other users",
+}
+PHASE_KEYS = {"commands", "finally", "on-failure", "runtime-versions"}
+MARK = "\x00"  # begins what the script tells the build; a command's output can't hold it
+
+
+class BuildspecError(Exception):
+    """A buildspec that can't be run; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase's commands; ``finally_`` run whatever became of the others."""
+
+    commands: tuple[str, ...] = ()
+    finally_: tuple[str, ...] = ()
+    on_failure: str = ""
+    runtime_versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Buildspec:
+    """A buildspec of version 0.2."""
+
+    phases: Mapping[str, Phase]
+    shell: str = "sh"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    exported: tuple[str, ...] = ()
+
+
+def parse(text: str) -> Buildspec:
+    """A buildspec from its YAML.
+
+    Raises:
+        BuildspecError: it is not YAML, or says what CodeBuild or the emulator does not take.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BuildspecError(f"the buildspec is not YAML: {' '.join(str(error).split())}") from error
+    document = _mapping(document, "the buildspec")
+    _refuse_unknown(document, KNOWN_KEYS, "the buildspec")
+    if str(document.get("version")) != "0.2":
+        raise BuildspecError(f"version: {document.get('version')!r}; the emulator runs 0.2")
+    for key, what in REFUSED_KEYS.items():
+        if key in document:
+            raise BuildspecError(f"{key}: the emulator has no {what}")
+    phases = _mapping(document.get("phases"), "phases")
+    _refuse_unknown(phases, set(PHASES), "phases")
+    env = _mapping(document.get("env") or {}, "env")
+    shell = str(env.get("shell", "sh"))
+    if shell not in ("sh", "bash"):
+        raise BuildspecError(f"env.shell: {shell!r}; the emulator has sh and bash")
+    return Buildspec(
+        phases={name: _phase(name, content) for name, content in phases.items()},
+        shell=shell,
+        variables=_strings(env.get("variables"), "env.variables"),
+        parameters=_strings(env.get("parameter-store"), "env.parameter-store"),
+        secrets=_strings(env.get("secrets-manager"), "env.secrets-manager"),
+        exported=tuple(str(name) for name in env.get("exported-variables") or ()),
+    )
+
+
+def script(commands: tuple[str, ...], state: Path, succeeding: bool) -> str:
+    """Commands as one program of one shell, which goes on from the state that the last one left.
+
+    Before and after each command it writes a line that begins with `MARK`: ``run N`` and ``end N STATUS``.
+    The first command that fails ends it.
+    """
+    lines = [
+        f"__state={shlex.quote(str(state))}",
+        'if [ -f "$__state" ]; then . "$__state"; cd "$__directory"; fi',
+        f"export CODEBUILD_BUILD_SUCCEEDING={int(succeeding)}",
+        '__save() { export __directory="$PWD"; export -p > "$__state"; }',
+        "trap __save EXIT",
+    ]
+    for number, command in enumerate(commands):
+        lines += [
+            f"printf '\\000run {number}\\n'",
+            f"eval {shlex.quote(command)}",
+            "__status=$?",
+            f"printf '\\000end {number} %s\\n' \"$__status\"",
+            '[ "$__status" -eq 0 ] || exit "$__status"',
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _phase(name: str, content: Any) -> Phase:
+    content = _mapping(content, f"phases.{name}")
+    _refuse_unknown(content, PHASE_KEYS, f"phases.{name}")
+    on_failure = str(content.get("on-failure", ""))
+    if on_failure not in ("", "ABORT", "CONTINUE"):
+        raise BuildspecError(f"phases.{name}.on-failure: {on_failure!r}; write ABORT or CONTINUE")
+    return Phase(
+        commands=_commands(content.get("commands"), f"phases.{name}.commands"),
+        finally_=_commands(content.get("finally"), f"phases.{name}.finally"),
+        on_failure=on_failure,
+        runtime_versions=_strings(content.get("runtime-versions"), f"phases.{name}.runtime-versions"),
+    )
+
+
+def _commands(value: Any, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(command, str) for command in value):
+        raise BuildspecError(f"{where}: write a list of commands")
+    return tuple(command.rstrip("\n") for command in value)
+
+
+def _strings(value: Any, where: str) -> dict[str, str]:
+    return {str(name): _text(content) for name, content in _mapping(value or {}, where).items()}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BuildspecError(f"{where}: write a mapping")
+    return value
+
+
+def _refuse_unknown(document: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in document:
+        if key not in known:
+            raise BuildspecError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(known))}")
+
+
+def source_location(location: str) -> tuple[str, str]:
+    """(bucket, key) of an S3 source: ``bucket/key`` or ``arn:aws:s3:::bucket/key``.
+
+    Raises:
+        BuildspecError: it is neither.
+    """
+    match = re.fullmatch(r"(?:arn:[\w-]+:s3:::|s3://)?([^/]+)/(.+)", location)
+    if not match:
+        raise BuildspecError(f"{location!r} is no S3 location; write bucket/key")
+    return match[1], match[2]

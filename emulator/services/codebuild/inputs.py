@@ -1,0 +1,165 @@
+"""What a build starts from: its role, its source, its buildspec, its environment."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from emulator import roles
+from emulator.services.codebuild.buildspec import Buildspec, BuildspecError, parse, source_location
+from emulator.wire import ServiceError
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+
+class PhaseError(Exception):
+    """A phase that failed; ``code`` is the context's statusCode."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BuildInputs:
+    """Fetches what one build's record names."""
+
+    def __init__(self, emulator: Emulator, record: dict[str, Any], region: str, folder: Path) -> None:
+        self.emulator = emulator
+        self.record = record
+        self.region = region
+        self.folder = folder
+
+    def check_role(self) -> None:
+        """Raises PhaseError unless the service role trusts CodeBuild."""
+        role = self.record["serviceRole"]
+        try:
+            trusted = roles.trusts(
+                self.emulator.backend("iam", self.region), role, "codebuild.amazonaws.com", self.record["arn"]
+            )
+        except ServiceError:
+            trusted = False
+        if not trusted:
+            raise PhaseError(
+                "ACCESS_DENIED", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role}"
+            )
+
+    def download_source(self) -> Path:
+        """The unpacked source; the record learns which version it is.
+
+        Raises:
+            PhaseError: the object is not there, or is no zip file.
+        """
+        source = self.folder / "src"
+        source.mkdir()
+        described = self.record["source"]
+        if described["type"] == "NO_SOURCE":
+            return source
+        version = {"VersionId": self.record["sourceVersion"]} if self.record.get("sourceVersion") else {}
+        try:
+            bucket, key = source_location(described["location"])
+            found = self.emulator.client("s3", self.region).get_object(Bucket=bucket, Key=key, **version)
+            _unzip(found["Body"].read(), source)
+        except (BuildspecError, ClientError, zipfile.BadZipFile) as error:
+            raise PhaseError("CLIENT_ERROR", f"{error} for primary source and source version") from error
+        self.record["resolvedSourceVersion"] = found.get("VersionId") or found["ETag"].strip('"')
+        return source
+
+    def read_buildspec(self, source: Path) -> Buildspec:
+        """The buildspec of the request or the project.
+
+        Raises:
+            PhaseError: YAML_FILE_ERROR.
+        """
+        try:
+            return parse(self._buildspec_text(source))
+        except BuildspecError as error:
+            raise PhaseError("YAML_FILE_ERROR", str(error)) from error
+
+    def _buildspec_text(self, source: Path) -> str:
+        """Inline YAML, an object, or a file of the source."""
+        text = self.record["source"].get("buildspec") or "buildspec.yml"
+        if text.startswith(("arn:", "s3://")):
+            bucket, key = source_location(text)
+            try:
+                found = self.emulator.client("s3", self.region).get_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                raise BuildspecError(f"{text}: {error}") from error
+            return str(found["Body"].read().decode())
+        if "\n" in text or ":" in text:
+            return text
+        try:
+            return (source / text).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BuildspecError(f"{text}: no such file in the source") from error
+
+    def environment(self, spec: Buildspec, source: Path) -> dict[str, str]:
+        """The buildspec's variables, over them the project's and the request's, over all CodeBuild's own.
+
+        Raises:
+            PhaseError: a parameter or a secret can't be read.
+        """
+        values = dict(spec.variables)
+        values |= {name: self._parameter(value) for name, value in spec.parameters.items()}
+        values |= {name: self._secret(value) for name, value in spec.secrets.items()}
+        for variable in self.record["environment"].get("environmentVariables", []):
+            resolve = {"PARAMETER_STORE": self._parameter, "SECRETS_MANAGER": self._secret}.get(
+                variable.get("type", "PLAINTEXT"), str
+            )
+            values[variable["name"]] = resolve(variable["value"])
+        role = self.emulator.role_env(self.record["serviceRole"], "AWSCodeBuild", self.region)
+        own = {
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+            "CODEBUILD_BUILD_ARN": self.record["arn"],
+            "CODEBUILD_BUILD_ID": self.record["id"],
+            "CODEBUILD_BUILD_NUMBER": str(self.record["buildNumber"]),
+            "CODEBUILD_BUILD_IMAGE": self.record["environment"]["image"],
+            "CODEBUILD_INITIATOR": self.record["initiator"],
+            "CODEBUILD_KMS_KEY_ID": self.record["encryptionKey"],
+            "CODEBUILD_LOG_PATH": self.record["logs"]["streamName"],
+            "CODEBUILD_SRC_DIR": str(source),
+            "CODEBUILD_START_TIME": str(int(self.record["startTime"] * 1000)),
+            "CODEBUILD_SOURCE_REPO_URL": self.record["source"].get("location", ""),
+            "CODEBUILD_SOURCE_VERSION": self.record.get("sourceVersion", ""),
+            "CODEBUILD_RESOLVED_SOURCE_VERSION": self.record.get("resolvedSourceVersion", ""),
+            # Packages are this environment's: what is installed satisfies pip, the network is never asked.
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+        return {**self.emulator.child_env(self.region), **role, **values, **own}
+
+    def _parameter(self, name: str) -> str:
+        try:
+            found = self.emulator.client("ssm", self.region).get_parameter(Name=name, WithDecryption=True)
+        except ClientError as error:
+            raise PhaseError("CLIENT_ERROR", f"Parameter Store {name}: {error}") from error
+        return str(found["Parameter"]["Value"])
+
+    def _secret(self, reference: str) -> str:
+        """``id:json-key:version-stage:version-id``; an ARN keeps its own colons."""
+        parts = reference.split(":")
+        count = 7 if reference.startswith("arn:") else 1
+        secret_id, key = ":".join(parts[:count]), (parts[count : count + 1] or [""])[0]
+        try:
+            text = self.emulator.client("secretsmanager", self.region).get_secret_value(SecretId=secret_id)[
+                "SecretString"
+            ]
+            return str(json.loads(text)[key]) if key else str(text)
+        except (ClientError, KeyError, ValueError) as error:
+            raise PhaseError("CLIENT_ERROR", f"Secrets Manager {reference}: {error}") from error
+
+
+def _unzip(content: bytes, folder: Path) -> None:
+    """Unpacks with the modes that the archive keeps, so that scripts stay executable."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            path = archive.extract(member, folder)
+            if mode := (member.external_attr >> 16) & 0o777:
+                os.chmod(path, mode | 0o600)

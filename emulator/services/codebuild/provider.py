@@ -1,0 +1,185 @@
+"""CodeBuild: StartBuild that builds. moto keeps the projects, and answers each build with SUCCEEDED."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from emulator.provider import Provider
+from emulator.services.codebuild.record import (
+    FORGOTTEN,
+    digest_of,
+    invalid,
+    new_record,
+    set_defaults,
+    state_change,
+)
+from emulator.services.codebuild.run import BuildRun
+from emulator.wire import Operation, Request, Response, ServiceError
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+TARGET = "CodeBuild_20161006"
+TOKEN_LIFE_S = 300  # StartBuild: an idempotencyToken is valid for five minutes
+BUILDERS = 2  # builds at once; the others stay QUEUED
+# What a request may override here; another override is refused by its name.
+OVERRIDES = {
+    "sourceVersion",
+    "buildspecOverride",
+    "environmentVariablesOverride",
+    "sourceTypeOverride",
+    "sourceLocationOverride",
+    "timeoutInMinutesOverride",
+    "queuedTimeoutInMinutesOverride",
+    "computeTypeOverride",
+    "imageOverride",
+    "serviceRoleOverride",
+    "encryptionKeyOverride",
+    "logsConfigOverride",
+    "artifactsOverride",
+    "privilegedModeOverride",
+}
+log = logging.getLogger("emulator.services.codebuild.provider")
+
+
+class CodeBuildProvider(Provider):
+    """Builds in child processes, from the source bundle in S3."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(BUILDERS, thread_name_prefix="codebuild")
+        self._runs: dict[str, BuildRun] = {}
+        self._tokens: dict[tuple[str, str, str], tuple[float, str, dict[str, Any]]] = {}
+
+    def operations(self) -> dict[str, Operation]:
+        """What runs builds or shows them."""
+        handlers: dict[str, Operation] = {
+            "CreateProject": self._create_project,
+            "UpdateProject": self._update_project,
+            "StartBuild": self._start_build,
+            "StopBuild": self._stop_build,
+            "BatchGetBuilds": self._batch_get_builds,
+            "ListBuilds": self._list_builds,
+            "ListBuildsForProject": self._list_builds_for_project,
+        }
+        return {f"{TARGET}.{name}": handler for name, handler in handlers.items()}
+
+    def close(self) -> None:
+        """Stops what runs and forgets what is queued."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for run in list(self._runs.values()):
+            run.stop()
+
+    # -- projects ---------------------------------------------------------------------------------
+    def _create_project(self, request: Request) -> Response:
+        response = self.emulator.forward(request)
+        if response.status == 200:
+            project = self._project(request.json["name"], request.region)
+            project |= {name: request.json[name] for name in FORGOTTEN if name in request.json}
+            set_defaults(project)
+            return Response(200, {"project": project}, {"Content-Type": "application/x-amz-json-1.1"})
+        return response
+
+    def _update_project(self, request: Request) -> dict[str, Any]:
+        project = self._project(request.json["name"], request.region)
+        project |= {name: value for name, value in request.json.items() if name != "name"}
+        project["lastModifiedDate"] = time.time()
+        set_defaults(project)
+        return {"project": project}
+
+    def _project(self, name: str, region: str) -> dict[str, Any]:
+        projects = self.emulator.backend("codebuild", region).codebuild_projects
+        if name not in projects:
+            arn = f"arn:aws:codebuild:{region}:{self.emulator.account_id}:project/{name}"
+            raise ServiceError("ResourceNotFoundException", f"Project cannot be found: {arn}")
+        return projects[name].project_metadata
+
+    # -- builds -----------------------------------------------------------------------------------
+    def _start_build(self, request: Request) -> dict[str, Any]:
+        arguments = request.json
+        project = self._project(arguments["projectName"], request.region)
+        refused = set(arguments) - OVERRIDES - {"projectName", "idempotencyToken"}
+        if refused:
+            raise invalid(f"the emulator does not take {', '.join(sorted(refused))}")
+        with self._lock:
+            if (known := self._known(arguments, request.region)) is not None:
+                return {"build": known}
+            backend = self.emulator.backend("codebuild", request.region)
+            number = len(backend.build_history[project["name"]]) + 1
+            record = new_record(project, arguments, request.region, self.emulator.account_id, number)
+            backend.build_history[project["name"]].append(record["id"])
+            backend.build_metadata_history[project["name"]].append(record)
+            if token := arguments.get("idempotencyToken"):
+                key = (request.region, project["name"], token)
+                self._tokens[key] = (time.monotonic(), digest_of(arguments), record)
+            run = self._runs[record["id"]] = BuildRun(self.emulator, record, request.region)
+        self._emit(record, request.region)
+        self._pool.submit(self._build, run)
+        return {"build": dict(record)}
+
+    def _known(self, arguments: Mapping[str, Any], region: str) -> dict[str, Any] | None:
+        """The build that the same token started within its life."""
+        key = (region, arguments["projectName"], arguments.get("idempotencyToken", ""))
+        started, digest, record = self._tokens.get(key, (0.0, "", {}))
+        if not record or time.monotonic() - started > TOKEN_LIFE_S:
+            return None
+        if digest != digest_of(arguments):
+            raise invalid("Idempotency token was used with other parameters")
+        return record
+
+    def _build(self, run: BuildRun) -> None:
+        try:
+            run.run()
+        except Exception:
+            log.exception("%s", run.record["id"])
+            run.record |= {"buildStatus": "FAULT", "buildComplete": True, "currentPhase": "COMPLETED"}
+        finally:
+            self._runs.pop(run.record["id"], None)
+        self._emit(run.record, run.region)
+
+    def _stop_build(self, request: Request) -> dict[str, Any]:
+        build_id = request.json["id"]
+        found = self._find([build_id], request.region)
+        if not found:
+            raise ServiceError("ResourceNotFoundException", f"Build {build_id} does not exist")
+        if run := self._runs.get(build_id):
+            run.stop()
+        return {"build": found[0]}
+
+    def _batch_get_builds(self, request: Request) -> dict[str, Any]:
+        ids = request.json["ids"]
+        found = self._find(ids, request.region)
+        known = {build["id"] for build in found}
+        return {"builds": found, "buildsNotFound": [i for i in ids if i not in known]}
+
+    def _find(self, ids: list[str], region: str) -> list[dict[str, Any]]:
+        history = self.emulator.backend("codebuild", region).build_metadata_history
+        records = [record for records in list(history.values()) for record in list(records)]
+        return [dict(record) for record in records if record["id"] in ids or record["arn"] in ids]
+
+    def _list_builds(self, request: Request) -> dict[str, Any]:
+        history = self.emulator.backend("codebuild", request.region).build_metadata_history
+        records = [record for records in list(history.values()) for record in list(records)]
+        records.sort(key=lambda record: record["startTime"])
+        return {"ids": _sorted([record["id"] for record in records], request)}
+
+    def _list_builds_for_project(self, request: Request) -> dict[str, Any]:
+        name = request.json["projectName"]
+        self._project(name, request.region)
+        ids = self.emulator.backend("codebuild", request.region).build_history[name]
+        return {"ids": _sorted(list(ids), request)}
+
+    def _emit(self, record: Mapping[str, Any], region: str) -> None:
+        kind = "CodeBuild Build State Change"
+        self.emulator.emit("aws.codebuild", kind, state_change(record), [record["arn"]], region)
+
+
+def _sorted(ids: list[str], request: Request) -> list[str]:
+    """DESCENDING, the newest first, unless the request says otherwise."""
+    return ids if request.json.get("sortOrder") == "ASCENDING" else ids[::-1]

@@ -1,0 +1,186 @@
+"""The life of one cluster: its states, its steps in order, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from moto.core.utils import utcnow
+
+from emulator.services.emr.capacity import has_fleets, subnets_of
+from emulator.services.emr.fleets import Fleet
+from emulator.services.emr.step import StepRun
+from emulator.services.emr.validation import find_profile
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+ENDING = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
+# EMR management guide, "Monitoring Amazon EMR events with CloudWatch". Where no severity is named it is INFO.
+CLUSTER_SEVERITIES = {"TERMINATED_WITH_ERRORS": "CRITICAL"}
+STEP_SEVERITIES = {"CANCELLED": "WARN", "FAILED": "ERROR"}
+WORDS = {
+    "STARTING": "was requested at {time} and is being created.",
+    "RUNNING": "began running steps at {time}.",
+    "WAITING": "finished running all pending steps at {time}.",
+    "TERMINATED": "has terminated at {time} with a reason of {code}.",
+    "TERMINATED_WITH_ERRORS": "has terminated with errors at {time} with a reason of {code}.",
+}
+log = logging.getLogger("emulator.services.emr.provider")
+
+
+class ClusterRun:
+    """Moves moto's cluster through its states as its steps run, one after the other."""
+
+    def __init__(self, emulator: Emulator, cluster: Any, flow: Mapping[str, Any], region: str) -> None:
+        self._emulator = emulator
+        self._cluster = cluster
+        self.flow = flow
+        self._region = region
+        self._changed = threading.Condition()
+        self._terminated = False
+        self._step: StepRun | None = None
+        self._state = ""  # as it was last told; moto sets the cluster's own when a step is added
+        self._waiting: deque[tuple[Any, Mapping[str, Any]]] = deque()
+        self._keep_alive = bool(flow.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps"))
+        self._role_arn = find_profile(emulator, flow["JobFlowRole"], region).roles[0].arn
+        self.fleets = [Fleet(config) for config in flow.get("Instances", {}).get("InstanceFleets", [])]
+        cluster.instance_collection_type = "INSTANCE_FLEET" if has_fleets(flow) else "INSTANCE_GROUP"
+        # Of several subnets EMR takes the one with the most capacity; here all have it.
+        cluster.requested_ec2_subnet_ids = subnets_of(flow)
+        cluster.ec2_subnet_id = next(iter(cluster.requested_ec2_subnet_ids), None)
+        self._to("STARTING", "", "")
+        cluster.ready_datetime = None
+        self.add_steps(flow.get("Steps", []))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes steps."""
+        return not self._cluster.state.startswith("TERMINAT")
+
+    def start(self) -> None:
+        """Begins to run."""
+        threading.Thread(target=self._run, name=self._cluster.id, daemon=True).start()
+
+    def add_steps(self, specs: Sequence[Mapping[str, Any]]) -> None:
+        """Queues the steps that moto just added."""
+        with self._changed:
+            models = self._cluster.steps[-len(specs) :] if specs else []
+            for model, spec in zip(models, specs, strict=True):
+                model.state, model.start_date_time = "PENDING", None
+                self._waiting.append((model, spec))
+            self._changed.notify()
+
+    def terminate(self) -> None:
+        """Ends the step that runs, and the cluster."""
+        with self._changed:
+            self._terminated = True
+            if self._step is not None:
+                self._step.stop()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            self._to("BOOTSTRAPPING", "", "")
+            self._cluster.ready_datetime = utcnow()
+            self._to("RUNNING", "", "Running step")
+            state, code, message = self._run_steps()
+        except Exception as error:
+            if self._emulator.closing:
+                return
+            log.exception("%s", self._cluster.id)
+            state, code, message = "TERMINATED_WITH_ERRORS", "INTERNAL_ERROR", str(error)
+        self._to("TERMINATING", code, message)
+        self._release_machines()
+        self._cluster.end_datetime = utcnow()
+        self._to(state, code, message)
+
+    def _run_steps(self) -> tuple[str, str, str]:
+        """The steps, until the cluster has to end: with which state, why."""
+        while True:
+            with self._changed:
+                while not (self._waiting or self._terminated) and self._keep_alive:
+                    self._to("WAITING", "", "Cluster ready after last step completed.")
+                    self._changed.wait()
+                if self._terminated:
+                    self._cancel_waiting()
+                    return "TERMINATED", "USER_REQUEST", "Terminated by user request"
+                if not self._waiting:
+                    return "TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed"
+                model, spec = self._waiting.popleft()
+                self._step = StepRun(
+                    self._emulator, self.flow, spec, region=self._region, role_arn=self._role_arn
+                )
+            self._to("RUNNING", "", "Running step")
+            failed = not self._run_step(model, self._step)
+            if failed and model.action_on_failure != "CONTINUE" and not self._terminated:
+                self._cancel_waiting()
+                if model.action_on_failure in ENDING:
+                    return "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed"
+
+    def _run_step(self, model: Any, step: StepRun) -> bool:
+        model.state, model.start_date_time = "RUNNING", utcnow()
+        self._emit_step(model)
+        failure = step.run(self._cluster.id, model.id)
+        model.end_date_time = utcnow()
+        if self._terminated:
+            model.state = "CANCELLED"
+        elif failure is None:
+            model.state = "COMPLETED"
+        else:
+            model.failure_details = failure.details()
+            model.state = "FAILED"
+        self._emit_step(model)
+        return failure is None
+
+    def _cancel_waiting(self) -> None:
+        while self._waiting:
+            model, _ = self._waiting.popleft()
+            model.state = "CANCELLED"
+            self._emit_step(model)
+
+    def _to(self, state: str, code: str, message: str) -> None:
+        if self._state == state:
+            return
+        self._state = state
+        reason = {name: value for name, value in (("Code", code), ("Message", message)) if value}
+        self._cluster.state_change_reason = reason
+        self._cluster.state = state
+        for fleet in self.fleets:
+            fleet.follow(state)
+        words = WORDS.get(state, f"is {state}.").format(time=f"{utcnow():%Y-%m-%d %H:%M} UTC", code=code)
+        detail = {
+            "severity": CLUSTER_SEVERITIES.get(state, "INFO"),
+            "stateChangeReason": json.dumps({"code": code, "message": message}),
+            "name": self._cluster.name,
+            "clusterId": self._cluster.id,
+            "state": state,
+            "message": f"Amazon EMR Cluster {self._cluster.id} ({self._cluster.name}) {words}",
+        }
+        self._emulator.emit("aws.emr", "EMR Cluster State Change", detail, [], self._region)
+
+    def _emit_step(self, model: Any) -> None:
+        detail = {
+            "severity": STEP_SEVERITIES.get(model.state, "INFO"),
+            "actionOnFailure": model.action_on_failure,
+            "stepId": model.id,
+            "name": model.name,
+            "clusterId": self._cluster.id,
+            "state": model.state,
+            "message": f"Step {model.id} ({model.name}) in Amazon EMR cluster {self._cluster.id} "
+            f"({self._cluster.name}) is {model.state}.",
+        }
+        self._emulator.emit("aws.emr", "EMR Step Status Change", detail, [], self._region)
+
+    def _release_machines(self) -> None:
+        ids = [instance.ec2_instance.id for instance in self._cluster.ec2_instances]
+        if ids:
+            with contextlib.suppress(Exception):  # a client may have ended them itself
+                self._emulator.backend("ec2", self._region).terminate_instances(ids)
+        for group in self._cluster.instance_groups:
+            group.state, group.end_date_time = "TERMINATED", utcnow()

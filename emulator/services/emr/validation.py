@@ -1,0 +1,107 @@
+"""What EMR refuses at once, with the field that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from emulator import roles
+from emulator.services.emr.capacity import subnets_of, validate_capacity
+from emulator.services.emr.submit import SubmitError, parse_submit
+from emulator.wire import ServiceError
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+RELEASE = re.compile(r"emr-[67]\.\d+\.\d+")  # Spark 3 on YARN
+RUNNER = "command-runner.jar"
+# What a request may hold that changes nothing on one machine.
+REFUSED = ("BootstrapActions", "SupportedProducts", "AmiVersion", "KerberosAttributes", "AutoScalingRole")
+
+
+def validate_job_flow(emulator: Emulator, flow: dict[str, Any], region: str) -> None:
+    """Checks a RunJobFlow request against what is there.
+
+    Raises:
+        ServiceError: ValidationException, or InvalidRequestException for what is not there.
+    """
+    for field in REFUSED:
+        if flow.get(field):
+            raise _invalid(f"{field}: the emulator does not run it")
+    if not RELEASE.fullmatch(flow.get("ReleaseLabel", "")):
+        raise _invalid(f"ReleaseLabel: The supplied release label is invalid: {flow.get('ReleaseLabel')}.")
+    _check_roles(emulator, flow, region)
+    validate_capacity(flow)
+    _check_network(emulator, flow, region)
+    name = flow.get("SecurityConfiguration")
+    if name and name not in emulator.backend("emr", region).security_configurations:
+        raise _missing(f"Security configuration with name '{name}' does not exist.")
+    validate_steps(flow.get("Steps", []))
+
+
+def validate_steps(steps: Sequence[dict[str, Any]]) -> None:
+    """Steps are spark-submit through command-runner.jar.
+
+    Raises:
+        ServiceError: ValidationException, naming the step.
+    """
+    for step in steps:
+        runner = step.get("HadoopJarStep", {})
+        if runner.get("Jar") != RUNNER:
+            raise _invalid(f"step {step['Name']}: the emulator runs {RUNNER} only, not {runner.get('Jar')}")
+        try:
+            parse_submit(runner.get("Args", []))
+        except SubmitError as error:
+            raise _invalid(f"step {step['Name']}: {error}") from error
+
+
+def _check_roles(emulator: Emulator, flow: dict[str, Any], region: str) -> None:
+    iam = emulator.backend("iam", region)
+    service_role = _role_arn(emulator, flow.get("ServiceRole", ""))
+    cluster_arn = f"arn:aws:elasticmapreduce:{region}:{emulator.account_id}:cluster/*"
+    try:
+        trusted = roles.trusts(iam, service_role, "elasticmapreduce.amazonaws.com", cluster_arn)
+    except ServiceError:
+        trusted = False
+    if not trusted:
+        raise _invalid(f"ServiceRole: {flow.get('ServiceRole')} does not exist or does not trust EMR")
+    profile = find_profile(emulator, flow.get("JobFlowRole", ""), region)
+    if profile is None or not profile.roles:
+        raise _invalid(f"JobFlowRole: Invalid InstanceProfile: {flow.get('JobFlowRole')}.")
+
+
+def find_profile(emulator: Emulator, name: str, region: str) -> Any:
+    """moto's instance profile of a name or an ARN; None when there is none."""
+    profiles = emulator.backend("iam", region).instance_profiles.values()
+    return next((p for p in profiles if name in (p.name, p.arn)), None)
+
+
+def _role_arn(emulator: Emulator, role: str) -> str:
+    return role if role.startswith("arn:") else f"arn:aws:iam::{emulator.account_id}:role/{role}"
+
+
+def _check_network(emulator: Emulator, flow: dict[str, Any], region: str) -> None:
+    instances = flow.get("Instances", {})
+    ec2 = emulator.backend("ec2", region)
+    subnets = {subnet.id for subnet in ec2.describe_subnets()}
+    for subnet in subnets_of(flow):
+        if subnet not in subnets:
+            raise _missing(f"Instances: The subnet {subnet} does not exist.")
+    groups = {group.id for group in ec2.describe_security_groups()}
+    for field in (
+        "EmrManagedMasterSecurityGroup",
+        "EmrManagedSlaveSecurityGroup",
+        "ServiceAccessSecurityGroup",
+    ):
+        group = instances.get(field)
+        if group and group not in groups:
+            raise _missing(f"Instances.{field}: The security group {group} does not exist.")
+
+
+def _invalid(message: str) -> ServiceError:
+    return ServiceError("ValidationException", message)
+
+
+def _missing(message: str) -> ServiceError:
+    return ServiceError("InvalidRequestException", message)

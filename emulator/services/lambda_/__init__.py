@@ -1,0 +1,1 @@
+"""Lambda in the emulator: functions run from their deployed packages."""

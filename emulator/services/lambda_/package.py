@@ -1,0 +1,94 @@
+"""A function's deployment package on disk, its layers, and what AWS's Python runtime brings itself."""
+
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.wire import ServiceError
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+# AWS's runtime: the SDK and what it needs (Lambda developer guide, "Runtime-included SDK versions").
+RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+# Layers that AWS publishes, and what they hold; their modules are this environment's.
+PUBLIC_LAYERS = {
+    "AWSLambdaPowertoolsPythonV3": ("aws_lambda_powertools", "typing_extensions", "jmespath"),
+}
+
+
+class Packages:
+    """Unpacked packages, one folder for each code or layer, shared by the sandboxes that run it."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._lock = threading.Lock()
+        self._folders: dict[str, Path] = {}
+
+    def import_path(self, function: Any) -> list[Path]:
+        """Where a function's imports are looked up, the first wins: its code, its layers, the runtime.
+
+        Raises:
+            ServiceError: the code is no zip file, or a layer is not there.
+        """
+        code = self._unpacked(f"code-{function.code_sha_256}", function.function_name, function.code_bytes)
+        layers = [self._layer(function, layer["Arn"]) for layer in function.layers]
+        return [code, *layers, self._linked("runtime", RUNTIME_MODULES)]
+
+    def _layer(self, function: Any, arn: str) -> Path:
+        if arn.split(":")[4] != self._emulator.account_id:
+            name = public_layer(arn)
+            return self._linked(name, PUBLIC_LAYERS[name])
+        version = self._emulator.backend("lambda", function.region).layers_versions_by_arn(arn)
+        return self._unpacked(f"layer-{arn}", version.name, version.code_bytes) / "python"
+
+    def _unpacked(self, key: str, name: str, content: bytes) -> Path:
+        with self._lock:
+            if key not in self._folders:
+                folder = self._emulator.folder("lambda", name)
+                try:
+                    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                        archive.extractall(folder)
+                except zipfile.BadZipFile as error:
+                    raise ServiceError(
+                        "InvalidZipFileException", f"{name}: the package is no zip file: {error}", 502
+                    ) from error
+                self._folders[key] = folder
+            return self._folders[key]
+
+    def _linked(self, name: str, modules: Sequence[str]) -> Path:
+        """A folder that holds these modules of this environment and no others."""
+        with self._lock:
+            if name not in self._folders:
+                folder = self._emulator.folder("lambda", name)
+                for module in modules:
+                    spec = find_spec(module)
+                    if spec is None or spec.origin is None:
+                        raise ServiceError("InternalFailure", f"{name}: {module} is not installed here", 500)
+                    origin = Path(spec.origin)
+                    source = origin.parent if origin.name == "__init__.py" else origin
+                    (folder / source.name).symlink_to(source)
+                self._folders[name] = folder
+            return self._folders[name]
+
+
+def public_layer(arn: str) -> str:
+    """Which of `PUBLIC_LAYERS` an ARN of another account means.
+
+    Raises:
+        ServiceError: none of them.
+    """
+    name = arn.split(":")[6]
+    for known in PUBLIC_LAYERS:
+        if name.startswith(known):
+            return known
+    raise ServiceError(
+        "InvalidParameterValueException",
+        f"the emulator knows the public layers {', '.join(PUBLIC_LAYERS)} only, not {arn}",
+    )

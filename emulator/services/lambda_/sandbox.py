@@ -1,0 +1,230 @@
+"""One execution environment of a function: a process, initialised once and invoked many times."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.services.lambda_ import runtime
+from emulator.services.lambda_.runtime import END_OF_LOG
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+INIT_TIMEOUT_S = 10.0  # Lambda developer guide, "Execution environment lifecycle"
+LOG_TAIL_BYTES = 4096  # Invoke: LogType Tail
+LOG_DRAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What one invocation brings."""
+
+    payload: str
+    arn: str
+    request_id: str
+    client_context: Any = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one invocation gave.
+
+    Attributes:
+        payload: the handler's result, or the error's document, as JSON.
+        error: empty, or the FunctionError (``Unhandled``).
+        log_tail: the last 4 KiB of its log, base64.
+    """
+
+    payload: str
+    error: str = ""
+    log_tail: str = ""
+
+
+class Sandbox:
+    """A process with the function's package and environment, and nothing else of this machine's."""
+
+    def __init__(self, emulator: Emulator, function: Any, import_path: list[Path]) -> None:
+        self._emulator = emulator
+        self._function = function
+        self._lines: deque[str] = deque(maxlen=1000)
+        self._drained = threading.Event()
+        now = datetime.now(UTC)
+        logging_config = function.extra.get("LoggingConfig") or {}
+        self.log_group = logging_config.get("LogGroup") or f"/aws/lambda/{function.function_name}"
+        self.log_stream = f"{now:%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
+        self._started = time.perf_counter()
+        self._init_ms: float | None = None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            fd = str(theirs.fileno())
+            paths = [str(path) for path in import_path]
+            self._child = emulator.processes.start(
+                [sys.executable, "-S", "-P", "-u", runtime.__file__, fd, function.handler, *paths],
+                cwd=import_path[0],
+                env=self._environment(import_path[0]),
+                on_line=self._on_line,
+                memory_mib=function.memory_size,
+                pass_fds=[theirs.fileno()],
+            )
+        self._channel = ours
+        self._replies = ours.makefile("r", encoding="utf-8")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be invoked again."""
+        return self._child.running
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._child.stop(grace_s=0.5)
+        self._replies.close()
+        self._channel.close()
+
+    def invoke(self, invocation: Invocation) -> Outcome:
+        """Calls the handler; an environment that failed, ran out of time or of memory is ended."""
+        timeout_s = float(self._function.timeout)
+        init_error = self._initialise(max(INIT_TIMEOUT_S, timeout_s))
+        self._lines.clear()
+        self._drained.clear()
+        self._log(f"START RequestId: {invocation.request_id} Version: {self._function.version}")
+        started = time.perf_counter()
+        if init_error:
+            reply = {"error": init_error}
+        else:
+            reply = self._exchange(self._message(invocation, timeout_s), timeout_s)
+        duration_ms = 1e3 * (time.perf_counter() - started)
+        if not init_error and self.alive:
+            self._drained.wait(LOG_DRAIN_S)
+        self._report(invocation.request_id, duration_ms)
+        if init_error or not self.alive:
+            self.stop()
+        error = reply.get("error")
+        return Outcome(
+            payload=json.dumps(error) if error else str(reply["payload"]),
+            error="Unhandled" if error else "",
+            log_tail=self._tail(),
+        )
+
+    def _initialise(self, timeout_s: float) -> dict[str, Any] | None:
+        """Waits for the handler to be loaded, once; the error document if it can't be."""
+        if self._init_ms is not None:
+            return None
+        reply = self._exchange(None, timeout_s)
+        self._init_ms = 1e3 * (time.perf_counter() - self._started)
+        return reply.get("init_error") or reply.get("error")
+
+    def _exchange(self, message: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
+        """The reply to a message; a process that gives none is ended, and its end is the reply."""
+        request_id = message["request_id"] if message else ""
+        try:
+            self._channel.settimeout(timeout_s)
+            if message:
+                self._channel.sendall((json.dumps(message) + "\n").encode())
+            line = self._replies.readline()
+        except TimeoutError:
+            return {"error": self._timed_out(request_id, timeout_s)}
+        except OSError:
+            line = ""
+        return json.loads(line) if line else {"error": self._died(request_id)}
+
+    def _timed_out(self, request_id: str, timeout_s: float) -> dict[str, Any]:
+        self._child.stop(0, because="timeout")
+        reason = f"Task timed out after {timeout_s:.2f} seconds"
+        self._log(f"{_iso_now()} {request_id} {reason}")
+        return {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request_id} Error: {reason}"}
+
+    def _died(self, request_id: str) -> dict[str, Any]:
+        status = self._child.wait(LOG_DRAIN_S)
+        how = "signal: killed" if status < 0 else f"exit status {status}"
+        kind = "Runtime.OutOfMemory" if self._child.ended_by == "memory" else "Runtime.ExitError"
+        self._log(f"RequestId: {request_id} Error: Runtime exited with error: {how}\n{kind}")
+        return {
+            "errorType": kind,
+            "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: {how}",
+        }
+
+    def _message(self, invocation: Invocation, timeout_s: float) -> dict[str, Any]:
+        return {
+            "payload": invocation.payload,
+            "request_id": invocation.request_id,
+            "invoked_function_arn": invocation.arn,
+            "client_context": invocation.client_context,
+            "function_name": self._function.function_name,
+            "function_version": str(self._function.version),
+            "memory_limit_in_mb": str(self._function.memory_size),
+            "log_group_name": self.log_group,
+            "log_stream_name": self.log_stream,
+            "deadline_s": time.time() + timeout_s,
+        }
+
+    def _environment(self, code: Path) -> dict[str, str]:
+        """The function's variables and Lambda's own; nothing of the machine but the system's programs."""
+        function = self._function
+        temporary = self._emulator.folder("lambda-tmp", function.function_name)
+        python = {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}  # some builds need it
+        return {
+            **python,
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            "PYTHONUTF8": "1",
+            "TZ": ":UTC",
+            "TMPDIR": str(temporary),
+            "LAMBDA_TASK_ROOT": str(code),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_LOG_GROUP_NAME": self.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "_HANDLER": function.handler,
+            **self._emulator.role_env(function.role, function.function_name, function.region),
+            **{name: str(value) for name, value in function.environment_vars.items()},
+        }
+
+    # -- log --------------------------------------------------------------------------------------
+    def _on_line(self, line: str) -> None:
+        if line.startswith(END_OF_LOG):
+            self._drained.set()
+        else:
+            self._log(line)
+
+    def _log(self, line: str) -> None:
+        self._lines.append(line)
+        self._emulator.log(self.log_group, self.log_stream, line, self._function.region)
+
+    def _report(self, request_id: str, duration_ms: float) -> None:
+        self._child.measure()
+        self._log(f"END RequestId: {request_id}")
+        parts = [
+            f"REPORT RequestId: {request_id}",
+            f"Duration: {duration_ms:.2f} ms",
+            f"Billed Duration: {math.ceil(duration_ms)} ms",
+            f"Memory Size: {self._function.memory_size} MB",
+            f"Max Memory Used: {math.ceil(self._child.peak_memory_mib)} MB",
+        ]
+        if self._init_ms:
+            parts.append(f"Init Duration: {self._init_ms:.2f} ms")
+            self._init_ms = 0.0  # reported once, known for ever
+        self._log("\t".join(parts))
+
+    def _tail(self) -> str:
+        text = "\n".join(self._lines).encode()[-LOG_TAIL_BYTES:]
+        return base64.b64encode(text).decode()
+
+
+def _iso_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,0 +1,1 @@
+"""S3 in the emulator: conditional writes and bucket notifications."""

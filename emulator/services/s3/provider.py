@@ -1,0 +1,67 @@
+"""S3: what moto keeps, with conditional writes that two requests at once can't both win.
+
+Bucket policies are kept and read back, not enforced: moto knows no condition but StringEquals, so the
+usual refusal of plain HTTP would refuse everything.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
+
+from emulator.moto_patches import MotoPatches
+from emulator.provider import Provider
+from emulator.wire import Request, Response, Route
+
+if TYPE_CHECKING:
+    from emulator.app import Emulator
+
+
+class S3Provider(Provider):
+    """moto looks for the object and then stores it; the service does both as one."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self._lock = threading.Lock()
+        self._patches = MotoPatches()
+        self._patches.replace(FakeBucket, "get_permission", lambda _: _permit_by_no_policy)
+        self._patches.replace(S3Response, "get_bucket_notification", _make_get_bucket_notification)
+
+    def close(self) -> None:
+        self._patches.undo()
+
+    def routes(self) -> list[Route]:
+        """Every PUT, for the header's sake."""
+        return [Route("PUT", "/.*", self._put, "s3")]
+
+    def _put(self, request: Request, match: re.Match[str]) -> Response:
+        del match
+        if "If-None-Match" in request.headers or "If-Match" in request.headers:
+            with self._lock:
+                return self.emulator.forward(request)
+        return self.emulator.forward(request)
+
+
+def _permit_by_no_policy(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionResult:
+    return PermissionResult.NEUTRAL
+
+
+def _make_get_bucket_notification(original: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
+    """moto keeps that a bucket tells EventBridge, and leaves it out of its answer."""
+
+    def get_bucket_notification(self: S3Response) -> Any:
+        status, headers, body = original(self)
+        kept = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if kept is not None and kept.event_bridge is not None:
+            end = "</NotificationConfiguration>"
+            whole = f"{body.removesuffix('/>')}>{end}" if body.endswith("/>") else body
+            body = whole.replace(end, f"<EventBridgeConfiguration/>{end}")
+        return status, headers, body
+
+    return get_bucket_notification

@@ -1,0 +1,1 @@
+"""EventBridge Scheduler in the emulator: schedules that fire by this machine's clock."""

@@ -1,0 +1,154 @@
+"""What a schedule calls: one operation of an API, made from its target and its input.
+
+EventBridge Scheduler user guide, "Managing targets": universal targets name any operation, templated ones a
+function, a queue or a topic.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.session
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.model import ServiceModel
+
+from emulator import policies, roles
+from emulator.policies import Document
+
+UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
+# The user guide's list of actions that only read.
+READ_ONLY = (
+    *("get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup"),
+    *("discover", "validate", "batchGet", "batchDescribe", "batchRead", "transactGet", "adminGet"),
+    *("adminList", "testMigration", "retrieve", "testConnection", "translateDocument", "isAuthorized"),
+    "invokeModel",
+)
+_models = botocore.session.Session()
+
+
+class TargetError(ValueError):
+    """A target that no schedule can have, or an input that its operation can't take."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to make.
+
+    Attributes:
+        service, method: of boto3.
+        action: as IAM names it.
+        resource: the ARN that it is on; empty where the request alone says.
+    """
+
+    service: str
+    method: str
+    parameters: Mapping[str, Any]
+    action: str
+    resource: str = ""
+
+    def is_allowed(self, iam: Any, role_arn: str) -> bool:
+        """Whether the role's policies let it be made; without a resource, on whichever they name."""
+        documents = roles.identity_documents(iam, role_arn)
+        tags = self.parameters.get("Tags")
+        context = {
+            f"{prefix}:RequestTag/{tag['Key']}": tag["Value"]
+            for prefix in ("aws", self.action.partition(":")[0])
+            for tag in (tags if isinstance(tags, list) else ())
+        }
+        resources = {self.resource} if self.resource else _named_resources(documents)
+        return any(
+            policies.allows(documents, policies.Call(self.action, resource, context=context))
+            for resource in resources
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """A schedule's target, understood: what it calls, and how its input becomes parameters."""
+
+    arn: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.call("{}")
+
+    def call(self, payload: str) -> Call:
+        """The call for an input.
+
+        Raises:
+            TargetError: there is no such operation, or the input is none of its.
+        """
+        if self.arn.startswith(UNIVERSAL):
+            return _universal_call(self.arn.removeprefix(UNIVERSAL), payload)
+        match self.arn.split(":", 5):
+            case _, _, "lambda", _, _, _:
+                parameters = {"FunctionName": self.arn, "InvocationType": "Event", "Payload": payload}
+                return Call("lambda", "invoke", parameters, "lambda:InvokeFunction", self.arn)
+            case _, _, "sqs", region, account, name:
+                url = f"https://sqs.{region}.amazonaws.com/{account}/{name}"
+                parameters = {
+                    "QueueUrl": url,
+                    "MessageBody": payload,
+                    **self.settings.get("SqsParameters", {}),
+                }
+                return Call("sqs", "send_message", parameters, "sqs:SendMessage", self.arn)
+            case _, _, "sns", _, _, _:
+                parameters = {"TopicArn": self.arn, "Message": payload}
+                return Call("sns", "publish", parameters, "sns:Publish", self.arn)
+        raise TargetError(f"the emulator's schedules call no target {self.arn}")
+
+
+def _universal_call(name: str, payload: str) -> Call:
+    service, _, action = name.partition(":")
+    if action.startswith(READ_ONLY):
+        raise TargetError(f"{name}: a schedule calls no action that only reads")
+    try:
+        model = ServiceModel(_models.get_service_data(service), service)
+    except UnknownServiceError:
+        raise TargetError(f"{name}: no service {service!r}") from None
+    operation = action[:1].upper() + action[1:]
+    if action[:1].isupper() or operation not in model.operation_names:
+        raise TargetError(f"{name}: {service} has no action {action!r}")
+    try:
+        parameters = json.loads(payload)
+    except json.JSONDecodeError as error:
+        raise TargetError(f"Input is not JSON: {error}") from None
+    if not isinstance(parameters, dict):
+        raise TargetError("Input is not a JSON object")
+    shape = model.operation_model(operation).input_shape
+    return Call(
+        service,
+        xform_name(operation),
+        _as_members(shape, parameters) if shape else {},
+        f"{model.signing_name}:{operation}",
+    )
+
+
+def _as_members(shape: Any, value: Any) -> Any:
+    """A value with the service's own member names, whose first letter is small in some services."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        own = {name[:1].upper() + name[1:]: name for name in shape.members}
+        named = {own.get(name[:1].upper() + name[1:], name): item for name, item in value.items()}
+        return {
+            name: _as_members(shape.members[name], item) if name in shape.members else item
+            for name, item in named.items()
+        }
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_as_members(shape.member, item) for item in value]
+    if shape.type_name == "map" and isinstance(value, dict):
+        return {name: _as_members(shape.value, item) for name, item in value.items()}
+    return value
+
+
+def _named_resources(documents: list[Document]) -> set[str]:
+    found: set[str] = set()
+    for document in documents:
+        statements = document.get("Statement", [])
+        for statement in [statements] if isinstance(statements, dict) else statements:
+            named = statement.get("Resource", [])
+            found.update([named] if isinstance(named, str) else named)
+    return found

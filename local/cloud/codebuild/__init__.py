@@ -1,1 +1,0 @@
-"""CodeBuild in the embedded cloud: a buildspec's phases, run from the source bundle."""

@@ -1,1 +1,0 @@
-"""EventBridge in the embedded cloud: matched events reach their targets, or a dead-letter queue."""

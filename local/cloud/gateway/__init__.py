@@ -1,1 +1,0 @@
-"""API Gateway in the embedded cloud: the front door of HTTP APIs."""

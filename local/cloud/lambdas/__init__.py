@@ -1,1 +1,0 @@
-"""Lambda in the embedded cloud: functions run from their deployed packages."""

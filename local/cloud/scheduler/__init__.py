@@ -1,1 +1,0 @@
-"""EventBridge Scheduler in the embedded cloud: schedules that fire by this machine's clock."""

@@ -1,0 +1,278 @@
+"""Rules deliver: what matches, to whom, with retries, permissions and dead letters."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from emulator.app import Emulator
+from emulator.services.events import provider as events_module
+from tests.emulator.support import (
+    document,
+    is_empty,
+    make_bucket,
+    make_function,
+    make_queue,
+    make_role,
+    make_rule,
+    receive,
+    rule_arn,
+    wait_for,
+)
+
+NOTHING = "def handler(event, context):\n    return event\n"
+
+
+def created_in(bucket: str) -> dict[str, Any]:
+    """A pattern for the objects of a bucket."""
+    return {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
+
+
+def test_a_put_is_told_as_s3_tells_it(emulator: Emulator) -> None:
+    bucket = make_bucket(emulator, "told", events=True, versions=True)
+    url, queue = make_queue(emulator, "told", rule_arn(emulator, "told"))
+    make_rule(emulator, "told", created_in(bucket), {"Arn": queue})
+    put = emulator.client("s3").put_object(Bucket=bucket, Key="a b/ü+.txt", Body=b"12345")
+
+    event = json.loads(receive(emulator, url)["Body"])
+
+    assert {
+        "version",
+        "id",
+        "time",
+        "account",
+        "region",
+        "resources",
+        "source",
+        "detail-type",
+        "detail",
+    } == set(event)
+    assert event["resources"] == ["arn:aws:s3:::told"]
+    assert event["region"] == emulator.region
+    stored = event["detail"]["object"]
+    assert stored.pop("sequencer")
+    assert stored == {
+        "key": "a b/ü+.txt",
+        "size": 5,
+        "etag": put["ETag"].strip('"'),
+        "version-id": put["VersionId"],
+    }
+    assert event["detail"]["reason"] == "PutObject"
+    assert event["detail"]["requester"] == emulator.account_id
+
+
+def test_each_way_to_create_an_object_is_told_once_with_its_reason(emulator: Emulator) -> None:
+    bucket = make_bucket(emulator, "ways", events=True)
+    url, queue = make_queue(emulator, "ways", rule_arn(emulator, "ways"))
+    make_rule(emulator, "ways", created_in(bucket), {"Arn": queue, "InputPath": "$.detail.reason"})
+    s3 = emulator.client("s3")
+
+    s3.put_object(Bucket=bucket, Key="one", Body=b"x", Tagging="a=b")
+    assert json.loads(receive(emulator, url)["Body"]) == "PutObject"
+    s3.copy_object(Bucket=bucket, Key="two", CopySource={"Bucket": bucket, "Key": "one"})
+    assert json.loads(receive(emulator, url)["Body"]) == "CopyObject"
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="three")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="three", UploadId=upload, PartNumber=1, Body=b"part")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key="three", UploadId=upload, MultipartUpload=parts)
+    assert json.loads(receive(emulator, url)["Body"]) == "CompleteMultipartUpload"
+    assert is_empty(emulator, url)
+
+
+def test_a_deletion_is_told_apart_from_a_creation(emulator: Emulator) -> None:
+    bucket = make_bucket(emulator, "gone", events=True)
+    url, queue = make_queue(emulator, "gone", rule_arn(emulator, "gone"))
+    make_rule(emulator, "gone", {"source": ["aws.s3"], "detail-type": ["Object Deleted"]}, {"Arn": queue})
+    emulator.client("s3").put_object(Bucket=bucket, Key="one", Body=b"x")
+    emulator.client("s3").delete_object(Bucket=bucket, Key="one")
+    detail = json.loads(receive(emulator, url)["Body"])["detail"]
+    assert (detail["object"]["key"], detail["deletion-type"]) == ("one", "Permanently Deleted")
+
+
+def test_a_bucket_without_eventbridge_tells_nothing(emulator: Emulator) -> None:
+    bucket = make_bucket(emulator, "silent")
+    url, queue = make_queue(emulator, "silent", rule_arn(emulator, "silent"))
+    make_rule(emulator, "silent", created_in(bucket), {"Arn": queue})
+    emulator.client("s3").put_object(Bucket=bucket, Key="one", Body=b"x")
+    assert is_empty(emulator, url)
+
+
+def test_a_disabled_rule_and_a_schedule_match_nothing(emulator: Emulator) -> None:
+    url, queue = make_queue(emulator, "off", rule_arn(emulator, "off"), rule_arn(emulator, "nightly"))
+    make_rule(emulator, "off", {"source": ["shop"]}, {"Arn": queue})
+    emulator.client("events").disable_rule(Name="off")
+    emulator.client("events").put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
+    emulator.client("events").put_targets(Rule="nightly", Targets=[{"Id": "q", "Arn": queue}])
+    put_event(emulator, "shop")
+    assert is_empty(emulator, url)
+
+
+def put_event(emulator: Emulator, source: str, **detail: Any) -> None:
+    """One event of an application."""
+    entry = {"Source": source, "DetailType": "sold", "Detail": json.dumps(detail)}
+    assert emulator.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ({"detail": {"key": [{"suffix": "/_SUCCESS"}]}}, True),
+        ({"detail": {"key": [{"wildcard": "prepared/run=*/_SUCCESS"}]}}, True),
+        ({"detail": {"key": [{"wildcard": "prepared/run=*/part"}]}}, False),
+        ({"detail": {"key": [{"prefix": "raw/"}]}}, False),
+        ({"detail": {"key": [{"anything-but": {"prefix": "raw/"}}]}}, True),
+        ({"source": [{"prefix": "sh"}], "detail": {"size": [{"numeric": [">", 0]}]}}, True),
+        ({"$or": [{"source": ["nobody"]}, {"detail": {"size": [3]}}]}, True),
+        ({"detail": {"nothing": [{"exists": True}]}}, False),
+    ],
+)
+def test_patterns_match_as_eventbridge_does(
+    emulator: Emulator, pattern: dict[str, Any], matches: bool
+) -> None:
+    event = {
+        "id": "1",
+        "account": "1",
+        "source": "shop",
+        "time": "2026-11-23T00:00:00Z",
+        "region": "eu-west-1",
+        "resources": [],
+        "detail-type": "sold",
+        "detail": {"key": "prepared/run=20261123T020000Z/_SUCCESS", "size": 3},
+    }
+    client = emulator.client("events")
+    found = client.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(event))
+    assert found["Result"] is matches
+
+
+def test_a_function_that_does_not_let_the_rule_in_gets_nothing(emulator: Emulator) -> None:
+    function = make_function(emulator, "closed", NOTHING)
+    rule = rule_arn(emulator, "closed")
+    url, queue = make_queue(emulator, "closed", rule)
+    make_rule(
+        emulator, "closed", {"source": ["closed"]}, {"Arn": function, "DeadLetterConfig": {"Arn": queue}}
+    )
+    put_event(emulator, "closed", order=7)
+
+    letter = receive(emulator, url)
+
+    values = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert values["ERROR_CODE"] == "NO_PERMISSIONS"
+    assert (values["RULE_ARN"], values["TARGET_ARN"], values["RETRY_ATTEMPTS"]) == (rule, function, "0")
+    assert "EXHAUSTED_RETRY_CONDITION" not in values
+    assert json.loads(letter["Body"])["detail"] == {"order": 7}
+
+
+@pytest.mark.parametrize(
+    ("name", "arn", "code"),
+    [
+        ("machine", "arn:aws:states:{region}:123456789012:stateMachine:m", "SDK_CLIENT_ERROR"),
+        ("absent", "arn:aws:lambda:{region}:123456789012:function:absent", "NO_RESOURCE"),
+        ("queue", "arn:aws:sqs:{region}:123456789012:missing", "NO_RESOURCE"),
+    ],
+)
+def test_a_target_that_cannot_be_reached_is_dead_lettered(
+    emulator: Emulator, name: str, arn: str, code: str
+) -> None:
+    url, queue = make_queue(emulator, name, rule_arn(emulator, name))
+    target = {"Arn": arn.format(region=emulator.region), "DeadLetterConfig": {"Arn": queue}}
+    make_rule(emulator, name, {"source": [name]}, target)
+    put_event(emulator, name)
+    assert receive(emulator, url)["MessageAttributes"]["ERROR_CODE"]["StringValue"] == code
+
+
+def test_a_throttled_target_is_tried_again_and_then_given_up(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "FIRST_RETRY_S", 0.01)
+    tries = []
+    provider = emulator.provider(events_module.EventsProvider)
+
+    def refuse(delivery: Any, payload: str) -> None:
+        tries.append(payload)
+        raise events_module.RetryableError("THROTTLING", "Rate exceeded")
+
+    monkeypatch.setattr(provider._targets, "send", refuse)
+    url, queue = make_queue(emulator, "slow", rule_arn(emulator, "slow"))
+    target = {
+        "Arn": queue,
+        "Input": '"again"',
+        "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60},
+        "DeadLetterConfig": {"Arn": queue},
+    }
+    make_rule(emulator, "slow", {"source": ["slow"]}, target)
+    put_event(emulator, "slow")
+
+    attributes = receive(emulator, url)["MessageAttributes"]
+
+    assert tries == ['"again"'] * 3
+    assert attributes["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
+    assert attributes["RETRY_ATTEMPTS"]["StringValue"] == "2"
+
+
+def test_a_queue_that_does_not_let_the_rule_in_gets_nothing_and_the_log_says_so(emulator: Emulator) -> None:
+    url, queue = make_queue(emulator, "barred", rule_arn(emulator, "another"))
+    make_rule(emulator, "barred", {"source": ["barred"]}, {"Arn": queue})
+    put_event(emulator, "barred")
+    log = emulator.root / "logs" / "cloud.log"
+    wait_for(lambda: "barred -> " in log.read_text() and "the event is lost" in log.read_text())
+    assert is_empty(emulator, url)
+
+
+def test_topics_log_groups_and_buses_are_targets_too(emulator: Emulator) -> None:
+    sns, logs, events = (emulator.client(service) for service in ("sns", "logs", "events"))
+    rule = rule_arn(emulator, "many")
+    url, queue = make_queue(emulator, "many", rule, f"{rule_arn(emulator, 'other')}/echo")
+    topic = sns.create_topic(Name="many")["TopicArn"]
+    allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
+    publish = {**allow, "Action": "sns:Publish", "Resource": topic}
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document(publish))
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+    logs.create_log_group(logGroupName="/aws/events/many")
+    group = f"arn:aws:logs:{emulator.region}:{emulator.account_id}:log-group:/aws/events/many"
+    write = {**allow, "Action": ["logs:PutLogEvents", "logs:CreateLogStream"], "Resource": f"{group}:*"}
+    logs.put_resource_policy(policyName="events", policyDocument=document(write))
+    events.create_event_bus(Name="other")
+    events.put_rule(Name="echo", EventBusName="other", EventPattern='{"source": ["many"]}')
+    events.put_targets(
+        Rule="echo", EventBusName="other", Targets=[{"Id": "q", "Arn": queue, "Input": '"from the bus"'}]
+    )
+    bus = f"arn:aws:events:{emulator.region}:{emulator.account_id}:event-bus/other"
+    make_rule(
+        emulator,
+        "many",
+        {"source": ["many"]},
+        {"Arn": topic, "Input": '"from the topic"'},
+        {"Arn": group},
+        {"Arn": bus},
+    )
+    put_event(emulator, "many", order=1)
+
+    assert {receive(emulator, url)["Body"] for _ in range(2)} == {'"from the bus"', '"from the topic"'}
+    found = wait_for(lambda: logs.filter_log_events(logGroupName="/aws/events/many")["events"])
+    assert json.loads(found[0]["message"])["detail"] == {"order": 1}
+
+
+def test_a_build_needs_a_role_that_may_start_it(emulator: Emulator) -> None:
+    project = f"arn:aws:codebuild:{emulator.region}:{emulator.account_id}:project/p"
+    start = {"Effect": "Allow", "Action": "codebuild:StartBuild", "Resource": project}
+    stranger = make_role(emulator, "stranger", "lambda.amazonaws.com", start)
+    poor = make_role(emulator, "poor", "events.amazonaws.com")
+    url, queue = make_queue(emulator, "roles", rule_arn(emulator, "roles"))
+    letters = {"DeadLetterConfig": {"Arn": queue}}
+    make_rule(
+        emulator,
+        "roles",
+        {"source": ["roles"]},
+        {"Arn": project, **letters},
+        {"Arn": project, "RoleArn": stranger, **letters},
+        {"Arn": project, "RoleArn": poor, **letters},
+    )
+    put_event(emulator, "roles")
+    messages = {receive(emulator, url)["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"] for _ in range(3)}
+    assert messages == {
+        f"the target {project} has no RoleArn",
+        f"{stranger} does not trust events.amazonaws.com",
+        f"{poor} may not call codebuild:StartBuild on {project}",
+    }

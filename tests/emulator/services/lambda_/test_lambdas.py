@@ -1,0 +1,249 @@
+"""Functions run from their packages, within their limits, and fail as Lambda says."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from emulator.app import Emulator
+from emulator.services.lambda_ import asynchronous
+from tests.emulator.support import make_function, make_queue, receive, wait_for, zipped
+
+POWERTOOLS = (
+    "arn:aws:lambda:ap-northeast-2:017000801446:layer:AWSLambdaPowertoolsPythonV3-python311-x86_64:18"
+)
+PROBE = """
+import importlib.util, json, os, sys, time
+import boto3
+started = time.time()
+MODULES = ("local", "ml", "torch", "aws_lambda_powertools")
+def handler(event, context):
+    print("asked", json.dumps(event))
+    if "raise" in event: raise KeyError(event["raise"])
+    if "sleep" in event: time.sleep(event["sleep"])
+    if "exit" in event: os._exit(event["exit"])
+    if "eat" in event:
+        kept = [bytearray(2**20) for _ in range(event["eat"])]
+        time.sleep(5)
+    if "set" in event: return {1, 2}
+    return {
+        "pid": os.getpid(), "started": started, "cwd": os.getcwd(), "env": dict(os.environ),
+        "found": [m for m in MODULES if importlib.util.find_spec(m)],
+        "arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis(),
+        "memory": context.memory_limit_in_mb, "stream": context.log_stream_name,
+        "me": boto3.client("sts").get_caller_identity()["Arn"],
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def probe(emulator: Emulator) -> str:
+    """A function that tells about itself."""
+    variables = {"Variables": {"COLOUR": "blue"}}
+    return make_function(emulator, "probe", PROBE, Timeout=1, MemorySize=160, Environment=variables)
+
+
+def invoke(emulator: Emulator, name: str, event: Any, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+    """(payload, response) of an invocation."""
+    response = emulator.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event), **arguments)
+    return json.loads(response["Payload"].read() or b"null"), response
+
+
+def test_a_function_sees_its_package_and_environment_and_nothing_else(emulator: Emulator, probe: str) -> None:
+    seen, response = invoke(emulator, "probe", {})
+    assert "FunctionError" not in response
+    assert response["ExecutedVersion"] == "$LATEST"
+    assert seen["found"] == []
+    assert seen["env"]["COLOUR"] == "blue"
+    assert seen["env"]["AWS_LAMBDA_FUNCTION_NAME"] == "probe"
+    assert seen["cwd"] == seen["env"]["LAMBDA_TASK_ROOT"]
+    assert not {"JAVA_HOME", "HOME", "VIRTUAL_ENV", "PYTHONPATH"} & set(seen["env"])
+    assert (seen["arn"], seen["memory"]) == (probe, "160")
+    assert 0 < seen["left"] <= 1000
+    assert seen["me"] == "arn:aws:sts::123456789012:assumed-role/probe-role/probe"
+
+
+def test_an_environment_is_used_again_until_code_or_configuration_changes(emulator: Emulator) -> None:
+    make_function(emulator, "warm", PROBE)
+    first, _ = invoke(emulator, "warm", {})
+    assert invoke(emulator, "warm", {})[0]["pid"] == first["pid"]
+    functions = emulator.client("lambda")
+    functions.update_function_configuration(FunctionName="warm", Environment={"Variables": {"A": "1"}})
+    second, _ = invoke(emulator, "warm", {})
+    assert second["env"]["A"] == "1"
+    assert second["pid"] != first["pid"]
+    functions.update_function_code(
+        FunctionName="warm", ZipFile=zipped({"app.py": "def handler(e, c): return 5"})
+    )
+    assert invoke(emulator, "warm", {})[0] == 5
+
+
+def test_a_deleted_function_leaves_no_process(emulator: Emulator) -> None:
+    make_function(emulator, "deleted", PROBE)
+    pid = invoke(emulator, "deleted", {})[0]["pid"]
+    assert psutil.pid_exists(pid)
+    emulator.client("lambda").delete_function(FunctionName="deleted")
+    wait_for(lambda: not psutil.pid_exists(pid))
+    with pytest.raises(ClientError, match="Function not found"):
+        invoke(emulator, "deleted", {})
+
+
+def test_a_name_an_arn_and_a_partial_arn_mean_the_same_function(emulator: Emulator, probe: str) -> None:
+    for name in ("probe", probe, f"{emulator.account_id}:function:probe", f"{probe}:$LATEST"):
+        assert invoke(emulator, name, {})[1]["StatusCode"] == 200
+    with pytest.raises(ClientError, match=r"ResourceNotFoundException.*Function not found"):
+        invoke(emulator, "nobody", {})
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "message"),
+    [
+        ({"raise": "x"}, "KeyError", "'x'"),
+        ({"set": 1}, "Runtime.MarshalError", "Unable to marshal response: Object of type set"),
+        ({"exit": 3}, "Runtime.ExitError", "Runtime exited with error: exit status 3"),
+        ({"sleep": 5}, "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+        ({"eat": 400}, "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
+    ],
+)
+def test_an_error_has_lambdas_shape(
+    emulator: Emulator, probe: str, event: Any, kind: str, message: str
+) -> None:
+    error, response = invoke(emulator, "probe", event)
+    assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
+    assert error["errorType"] == kind
+    assert message in error["errorMessage"]
+    if kind == "KeyError":
+        assert "in handler" in error["stackTrace"][0]
+    assert "FunctionError" not in invoke(emulator, "probe", {})[1]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "message"),
+    [
+        (
+            {"other.py": ""},
+            "Runtime.ImportModuleError",
+            "Unable to import module 'app': No module named 'app'",
+        ),
+        ({"app.py": "import torch"}, "Runtime.ImportModuleError", "No module named 'torch'"),
+        ({"app.py": "x ="}, "Runtime.UserCodeSyntaxError", "Syntax error in module 'app'"),
+        ({"app.py": ""}, "Runtime.HandlerNotFound", "Handler 'handler' missing on module 'app'"),
+        ({"app.py": "import os; os.environ['NO']"}, "KeyError", "'NO'"),
+    ],
+)
+def test_a_package_that_does_not_load_says_why(
+    emulator: Emulator, files: dict[str, str], kind: str, message: str, request: pytest.FixtureRequest
+) -> None:
+    name = f"broken-{kind.rpartition('.')[2]}-{len(message)}"
+    make_function(emulator, name, "")
+    emulator.client("lambda").update_function_code(FunctionName=name, ZipFile=zipped(files))
+    error, response = invoke(emulator, name, {})
+    assert (response["FunctionError"], error["errorType"]) == ("Unhandled", kind)
+    assert message in error["errorMessage"]
+
+
+def test_powertools_comes_with_its_layer_only(emulator: Emulator) -> None:
+    make_function(emulator, "layered", PROBE, Layers=[POWERTOOLS])
+    assert invoke(emulator, "layered", {})[0]["found"] == ["aws_lambda_powertools"]
+    with pytest.raises(ClientError, match="knows the public layers AWSLambdaPowertoolsPythonV3 only"):
+        make_function(emulator, "unknown-layer", PROBE, Layers=[POWERTOOLS.replace("Powertools", "Insights")])
+
+
+def test_code_may_lie_in_a_bucket(emulator: Emulator) -> None:
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": emulator.region})
+    s3.put_object(
+        Bucket="packages", Key="f.zip", Body=zipped({"app.py": "def handler(e, c): return e['n'] + 1"})
+    )
+    make_function(emulator, "stored", "")
+    emulator.client("lambda").update_function_code(FunctionName="stored", S3Bucket="packages", S3Key="f.zip")
+    assert invoke(emulator, "stored", {"n": 1})[0] == 2
+
+
+def test_the_log_tells_each_invocation(emulator: Emulator, probe: str) -> None:
+    seen, response = invoke(emulator, "probe", {"colour": "red"}, LogType="Tail")
+    request_id = response["ResponseMetadata"]["RequestId"]
+    tail = base64.b64decode(response["LogResult"]).decode().splitlines()
+    assert tail[:3] == [
+        f"START RequestId: {request_id} Version: $LATEST",
+        'asked {"colour": "red"}',
+        f"END RequestId: {request_id}",
+    ]
+    assert "Memory Size: 160 MB" in tail[3]
+    events = emulator.client("logs").get_log_events(
+        logGroupName="/aws/lambda/probe", logStreamName=seen["stream"]
+    )
+    assert [event["message"] for event in events["events"]][-4:] == tail
+    assert tail[1] in emulator.log_file("/aws/lambda/probe", seen["stream"]).read_text()
+
+
+def test_reserved_concurrency_throttles(emulator: Emulator) -> None:
+    make_function(emulator, "narrow", PROBE, Timeout=5)
+    emulator.client("lambda").put_function_concurrency(FunctionName="narrow", ReservedConcurrentExecutions=1)
+    invoke(emulator, "narrow", {})
+    impatient = boto3.client(
+        "lambda",
+        endpoint_url=emulator.url,
+        region_name=emulator.region,
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(invoke, emulator, "narrow", {"sleep": 1})
+        with pytest.raises(ClientError, match="TooManyRequestsException"):
+            wait_for(lambda: impatient.invoke(FunctionName="narrow") and False, 3)
+        assert "FunctionError" not in slow.result()[1]
+
+
+def test_a_payload_that_is_not_json_is_refused(emulator: Emulator, probe: str) -> None:
+    with pytest.raises(ClientError, match="InvalidRequestContentException"):
+        emulator.client("lambda").invoke(FunctionName="probe", Payload=b"{")
+
+
+def test_an_event_that_keeps_failing_is_retried_and_dead_lettered(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "RETRY_WAITS_S", (0.05, 0.05))
+    url, queue = make_queue(emulator, "failed")
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
+    destinations = {"OnFailure": {"Destination": queue}}
+    make_function(emulator, "failing", PROBE, allows=[send], DeadLetterConfig={"TargetArn": queue})
+    emulator.client("lambda").put_function_event_invoke_config(
+        FunctionName="failing", MaximumRetryAttempts=1, DestinationConfig=destinations
+    )
+    payload, response = invoke(emulator, "failing", {"raise": "x"}, InvocationType="Event")
+    assert (payload, response["StatusCode"]) == (None, 202)
+
+    letters = [receive(emulator, url), receive(emulator, url)]
+
+    dead = next(letter for letter in letters if "MessageAttributes" in letter)
+    assert json.loads(dead["Body"]) == {"raise": "x"}
+    assert dead["MessageAttributes"]["RequestID"]["StringValue"] == response["ResponseMetadata"]["RequestId"]
+    assert dead["MessageAttributes"]["ErrorMessage"]["StringValue"] == "'x'"
+    record = json.loads(next(letter for letter in letters if letter is not dead)["Body"])
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["requestContext"]["approximateInvokeCount"] == 2
+    assert record["requestPayload"] == {"raise": "x"}
+    assert record["responsePayload"]["errorType"] == "KeyError"
+
+
+def test_a_success_reaches_its_destination(emulator: Emulator) -> None:
+    url, queue = make_queue(emulator, "done")
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
+    make_function(emulator, "fine", "def handler(e, c): return {'ok': e}", allows=[send])
+    emulator.client("lambda").put_function_event_invoke_config(
+        FunctionName="fine", DestinationConfig={"OnSuccess": {"Destination": queue}}
+    )
+    invoke(emulator, "fine", {"n": 1}, InvocationType="Event")
+    record = json.loads(receive(emulator, url)["Body"])
+    assert record["requestContext"]["condition"] == "Success"
+    assert record["responsePayload"] == {"ok": {"n": 1}}

@@ -1,0 +1,137 @@
+"""Processing jobs: inputs in, outputs out, and what a container says at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from emulator.app import Emulator
+from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, Put, log_lines, wait_until
+
+
+def processing_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
+    """A request for a processing job that runs a Python script."""
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    return {
+        "ProcessingJobName": name,
+        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3", "-c", script]},
+        "ProcessingResources": {"ClusterConfig": cluster},
+        "RoleArn": ROLE,
+        **changes,
+    }
+
+
+def run(sagemaker: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """The description of a job that has ended."""
+    name = request["ProcessingJobName"]
+    sagemaker.create_processing_job(**request)
+
+    def ended() -> dict[str, Any] | None:
+        job = sagemaker.describe_processing_job(ProcessingJobName=name)
+        return job if job["ProcessingJobStatus"] in ("Completed", "Failed", "Stopped") else None
+
+    return wait_until(ended)
+
+
+def s3_input(name: str, uri: str) -> dict[str, Any]:
+    """An input below /opt/ml/processing/input."""
+    source = {
+        "S3Uri": uri,
+        "LocalPath": f"/opt/ml/processing/input/{name}",
+        "S3DataType": "S3Prefix",
+        "S3InputMode": "File",
+    }
+    return {"InputName": name, "S3Input": source}
+
+
+def s3_output(name: str, uri: str) -> dict[str, Any]:
+    """An output from /opt/ml/processing/NAME."""
+    target = {"S3Uri": uri, "LocalPath": f"/opt/ml/processing/{name}", "S3UploadMode": "EndOfJob"}
+    return {"OutputName": name, "S3Output": target}
+
+
+def test_outputs_are_what_the_container_leaves_in_their_folders(
+    emulator: Emulator, sagemaker: Any, put: Put, name: str, events: list[Any]
+) -> None:
+    put(f"{name}/in/one.txt", "1")
+    uri = f"s3://{BUCKET}/{name}/out"
+    script = """
+import os, sys
+text = open("/opt/ml/processing/input/numbers/one.txt").read()
+os.makedirs("/opt/ml/processing/report/deep")
+open(sys.argv[1] + "/deep/sum.txt", "w").write(text + os.environ["PLUS"])
+open("/opt/ml/output/message", "w").write("1 file")
+print("counted")
+"""
+    request = processing_job(
+        name,
+        script,
+        ProcessingInputs=[s3_input("numbers", f"s3://{BUCKET}/{name}/in/")],
+        ProcessingOutputConfig={"Outputs": [s3_output("report", uri)]},
+        Environment={"PLUS": "2"},
+    )
+    request["AppSpecification"]["ContainerArguments"] = ["/opt/ml/processing/report"]
+    job = run(sagemaker, request)
+    assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
+    assert job["ExitMessage"] == "1 file"
+    assert job["Environment"] == {"PLUS": "2"}
+    assert job["ProcessingEndTime"] >= job["ProcessingStartTime"]
+    body = emulator.client("s3").get_object(Bucket=BUCKET, Key=f"{name}/out/deep/sum.txt")["Body"].read()
+    assert body == b"12"
+    assert log_lines(emulator, "/aws/sagemaker/ProcessingJobs", f"{name}/algo-1-") == ["counted"]
+    statuses = [
+        detail["ProcessingJobStatus"] for _, detail, arns in events if arns == [job["ProcessingJobArn"]]
+    ]
+    assert statuses == ["InProgress", "Completed"]
+
+
+def test_the_exit_message_is_the_failure_reason_and_nothing_is_uploaded(
+    emulator: Emulator, sagemaker: Any, name: str
+) -> None:
+    uri = f"s3://{BUCKET}/{name}/out"
+    script = """
+open("/opt/ml/output/message", "w").write("the manifest has no test split")
+open("/opt/ml/processing/report/half", "w").write("x")
+raise SystemExit(2)
+"""
+    outputs = {"Outputs": [s3_output("report", uri)]}
+    job = run(sagemaker, processing_job(name, script, ProcessingOutputConfig=outputs))
+    assert job["FailureReason"] == "AlgorithmError: the manifest has no test split, exit code: 2"
+    assert emulator.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/out")["KeyCount"] == 0
+
+
+def test_a_missing_program_fails_the_job_by_its_name(sagemaker: Any, name: str) -> None:
+    request = processing_job(name, "pass")
+    request["AppSpecification"]["ContainerEntrypoint"] = ["no-such-program"]
+    job = run(sagemaker, request)
+    assert job["FailureReason"].startswith(
+        "ClientError: Unable to run the container entrypoint no-such-program"
+    )
+
+
+def test_a_local_path_outside_opt_ml_fails_the_job(sagemaker: Any, put: Put, name: str) -> None:
+    put(f"{name}/x", "x")
+    outside = s3_input("data", f"s3://{BUCKET}/{name}/")
+    outside["S3Input"]["LocalPath"] = "/opt/ml/../../etc"
+    job = run(sagemaker, processing_job(name, "pass", ProcessingInputs=[outside]))
+    assert "must be below /opt/ml" in job["FailureReason"]
+
+
+def test_a_job_can_be_stopped(sagemaker: Any, name: str) -> None:
+    sagemaker.create_processing_job(**processing_job(name, "import time; time.sleep(60)"))
+    sagemaker.stop_processing_job(ProcessingJobName=name)
+
+    def status() -> str:
+        return str(sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"])
+
+    wait_until(lambda: status() in {"Stopped", "Failed", "Completed"})
+    assert status() == "Stopped"
+
+
+def test_a_compressed_input_is_refused_by_its_name(sagemaker: Any, name: str) -> None:
+    compressed = s3_input("data", f"s3://{BUCKET}/x")
+    compressed["S3Input"]["S3CompressionType"] = "Gzip"
+    with pytest.raises(ClientError, match="input data: S3CompressionType Gzip is not emulated"):
+        sagemaker.create_processing_job(**processing_job(name, "pass", ProcessingInputs=[compressed]))

@@ -1,0 +1,226 @@
+"""Schedules fire: with their target's role, their input's context, their retries and their dead letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from emulator.app import Emulator
+from emulator.services.scheduler.targets import Target, TargetError
+from tests.emulator.support import is_empty, make_function, make_role, receive, wait_for
+
+SERVICE = "scheduler.amazonaws.com"
+SEND = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
+TOLD = "<aws.scheduler.scheduled-time> <aws.scheduler.attempt-number> <aws.scheduler.schedule-arn>"
+
+
+@pytest.fixture
+def queues(emulator: Emulator) -> Iterator[tuple[str, str]]:
+    """URLs of a queue and of one for dead letters."""
+    sqs = emulator.client("sqs")
+    urls = tuple(sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("calls", "dead-letters"))
+    yield urls
+    for url in urls:
+        sqs.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture(scope="module")
+def role(emulator: Emulator) -> str:
+    allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:*:*:*"}
+    return make_role(emulator, "schedules", SERVICE, allow)
+
+
+def queue_arn(emulator: Emulator, name: str) -> str:
+    return f"arn:aws:sqs:{emulator.region}:{emulator.account_id}:{name}"
+
+
+def soon() -> datetime:
+    return (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+
+
+def schedule(emulator: Emulator, name: str, target: dict[str, Any], expression: str = "", **more: Any) -> str:
+    """A schedule that is due in a moment, unless an expression says otherwise; returns its ARN."""
+    return emulator.client("scheduler").create_schedule(
+        Name=name,
+        ScheduleExpression=expression or f"at({soon():%Y-%m-%dT%H:%M:%S})",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
+        **more,
+    )["ScheduleArn"]
+
+
+def send(url: str, role: str, body: str = TOLD, **more: Any) -> dict[str, Any]:
+    return {"Arn": SEND, "RoleArn": role, "Input": json.dumps({"QueueUrl": url, "MessageBody": body}), **more}
+
+
+def test_an_operation_is_called_once_with_the_context_of_its_time(
+    emulator: Emulator, queues: tuple[str, str], role: str
+) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    arn = schedule(emulator, "once", send(queues[0], role), ActionAfterCompletion="DELETE")
+
+    moment, attempt, named = receive(emulator, queues[0])["Body"].split()
+
+    assert before < datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) <= datetime.now(UTC)
+    assert (attempt, named) == ("1", arn)
+    names = [found["Name"] for found in emulator.client("scheduler").list_schedules()["Schedules"]]
+    assert "once" not in names  # ActionAfterCompletion
+    assert is_empty(emulator, queues[0], 1.0)
+
+
+def test_a_rate_fires_at_once_and_one_that_is_disabled_does_not(
+    emulator: Emulator, queues: tuple[str, str], role: str
+) -> None:
+    schedule(emulator, "off", send(queues[0], role, "off"), "rate(1 hour)", State="DISABLED")
+    schedule(emulator, "later", send(queues[0], role, "later"), "cron(0 0 1 1 ? 2199)")
+    schedule(emulator, "on", send(queues[0], role, "on"), "rate(1 hour)")
+
+    assert receive(emulator, queues[0])["Body"] == "on"
+    assert is_empty(emulator, queues[0], 1.0)
+
+
+def test_a_function_gets_the_scheduled_event(emulator: Emulator) -> None:
+    code = "import json\ndef handler(event, context):\n    print('got', json.dumps(event))"
+    function = make_function(emulator, "nightly", code)
+    allow = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function}
+    role = make_role(emulator, "calls-a-function", SERVICE, allow)
+
+    arn = schedule(emulator, "function", {"Arn": function, "RoleArn": role})
+
+    def lines() -> list[str]:
+        found = emulator.client("logs").filter_log_events(logGroupName="/aws/lambda/nightly")["events"]
+        return [event["message"] for event in found if event["message"].startswith("got")]
+
+    event = json.loads(wait_for(lambda: _or_nothing(lines))[0].removeprefix("got "))
+    assert (event["detail-type"], event["source"], event["resources"]) == (
+        "Scheduled Event",
+        "aws.scheduler",
+        [arn],
+    )
+
+
+def _or_nothing(look: Any) -> Any:
+    try:
+        return look()
+    except ClientError:
+        return None  # the log group is not there yet
+
+
+def test_a_call_that_can_t_succeed_is_a_dead_letter_at_once(
+    emulator: Emulator, queues: tuple[str, str], role: str
+) -> None:
+    gone = queues[0].replace("calls", "gone")
+    letters = {"DeadLetterConfig": {"Arn": queue_arn(emulator, "dead-letters")}}
+
+    arn = schedule(emulator, "nowhere", send(gone, role, "hello", **letters))
+
+    letter = receive(emulator, queues[1])
+    said = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert json.loads(letter["Body"]) == {"QueueUrl": gone, "MessageBody": "hello"}
+    assert (said["SCHEDULE_ARN"], said["TARGET_ARN"], said["RETRY_ATTEMPTS"]) == (arn, SEND, "0")
+    assert "NonExistentQueue" in said["ERROR_CODE"]
+    assert "EXHAUSTED_RETRY_CONDITION" not in said
+
+
+def test_a_call_that_the_service_can_t_take_now_is_tried_as_often_as_the_policy_says(
+    emulator: Emulator, queues: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    calls: list[str] = []
+
+    def refuse(**parameters: Any) -> None:
+        calls.append(parameters["Name"])
+        raise ClientError(busy, "CreateTopic")
+
+    monkeypatch.setattr(emulator.client("sns"), "create_topic", refuse)
+    allows = {"Effect": "Allow", "Action": ["sns:CreateTopic", "sqs:SendMessage"], "Resource": "*"}
+    target = {
+        "Arn": "arn:aws:scheduler:::aws-sdk:sns:createTopic",
+        "RoleArn": make_role(emulator, "makes-topics", SERVICE, allows),
+        "Input": '{"Name": "try-<aws.scheduler.attempt-number>"}',
+        "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60},
+        "DeadLetterConfig": {"Arn": queue_arn(emulator, "dead-letters")},
+    }
+
+    schedule(emulator, "busy", target)
+
+    said = receive(emulator, queues[1])["MessageAttributes"]
+    assert calls == ["try-1", "try-2", "try-3"]
+    assert said["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
+    assert said["RETRY_ATTEMPTS"]["StringValue"] == "2"
+
+
+def test_a_role_that_may_not_make_the_call_makes_none(emulator: Emulator, queues: tuple[str, str]) -> None:
+    allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn(emulator, "dead-letters")}
+    role = make_role(emulator, "sends-letters-only", SERVICE, allow)
+    target = {
+        "Arn": queue_arn(emulator, "calls"),
+        "RoleArn": role,
+        "Input": "hello",
+        "DeadLetterConfig": {"Arn": queue_arn(emulator, "dead-letters")},
+    }
+
+    schedule(emulator, "forbidden", target)
+
+    said = receive(emulator, queues[1])["MessageAttributes"]
+    assert said["ERROR_CODE"]["StringValue"] == "AccessDeniedException"
+    assert is_empty(emulator, queues[0])
+
+
+def test_the_input_s_members_may_begin_small_or_large() -> None:
+    target = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow")
+
+    call = target.call('{"name": "prepare", "Instances": {"instanceCount": 1}, "steps": [{"name": "one"}]}')
+
+    assert (call.service, call.method, call.action) == ("emr", "run_job_flow", "elasticmapreduce:RunJobFlow")
+    assert call.parameters == {
+        "Name": "prepare",
+        "Instances": {"InstanceCount": 1},
+        "Steps": [{"Name": "one"}],
+    }
+
+
+def test_a_tag_that_the_role_s_policy_asks_for_is_looked_for_in_the_request(emulator: Emulator) -> None:
+    tagged = {"StringEquals": {"elasticmapreduce:RequestTag/team": "ncf"}}
+    allow = {"Effect": "Allow", "Action": "elasticmapreduce:RunJobFlow", "Resource": "*", "Condition": tagged}
+    role = make_role(emulator, "launches", SERVICE, allow)
+    target, iam = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow"), emulator.backend("iam")
+
+    assert target.call('{"Tags": [{"Key": "team", "Value": "ncf"}]}').is_allowed(iam, role)
+    assert not target.call('{"Tags": [{"Key": "team", "Value": "web"}]}').is_allowed(iam, role)
+    assert not target.call("{}").is_allowed(iam, role)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"expression": "cron(0 2 * * *)"}, "5 fields instead of 6"),
+        ({"ScheduleExpressionTimezone": "Asia/Nowhere"}, "no time zone"),
+        ({"Arn": "arn:aws:scheduler:::aws-sdk:emr:describeCluster"}, "no action that only reads"),
+        ({"Arn": "arn:aws:scheduler:::aws-sdk:emr:runJobFlows"}, "emr has no action 'runJobFlows'"),
+        ({"Arn": "arn:aws:scheduler:::aws-sdk:emrr:runJobFlow"}, "no service 'emrr'"),
+        ({"Arn": "arn:aws:states:ap-northeast-2:123456789012:stateMachine:x"}, "schedules call no target"),
+        ({"RoleArn": "arn:aws:iam::123456789012:role/nobody"}, "must allow AWS EventBridge Scheduler"),
+    ],
+)
+def test_what_could_never_fire_is_refused(
+    emulator: Emulator, role: str, change: dict[str, str], why: str
+) -> None:
+    target = {"Arn": SEND, "RoleArn": role} | {k: v for k, v in change.items() if k in ("Arn", "RoleArn")}
+    more = {k: v for k, v in change.items() if k == "ScheduleExpressionTimezone"}
+
+    with pytest.raises(ClientError, match=why) as refused:
+        schedule(emulator, "never", target, change.get("expression", "rate(1 day)"), **more)
+
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+@pytest.mark.parametrize("payload", ["no JSON", "[]"])
+def test_an_input_that_is_no_request_is_refused(payload: str) -> None:
+    with pytest.raises(TargetError, match="not"):
+        Target(SEND).call(payload)

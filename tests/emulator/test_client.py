@@ -1,0 +1,183 @@
+"""An independent AWS client sets everything up, and reads it back as it wrote it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import boto3
+import pytest
+
+from emulator.app import Emulator
+from tests.emulator.support import document, wait_for, zipped
+
+REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1")
+CODE = """
+import boto3, json, os
+def handler(event, context):
+    key = event["key"]
+    body = boto3.client("s3").get_object(Bucket=event["bucket"], Key=key)["Body"].read().decode()
+    result = {"event": event, "body": body, "colour": os.environ["COLOUR"]}
+    boto3.client("s3").put_object(Bucket=event["bucket"], Key="seen.json", Body=json.dumps(result))
+"""
+NOTIFICATIONS = {"EventBridgeConfiguration": {}}
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """What a plain client wrote in one region, and the ARNs that it got for it."""
+
+    region: str
+    client: Callable[[str], Any]
+    bucket: str
+    role_name: str
+    allow: dict[str, Any]
+    settings: dict[str, Any]
+    function: str
+    pattern: dict[str, Any]
+    target: dict[str, Any]
+    rule: str
+
+
+@pytest.fixture(scope="module", params=REGIONS)
+def shop(emulator: Emulator, request: pytest.FixtureRequest) -> Shop:
+    """A bucket whose markers run a function, by a rule."""
+    region = request.param
+    session = boto3.session.Session(
+        aws_access_key_id="anything", aws_secret_access_key="anything", region_name=region
+    )
+    client = partial(session.client, endpoint_url=emulator.url)
+    bucket = new_bucket(client("s3"), region)
+    role_name = f"runner-{region}"
+    allow = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
+    letters = new_queue(client("sqs"))
+    settings = settings_of(new_role(client("iam"), role_name, allow), letters)
+    functions = client("lambda")
+    function = functions.create_function(
+        FunctionName="seen", Code={"ZipFile": zipped({"app.py": CODE})}, **settings
+    )["FunctionArn"]
+    pattern, target = pattern_of(bucket), target_of(function, letters)
+    rule = new_rule(client("events"), pattern, target)
+    functions.add_permission(
+        FunctionName="seen",
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    return Shop(
+        region=region,
+        client=client,
+        bucket=bucket,
+        role_name=role_name,
+        allow=allow,
+        settings=settings,
+        function=function,
+        pattern=pattern,
+        target=target,
+        rule=rule,
+    )
+
+
+def new_bucket(s3: Any, region: str) -> str:
+    """A bucket that tells EventBridge."""
+    bucket = f"shop-{region}"
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=bucket, **where)
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=NOTIFICATIONS)
+    return bucket
+
+
+def new_role(iam: Any, name: str, allow: dict[str, Any]) -> str:
+    """The ARN of the function's role."""
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(TRUST))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="objects", PolicyDocument=document(allow))
+    return role
+
+
+def new_queue(sqs: Any) -> str:
+    """The ARN of a queue for dead letters."""
+    queue = sqs.create_queue(QueueName="letters")["QueueUrl"]
+    return sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+def new_rule(events: Any, pattern: dict[str, Any], target: dict[str, Any]) -> str:
+    """The ARN of a rule with one target."""
+    rule = events.put_rule(Name="whole", EventPattern=json.dumps(pattern), Description="a run is whole")
+    assert events.put_targets(Rule="whole", Targets=[target])["FailedEntryCount"] == 0
+    return rule["RuleArn"]
+
+
+def settings_of(role: str, letters: str) -> dict[str, Any]:
+    return {
+        "Runtime": "python3.11",
+        "Role": role,
+        "Handler": "app.handler",
+        "Timeout": 9,
+        "MemorySize": 192,
+        "Description": "sees objects",
+        "Environment": {"Variables": {"COLOUR": "green"}},
+        "DeadLetterConfig": {"TargetArn": letters},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/shop/seen"},
+        "TracingConfig": {"Mode": "Active"},
+    }
+
+
+def pattern_of(bucket: str) -> dict[str, Any]:
+    return {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"wildcard": "in/*/_SUCCESS"}]}},
+    }
+
+
+def target_of(function: str, letters: str) -> dict[str, Any]:
+    return {
+        "Id": "function",
+        "Arn": function,
+        "RetryPolicy": {"MaximumRetryAttempts": 4, "MaximumEventAgeInSeconds": 120},
+        "DeadLetterConfig": {"Arn": letters},
+        "InputTransformer": {
+            "InputPathsMap": {"key": "$.detail.object.key", "bucket": "$.detail.bucket.name"},
+            "InputTemplate": '{"key": <key>, "bucket": <bucket>, "rule": <aws.events.rule-name>}',
+        },
+    }
+
+
+def test_an_object_runs_the_function_of_a_plain_client(shop: Shop) -> None:
+    s3, bucket = shop.client("s3"), shop.bucket
+    s3.put_object(Bucket=bucket, Key="in/run=1/part", Body=b"not this one")
+    s3.put_object(Bucket=bucket, Key="in/run=1/_SUCCESS", Body=b"whole")
+
+    found = wait_for(lambda: "Contents" in s3.list_objects_v2(Bucket=bucket, Prefix="seen.json"))
+    assert found
+    seen = json.load(s3.get_object(Bucket=bucket, Key="seen.json")["Body"])
+    expected = {"key": "in/run=1/_SUCCESS", "bucket": bucket, "rule": "whole"}
+    assert seen == {"event": expected, "body": "whole", "colour": "green"}
+
+
+def test_everything_reads_back_as_it_was_written(shop: Shop) -> None:
+    read = shop.client("s3").get_bucket_notification_configuration(Bucket=shop.bucket)
+    assert {k: v for k, v in read.items() if k != "ResponseMetadata"} == NOTIFICATIONS
+    iam, role_name = shop.client("iam"), shop.role_name
+    assert iam.get_role(RoleName=role_name)["Role"]["AssumeRolePolicyDocument"]["Statement"] == [TRUST]
+    policy = iam.get_role_policy(RoleName=role_name, PolicyName="objects")["PolicyDocument"]
+    assert policy["Statement"] == [shop.allow]
+    functions, events = shop.client("lambda"), shop.client("events")
+    configuration = functions.get_function_configuration(FunctionName="seen")
+    assert {name: configuration[name] for name in shop.settings} == shop.settings
+    described = events.describe_rule(Name="whole")
+    assert json.loads(described["EventPattern"]) == shop.pattern
+    assert (described["Arn"], described["Description"]) == (shop.rule, "a run is whole")
+    assert events.list_targets_by_rule(Rule="whole")["Targets"] == [shop.target]
+    statement = json.loads(functions.get_policy(FunctionName="seen")["Policy"])["Statement"][0]
+    assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": shop.rule}}
+
+
+def test_what_a_client_makes_is_of_its_own_region(shop: Shop) -> None:
+    assert shop.region in shop.rule
+    assert shop.region in shop.function

@@ -1,0 +1,191 @@
+"""Children obey their limits, and never outlive whoever started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from emulator.processes import Processes, ProcessMemoryError, ProcessTimeoutError
+from tests.emulator.support import wait_for
+
+ROOT = Path(__file__).parents[2]
+ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MARK": "a b"}
+# A family that hides: a child in a session of its own, and one that ignores SIGTERM.
+FAMILY = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sleep", "300"], start_new_session=True)
+subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 300 & wait"])
+print("ready", flush=True)
+time.sleep(300)
+"""
+# An emulator with a function, a build and a plain family at work.
+HOST = """
+import signal, sys, threading, time
+from pathlib import Path
+from emulator.app import Emulator
+from tests.emulator.support import make_function, make_role, wait_for
+FAMILY = sys.argv[2]
+BUSY = "import time\\ndef handler(e, c):\\n    print('busy')\\n    time.sleep(60)"
+def main():
+    with Emulator(root=Path(sys.argv[1])).start() as emulator:
+        lines = []
+        emulator.listen(lambda group, stream, line: lines.append(line))
+        make_function(emulator, "busy", BUSY, Timeout=60)
+        emulator.client("lambda").invoke(FunctionName="busy", InvocationType="Event")
+        role = make_role(emulator, "builder", "codebuild.amazonaws.com")
+        spec = "version: 0.2\\nphases: {build: {commands: ['echo busy; sleep 300']}}"
+        emulator.client("codebuild").create_project(
+            name="build",
+            serviceRole=role,
+            source={"type": "NO_SOURCE", "location": "none", "buildspec": spec},
+            artifacts={"type": "NO_ARTIFACTS"},
+            environment={"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL"})
+        emulator.client("codebuild").start_build(projectName="build")
+        family = [sys.executable, "-c", FAMILY]
+        emulator.processes.start(family, cwd=Path.cwd(), env=emulator.child_env(), on_line=lines.append)
+        wait_for(lambda: lines.count("busy") == 2 and "ready" in lines, 50)
+        print(f"up {emulator.url}", flush=True)
+        time.sleep(300)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """An emulator's children."""
+    started = Processes()
+    yield started
+    started.close()
+
+
+def python(code: str) -> list[str]:
+    """A command that runs Python code."""
+    return [sys.executable, "-c", code]
+
+
+def test_lines_and_status_come_back_and_the_environment_is_what_was_given(
+    processes: Processes, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    status = processes.run(
+        ["sh", "-c", "echo one; echo two >&2; pwd; env | grep -v ^_= | sort; exit 3"],
+        cwd=tmp_path,
+        env=ENV,
+        on_line=lines.append,
+    )
+    assert status == 3
+    assert lines[:3] == ["one", "two", str(tmp_path)]
+    assert {line.partition("=")[0] for line in lines[3:]} <= {*ENV, "PWD", "OLDPWD", "SHLVL"}
+    assert "MARK=a b" in lines
+
+
+def test_standard_error_can_be_told_apart(processes: Processes, tmp_path: Path) -> None:
+    out: list[str] = []
+    err: list[str] = []
+    child = processes.start(
+        ["sh", "-c", "echo out; echo err >&2"],
+        cwd=tmp_path,
+        env=ENV,
+        on_line=out.append,
+        on_error_line=err.append,
+    )
+    assert (child.wait(10), out, err) == (0, ["out"], ["err"])
+
+
+def test_a_child_over_its_time_is_killed(processes: Processes, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(ProcessTimeoutError, match=r"ran for longer than 0.3 s"):
+        processes.run(["sleep", "60"], cwd=tmp_path, env=ENV, on_line=print, timeout_s=0.3)
+    assert time.monotonic() - began < 10
+
+
+def test_a_family_over_its_memory_is_killed(processes: Processes, tmp_path: Path) -> None:
+    child = "x = bytearray(300 * 2**20); import time; time.sleep(60)"
+    hungry = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with pytest.raises(ProcessMemoryError, match="more than 200 MiB"):
+        processes.run(python(hungry), cwd=tmp_path, env=ENV, on_line=print, memory_mib=200)
+
+
+def test_stopping_reaches_every_descendant(processes: Processes, tmp_path: Path) -> None:
+    lines: list[str] = []
+    child = processes.start(python(FAMILY), cwd=tmp_path, env=ENV, on_line=lines.append)
+    wait_for(lambda: lines)
+    family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+    assert len(family) >= 4
+    child.stop(grace_s=0.2)
+    assert child.ended_by == "stop"
+    wait_for(lambda: not any(_alive(process) for process in family))
+
+
+def test_what_a_command_leaves_behind_ends_with_it(processes: Processes, tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert (
+        processes.run(["sh", "-c", "sleep 300 & echo $!"], cwd=tmp_path, env=ENV, on_line=lines.append) == 0
+    )
+    wait_for(lambda: not psutil.pid_exists(int(lines[0])) or not _alive(psutil.Process(int(lines[0]))))
+
+
+def test_nothing_starts_once_it_is_closed(tmp_path: Path) -> None:
+    processes = Processes()
+    processes.close()
+    with pytest.raises(RuntimeError, match="closing"):
+        processes.start(["true"], cwd=tmp_path, env=ENV, on_line=print)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_emulator(tmp_path: Path, signum: signal.Signals) -> None:
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, str(tmp_path), FAMILY],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert host.stdout is not None
+        first = host.stdout.readline()
+        assert first.startswith("up ")
+        url = first.split()[1]
+        family = _of_emulator(url)
+        assert len(family) >= 6  # the function, the build's two, the family's four
+        host.send_signal(signum)
+        status = host.wait(20)
+        assert status == (130 if signum is signal.SIGINT else -signal.SIGKILL)
+        wait_for(lambda: not _of_emulator(url))
+        wait_for(lambda: not any(_alive(process) for process in family))
+    finally:
+        host.kill()
+        host.wait(10)
+
+
+def _of_emulator(url: str) -> list[psutil.Process]:
+    """The processes whose environment names this emulator."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AWS_ENDPOINT_URL") == url and _alive(process):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
