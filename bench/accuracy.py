@@ -33,14 +33,15 @@ import pyarrow.csv as pa_csv
 import torch
 from torch import Tensor
 
-from ml.ncf import artifact, baselines, hyperparameters, metrics
+from ml.ncf import artifact, baselines, metrics
 from ml.ncf.data import Interactions
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF, NCFConfig
 from ml.ncf.objectives import whole_histories
 from ml.ncf.ranking import Candidates, index_of
 from ml.ncf.recipe import Recipe
 from ml.ncf.trainer import Epoch, peak_memory_mib
+from ml.settings import hyperparameters
+from ml.settings.hyperparameters import Hyperparameters
 
 ROOT = Path(__file__).resolve().parents[1]
 K = 10

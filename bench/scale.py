@@ -26,12 +26,12 @@ import numpy as np
 import torch
 
 from bench.accuracy import without_validation
-from ml.ncf import hyperparameters
 from ml.ncf.model import NCF
 from ml.ncf.ranking import Candidates
 from ml.ncf.recipe import Recipe
 from ml.ncf.train import VALIDATION_LIMIT
 from ml.ncf.trainer import Epoch, peak_memory_mib
+from ml.settings import hyperparameters
 
 DEFAULT_PRESET = "gmf"
 ACTIVITY_SIGMA = 0.8

@@ -34,13 +34,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.accuracy import DEFAULT_PRESET, DataFolder, Ids, quality, without_validation
-from ml.ncf import hyperparameters
 from ml.ncf.data import Interactions
 from ml.ncf.model import NCF
 from ml.ncf.objectives import whole_histories
 from ml.ncf.ranking import Candidates
 from ml.ncf.recipe import Recipe
 from ml.ncf.trainer import Epoch
+from ml.settings import hyperparameters
 
 TARGET_HR = 0.66
 N_NEGATIVES = 4

@@ -64,6 +64,9 @@ SERVING_SOURCES = {
     "ml/ncf/__init__.py": "ml/ncf/__init__.py",
     "ml/ncf/artifact.py": "ml/ncf/artifact.py",
     "ml/ncf/model.py": "ml/ncf/model.py",
+    "ml/settings/__init__.py": "ml/settings/__init__.py",
+    "ml/settings/fields.py": "ml/settings/fields.py",
+    "ml/settings/hyperparameters.py": "ml/settings/hyperparameters.py",
 }
 
 # -- SageMaker pipeline -------------------------------------------------------------------------

@@ -26,7 +26,7 @@ TEST_TOOLS = {"moto", "pytest", "hypothesis", "unittest"}
 
 # Beside the standard library and its own room. A dotted name allows that module and nothing beside it.
 MAY_IMPORT = {
-    "stacks": {"components", "ml.contract", "pulumi", "pydantic"},
+    "stacks": {"components", "ml.contract", "ml.settings", "pulumi", "pydantic"},
     "components": {"pulumi", "pulumi_aws"},
     "ml": {
         "torch",

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 -- the name that PyTorch's own documentation gives it
 from torch import Tensor, nn
 
-Architecture = Literal["gmf", "mlp", "neumf"]
+from ml.settings.hyperparameters import Architecture
 
 CROSS_CHUNK_BYTES = 32 * 2**20  # the largest hidden layer that scoring a catalogue holds at once
 FOLD_BATCH = 4096  # users whose vectors are computed at once

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF
+from ml.settings.hyperparameters import Hyperparameters
 
 ROW_WISE_ELEMENTS = 2**24  # a larger table is updated row-wise: a dense step costs more than its batch
 # A user's one visit an epoch moves by so many steps' rate, and at that rate decays so many times as strongly.

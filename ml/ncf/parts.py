@@ -9,8 +9,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from ml.ncf.hyperparameters import Hyperparameters
-from ml.ncf.model import Architecture
+from ml.settings.hyperparameters import Architecture, Hyperparameters
 
 SHARES = tuple(step / 10 for step in range(11))  # of a part in the last layer, as they are tried
 

@@ -19,8 +19,7 @@ from torch import Tensor
 from ml.ncf import metrics
 from ml.ncf.checkpoint import Checkpoint
 from ml.ncf.data import Interactions
-from ml.ncf.hyperparameters import Hyperparameters
-from ml.ncf.model import NCF, Architecture, HistoryOf, NCFConfig
+from ml.ncf.model import NCF, HistoryOf, NCFConfig
 from ml.ncf.objectives import (
     CatalogueRows,
     Objective,
@@ -33,6 +32,7 @@ from ml.ncf.objectives import (
 from ml.ncf.parts import Part, best_shares, parts_of
 from ml.ncf.ranking import Candidates
 from ml.ncf.trainer import Epoch, OnEpoch, Stage, best_epoch, fit
+from ml.settings.hyperparameters import Architecture, Hyperparameters
 
 WHOLE_CATALOGUE_ITEMS = 20_000  # a larger catalogue is sampled: a step's logits grow with batch size × items
 HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0)  # of an item in a history, as they are tried

@@ -6,8 +6,8 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.trainer import Epoch
+from ml.settings.hyperparameters import Hyperparameters
 
 WIDTH, HEIGHT, MARGIN = 560, 240, 48  # of a chart, in CSS pixels
 COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#475569")  # by stage

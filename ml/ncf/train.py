@@ -26,16 +26,17 @@ from ml.contract import (
     N_TEST_NEGATIVES,
 )
 from ml.manifest import ManifestError
-from ml.ncf import artifact, baselines, distributed, hyperparameters, metrics, report
+from ml.ncf import artifact, baselines, distributed, metrics, report
 from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.console import complain, say
 from ml.ncf.data import DataError, PreparedRun, read_run
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF
 from ml.ncf.objectives import Share
 from ml.ncf.ranking import Candidates
 from ml.ncf.recipe import Recipe, Trained
 from ml.ncf.trainer import Epoch, TrainingError
+from ml.settings import hyperparameters
+from ml.settings.hyperparameters import Hyperparameters
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 VALIDATION_LIMIT = 50_000  # pairs that each epoch is judged on: enough for 0.002 in HR, in seconds

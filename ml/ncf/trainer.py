@@ -19,11 +19,11 @@ from ml.ncf import metrics
 from ml.ncf.checkpoint import Checkpoint
 from ml.ncf.console import Progress
 from ml.ncf.distributed import average_gradients, mean_over_terms
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF, HistoryOf
 from ml.ncf.objectives import Objective, Share
 from ml.ncf.optimizer import Optimizers
 from ml.ncf.ranking import Candidates
+from ml.settings.hyperparameters import Hyperparameters
 
 
 class TrainingError(RuntimeError):

@@ -17,9 +17,9 @@ from botocore.validate import ParamValidator
 from moto.events.models import EventPattern
 
 from ml.contract import RUN_ID_PLACEHOLDER, SERVING_SOURCES, parse_run_id
-from ml.ncf import hyperparameters
 from ml.pipeline.environment import Stage
 from ml.preparation.arguments import parse_arguments
+from ml.settings import hyperparameters
 from tests.stacks.program import ROOT, STAGES, recorded, stage_file
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)

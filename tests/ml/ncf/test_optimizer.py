@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ml.ncf import optimizer as optimizer_module
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF, NCFConfig
 from ml.ncf.optimizer import VISIT, Optimizers, RowWiseAdamW
+from ml.settings.hyperparameters import Hyperparameters
 
 
 def stepped(rows: list[int], weight_decay: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:

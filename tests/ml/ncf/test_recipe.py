@@ -13,12 +13,12 @@ import torch
 from ml.ncf import parts as parts_module
 from ml.ncf.checkpoint import CheckpointError
 from ml.ncf.data import Interactions
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.model import NCF
 from ml.ncf.objectives import whole_histories
 from ml.ncf.ranking import Candidates
 from ml.ncf.recipe import Recipe, Trained
 from ml.ncf.trainer import Epoch, TrainingError
+from ml.settings.hyperparameters import Hyperparameters
 from tests.ml.ncf.prepared import tasteful_shop
 
 N_USERS, N_ITEMS = 60, 110

@@ -5,8 +5,8 @@ import re
 from xml.etree import ElementTree
 
 from ml.ncf import report
-from ml.ncf.hyperparameters import Hyperparameters
 from ml.ncf.trainer import Epoch
+from ml.settings.hyperparameters import Hyperparameters
 
 EPOCHS = [
     Epoch("gmf", 1, 2.0, 0.5, 0.3, 1.0, 200.0),

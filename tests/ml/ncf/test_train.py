@@ -11,7 +11,8 @@ import pytest
 
 from ml import inference
 from ml.contract import METRIC_REGEXES
-from ml.ncf import artifact, hyperparameters, train
+from ml.ncf import artifact, train
+from ml.settings import hyperparameters
 from tests.ml.ncf import prepared
 from tests.ml.ncf.conftest import N_ITEMS, N_USERS
 
@@ -109,7 +110,7 @@ def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> No
 
 @pytest.mark.parametrize("name", ["epochs", "pointwise_epochs", "mlp_epochs"])
 def test_a_part_trains_for_an_epoch_at_least(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^{name} is 0: at least 1$"):
+    with pytest.raises(ValueError, match=f"^{name} is 0: write a whole number of at least 1$"):
         hyperparameters.parse(["--preset", "neumf", f"--{name}", "0"])
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ml import contract
-from ml.ncf import hyperparameters
 from ml.pipeline.environment import Stage
+from ml.settings import hyperparameters
 from tests.ml.pipeline.conftest import REGION
 from tests.stacks.program import ROOT, STAGES, recorded
 

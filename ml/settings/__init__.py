@@ -1,0 +1,1 @@
+"""Settings and shared facts: one definition each, for the stage config, the pipeline and the jobs."""

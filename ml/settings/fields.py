@@ -1,0 +1,360 @@
+"""Declarative settings: dataclass fields with help text and limits, and the conversions derived from them.
+
+A group of settings is a frozen dataclass that extends `Settings`; each field is declared with `setting`.
+That declaration is the source of validation, of reading a JSON or YAML object (`read`) and of command-line
+flags (`add_flags`, `given_flags`, `as_flags`). EMR runs Python 3.9 and the annotations are evaluated: write
+Optional[int], not int | None, and leave out ``from __future__ import annotations``.
+"""
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Scalar = Union[str, int, float]
+REQUIRED: Final = object()  # the default of a setting that has none
+
+_RULE = "rule"  # key in the metadata of a dataclass field
+
+
+class SettingError(ValueError):
+    """A setting is missing, unknown or out of its range; the message names it and what to write.
+
+    Args:
+        name: the setting, with the sections above it: ``floors.hr_at_10``.
+        problem: the rest of the sentence; ``{0}``, ``{1}`` stand for other settings.
+        others: the names of those settings.
+    """
+
+    def __init__(self, name: str, problem: str, *others: str) -> None:
+        self.name, self.problem, self.others = name, problem, others
+        super().__init__(self.text())
+
+    def text(self, spell: Callable[[str], str] = str) -> str:
+        """The message, with each setting's name as `spell` writes it."""
+        return f"{spell(self.name)} {self._with_others(self.problem, spell)}"
+
+    def flag_text(self, spell: Callable[[str], str]) -> str:
+        """The message of a command line; `spell` writes a setting's name as its flag."""
+        return self.text(spell)
+
+    def below(self, section: str) -> "SettingError":
+        """The same error, with the section that the setting is in."""
+        return SettingError(f"{section}.{self.name}", self.problem, *self.others)
+
+    def _with_others(self, text: str, spell: Callable[[str], str]) -> str:
+        return text.format(*map(spell, self.others)) if self.others else text
+
+
+class InvalidSettingError(SettingError):
+    """A setting's value is of the wrong type or out of its range.
+
+    Args:
+        name: the setting, with the sections above it.
+        value: what it is.
+        wanted: what to write instead: ``a whole number of at least 1``.
+        others: the settings that ``{0}``, ``{1}`` in `wanted` stand for.
+    """
+
+    def __init__(self, name: str, value: object, wanted: str, *others: str) -> None:
+        self.value, self.wanted = value, wanted
+        super().__init__(name, "", *others)
+
+    def text(self, spell: Callable[[str], str] = str) -> str:
+        return f"{spell(self.name)} is {self.value!r}: write {self._with_others(self.wanted, spell)}"
+
+    def flag_text(self, spell: Callable[[str], str]) -> str:
+        return f"{spell(self.name)} {self.value}: give {self._with_others(self.wanted, spell)}"
+
+    def below(self, section: str) -> "InvalidSettingError":
+        return InvalidSettingError(f"{section}.{self.name}", self.value, self.wanted, *self.others)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What `setting` declares beside the type and the default."""
+
+    help: str
+    at_least: Optional[float] = None
+    more_than: Optional[float] = None
+    at_most: Optional[float] = None
+    less_than: Optional[float] = None
+    pattern: Optional[str] = None  # of a whole text
+    wanted: Optional[str] = None  # what to write, where the limits do not say it: "a version such as 2.6.0"
+    unit: str = ""
+    flag: Optional[str] = None  # without the leading hyphens; None: the field's name
+    metavar: Optional[str] = None
+    keys: Optional[Mapping[str, Any]] = None  # of a mapping with fixed keys: each with its default
+
+    def allows(self, number: float) -> bool:
+        """Whether a number is finite and within the limits."""
+        return (
+            math.isfinite(number)
+            and (self.at_least is None or number >= self.at_least)
+            and (self.more_than is None or number > self.more_than)
+            and (self.at_most is None or number <= self.at_most)
+            and (self.less_than is None or number < self.less_than)
+        )
+
+    def range_text(self, noun: str) -> str:
+        """What to write for a number: ``a whole number from 1 to 3660 (days)``."""
+        noun += f" ({self.unit})" if self.unit else ""
+        if self.at_least is not None and self.at_most is not None:
+            return f"{noun} from {self.at_least:g} to {self.at_most}"
+        limits = {
+            "of at least": self.at_least,
+            "greater than": self.more_than,
+            "of at most": self.at_most,
+            "less than": self.less_than,
+        }
+        stated = [f"{words} {limit}" for words, limit in limits.items() if limit is not None]
+        return " ".join([noun, " and ".join(stated)]) if stated else noun
+
+
+def setting(default: Any = REQUIRED, *, help: str, **rule: Any) -> Any:  # noqa: A002 (argparse's word)
+    """Declare a setting of a `Settings` dataclass.
+
+    Args:
+        default: the value where none is given; without one, the setting is required.
+        help: one line for ``--help`` and the documents.
+        rule: the limits, see `Rule`.
+    """
+    metadata = {_RULE: Rule(help, **rule)}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting of a group."""
+
+    name: str
+    type: Any  # as annotated
+    default: Any  # or REQUIRED
+    rule: Rule
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is REQUIRED
+
+    @property
+    def choices(self) -> Optional[tuple[Any, ...]]:
+        """The values of a ``Literal``; None for any other type."""
+        return get_args(self.plain_type) if get_origin(self.plain_type) is Literal else None
+
+    @property
+    def plain_type(self) -> Any:
+        """The type, without None."""
+        if get_origin(self.type) is Union:
+            others = [each for each in get_args(self.type) if each is not type(None)]
+            return others[0] if len(others) == 1 else Union[tuple(others)]
+        return self.type
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag: ``--min-interactions``."""
+        return "--" + (self.rule.flag or self.name.replace("_", "-"))
+
+    def check(self, value: Any) -> None:
+        """Raise `SettingError` unless the value is of the setting's type and within its limits."""
+        if value is REQUIRED:
+            raise SettingError(self.name, "is missing")
+        if value is None and type(None) in get_args(self.type):
+            return
+        _check_value(self.name, value, self.plain_type, self.rule)
+
+
+class Settings:
+    """Base of a group of settings; a subclass is a frozen dataclass whose fields are declared with `setting`.
+
+    Raises:
+        SettingError: a value is missing, of the wrong type or out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        for each in settings_of(type(self)):
+            each.check(getattr(self, each.name))
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def settings_of(group: type[Settings]) -> list[Setting]:
+    """The settings of a group, in the order of their declaration."""
+    types = get_type_hints(group)
+    return [
+        Setting(
+            name=each.name,
+            type=types[each.name],
+            default=each.default_factory() if callable(each.default_factory) else each.default,
+            rule=each.metadata[_RULE],
+        )
+        for each in fields(group)  # type: ignore[arg-type]  # each subclass is a dataclass
+    ]
+
+
+# -- values --------------------------------------------------------------------------------------
+def _check_value(name: str, value: Any, kind: Any, rule: Rule) -> None:
+    if get_origin(kind) in (dict, Mapping):
+        _check_mapping(name, value, get_args(kind)[1], rule)
+    elif isinstance(kind, type) and issubclass(kind, Settings):
+        if not isinstance(value, kind):
+            raise InvalidSettingError(name, value, "an object")
+    elif not _is_of(value, kind, rule):
+        raise InvalidSettingError(name, value, wanted_text(kind, rule))
+
+
+def _is_of(value: Any, kind: Any, rule: Rule) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is Union:
+        return any(_is_of(value, each, rule) for each in get_args(kind))
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind is str:
+        return isinstance(value, str) and re.fullmatch(rule.pattern or r"(?s).*", value) is not None
+    numbers = (int,) if kind is int else (int, float)
+    return isinstance(value, numbers) and not isinstance(value, bool) and rule.allows(value)
+
+
+def wanted_text(kind: Any, rule: Rule) -> str:
+    """What to write for a setting of a type."""
+    if rule.wanted:
+        return rule.wanted
+    if get_origin(kind) is Literal:
+        return _listed([str(each) for each in get_args(kind)])
+    if get_origin(kind) is Union:
+        return " or ".join(wanted_text(each, rule) for each in get_args(kind) if each is not int)
+    if kind is bool:
+        return "true or false"
+    if kind is str:
+        return "a text"
+    return rule.range_text("a whole number" if kind is int else "a number")
+
+
+def _check_mapping(name: str, value: Any, kind: Any, rule: Rule) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidSettingError(name, value, "an object")
+    if rule.keys is not None:
+        try:
+            _check_keys(value, rule.keys, required=rule.keys)
+        except SettingError as error:
+            raise error.below(name) from None
+    for key, item in value.items():
+        if rule.keys is None and not re.fullmatch(rule.pattern or r"(?s).+", str(key)):
+            raise InvalidSettingError(f"a name in {name}", key, f"a name that matches {rule.pattern}")
+        if not _is_of(item, kind, rule):
+            raise InvalidSettingError(f"{name}.{key}", item, wanted_text(kind, rule))
+
+
+def _check_keys(document: Mapping[str, Any], known: Mapping[str, Any], required: Any) -> None:
+    for key in sorted(set(document) - set(known)):
+        raise SettingError(key, f"is not known: write one of {', '.join(sorted(known))}")
+    for key in known:
+        if key in required and key not in document:
+            raise SettingError(key, "is missing")
+
+
+def _listed(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+# -- JSON and YAML objects -------------------------------------------------------------------------
+def read(group: type[S], document: Any) -> S:
+    """The settings of a JSON or YAML object; nested groups are objects inside it.
+
+    Raises:
+        SettingError: not an object, a key missing or unknown, or a value that the setting does not allow.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidSettingError("the value", document, "an object")
+    settings = {each.name: each for each in settings_of(group)}
+    required = {name for name, each in settings.items() if each.is_required}
+    _check_keys(document, settings, required)
+    return group(**{name: _read_value(settings[name], value) for name, value in document.items()})
+
+
+def _read_value(each: Setting, value: Any) -> Any:
+    kind = each.plain_type
+    if isinstance(kind, type) and issubclass(kind, Settings) and isinstance(value, Mapping):
+        try:
+            return read(kind, value)
+        except SettingError as error:
+            raise error.below(each.name) from None
+    if each.rule.keys is not None and isinstance(value, Mapping):
+        return {**{k: v for k, v in each.rule.keys.items() if v is not REQUIRED}, **value}
+    return value
+
+
+# -- command lines -------------------------------------------------------------------------------
+def add_flags(parser: Any, group: type[Settings], *, sagemaker: bool = False) -> None:
+    """Add a flag for each setting of a group to an argparse parser or argument group.
+
+    Args:
+        parser: an `argparse` parser or argument group.
+        group: the settings.
+        sagemaker: take names with underscores as well as hyphens, and booleans as the texts true and false,
+            as SageMaker passes hyperparameters.
+    """
+    for each in settings_of(group):
+        names = sorted({each.flag, f"--{each.name}"}) if sagemaker else [each.flag]
+        # SUPPRESS leaves out what was not given, so that presets and defaults can fill it.
+        parser.add_argument(
+            *names,
+            dest=each.name,
+            default=argparse.SUPPRESS,
+            help=_help_text(each),
+            **({"required": True} if each.is_required else {}),
+            **_parsing(each, sagemaker),
+        )
+
+
+def _help_text(each: Setting) -> str:
+    has_default = not each.is_required and each.default not in (None, {}) and each.plain_type is not bool
+    text = f"{each.rule.help} (default {each.default})" if has_default else each.rule.help
+    return text.replace("%", "%%")
+
+
+def _parsing(each: Setting, sagemaker: bool) -> dict[str, Any]:
+    kind = each.plain_type
+    if each.choices is not None:
+        return {"choices": each.choices}
+    if kind is bool:
+        return {"type": _boolean, "metavar": "true|false"} if sagemaker else {"action": "store_true"}
+    if get_origin(kind) in (dict, Mapping):
+        return {"action": "append", "metavar": each.rule.metavar}
+    return {"type": kind, "metavar": each.rule.metavar} if each.rule.metavar else {"type": kind}
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: true or false")
+    return text.lower() == "true"
+
+
+def given_flags(group: type[Settings], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a group that the parsed command line gives, by name."""
+    return {
+        each.name: getattr(arguments, each.name)
+        for each in settings_of(group)
+        if hasattr(arguments, each.name)
+    }
+
+
+def as_flags(group: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
+    """Command-line arguments that give a group's settings these values; none for a value of None.
+
+    A mapping repeats its flag, once for each key in alphabetical order: ``--event-weight view=1``.
+    """
+    for each in settings_of(group):
+        value = values.get(each.name)
+        if isinstance(value, Mapping):
+            for key in sorted(value):
+                yield from (each.flag, f"{key}={value[key]}")
+        elif value is True:
+            yield each.flag
+        elif value is not None and value is not False:
+            yield from (each.flag, str(value))
