@@ -1,7 +1,7 @@
-"""Bundle the source that CodeBuild builds from: same tree, same bytes.
+"""Create the source bundle of CodeBuild: a zip with the same bytes for the same files.
 
-Writes ``source.zip`` and ``source.zip.sha256`` (the format of ``sha256sum``). Entries are sorted, stored as
-they are, and carry one fixed time and mode: the checksum changes exactly when a bundled file does.
+Writes ``source.zip`` and ``source.zip.sha256`` (the format of ``sha256sum``). The checksum changes when a
+bundled file changes, and only then. Standard library only: Jenkins runs this without installing anything.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-BUNDLED = ("ml", "requirements")  # what the build, the training and the evaluation run from
+from components.packing import write_file, zip_bytes
+
+BUNDLED = ("ml", "requirements")  # source of the build, the training and the evaluation
 IGNORED = {"__pycache__", ".DS_Store"}
-EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the ZIP format knows no earlier one
-REGULAR_FILE_RW_R_R = 0o100644
 
 
 def bundled_files(root: Path) -> Iterator[Path]:
     """The bundled files below ``root``, relative to it and sorted by their POSIX path.
 
     Raises:
-        FileNotFoundError: a bundled folder is missing: ``root`` is not this project.
+        FileNotFoundError: a bundled folder is missing, so ``root`` is not the root of this project.
     """
     files = []
     for folder in BUNDLED:
         if not (root / folder).is_dir():
-            raise FileNotFoundError(f"{root / folder}: no such folder; --root must be the project's root")
+            raise FileNotFoundError(
+                f"{root / folder}: no such folder; --root must be the root of the project"
+            )
         files += [
             path.relative_to(root)
             for path in (root / folder).rglob("*")
@@ -38,18 +39,10 @@ def bundled_files(root: Path) -> Iterator[Path]:
 
 
 def write_bundle(root: Path, bundle: Path) -> str:
-    """Write the bundle and its checksum file; returns the SHA-256 in hex."""
-    bundle.parent.mkdir(parents=True, exist_ok=True)
-    partial = bundle.with_suffix(".partial")
-    with zipfile.ZipFile(partial, "w") as archive:
-        for path in bundled_files(root):
-            entry = zipfile.ZipInfo(path.as_posix(), EARLIEST_ZIP_TIME)
-            entry.external_attr = REGULAR_FILE_RW_R_R << 16
-            entry.compress_type = zipfile.ZIP_STORED  # what deflate writes depends on the zlib at hand
-            entry.create_system = 3  # Unix, whatever the machine: part of the bytes
-            archive.writestr(entry, (root / path).read_bytes())
-    partial.replace(bundle)
-    digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
+    """Write the bundle and its checksum file; returns the SHA-256 in hexadecimal."""
+    content = zip_bytes({path.as_posix(): (root / path).read_bytes() for path in bundled_files(root)})
+    write_file(bundle, content)
+    digest = hashlib.sha256(content).hexdigest()
     bundle.with_name(bundle.name + ".sha256").write_text(f"{digest}  {bundle.name}\n")
     return digest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from components.archives import tar_gz_bytes
+from components.packing import tar_gz_bytes
 
 
 def bootstrap_artifact(description: Mapping[str, object], code: Mapping[str, bytes]) -> bytes:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.archives import file_asset, folder_files, zip_bytes
+from components.archives import file_asset, folder_files
 from components.dead_letter_queue import DeadLetterQueue
 from components.iam import PrincipalRole, PrincipalRoleArgs
 from components.network import Network, NetworkArgs
+from components.packing import zip_bytes
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
 from components.spark.job import SparkJob, SparkJobArgs
 from components.spark.security import EMR_TAGS

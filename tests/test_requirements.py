@@ -1,14 +1,26 @@
-"""What is pinned beside the lock is pinned as the lock has it."""
+"""Every imported package is declared, and every pinned version is the version of the lock."""
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements"
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = ROOT / "requirements"
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
+# Distributions that are not named like the module that they install.
+DISTRIBUTION_OF = {"airflow": "apache-airflow", "google": "protobuf", "yaml": "pyyaml"}
+PROVIDED = {"sagemaker_inference"}  # part of the PyTorch inference container
+AIRFLOW_FOLDERS = ("dags", "tests/dags")  # run in the Airflow environment
+HIDDEN_OR_BUILT = ("build", "out", "dist")
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -18,15 +30,99 @@ def pins(path: Path) -> dict[str, str]:
         if not line or line.startswith(("#", "-c ")):
             continue
         pin = PIN.fullmatch(line)
-        assert pin, f"{path.name}: {line!r} is no exact version"
+        assert pin, f"{path.name}: {line!r} is not an exact version"
         found[pin["name"]] = pin["version"]
     return found
 
 
+def declared_by_project() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group]
+
+
+def declared_for_airflow() -> list[Requirement]:
+    lines = (
+        line.partition("#")[0].strip() for line in (REQUIREMENTS / "airflow.in").read_text().splitlines()
+    )
+    return [Requirement(line) for line in lines if line]
+
+
+def source_files() -> Iterator[Path]:
+    """Every Python file of the repository, relative to its root."""
+    for path in sorted(ROOT.rglob("*.py")):
+        relative = path.relative_to(ROOT)
+        if relative.parts[0] not in HIDDEN_OR_BUILT and not relative.parts[0].startswith("."):
+            yield relative
+
+
+def runs_in_airflow(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in AIRFLOW_FOLDERS)
+
+
+def imported_distributions(path: Path) -> set[str]:
+    """Names of the distributions whose modules a file imports."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module)
+    # A Lambda and the DAG import the files beside them as top-level modules.
+    own = {each.stem for folder in (ROOT, ROOT / path.parent, ROOT / "dags") for each in folder.iterdir()}
+    names = {module.partition(".")[0] for module in modules} - own - PROVIDED - sys.stdlib_module_names
+    return {canonicalize_name(DISTRIBUTION_OF.get(name, name)) for name in names}
+
+
+def undeclared(files: list[Path], declared: list[Requirement]) -> dict[str, list[str]]:
+    """The files that import each distribution that is not declared."""
+    known = {canonicalize_name(each.name) for each in declared}
+    found: dict[str, list[str]] = {}
+    for path in files:
+        for name in sorted(imported_distributions(path) - known):
+            found.setdefault(name, []).append(path.as_posix())
+    return found
+
+
+def test_every_package_imported_by_the_project_is_declared() -> None:
+    files = [path for path in source_files() if not runs_in_airflow(path)]
+    assert Path("ml/contract.py") in files
+    assert undeclared(files, declared_by_project()) == {}
+
+
+def test_every_package_imported_by_the_dag_and_its_tests_is_declared() -> None:
+    files = [path for path in source_files() if runs_in_airflow(path)]
+    assert Path("dags/prepare_interactions.py") in files
+    assert undeclared(files, declared_for_airflow()) == {}
+
+
+def test_undeclared_package_is_named_with_the_files_that_import_it() -> None:
+    without = [each for each in declared_by_project() if each.name != "numpy"]
+    assert "tests/test_requirements.py" in undeclared([Path("tests/test_requirements.py")], [])["packaging"]
+    assert undeclared(list(source_files()), without)["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "lock"),
+    [(declared_by_project, "lock.txt"), (declared_for_airflow, "airflow.lock")],
+    ids=["project", "airflow"],
+)
+def test_locked_version_is_in_the_declared_range(
+    declared: Callable[[], list[Requirement]], lock: str
+) -> None:
+    locked = pins(REQUIREMENTS / lock)
+    outside = [
+        f"{requirement}: the lock has {locked.get(canonicalize_name(requirement.name))}"
+        for requirement in declared()
+        if not requirement.specifier.contains(locked.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert outside == []
+
+
 @pytest.mark.parametrize("path", sorted(REQUIREMENTS.glob("*.txt")), ids=lambda path: path.name)
-def test_every_pin_is_the_lock_s(path: Path) -> None:
+def test_every_pin_is_the_version_of_the_lock(path: Path) -> None:
     assert pins(path).items() <= pins(REQUIREMENTS / "lock.txt").items()
 
 
-def test_a_build_installs_nothing_that_the_lock_does_not_hold() -> None:
+def test_build_installs_only_versions_of_the_lock() -> None:
     assert "-c lock.txt" in (REQUIREMENTS / "pipeline.txt").read_text().splitlines()

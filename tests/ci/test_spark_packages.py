@@ -1,4 +1,4 @@
-"""The packages of the Spark job: whole, pinned, the same bytes whenever and wherever they are packed."""
+"""The archive of the Spark job's packages: complete, pinned and reproducible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ci.spark_packages import LOCK_NAME, PackagesError, is_of, unpacked, write_archive
+from ci.spark_packages import LOCK_NAME, PackagesError, is_archive_of, unpack
+from components.packing import write_file, zip_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements" / LOCK_NAME
@@ -27,41 +28,34 @@ def wheel(folder: Path, name: str, *files: str) -> Path:
     return path
 
 
-def test_wheels_become_one_folder_of_packages(tmp_path: Path) -> None:
+def test_wheels_are_unpacked_into_one_folder(tmp_path: Path) -> None:
     wheels = [
         wheel(tmp_path, "a", "a/__init__.py", "a-1.0.dist-info/METADATA", "a-1.0.data/scripts/a.py"),
         wheel(tmp_path, "b", "b.py"),
     ]
-    assert set(unpacked(wheels)) == {"a/__init__.py", "a-1.0.dist-info/METADATA", "b.py"}
+    assert set(unpack(wheels)) == {"a/__init__.py", "a-1.0.dist-info/METADATA", "b.py"}
 
 
-def test_files_for_other_places_and_files_of_two_packages_are_refused(tmp_path: Path) -> None:
+def test_files_outside_of_site_packages_and_duplicate_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PackagesError, match=r"purelib/a\.py belongs outside"):
-        unpacked([wheel(tmp_path, "a", "a-1.0.data/purelib/a.py")])
-    with pytest.raises(PackagesError, match=r"same\.py is in another package, too"):
-        unpacked([wheel(tmp_path, "b", "same.py"), wheel(tmp_path, "c", "same.py")])
+        unpack([wheel(tmp_path, "a", "a-1.0.data/purelib/a.py")])
+    with pytest.raises(PackagesError, match=r"same\.py is in another wheel, too"):
+        unpack([wheel(tmp_path, "b", "same.py"), wheel(tmp_path, "c", "same.py")])
 
 
-def test_the_same_files_give_the_same_bytes_in_whatever_order(tmp_path: Path) -> None:
-    files = {"b.py": b"b", "a/c.so": b"c"}
-    first = write_archive(files, tmp_path / "one" / "packages.zip")
-    assert write_archive(dict(reversed(files.items())), tmp_path / "two" / "packages.zip") == first
-    assert [path.name for path in (tmp_path / "one").iterdir()] == ["packages.zip"]
-
-
-def test_an_archive_is_of_the_lock_that_it_carries_and_of_no_other(tmp_path: Path) -> None:
+def test_archive_belongs_to_the_lock_that_it_contains(tmp_path: Path) -> None:
     lock, archive = tmp_path / LOCK_NAME, tmp_path / "packages.zip"
     lock.write_text("pymongo==4.18.3\n")
-    assert not is_of(lock, archive)
-    write_archive({LOCK_NAME: lock.read_bytes()}, archive)
-    assert is_of(lock, archive)
+    assert not is_archive_of(lock, archive)
+    write_file(archive, zip_bytes({LOCK_NAME: lock.read_bytes()}))
+    assert is_archive_of(lock, archive)
     lock.write_text("pymongo==4.18.4\n")
-    assert not is_of(lock, archive)
+    assert not is_archive_of(lock, archive)
     archive.write_bytes(b"half a zi")
-    assert not is_of(lock, archive)
+    assert not is_archive_of(lock, archive)
 
 
-def test_a_lock_that_cannot_be_met_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+def test_unavailable_packages_are_one_line_and_leave_the_old_archive(tmp_path: Path) -> None:
     lock, archive = tmp_path / LOCK_NAME, tmp_path / "packages.zip"
     lock.write_text(f"pymongo==4.18.3 --hash=sha256:{'0' * 64}\n")
     archive.write_bytes(b"yesterday's")
@@ -81,15 +75,15 @@ def test_a_lock_that_cannot_be_met_is_one_line_and_leaves_what_was_there(tmp_pat
     assert archive.read_bytes() == b"yesterday's"
 
 
-def test_every_line_of_the_lock_is_one_version_with_its_hashes() -> None:
+def test_every_line_of_the_lock_is_one_version_with_hashes() -> None:
     entries = LOCK.read_text().replace("\\\n", " ").splitlines()
     assert {entry.partition("==")[0] for entry in entries} >= {"pymongo", "dnspython", "boto3"}
     for entry in entries:
         assert re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+( +--hash=sha256:[0-9a-f]{64})+ *", entry), entry
 
 
-def test_the_archive_is_for_the_nodes_python_and_processor() -> None:
-    assert is_of(LOCK, ARCHIVE)
+def test_archive_is_for_the_python_version_and_processor_of_the_nodes() -> None:
+    assert is_archive_of(LOCK, ARCHIVE)
     with zipfile.ZipFile(ARCHIVE) as packed:
         names = packed.namelist()
         tags = {

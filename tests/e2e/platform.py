@@ -1,7 +1,8 @@
-"""A served stage as its users see it: a process, an API, and AWS clients."""
+"""A served stage as its users access it: a process, an API, and AWS clients."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -9,84 +10,141 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import requests
 
 from local.aws import STATE_FILE, DeployedStage
 from ml import contract
+from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 240
+PROGRESS_TIMEOUT_S = 300  # the longest step, on a machine that runs other work too
+START_TIMEOUT_S = 1800
+EXIT_TIMEOUT_S = 30
 SMALL_SHOP = ("--users", "600", "--items", "300", "--interactions", "24000")
-T = TypeVar("T")
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def eventually(found: Callable[[], T | None], timeout_s: float, what: str) -> T:
-    """The first true value of ``found``; polls, and fails naming ``what``."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.3)
-    raise AssertionError(f"{what}: not within {timeout_s:g} s")
+@dataclass
+class ProgressLog:
+    """The output of a process; ``check`` fails when the process has ended or printed nothing for too long."""
+
+    path: Path
+    timeout_s: float
+    _size: int = 0
+    _grown_at: float = field(default_factory=time.monotonic)
+
+    def check(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.poll() is None, f"ended with {process.returncode}:\n{self.path.read_text()}"
+        now, size = time.monotonic(), self.path.stat().st_size
+        if size > self._size:
+            self._size, self._grown_at = size, now
+        assert now - self._grown_at < self.timeout_s, (
+            f"no output for {self.timeout_s:g} s:\n{self.path.read_text()}"
+        )
+
+
+class ProcessTree:
+    """A process and the descendants that `observe` has found, including those whose parent has ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.root = process
+        self._descendants: set[psutil.Process] = set()
+
+    def observe(self) -> None:
+        """Add the descendants that run now."""
+        parents = list(self._descendants)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self.root.poll() is None:
+                parents.append(psutil.Process(self.root.pid))
+        for parent in parents:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._descendants.update(parent.children(recursive=True))
+
+    def interrupt(self) -> list[psutil.Process]:
+        """Send SIGINT to the process, as Ctrl-C does; returns the descendants that are still running."""
+        self.observe()
+        self.root.send_signal(signal.SIGINT)
+        self.root.wait(EXIT_TIMEOUT_S)
+        return psutil.wait_procs(self._descendants, timeout=EXIT_TIMEOUT_S)[1]
+
+    def kill(self) -> None:
+        """End every process of the tree."""
+        self.observe()
+        self.root.kill()
+        self.root.wait()
+        for process in self._descendants:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(self._descendants, timeout=EXIT_TIMEOUT_S)
+
+
+@contextmanager
+def started(
+    argv: list[str],
+    folder: Path,
+    is_ready: Callable[[], object],
+    *,
+    progress_timeout_s: float = PROGRESS_TIMEOUT_S,
+) -> Iterator[ProcessTree]:
+    """Run a command in a folder until it is ready, with its output in ``command.log``.
+
+    The process and its descendants are ended when the block ends, and when the command does not become ready.
+    """
+    log = folder / "command.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, cwd=folder, env=environment(), stdout=output, stderr=subprocess.STDOUT
+        )
+    tree, progress = ProcessTree(process), ProgressLog(log, progress_timeout_s)
+
+    def ready() -> bool:
+        progress.check(process)
+        tree.observe()
+        return bool(is_ready())
+
+    try:
+        eventually(ready, START_TIMEOUT_S, f"{argv[1:]} is ready")
+        yield tree
+    finally:
+        tree.kill()
 
 
 @dataclass
 class Platform:
-    """``python -m local up --serve`` in a folder of its own."""
+    """A stage that ``python -m local up --serve`` serves from a folder."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    processes: ProcessTree
     stage: DeployedStage
     run: dict[str, Any]
 
     @classmethod
-    def start(cls, folder: Path) -> Platform:
-        log = (folder / "up.log").open("wb")
+    @contextmanager
+    def serve(cls, folder: Path) -> Iterator[Platform]:
+        """Serve the dev stage with a model of a small synthetic shop."""
         shop = [sys.executable, "-m", "ml.synthetic", "--output", str(folder / "shop.csv"), *SMALL_SHOP]
-        subprocess.run(shop, env=environment(), check=True, timeout=60)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local", "up", "--serve", "--port", "0", "--data", "shop.csv"],
-            cwd=folder,
-            env=environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        subprocess.run(shop, env=environment(), check=True, timeout=PROGRESS_TIMEOUT_S)
+        up = [sys.executable, "-m", "local", "up", "--serve", "--port", "0", "--data", "shop.csv"]
         state = folder / STATE_FILE
-
-        def serving() -> bool:
-            assert process.poll() is None, (folder / "up.log").read_text()
-            return state.exists()
-
-        eventually(serving, START_TIMEOUT_S, "the API serves")
-        stage = DeployedStage(**json.loads(state.read_text()))
-        return cls(folder, process, stage, json.loads((folder / "out" / "run.json").read_text()))
-
-    def stop(self) -> list[psutil.Process]:
-        """Ctrl-C; returns the processes that outlive it."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-        return psutil.wait_procs(family, timeout=10)[1]
+        with started(up, folder, state.exists) as processes:
+            stage = DeployedStage(**json.loads(state.read_text()))
+            yield cls(folder, processes, stage, json.loads((folder / "out" / "run.json").read_text()))
 
     def get(self, path: str, **params: str) -> requests.Response:
         return requests.get(self.stage.outputs["api_url"].rstrip("/") + path, params=params, timeout=30)
 
     def seen(self) -> dict[str, set[str]]:
-        """Every item of each user in the raw interactions."""
+        """Items per user in the raw interactions."""
         seen: dict[str, set[str]] = {}
         with (self.folder / "shop.csv").open() as file:
             for row in csv.DictReader(file):
@@ -94,7 +152,10 @@ class Platform:
         return seen
 
     def copy_run(self, run_id: str, change: Callable[[dict[str, bytes]], None] = lambda _: None) -> None:
-        """Drop a second prepared run into the bucket, changed or not, ``_SUCCESS`` last."""
+        """Write a copy of the prepared run under another id, ``_SUCCESS`` last.
+
+        ``change`` may edit the files (content by name) before they are written.
+        """
         s3, bucket = self.stage.client("s3"), self.stage.outputs["data_bucket"]
         source = contract.run_prefix(self.run["run_id"])
         keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=source)["Contents"]]

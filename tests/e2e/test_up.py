@@ -22,7 +22,8 @@ from local.chain import Chain
 from local.errors import StepFailedError
 from local.timeline import Timeline
 from ml import contract
-from tests.e2e.platform import Platform, eventually
+from tests.e2e.platform import Platform
+from tests.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from components.archives import zip_bytes
+from components.packing import zip_bytes
 from local.deploy.context import Context, Creator
 from local.deploy.errors import CreateError
 from local.deploy.inputs import Inputs
