@@ -23,12 +23,10 @@ from ml.preparation.columns import ColumnNames, find_columns, require_columns
 from ml.preparation.errors import InputError, first_cause
 from ml.preparation.heads import HEAD_BYTES, first_lines, json_keys, told_format
 from ml.preparation.json_lines import JsonLayout, read_json_lines
-from ml.preparation.layout import SEPARATORS, Layout, text_layout
+from ml.preparation.layout import Layout, text_layout
 from ml.preparation.parquet import ParquetLayout, read_parquet
 from ml.preparation.storage import Storage, StoredFile
 from ml.preparation.text import read_text
-
-FORMATS = ("auto", *SEPARATORS, "jsonl", "parquet")
 
 _log = logging.getLogger(__name__)
 _N_OPENED_AT_ONCE = 8  # on S3 opening a file is waiting

@@ -17,10 +17,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.contract import SPLITS
 from ml.preparation.kcore import Core, Stage
+from ml.settings.preparation import N_HELD_OUT
 
 DAY_S = 86_400
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
-N_HELD_OUT = 2  # a user's newest pairs: one for validation, one for test
 _NEWEST_OF_HALF = ("newest_even", "newest_odd")
 _LEAVE_LAST_OUT = {
     "rule": "leave-last-two-out-in-time",
@@ -43,10 +43,6 @@ class Assigned:
 class SplitRule(Protocol):
     """A way to split."""
 
-    @property
-    def min_of_user(self) -> int:
-        """The fewest pairs of a user that it can split."""
-
     def user_statistics(self) -> Sequence[Column]:
         """What it must know of each user's pairs."""
 
@@ -64,8 +60,6 @@ class LeaveLastOut:
     Every step combines before it shuffles, so that one user with a large part of all pairs is no burden: the
     user's pairs are counted and bounded per task, and only a handful is ever ordered.
     """
-
-    min_of_user: int = N_HELD_OUT + 1  # something must be left to learn from
 
     def user_statistics(self) -> Sequence[Column]:
         """The newest time in each of two halves that a user's pairs fall into by their hash."""
@@ -127,7 +121,6 @@ class TimeCut:
 
     test_days: int
     validation_days: int
-    min_of_user: int = 1
 
     def user_statistics(self) -> Sequence[Column]:
         """``first``: the time of each user's first pair."""

@@ -9,14 +9,17 @@ Optional[int], not int | None, and leave out ``from __future__ import annotation
 import argparse
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Scalar = Union[str, int, float]
 REQUIRED: Final = object()  # the default of a setting that has none
 
+_UNIONS = (Union, getattr(types, "UnionType", Union))  # X | Y is a type from Python 3.10 on
 _RULE = "rule"  # key in the metadata of a dataclass field
+_WHOLE = "the value"  # name of a document in the error that it is no object
 
 
 class SettingError(ValueError):
@@ -42,7 +45,7 @@ class SettingError(ValueError):
 
     def below(self, section: str) -> "SettingError":
         """The same error, with the section that the setting is in."""
-        return SettingError(f"{section}.{self.name}", self.problem, *self.others)
+        return SettingError(_below(section, self.name), self.problem, *self.others)
 
     def _with_others(self, text: str, spell: Callable[[str], str]) -> str:
         return text.format(*map(spell, self.others)) if self.others else text
@@ -69,7 +72,11 @@ class InvalidSettingError(SettingError):
         return f"{spell(self.name)} {self.value}: give {self._with_others(self.wanted, spell)}"
 
     def below(self, section: str) -> "InvalidSettingError":
-        return InvalidSettingError(f"{section}.{self.name}", self.value, self.wanted, *self.others)
+        return InvalidSettingError(_below(section, self.name), self.value, self.wanted, *self.others)
+
+
+def _below(section: str, name: str) -> str:
+    return section if name == _WHOLE else f"{section}.{name}"
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,8 @@ class Rule:
         )
 
     def range_text(self, noun: str) -> str:
-        """What to write for a number: ``a whole number from 1 to 3660 (days)``."""
-        noun += f" ({self.unit})" if self.unit else ""
+        """What to write for a number: ``a whole number of days from 1 to 3660``."""
+        noun += f" of {self.unit}" if self.unit else ""
         if self.at_least is not None and self.at_most is not None:
             return f"{noun} from {self.at_least:g} to {self.at_most}"
         limits = {
@@ -148,7 +155,7 @@ class Setting:
     @property
     def plain_type(self) -> Any:
         """The type, without None."""
-        if get_origin(self.type) is Union:
+        if get_origin(self.type) in _UNIONS:
             others = [each for each in get_args(self.type) if each is not type(None)]
             return others[0] if len(others) == 1 else Union[tuple(others)]
         return self.type
@@ -184,11 +191,11 @@ S = TypeVar("S", bound=Settings)
 
 def settings_of(group: type[Settings]) -> list[Setting]:
     """The settings of a group, in the order of their declaration."""
-    types = get_type_hints(group)
+    hints = get_type_hints(group)
     return [
         Setting(
             name=each.name,
-            type=types[each.name],
+            type=hints[each.name],
             default=each.default_factory() if callable(each.default_factory) else each.default,
             rule=each.metadata[_RULE],
         )
@@ -198,19 +205,27 @@ def settings_of(group: type[Settings]) -> list[Setting]:
 
 # -- values --------------------------------------------------------------------------------------
 def _check_value(name: str, value: Any, kind: Any, rule: Rule) -> None:
-    if get_origin(kind) in (dict, Mapping):
+    if _is_mapping(kind):
         _check_mapping(name, value, get_args(kind)[1], rule)
-    elif isinstance(kind, type) and issubclass(kind, Settings):
+    elif _is_group(kind):
         if not isinstance(value, kind):
             raise InvalidSettingError(name, value, "an object")
     elif not _is_of(value, kind, rule):
         raise InvalidSettingError(name, value, wanted_text(kind, rule))
 
 
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Settings)
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in (dict, Mapping)
+
+
 def _is_of(value: Any, kind: Any, rule: Rule) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
-    if get_origin(kind) is Union:
+    if get_origin(kind) in _UNIONS:
         return any(_is_of(value, each, rule) for each in get_args(kind))
     if kind is bool:
         return isinstance(value, bool)
@@ -226,7 +241,7 @@ def wanted_text(kind: Any, rule: Rule) -> str:
         return rule.wanted
     if get_origin(kind) is Literal:
         return _listed([str(each) for each in get_args(kind)])
-    if get_origin(kind) is Union:
+    if get_origin(kind) in _UNIONS:
         return " or ".join(wanted_text(each, rule) for each in get_args(kind) if each is not int)
     if kind is bool:
         return "true or false"
@@ -240,7 +255,7 @@ def _check_mapping(name: str, value: Any, kind: Any, rule: Rule) -> None:
         raise InvalidSettingError(name, value, "an object")
     if rule.keys is not None:
         try:
-            _check_keys(value, rule.keys, required=rule.keys)
+            check_keys(value, rule.keys, required=rule.keys)
         except SettingError as error:
             raise error.below(name) from None
     for key, item in value.items():
@@ -250,7 +265,10 @@ def _check_mapping(name: str, value: Any, kind: Any, rule: Rule) -> None:
             raise InvalidSettingError(f"{name}.{key}", item, wanted_text(kind, rule))
 
 
-def _check_keys(document: Mapping[str, Any], known: Mapping[str, Any], required: Any) -> None:
+def check_keys(document: Any, known: Collection[str], required: Collection[str] = ()) -> None:
+    """Raise `SettingError` unless a document is an object with known keys and all required ones."""
+    if not isinstance(document, Mapping):
+        raise InvalidSettingError(_WHOLE, document, "an object")
     for key in sorted(set(document) - set(known)):
         raise SettingError(key, f"is not known: write one of {', '.join(sorted(known))}")
     for key in known:
@@ -269,17 +287,14 @@ def read(group: type[S], document: Any) -> S:
     Raises:
         SettingError: not an object, a key missing or unknown, or a value that the setting does not allow.
     """
-    if not isinstance(document, Mapping):
-        raise InvalidSettingError("the value", document, "an object")
     settings = {each.name: each for each in settings_of(group)}
-    required = {name for name, each in settings.items() if each.is_required}
-    _check_keys(document, settings, required)
+    check_keys(document, settings, {name for name, each in settings.items() if each.is_required})
     return group(**{name: _read_value(settings[name], value) for name, value in document.items()})
 
 
 def _read_value(each: Setting, value: Any) -> Any:
     kind = each.plain_type
-    if isinstance(kind, type) and issubclass(kind, Settings) and isinstance(value, Mapping):
+    if _is_group(kind) and isinstance(value, Mapping):
         try:
             return read(kind, value)
         except SettingError as error:
@@ -290,16 +305,21 @@ def _read_value(each: Setting, value: Any) -> Any:
 
 
 # -- command lines -------------------------------------------------------------------------------
-def add_flags(parser: Any, group: type[Settings], *, sagemaker: bool = False) -> None:
-    """Add a flag for each setting of a group to an argparse parser or argument group.
+def add_flags(
+    parser: Any, group: type[Settings], *, sagemaker: bool = False, is_optional: bool = False
+) -> None:
+    """Add a flag for each setting of a group, except nested groups, to a parser or argument group.
 
     Args:
         parser: an `argparse` parser or argument group.
         group: the settings.
+        is_optional: the group may be left out as a whole, so that no flag is required.
         sagemaker: take names with underscores as well as hyphens, and booleans as the texts true and false,
             as SageMaker passes hyperparameters.
     """
     for each in settings_of(group):
+        if _is_group(each.plain_type):
+            continue
         names = sorted({each.flag, f"--{each.name}"}) if sagemaker else [each.flag]
         # SUPPRESS leaves out what was not given, so that presets and defaults can fill it.
         parser.add_argument(
@@ -307,7 +327,7 @@ def add_flags(parser: Any, group: type[Settings], *, sagemaker: bool = False) ->
             dest=each.name,
             default=argparse.SUPPRESS,
             help=_help_text(each),
-            **({"required": True} if each.is_required else {}),
+            **({"required": True} if each.is_required and not is_optional else {}),
             **_parsing(each, sagemaker),
         )
 
@@ -324,7 +344,7 @@ def _parsing(each: Setting, sagemaker: bool) -> dict[str, Any]:
         return {"choices": each.choices}
     if kind is bool:
         return {"type": _boolean, "metavar": "true|false"} if sagemaker else {"action": "store_true"}
-    if get_origin(kind) in (dict, Mapping):
+    if _is_mapping(kind):
         return {"action": "append", "metavar": each.rule.metavar}
     return {"type": kind, "metavar": each.rule.metavar} if each.rule.metavar else {"type": kind}
 
@@ -336,12 +356,35 @@ def _boolean(text: str) -> bool:
 
 
 def given_flags(group: type[Settings], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a group that the parsed command line gives, by name."""
-    return {
-        each.name: getattr(arguments, each.name)
-        for each in settings_of(group)
-        if hasattr(arguments, each.name)
-    }
+    """The settings of a group that the parsed command line gives, by name.
+
+    Raises:
+        SettingError: a flag of a mapping is not NAME=NUMBER, or repeats a name.
+    """
+    given = {}
+    for each in settings_of(group):
+        if hasattr(arguments, each.name):
+            value = getattr(arguments, each.name)
+            given[each.name] = _parse_mapping(each, value) if _is_mapping(each.plain_type) else value
+    return given
+
+
+def _parse_mapping(each: Setting, given: Sequence[str]) -> dict[str, float]:
+    """``["view=1", "purchase=5"]`` as a dictionary."""
+    values: dict[str, float] = {}
+    for text in given:
+        key, _, number = text.rpartition("=")
+        key = key.strip()
+        if not key:
+            raise InvalidSettingError(each.name, repr(text), f"{each.rule.metavar}, such as view=1")
+        if key in values:
+            raise SettingError(f"{each.name}.{key}", "is given more than once")
+        try:
+            values[key] = float(number)
+        except ValueError:
+            wanted = wanted_text(float, each.rule)
+            raise InvalidSettingError(f"{each.name}.{key}", repr(number), wanted) from None
+    return values
 
 
 def as_flags(group: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:

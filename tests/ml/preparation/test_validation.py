@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from ml.preparation.errors import InputError
 from ml.preparation.validation import MAX_ID_BYTES, checked_events, usable_events
-from ml.preparation.weights import Weighing, event_weights
+from ml.preparation.weights import Weighing
 
 pytestmark = pytest.mark.spark
 
@@ -135,24 +134,3 @@ def test_an_event_has_the_weight_of_its_type_or_number_or_is_quarantined(
     finally:
         spark.conf.unset("spark.sql.ansi.enabled")
     assert [row["reason"] or row["weight"] for row in checked] == list(values.values())
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["view"], "--event-weight 'view': write it as view=1"),
-        (["=1"], "--event-weight '=1': write it as view=1"),
-        (["view=much"], "--event-weight 'view=much': give a positive number"),
-        (["view=0"], "give a positive number"),
-        (["view=inf"], "give a positive number"),
-        (["view=nan"], "give a positive number"),
-        (["view=1", "view=2"], "--event-weight view: given more than once"),
-    ],
-)
-def test_an_event_weight_is_a_name_and_a_positive_number(given: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        event_weights(given)
-
-
-def test_the_last_equals_sign_of_an_event_weight_counts() -> None:
-    assert event_weights(["a=b=2", " cart =3"]) == (("a=b", 2.0), ("cart", 3.0))

@@ -1,0 +1,262 @@
+"""Settings of the preparation job, grouped by the step that uses them.
+
+From these groups derive the job's command-line flags, the section ``ncf:spark.job`` of a stage's config and
+the flags that the stage passes to the job. To add a flag: add its field here, and use it in its step.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Optional, TypeVar
+
+from ml.settings.fields import (
+    InvalidSettingError,
+    SettingError,
+    Settings,
+    add_flags,
+    as_flags,
+    check_keys,
+    given_flags,
+    read,
+    setting,
+    settings_of,
+)
+
+Format = Literal["auto", "double-colon", "tsv", "csv", "jsonl", "parquet"]
+Split = Literal["leave-last-out", "time-cut"]
+
+TIME_CUT: Split = "time-cut"
+MAX_LOOK_BACK_DAYS = 3660  # ten years; a larger number is a typing error
+MAX_CUT_DAYS = 36_500  # a century: longer than the range of timestamps that are read
+MIN_WEIGHT, MAX_WEIGHT = 1e-30, 1e30  # weights are written as float32
+N_HELD_OUT = 2  # of each user by leave-last-out: one pair for validation, one for test
+
+
+def _column(spelling: str) -> Any:
+    return setting(
+        None, pattern=r"(?s).+", wanted="a name", help=f"default: common spellings, such as {spelling}"
+    )
+
+
+def _cut_days(default: Any, help: str) -> Any:  # noqa: A002 (argparse's word)
+    return setting(default, at_least=1, at_most=MAX_CUT_DAYS, unit="days", help=help)
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """Input and output of one run."""
+
+    input: str = setting(help="file or folder to read (local, s3://, hdfs://)")
+    output: str = setting(help="root of the prepared runs; the run is written below it")
+    run_id: str = setting(help="UTC time, as 20261123T020000Z")
+    previous_run: Optional[str] = setting(
+        None, help="run whose ids keep their indices, or none (default: the newest complete run before)"
+    )
+    overwrite: bool = setting(False, help="prepare a complete run again")
+
+
+@dataclass(frozen=True)
+class ReadSettings(Settings):
+    """Format, columns and days of the input files."""
+
+    format: Format = setting("auto", help="file format; auto: detected from the content")
+    look_back_days: Optional[int] = setting(
+        None,
+        at_least=1,
+        at_most=MAX_LOOK_BACK_DAYS,
+        unit="days",
+        help="days of dt=YYYY-MM-DD/ folders to read, up to the run's day (default: all)",
+    )
+    user_column: Optional[str] = _column("user_id")
+    item_column: Optional[str] = _column("item_id")
+    time_column: Optional[str] = _column("timestamp")
+
+
+@dataclass(frozen=True)
+class WeightSettings(Settings):
+    """Weight of an event: by its type, or a number in a column; without either, 1."""
+
+    event_column: Optional[str] = _column("event_type")
+    event_weights: dict[str, float] = setting(
+        {},
+        at_least=MIN_WEIGHT,
+        at_most=MAX_WEIGHT,
+        wanted="a positive number",
+        flag="event-weight",
+        metavar="TYPE=WEIGHT",
+        help="weight of an event type, such as purchase=5; repeat it for each type",
+    )
+    weight_column: Optional[str] = setting(
+        None,
+        pattern=r"(?s).+",
+        wanted="a name",
+        help="column with the weight of each event, such as rating (default: none)",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.event_weights and self.weight_column is not None:
+            raise SettingError("event_weights", "and {0}: give one of them", "weight_column")
+        if self.event_column is not None and not self.event_weights:
+            raise SettingError(
+                "event_column", "also needs {0}, with a weight for each event type", "event_weights"
+            )
+
+
+@dataclass(frozen=True)
+class SplitSettings(Settings):
+    """Filters of users, items and pairs, and the rule by which pairs are split."""
+
+    min_interactions: int = setting(5, help="drop users with fewer")
+    min_item_interactions: int = setting(1, at_least=1, help="drop items with fewer")
+    min_weight: float = setting(0.0, at_least=0, help="drop user-item pairs of less weight")
+    split: Split = setting("leave-last-out", help="rule of the split")
+    test_days: Optional[int] = _cut_days(None, "last days of a time cut (default 1)")
+    validation_days: Optional[int] = _cut_days(None, "days before those (default 1)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n_held_out = 0 if self.split == TIME_CUT else N_HELD_OUT
+        if self.min_interactions <= n_held_out:
+            why = f", since each user's last {n_held_out} are held out" if n_held_out else ""
+            raise InvalidSettingError(
+                "min_interactions", self.min_interactions, f"at least {n_held_out + 1}{why}"
+            )
+        for name in ("test_days", "validation_days"):
+            if getattr(self, name) is not None and self.split != TIME_CUT:
+                raise InvalidSettingError(
+                    name, getattr(self, name), f"{{0}} {TIME_CUT} too, or leave it out", "split"
+                )
+
+
+@dataclass(frozen=True)
+class QualitySettings(Settings):
+    """Limits of the quality gate of a run."""
+
+    expectations: Optional[str] = setting(None, help="JSON file of the quality gate (default: the job's own)")
+    max_quarantined_share: Optional[float] = setting(
+        None,
+        at_least=0,
+        at_most=1,
+        wanted="a share from 0 to 1",
+        help="fail the run if more rows cannot be used (default: as in the expectations)",
+    )
+
+
+@dataclass(frozen=True)
+class FeatureStoreSettings(Settings):
+    """MongoDB database that the job writes features to."""
+
+    secret_arn: str = setting(flag="feature-store-secret", help="ARN of the secret with MongoDB's URI")
+    database: str = setting(flag="feature-store-database", help="database that features are written to")
+
+
+@dataclass(frozen=True)
+class PreparationSettings:
+    """All settings of one run of the job. Without `feature_store`, features are written as files only."""
+
+    run: RunSettings
+    read: ReadSettings
+    weights: WeightSettings
+    split: SplitSettings
+    quality: QualitySettings
+    feature_store: Optional[FeatureStoreSettings] = None
+
+
+_STEPS = (ReadSettings, WeightSettings, SplitSettings, QualitySettings)
+_GROUPS = (RunSettings, *_STEPS, FeatureStoreSettings)
+G = TypeVar("G", bound=Settings)
+
+
+# -- command line --------------------------------------------------------------------------------
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of every group."""
+    for group in _GROUPS:
+        add_flags(parser, group, is_optional=group is FeatureStoreSettings)
+
+
+def from_arguments(arguments: argparse.Namespace) -> PreparationSettings:
+    """The settings of a parsed command line.
+
+    Raises:
+        SettingError: a value is out of its range, or values exclude each other; `flag_text` with `flag_name`
+            is the message.
+    """
+
+    def given(group: type[G]) -> G:
+        return group(**given_flags(group, arguments))
+
+    store = given_flags(FeatureStoreSettings, arguments)
+    if len(store) == 1:
+        raise SettingError("secret_arn", "and {0}: give both or neither", "database")
+    return PreparationSettings(
+        given(RunSettings),
+        given(ReadSettings),
+        given(WeightSettings),
+        given(SplitSettings),
+        given(QualitySettings),
+        FeatureStoreSettings(**store) if store else None,
+    )
+
+
+def flag_name(name: str) -> str:
+    """The flag of a setting; of one key of a mapping, the flag with the key."""
+    first, _, key = name.partition(".")
+    flags = {each.name: each.flag for group in _GROUPS for each in settings_of(group)}
+    return " ".join([flags[first], key] if key else [flags[first]])
+
+
+# -- stage config --------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TimeCutSettings(Settings):
+    """Split by time in a stage's config: the last days are test, those before them validation."""
+
+    test_days: int = _cut_days(1, "last days: the test split")
+    validation_days: int = _cut_days(1, "days before those: the validation split")
+
+
+_OF_TIME_CUT = {"split", *(each.name for each in settings_of(TimeCutSettings))}
+_OF_RUNS = {"format", "expectations"}  # files of a run, never the same for a whole stage
+STAGE_JOB_KEYS = (
+    *(
+        each.name
+        for group in _STEPS
+        for each in settings_of(group)
+        if each.name not in _OF_TIME_CUT | _OF_RUNS
+    ),
+    "time_cut",
+)
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """Section ``ncf:spark.job`` of a stage's config: the job's settings that are the same for all its runs.
+
+    Every key may be null or left out, which leaves the setting to the job's default. Without `time_cut`, each
+    user's last interactions are held out.
+    """
+
+    values: Mapping[str, Any]  # by setting; those left to the job are absent
+
+    @classmethod
+    def read(cls, document: Any) -> "StageJob":
+        """The settings of the section.
+
+        Raises:
+            SettingError: a key is unknown, or a value is not allowed.
+        """
+        check_keys(document, STAGE_JOB_KEYS)
+        values = {key: value for key, value in document.items() if value is not None}
+        if "time_cut" in values:
+            try:
+                cut = read(TimeCutSettings, values.pop("time_cut"))
+            except SettingError as error:
+                raise error.below("time_cut") from None
+            values |= {"split": TIME_CUT, "test_days": cut.test_days, "validation_days": cut.validation_days}
+        for group in _STEPS:
+            group(**{each.name: values[each.name] for each in settings_of(group) if each.name in values})
+        return cls(values)
+
+    def arguments(self) -> list[str]:
+        """The flags that the stage passes to the job."""
+        return [text for group in _STEPS for text in as_flags(group, self.values)]
