@@ -33,13 +33,14 @@ import pyarrow.csv as pa_csv
 import torch
 from torch import Tensor
 
-from ml.ncf import artifact, baselines, metrics
-from ml.ncf.data import Interactions
-from ml.ncf.model import NCF, NCFConfig
-from ml.ncf.objectives import whole_histories
-from ml.ncf.ranking import Candidates, index_of
-from ml.ncf.recipe import Recipe
-from ml.ncf.trainer import Epoch, peak_memory_mib
+from ml.ncf.data.prepared_run import Interactions
+from ml.ncf.evaluation import baselines, metrics
+from ml.ncf.evaluation.evaluation_set import Candidates, index_of
+from ml.ncf.model import artifact
+from ml.ncf.model.ncf import NCF, NCFConfig
+from ml.ncf.objectives.catalogue import whole_histories
+from ml.ncf.training.loop import Epoch, peak_memory_mib
+from ml.ncf.training.recipe import Recipe
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 

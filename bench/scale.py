@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from bench.accuracy import without_validation
-from ml.ncf.model import NCF
-from ml.ncf.ranking import Candidates
-from ml.ncf.recipe import Recipe
-from ml.ncf.train import VALIDATION_LIMIT
-from ml.ncf.trainer import Epoch, peak_memory_mib
+from ml.ncf.evaluation.evaluation_set import Candidates
+from ml.ncf.jobs.train import VALIDATION_LIMIT
+from ml.ncf.model.ncf import NCF
+from ml.ncf.training.loop import Epoch, peak_memory_mib
+from ml.ncf.training.recipe import Recipe
 from ml.settings import hyperparameters
 
 DEFAULT_PRESET = "gmf"

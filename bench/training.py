@@ -34,12 +34,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.accuracy import DEFAULT_PRESET, DataFolder, Ids, quality, without_validation
-from ml.ncf.data import Interactions
-from ml.ncf.model import NCF
-from ml.ncf.objectives import whole_histories
-from ml.ncf.ranking import Candidates
-from ml.ncf.recipe import Recipe
-from ml.ncf.trainer import Epoch
+from ml.ncf.data.prepared_run import Interactions
+from ml.ncf.evaluation.evaluation_set import Candidates
+from ml.ncf.model.ncf import NCF
+from ml.ncf.objectives.catalogue import whole_histories
+from ml.ncf.training.loop import Epoch
+from ml.ncf.training.recipe import Recipe
 from ml.settings import hyperparameters
 
 TARGET_HR = 0.66

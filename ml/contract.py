@@ -58,12 +58,13 @@ MODEL_CODE_FOLDER = "code"
 BOOTSTRAP_MODEL_VERSION = "bootstrap"  # an artifact without weights, from before the first training
 # What serving needs: path inside code/ -> path in the source tree. It needs numpy and torch beside it.
 SERVING_SOURCES = {
-    "inference.py": "ml/inference.py",
+    "inference.py": "ml/serving/inference.py",
     "ml/__init__.py": "ml/__init__.py",
     "ml/contract.py": "ml/contract.py",
     "ml/ncf/__init__.py": "ml/ncf/__init__.py",
-    "ml/ncf/artifact.py": "ml/ncf/artifact.py",
-    "ml/ncf/model.py": "ml/ncf/model.py",
+    "ml/ncf/model/__init__.py": "ml/ncf/model/__init__.py",
+    "ml/ncf/model/artifact.py": "ml/ncf/model/artifact.py",
+    "ml/ncf/model/ncf.py": "ml/ncf/model/ncf.py",
     "ml/settings/__init__.py": "ml/settings/__init__.py",
     "ml/settings/fields.py": "ml/settings/fields.py",
     "ml/settings/hyperparameters.py": "ml/settings/hyperparameters.py",

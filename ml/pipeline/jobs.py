@@ -92,7 +92,7 @@ def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
 
 
 def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> TrainingStep:
-    """NCFTraining: ``python3 -m ml.ncf.train`` on the run's channels, spot if the stage says so."""
+    """NCFTraining: ``python3 -m ml.ncf.jobs.train`` on the run's channels, spot if the stage says so."""
     channels = {"code": parameters.source_uri, **channel_uris(parameters)}
     return TrainingStep(
         name=contract.STEP_TRAINING,
@@ -115,7 +115,7 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
         base_job_name=f"{stage.pipeline_name}-training",
         training_image=image_uri(stage, "training", training.instance_type),
         source_code=SourceCode(
-            command="python3 -m ml.ncf.train", args=command_line(training.hyperparameters)
+            command="python3 -m ml.ncf.jobs.train", args=command_line(training.hyperparameters)
         ),
         hyperparameters=dict(training.hyperparameters),
         environment={
@@ -186,7 +186,7 @@ def _evaluator(stage: Stage, parameters: RunParameters, session: DefinitionSessi
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-evaluation",
         image_uri=image_uri(stage, "training", training.evaluation_instance_type),
-        entrypoint=["python3", "-m", "ml.ncf.evaluate"],
+        entrypoint=["python3", "-m", "ml.ncf.jobs.evaluate"],
         instance_type=training.evaluation_instance_type,
         instance_count=1,
         volume_size_in_gb=training.volume_gib,

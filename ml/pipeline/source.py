@@ -13,7 +13,7 @@ from ml import contract
 from ml.pipeline.environment import Run, Stage
 
 PACKAGE = "ml"  # the one package of the bundle that the jobs import
-ENTRY_POINTS = ("ml/ncf/train.py", "ml/ncf/evaluate.py")
+ENTRY_POINTS = ("ml/ncf/jobs/train.py", "ml/ncf/jobs/evaluate.py")
 MAX_BUNDLE_BYTES = 64 << 20  # the bundle is text: more than this is not ours
 MISSING = ("NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.ncf import train
+from ml.ncf.jobs import train
 from tests.ml.ncf import prepared
 
 N_USERS, N_ITEMS = 120, 120

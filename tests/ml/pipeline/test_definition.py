@@ -140,7 +140,7 @@ def test_hyperparameters_are_the_job_s_and_reach_the_command(definition: dict[st
     s3 = boto3.client("s3")
     (script,) = (key for key in uploaded(s3) if key.endswith("/sm_train.sh"))
     text = s3.get_object(Bucket=ARTIFACTS, Key=script)["Body"].read().decode()
-    assert "\npython3 -m ml.ncf.train --epochs 10 --lr 0.001 --batch-size 256 --preset post\n" in text
+    assert "\npython3 -m ml.ncf.jobs.train --epochs 10 --lr 0.001 --batch-size 256 --preset post\n" in text
 
 
 def test_spot_training_waits_a_bounded_time_and_keeps_checkpoints(steps: dict[str, Any]) -> None:

@@ -60,8 +60,8 @@ def test_the_pinned_version_is_published_though_a_newer_one_is_there(s3: Any, st
     assert publish_source(s3, stage, run) == 3
     source = f"models/{run.run_id}/source/"
     assert published(s3, stage) == {
-        f"{source}ml/ncf/train.py": b"print()\n",
-        f"{source}ml/ncf/evaluate.py": b"print()\n",
+        f"{source}ml/ncf/jobs/train.py": b"print()\n",
+        f"{source}ml/ncf/jobs/evaluate.py": b"print()\n",
         f"{source}ml/contract.py": b"",
     }
 
@@ -84,7 +84,7 @@ def test_a_version_that_is_not_there_is_named(s3: Any, stage: Stage) -> None:
     ("content", "complaint"),
     [
         (b"not a zip", "the bundle: not a zip archive"),
-        (bundle({"ml/ncf/train.py": b""}), "the bundle: ml/ncf/evaluate.py is missing"),
+        (bundle({"ml/ncf/jobs/train.py": b""}), "the bundle: ml/ncf/jobs/evaluate.py is missing"),
     ],
 )
 def test_a_bundle_of_another_kind_is_refused(content: bytes, complaint: str) -> None:

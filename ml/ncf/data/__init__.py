@@ -1,0 +1,1 @@
+"""Data of a training: interactions, a prepared run, samplers of unseen items."""

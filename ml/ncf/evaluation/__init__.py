@@ -1,0 +1,1 @@
+"""Evaluation: ranking metrics, evaluation sets, baselines and the champion."""

@@ -1,0 +1,126 @@
+"""The training report: one HTML file with inline SVG, which opens anywhere without network."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from ml.ncf.training.loop import Epoch
+from ml.settings.hyperparameters import Hyperparameters
+
+WIDTH, HEIGHT, MARGIN = 560, 240, 48  # of a chart, in CSS pixels
+COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#475569")  # by stage
+Scores = Mapping[str, float]
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
+table { border-collapse: collapse; } td, th { padding: .25rem .9rem .25rem 0; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
+svg .grid { stroke: currentColor; stroke-opacity: .15; }
+"""
+
+
+def render(
+    title: str, epochs: Sequence[Epoch], quality: Mapping[str, Scores], settings: Hyperparameters
+) -> str:
+    """The report.
+
+    Args:
+        title: what was trained.
+        epochs: of every stage, in order.
+        quality: by model ("model", "popularity", ...) its metrics by name, all on validation.
+        settings: the hyperparameters.
+    """
+    charts = [
+        _chart("Training loss", epochs, lambda epoch: epoch.loss),
+        _chart(f"Validation HR@{settings.top_k}", epochs, lambda epoch: epoch.hit_rate),
+        _chart(f"Validation NDCG@{settings.top_k}", epochs, lambda epoch: epoch.ndcg),
+    ]
+    peak = max(epoch.peak_memory_mib for epoch in epochs)
+    seconds = sum(_last_of(epochs, stage).seconds for stage in _stages(epochs))
+    names = list(next(iter(quality.values())))
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{html.escape(title)}</h1>",
+            f"<p>{len(epochs)} epochs in {seconds:.1f} s; peak memory {peak:.0f} MiB.</p>",
+            '<div class="charts">',
+            *charts,
+            "</div>",
+            "<h2>Against the baselines, on validation</h2>",
+            _table(["", *names], [[model, *scores.values()] for model, scores in quality.items()]),
+            "<h2>Hyperparameters</h2>",
+            _table(["name", "value"], [[name, value] for name, value in settings.as_dict().items()]),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _stages(epochs: Sequence[Epoch]) -> list[str]:
+    return list(dict.fromkeys(epoch.stage for epoch in epochs))
+
+
+def _last_of(epochs: Sequence[Epoch], stage: str) -> Epoch:
+    return [epoch for epoch in epochs if epoch.stage == stage][-1]
+
+
+def _chart(title: str, epochs: Sequence[Epoch], value_of: Callable[[Epoch], float]) -> str:
+    """A line a stage over its epochs; values that are not finite (nothing was measured) are left out."""
+    lines = {
+        stage: [(e.number, value_of(e)) for e in epochs if e.stage == stage and math.isfinite(value_of(e))]
+        for stage in _stages(epochs)
+    }
+    lines = {stage: points for stage, points in lines.items() if points}
+    if not lines:
+        return ""
+    values = [value for points in lines.values() for _, value in points]
+    low, high = min(values), max(values)
+    span = high - low or abs(high) or 1.0
+    last = max(number for points in lines.values() for number, _ in points) or 1
+
+    def x(number: float) -> float:
+        return MARGIN + number / last * (WIDTH - 2 * MARGIN)
+
+    def y(value: float) -> float:
+        return HEIGHT - MARGIN - (value - low) / span * (HEIGHT - 2 * MARGIN)
+
+    parts = [f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{html.escape(title)}">']
+    parts.append(f'<text x="{MARGIN}" y="18" font-weight="600">{html.escape(title)}</text>')
+    for step in range(5):
+        level = low + span * step / 4
+        at = f"{y(level):.1f}"
+        parts.append(
+            f'<line class="grid" x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{at}" y2="{at}"/>'
+            f'<text x="{MARGIN - 6}" y="{at}" dy="4" text-anchor="end">{level:.3g}</text>'
+        )
+    for colour, points in zip(COLOURS * len(lines), lines.values(), strict=False):
+        path = " ".join(f"{x(number):.1f},{y(value):.1f}" for number, value in points)
+        end_x, end_y = points[-1]
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
+        parts.append(f'<circle cx="{x(end_x):.1f}" cy="{y(end_y):.1f}" r="3" fill="{colour}"/>')
+    legend = "  ".join(
+        f'<tspan fill="{colour}">■</tspan> {html.escape(stage)}'
+        for colour, stage in zip(COLOURS * len(lines), lines, strict=False)
+    )
+    parts.append(f'<text x="{MARGIN}" y="{HEIGHT - 8}">{legend}</text>')
+    parts.append(f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 8}" text-anchor="end">epoch {last}</text></svg>')
+    return "".join(parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    header = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    return f"<table><tr>{header}</tr>{body}</table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f'<td class="number">{value:.4g}</td>'
+    return f"<td>{html.escape(str(value))}</td>"

@@ -1,0 +1,192 @@
+"""Serving inside the SageMaker PyTorch container: model_fn, input_fn, predict_fn, output_fn.
+
+Request   {"instances": [{"user_id": "42", "k": 10, "exclude_seen": true, "candidates": ["7", ...]}]}
+Response  {"predictions": [{"user_id": "42", "items": [{"item_id": "7", "score": 1.5}],
+           "strategy": "ncf" | "popular"}], "model_version": "20261123T020000Z"}
+
+`k`, `exclude_seen` and `candidates` are optional. A user that the model does not know gets the popular items.
+Scores order the items of one user; under "ncf" they are logits, under "popular" train interactions.
+Candidates that the catalogue lacks cannot be ranked and are left out. A list is shorter than k when nothing
+more may be recommended.
+
+Needs numpy and torch only: the artifact carries this file and the modules that it imports in `code/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml.ncf.model import artifact
+
+try:  # the container's toolkit answers with the status of its own exceptions, and with 500 to any other
+    from sagemaker_inference.errors import BaseInferenceToolkitError as _ToolkitError
+except ImportError:
+
+    class _ToolkitError(Exception):  # type: ignore[no-redef]  # the same three attributes, outside the container
+        def __init__(self, status_code: int, message: str, phrase: str) -> None:
+            super().__init__(message)
+            self.status_code = status_code
+            self.message = message
+            self.phrase = phrase
+
+
+JSON = "application/json"
+DEFAULT_K = 10
+MAX_K = 1000
+MAX_INSTANCES = 100  # users in one request
+USER_FIELDS = {"user_id", "k", "exclude_seen", "candidates"}
+
+
+class RequestError(_ToolkitError):
+    """A request that cannot be served; `status_code` is the HTTP status, `message` names the field."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message, message)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One user's request, checked."""
+
+    user_id: str
+    k: int = DEFAULT_K
+    exclude_seen: bool = True
+    candidates: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Recommender:
+    """An artifact with its ids indexed."""
+
+    artifact: artifact.Artifact
+    user_index: Mapping[str, int] = field(default_factory=dict)
+    item_index: Mapping[str, int] = field(default_factory=dict)
+
+
+def model_fn(model_dir: str) -> Recommender:
+    """The recommender of an unpacked artifact.
+
+    Raises:
+        ml.ncf.model.artifact.ArtifactError: it cannot be loaded; the container then never becomes healthy.
+    """
+    loaded = artifact.read(Path(model_dir))
+    if loaded.catalogue is None:
+        return Recommender(loaded)
+    return Recommender(
+        artifact=loaded,
+        user_index={user_id: index for index, user_id in enumerate(loaded.catalogue.user_ids.tolist())},
+        item_index={item_id: index for index, item_id in enumerate(loaded.catalogue.item_ids.tolist())},
+    )
+
+
+def input_fn(body: str | bytes | bytearray, content_type: str) -> list[Instance]:
+    """The request, checked field by field.
+
+    Raises:
+        RequestError: 415 for another content type, 400 for a body that is not the request above.
+    """
+    if (content_type or "").split(";")[0].strip().lower() != JSON:
+        raise RequestError(415, f"content type {content_type!r}: only {JSON} is read")
+    try:
+        document = json.loads(body)
+    except ValueError as error:  # JSON and UTF-8 errors alike
+        raise RequestError(400, f"body: not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise RequestError(400, "body: expected an object with the field instances")
+    _refuse_unknown(document, {"instances"}, "")
+    instances = document.get("instances")
+    if not isinstance(instances, list) or not 1 <= len(instances) <= MAX_INSTANCES:
+        raise RequestError(400, f"instances: expected a list of 1 to {MAX_INSTANCES} users")
+    return [_instance(each, f"instances[{position}]") for position, each in enumerate(instances)]
+
+
+def _refuse_unknown(document: Mapping[str, Any], known: set[str], path: str) -> None:
+    if unknown := sorted(set(document) - known):
+        raise RequestError(400, f"{path}{unknown[0]}: unknown field; known are {', '.join(sorted(known))}")
+
+
+def _instance(document: Any, path: str) -> Instance:
+    if not isinstance(document, dict):
+        raise RequestError(400, f"{path}: expected an object with the field user_id")
+    _refuse_unknown(document, USER_FIELDS, f"{path}.")
+    user_id = document.get("user_id")
+    if not isinstance(user_id, str) or not user_id:
+        raise RequestError(400, f"{path}.user_id: expected text that is not empty")
+    k = document.get("k", DEFAULT_K)
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
+        raise RequestError(400, f"{path}.k: expected an integer from 1 to {MAX_K}")
+    exclude_seen = document.get("exclude_seen", True)
+    if not isinstance(exclude_seen, bool):
+        raise RequestError(400, f"{path}.exclude_seen: expected true or false")
+    candidates = document.get("candidates")
+    if candidates is not None and not (
+        isinstance(candidates, list) and candidates and all(isinstance(each, str) for each in candidates)
+    ):
+        raise RequestError(400, f"{path}.candidates: expected a list of item ids that is not empty")
+    return Instance(
+        user_id=user_id,
+        k=k,
+        exclude_seen=exclude_seen,
+        candidates=None if candidates is None else tuple(candidates),
+    )
+
+
+def predict_fn(data: list[Instance], model: Recommender) -> dict[str, Any]:
+    """The response to a checked request: all known users of it are scored together."""
+    known = [each for each in data if each.user_id in model.user_index]
+    scores = iter(_score(model, [model.user_index[each.user_id] for each in known]))
+    predictions = []
+    for each in data:
+        if each.user_id in model.user_index:
+            predictions.append(_ranked(each, model, next(scores), "ncf"))
+        else:
+            predictions.append(_popular(each, model))
+    return {"predictions": predictions, "model_version": model.artifact.version}
+
+
+def _score(model: Recommender, users: list[int]) -> NDArray[np.float32]:
+    """Logits of users (B,) for the catalogue: (B, I)."""
+    if not users or model.artifact.model is None:
+        return np.empty((0, 0), dtype=np.float32)
+    with torch.inference_mode():
+        return model.artifact.model.score_catalogue(torch.tensor(users)).numpy()
+
+
+def _popular(instance: Instance, model: Recommender) -> dict[str, Any]:
+    catalogue = model.artifact.catalogue
+    if catalogue is None:
+        return {"user_id": instance.user_id, "items": [], "strategy": "popular"}
+    return _ranked(instance, model, catalogue.popularity.astype(np.float32), "popular")
+
+
+def _ranked(
+    instance: Instance, model: Recommender, scores: NDArray[np.float32], strategy: str
+) -> dict[str, Any]:
+    """The k best allowed items, best first; equal scores in the order of the catalogue."""
+    catalogue = model.artifact.catalogue
+    assert catalogue is not None  # noqa: S101 -- scores exist only beside a catalogue
+    allowed = np.ones(len(scores), dtype=bool)
+    if instance.candidates is not None:
+        wanted = [model.item_index[each] for each in instance.candidates if each in model.item_index]
+        allowed[:] = False
+        allowed[wanted] = True
+    if instance.exclude_seen and instance.user_id in model.user_index:
+        allowed[catalogue.seen(model.user_index[instance.user_id])] = False
+    rows = np.flatnonzero(allowed)
+    best = rows[np.argsort(-scores[rows], kind="stable")[: instance.k]]
+    items = [{"item_id": str(catalogue.item_ids[row]), "score": float(scores[row])} for row in best]
+    return {"user_id": instance.user_id, "items": items, "strategy": strategy}
+
+
+def output_fn(prediction: Mapping[str, Any], accept: str) -> tuple[str, str]:
+    """The response as JSON and its content type, whatever else the client would take."""
+    del accept  # JSON is all that is served; the content type says so
+    return json.dumps(prediction, allow_nan=False), JSON

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.contract import METRIC_REGEXES
+from ml.ncf.jobs import train
+from ml.ncf.model import artifact
+from ml.serving import inference
+from ml.settings import hyperparameters
+from tests.ml.ncf import prepared
+from tests.ml.ncf.conftest import N_ITEMS, N_USERS
+
+QUICK = ["--epochs", "1", "--batch-size", "64", "--factor-num", "4", "--mlp-factor-num", "4"]
+
+
+class Job:
+    """A training job in a folder: run it, see what it left."""
+
+    def __init__(self, root: Path, channels: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.model = root / "model"
+        self.output = root / "output"
+        (self.output / "data").mkdir(parents=True)
+        monkeypatch.setenv("SM_MODEL_DIR", str(self.model))
+        monkeypatch.setenv("SM_OUTPUT_DATA_DIR", str(self.output / "data"))
+        for name, value in channels.items():
+            monkeypatch.setenv(name, value)
+
+    def run(self, *flags: str) -> int:
+        return train.main([*QUICK, *flags])
+
+
+@pytest.fixture
+def job(tmp_path: Path, channels: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Job:
+    return Job(tmp_path, channels, monkeypatch)
+
+
+def job_on(splits: dict, n_items: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    run = prepared.write_run(tmp_path / "run", splits, N_USERS, n_items)
+    return Job(tmp_path, prepared.mount(run, tmp_path / "channels"), monkeypatch)
+
+
+def assert_failed_naming(job: Job, text: str, capsys: pytest.CaptureFixture) -> None:
+    line = capsys.readouterr().err
+    assert text in line
+    assert line.count("\n") == 1
+    assert (job.output / "failure").read_text() == line.rstrip("\n")
+    assert not job.model.exists()
+
+
+def test_each_epoch_prints_a_line_that_the_metric_definitions_read(
+    job: Job, capsys: pytest.CaptureFixture
+) -> None:
+    assert job.run("--epochs", "2") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("HR@10=")]
+    assert len(lines) == 2
+    for regex in METRIC_REGEXES.values():
+        assert all(float(re.search(regex, line)[1]) >= 0 for line in lines)
+
+
+def test_the_artifact_says_what_it_is(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCF_CODE_VERSION", "v7")
+    assert job.run() == 0
+    info = json.loads((job.model / "model.json").read_text())
+    assert (info["run_id"], info["model_version"], info["code_version"]) == (
+        prepared.RUN_ID,
+        prepared.RUN_ID,
+        "v7",
+    )
+    assert info["model"]["n_users"] == N_USERS
+    assert info["hyperparameters"]["epochs"] == 1
+
+
+def test_the_same_seed_gives_the_same_bytes(job: Job, tmp_path: Path) -> None:
+    assert job.run() == 0
+    first = {p.name: p.read_bytes() for p in job.model.iterdir() if p.is_file()}
+    shutil.rmtree(job.model)
+    assert job.run() == 0
+    assert {p.name: p.read_bytes() for p in job.model.iterdir() if p.is_file()} == first
+
+
+def test_a_run_copied_under_another_id_trains_with_a_warning(job: Job, capsys: pytest.CaptureFixture) -> None:
+    assert job.run("--run-id", "20270101T000000Z") == 0
+    assert "warning: the manifest is of run" in capsys.readouterr().out
+    assert json.loads((job.model / "model.json").read_text())["model_version"] == "20270101T000000Z"
+
+
+def test_the_defaults_are_the_posts() -> None:
+    settings = hyperparameters.parse([])
+    assert (settings.epochs, settings.lr, settings.batch_size, settings.top_k) == (10, 0.001, 256, 10)
+    assert (settings.dropout, settings.factor_num, settings.num_layers) == (0.3, 32, 3)
+    assert (settings.architecture, settings.objective, settings.n_negatives) == ("neumf", "bce", 4)
+
+
+@pytest.mark.parametrize("preset", hyperparameters.PRESETS)
+def test_every_preset_is_valid(preset: str) -> None:
+    settings = hyperparameters.parse(["--preset", preset])
+    assert asdict(settings).items() >= hyperparameters.PRESETS[preset].items()
+
+
+def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> None:
+    settings = hyperparameters.parse(["--preset", "gmf", "--batch_size", "7", "--factor-num", "9"])
+    assert (settings.batch_size, settings.factor_num, settings.objective) == (7, 9, "softmax")
+
+
+@pytest.mark.parametrize("name", ["epochs", "pointwise_epochs", "mlp_epochs"])
+def test_a_part_trains_for_an_epoch_at_least(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is 0: write a whole number of at least 1$"):
+        hyperparameters.parse(["--preset", "neumf", f"--{name}", "0"])
+
+
+def test_a_missing_channel_is_named(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.delenv("SM_CHANNEL_VALIDATION")
+    assert job.run() == 1
+    assert_failed_naming(job, "channel 'validation' is missing", capsys)
+
+
+def test_an_id_outside_the_maps_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    splits = prepared.tasteful_shop(N_USERS, N_ITEMS)
+    splits["train"][3] = (5, N_ITEMS + 6)
+    job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
+    assert job.run() == 1
+    assert_failed_naming(job, f"split 'train': item_index {N_ITEMS + 6} is outside", capsys)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_an_empty_split_is_named(
+    split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    splits = prepared.tasteful_shop(N_USERS, N_ITEMS)
+    splits[split] = splits[split][:0]
+    job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
+    assert job.run() == 1
+    assert_failed_naming(job, f"split {split!r}: empty", capsys)
+
+
+def test_a_user_who_has_seen_every_item_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    splits = prepared.tasteful_shop(N_USERS, N_ITEMS)
+    everything = np.stack([np.full(N_ITEMS, 17), np.arange(N_ITEMS)], axis=1)
+    splits["train"] = np.concatenate([splits["train"], everything])
+    job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
+    assert job.run() == 1
+    assert_failed_naming(job, "user 'u17' has seen all", capsys)
+
+
+def test_users_and_items_of_earlier_runs_are_no_part_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id map is only ever extended: it names u120 and i125, of which this run has no event."""
+    run = prepared.write_run(
+        tmp_path / "run", prepared.tasteful_shop(N_USERS, N_ITEMS), N_USERS + 5, N_ITEMS + 9
+    )
+    job = Job(tmp_path, prepared.mount(run, tmp_path / "channels"), monkeypatch)
+    assert job.run() == 0
+    catalogue = artifact.read(job.model).catalogue
+    assert catalogue is not None
+    assert catalogue.user_ids.tolist() == [f"u{n}" for n in range(N_USERS)]
+    assert set(catalogue.item_ids.tolist()) <= {f"i{n}" for n in range(N_ITEMS)}
+    model = inference.model_fn(str(job.model))
+    answers = inference.predict_fn([inference.Instance("u120"), inference.Instance("u3")], model)
+    assert [each["strategy"] for each in answers["predictions"]] == ["popular", "ncf"]
+
+
+def test_fewer_items_than_k_and_one_more_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    pairs = np.array([(user, item) for user in range(N_USERS) for item in rng.permutation(10)[:5]])
+    job = job_on(prepared.leave_last_two_out(pairs), 10, tmp_path, monkeypatch)
+    assert job.run() == 1
+    assert_failed_naming(job, "10 items: at least 11", capsys)
+
+
+def test_a_file_that_the_manifest_does_not_describe_is_named(
+    tmp_path: Path, channels: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    copied = tmp_path / "users"
+    shutil.copytree(channels["SM_CHANNEL_USERS"], copied)
+    with (copied / "users.parquet").open("ab") as stream:
+        stream.write(b"x")
+    job = Job(tmp_path, {**channels, "SM_CHANNEL_USERS": str(copied)}, monkeypatch)
+    assert job.run() == 1
+    assert_failed_naming(job, "users.parquet: ", capsys)
+
+
+def test_a_loss_that_is_not_finite_stops_the_job_at_its_step(job: Job, capsys: pytest.CaptureFixture) -> None:
+    assert job.run("--preset", "gmf", "--embedding-std", "1e25") == 1
+    assert_failed_naming(job, "epoch 1, step 1: the loss is", capsys)

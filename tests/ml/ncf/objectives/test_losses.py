@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 -- the name that PyTorch's own documentation gives it
+
+from ml.ncf.objectives import losses
+
+ROWS = torch.tensor([0, 0, 1])
+ITEMS = torch.tensor([1, 3, 0])
+LOGITS = torch.tensor([[0.5, -1.0, 2.0, 0.0], [1.0, 0.3, -0.2, 0.7]])
+NEGATIVES_OF_ROWS = ([0, 2], [1, 2, 3])
+POSITIVE = LOGITS[ROWS, ITEMS]
+MASKED = LOGITS.index_put((ROWS, ITEMS), torch.tensor(-torch.inf))
+
+
+def test_pointwise_bce_is_binary_cross_entropy_over_both_kinds() -> None:
+    negative = torch.tensor([[0.1, -2.0], [0.4, 0.0], [1.0, 3.0]])
+    logits = torch.cat([POSITIVE, negative.flatten()])
+    labels = torch.cat([torch.ones(3), torch.zeros(6)])
+    expected = F.binary_cross_entropy_with_logits(logits, labels)
+    assert losses.pointwise_bce(POSITIVE, negative).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_catalogue_bce_is_what_sampled_negatives_cost_in_expectation() -> None:
+    n = 3
+    per_row = [2, 1]
+    unseen = sum(
+        n * per_row[row] * F.softplus(LOGITS[row, items]).mean()
+        for row, items in enumerate(NEGATIVES_OF_ROWS)
+    )
+    expected = (F.softplus(-POSITIVE).sum() + unseen) / (3 * (1 + n))
+    assert losses.catalogue_bce(LOGITS, ROWS, ITEMS, n).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_catalogue_softmax_is_cross_entropy_of_each_positive() -> None:
+    expected = F.cross_entropy(LOGITS[ROWS], ITEMS)
+    assert losses.catalogue_softmax(LOGITS, ROWS, ITEMS).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_sample_of_everything_is_the_whole_catalogue_for_bce() -> None:
+    sampled = losses.sampled_bce(POSITIVE, ROWS, MASKED, torch.ones(4), n_negatives=3, n_items=4)
+    assert sampled.item() == pytest.approx(losses.catalogue_bce(LOGITS, ROWS, ITEMS, 3).item(), rel=1e-6)
+
+
+def test_a_sample_of_everything_leaves_only_the_positive_and_what_is_no_positive() -> None:
+    expected = [
+        -torch.log_softmax(LOGITS[row, [item, *NEGATIVES_OF_ROWS[row]]], dim=0)[0]
+        for row, item in zip(ROWS.tolist(), ITEMS.tolist(), strict=True)
+    ]
+    sampled = losses.sampled_softmax(POSITIVE, ROWS, MASKED, torch.ones(4))
+    assert sampled.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
+
+
+def test_log_q_makes_the_sampled_sum_an_unbiased_estimate_of_the_whole() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, generator=generator)
+    popularity = torch.rand(50, generator=generator) + 0.1
+    probability = popularity / popularity.sum()
+    estimates = []
+    for _ in range(4000):
+        sample = torch.multinomial(probability, 10, replacement=True, generator=generator)
+        estimates.append((logits[sample] - (10 * probability[sample]).log()).exp().sum())
+    assert torch.stack(estimates).mean().item() == pytest.approx(logits.exp().sum().item(), rel=0.03)

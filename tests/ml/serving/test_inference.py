@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.contract import SERVING_SOURCES
+from ml.ncf.model import artifact
+from ml.serving import inference
+from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def recommender(model_dir: Path) -> inference.Recommender:  # noqa: F811
+    return inference.model_fn(str(model_dir))
+
+
+def respond(recommender: inference.Recommender, *instances: dict) -> dict:
+    body = json.dumps({"instances": list(instances)})
+    prediction = inference.predict_fn(inference.input_fn(body, "application/json"), recommender)
+    text, content_type = inference.output_fn(prediction, "application/json")
+    assert content_type == "application/json"
+    return json.loads(text)
+
+
+def item_ids(prediction: dict) -> list[str]:
+    return [item["item_id"] for item in prediction["items"]]
+
+
+def seen_ids(recommender: inference.Recommender, user_id: str) -> set[str]:
+    catalogue = recommender.artifact.catalogue
+    return set(catalogue.item_ids[catalogue.seen(recommender.user_index[user_id])])
+
+
+def test_a_known_user_gets_ten_unseen_items_best_first(recommender: inference.Recommender) -> None:
+    response = respond(recommender, {"user_id": "u5"})
+    (prediction,) = response["predictions"]
+    scores = [item["score"] for item in prediction["items"]]
+    assert response["model_version"] == "20261123T020000Z"
+    assert (prediction["user_id"], prediction["strategy"], len(scores)) == ("u5", "ncf", 10)
+    assert scores == sorted(scores, reverse=True)
+    assert not set(item_ids(prediction)) & seen_ids(recommender, "u5")
+
+
+def test_seen_items_come_back_when_asked_for(recommender: inference.Recommender) -> None:
+    (prediction,) = respond(recommender, {"user_id": "u5", "k": 1000, "exclude_seen": False})["predictions"]
+    assert set(item_ids(prediction)) == set(recommender.artifact.catalogue.item_ids)
+
+
+def test_candidates_limit_what_is_ranked_and_unknown_ones_are_left_out(
+    recommender: inference.Recommender,
+) -> None:
+    request = {"user_id": "u5", "candidates": ["i3", "i4", "nowhere"], "exclude_seen": False}
+    (prediction,) = respond(recommender, request)["predictions"]
+    assert set(item_ids(prediction)) == {"i3", "i4"}
+
+
+def test_an_unknown_user_gets_the_popular_items(recommender: inference.Recommender) -> None:
+    (prediction,) = respond(recommender, {"user_id": "stranger", "k": 3})["predictions"]
+    popularity = recommender.artifact.catalogue.popularity
+    assert prediction["strategy"] == "popular"
+    assert [item["score"] for item in prediction["items"]] == np.sort(popularity)[::-1][:3].tolist()
+
+
+def test_users_are_answered_in_the_order_of_the_request(recommender: inference.Recommender) -> None:
+    together = respond(recommender, {"user_id": "u9"}, {"user_id": "stranger"}, {"user_id": "u5"})[
+        "predictions"
+    ]
+    alone = [respond(recommender, {"user_id": user})["predictions"][0] for user in ("u9", "stranger", "u5")]
+    assert [each["user_id"] for each in together] == ["u9", "stranger", "u5"]
+    assert [item_ids(each) for each in together] == [item_ids(each) for each in alone]
+
+
+@pytest.mark.parametrize("content_type", ["text/csv", "application/x-npy", "", None])
+def test_anything_but_json_is_415(content_type: str | None) -> None:
+    with pytest.raises(inference.RequestError, match="only application/json") as raised:
+        inference.input_fn("{}", content_type)
+    assert raised.value.status_code == 415
+
+
+def test_json_with_a_charset_is_json() -> None:
+    instances = inference.input_fn(b'{"instances": [{"user_id": "u"}]}', "application/json; charset=utf-8")
+    assert instances == [inference.Instance("u")]
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ("{", "body: not JSON"),
+        (b"\xff\xfe", "body: not JSON"),
+        ([], "body"),
+        ({}, "instances"),
+        ({"instances": []}, "instances"),
+        ({"instances": [{"user_id": "u"}] * 101}, "instances"),
+        ({"instances": [{"user_id": "u"}], "top": 1}, "top: unknown field"),
+        ({"instances": ["u"]}, r"instances\[0\]"),
+        ({"instances": [{"user_id": "u"}, {"user_id": 7}]}, r"instances\[1\]\.user_id"),
+        ({"instances": [{"user_id": ""}]}, r"instances\[0\]\.user_id"),
+        ({"instances": [{"user_id": "u", "k": 0}]}, r"instances\[0\]\.k"),
+        ({"instances": [{"user_id": "u", "k": 1001}]}, r"instances\[0\]\.k"),
+        ({"instances": [{"user_id": "u", "k": True}]}, r"instances\[0\]\.k"),
+        ({"instances": [{"user_id": "u", "k": "10"}]}, r"instances\[0\]\.k"),
+        ({"instances": [{"user_id": "u", "exclude_seen": "no"}]}, r"instances\[0\]\.exclude_seen"),
+        ({"instances": [{"user_id": "u", "candidates": []}]}, r"instances\[0\]\.candidates"),
+        ({"instances": [{"user_id": "u", "candidates": [1]}]}, r"instances\[0\]\.candidates"),
+        ({"instances": [{"user_id": "u", "exclude_sen": True}]}, r"instances\[0\]\.exclude_sen: unknown"),
+    ],
+)
+def test_a_bad_body_is_400_and_says_which_field(document: object, field: str) -> None:
+    body = document if isinstance(document, str | bytes) else json.dumps(document)
+    with pytest.raises(inference.RequestError, match=f"^{field}") as raised:
+        inference.input_fn(body, "application/json")
+    assert raised.value.status_code == 400
+
+
+def bootstrap(folder: Path) -> Path:
+    """An artifact as the infrastructure packs it before the first training."""
+    for inside, source in SERVING_SOURCES.items():
+        target = folder / "code" / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / source, target)
+    (folder / "model.json").write_text('{"schema_version": 1, "model_version": "bootstrap"}')
+    return folder
+
+
+def test_the_bootstrap_artifact_serves_an_empty_popular_list(tmp_path: Path) -> None:
+    response = respond(inference.model_fn(str(bootstrap(tmp_path))), {"user_id": "u5"})
+    assert response == {
+        "predictions": [{"user_id": "u5", "items": [], "strategy": "popular"}],
+        "model_version": "bootstrap",
+    }
+
+
+SERVE = """
+import inference, sys
+foreign = {"pyarrow", "boto3", "pyspark", "sagemaker", "pulumi"} & set(sys.modules)
+assert not foreign, foreign
+model = inference.model_fn("..")
+data = inference.input_fn('{"instances": [{"user_id": "u5"}]}', "application/json")
+print(inference.output_fn(inference.predict_fn(data, model), "application/json")[0])
+"""
+
+
+def test_the_artifacts_own_code_serves_it_in_a_clean_process(model_dir: Path) -> None:  # noqa: F811
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE],
+        cwd=model_dir / "code",
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert len(json.loads(done.stdout)["predictions"][0]["items"]) == 10
+
+
+def test_an_artifact_of_another_schema_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"schema_version": 99, "model_version": "x"}')
+    with pytest.raises(artifact.ArtifactError, match="schema_version is 99"):
+        inference.model_fn(str(tmp_path))
+
+
+def test_weights_that_do_not_fit_the_maps_are_refused(model_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    info = json.loads((folder / "model.json").read_text())
+    info["model"]["n_items"] += 1
+    (folder / "model.json").write_text(json.dumps(info))
+    with pytest.raises(artifact.ArtifactError, match="cannot be loaded"):
+        inference.model_fn(str(folder))
