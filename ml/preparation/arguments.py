@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from ml.contract import parse_run_id
-from ml.preparation.columns import ColumnNames
+from ml.preparation.clean.weights import Weighing
 from ml.preparation.errors import InputError
-from ml.preparation.splits import LeaveLastOut, SplitRule, TimeCut
-from ml.preparation.weights import Weighing
+from ml.preparation.read.columns import ColumnNames
+from ml.preparation.split.rules import LeaveLastOut, SplitRule, TimeCut
 from ml.settings.fields import SettingError
 from ml.settings.preparation import TIME_CUT, PreparationSettings, add_arguments, flag_name, from_arguments
 

@@ -17,12 +17,14 @@ from pyspark.sql import SparkSession
 from ml.contract import QUALITY_FILE
 from ml.manifest import Counts, Manifest
 from ml.preparation.arguments import Settings, parse_arguments
-from ml.preparation.core import SplitEvents, split_events, write_data
+from ml.preparation.clean.ingestion import Intake, take_in
 from ml.preparation.errors import InputError, StepError, step
-from ml.preparation.feature_files import write_features
-from ml.preparation.intake import Intake, take_in
-from ml.preparation.previous import previous_run
-from ml.preparation.quality import (
+from ml.preparation.features.feature_files import write_features
+from ml.preparation.read.previous_run import previous_run
+from ml.preparation.spark.session import build_session, is_small_input
+from ml.preparation.spark.storage import Storage
+from ml.preparation.split.core import SplitEvents, split_events, write_data
+from ml.preparation.write.quality import (
     Expectation,
     Observed,
     packaged_expectations,
@@ -34,9 +36,7 @@ from ml.preparation.quality import (
     require,
     with_quarantined_share,
 )
-from ml.preparation.session import build_session, is_small_input
-from ml.preparation.storage import Storage
-from ml.preparation.writing import RunWriter
+from ml.preparation.write.run_writer import RunWriter
 
 _log = logging.getLogger("ml.preparation")
 

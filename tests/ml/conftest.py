@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from ml.preparation.session import build_session
+from ml.preparation.spark.session import build_session
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from tests.ml.conftest import ROOT
 SOURCES = [
     ROOT / "ml" / "contract.py",
     ROOT / "ml" / "manifest.py",
-    *(ROOT / "ml" / "preparation").glob("*.py"),
+    *(ROOT / "ml" / "preparation").rglob("*.py"),
 ]
 NOT_IN_3_9 = {
     "UTC": "datetime.UTC",
@@ -22,7 +22,7 @@ NOT_IN_3_9 = {
 }
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_that_emr_runs_is_python_3_9(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
     imported = {

@@ -14,12 +14,12 @@ from pyspark.sql import SparkSession, functions
 from ml.manifest import load
 from ml.preparation import job
 from ml.preparation.arguments import Settings
-from ml.preparation.columns import ColumnNames
+from ml.preparation.clean.ingestion import Intake, take_in
 from ml.preparation.errors import InputError
-from ml.preparation.inputs import input_files
-from ml.preparation.intake import Intake, take_in
-from ml.preparation.reading import read_events
-from ml.preparation.storage import Storage
+from ml.preparation.read.columns import ColumnNames
+from ml.preparation.read.events import read_events
+from ml.preparation.read.sources import input_files
+from ml.preparation.spark.storage import Storage
 from tests.ml.preparation.hostile import HostileFile, hostile_files
 
 pytestmark = pytest.mark.spark

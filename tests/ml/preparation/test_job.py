@@ -25,11 +25,14 @@ from ml.contract import (
     USER_FEATURES_FILE,
     USERS_FILE,
 )
-from ml.preparation import core, filelayout, job, transforms
+from ml.preparation import job
 from ml.preparation.arguments import Settings
-from ml.preparation.columns import ColumnNames
 from ml.preparation.errors import InputError, StepError
-from ml.preparation.features import WINDOWS_DAYS
+from ml.preparation.features.transforms import WINDOWS_DAYS
+from ml.preparation.read.columns import ColumnNames
+from ml.preparation.split import core
+from ml.preparation.split import pairs as pair_transforms
+from ml.preparation.write import file_layout
 from tests.ml.conftest import ROOT
 
 pytestmark = pytest.mark.spark
@@ -192,7 +195,7 @@ def test_a_run_that_is_whole_is_refused_and_left_alone(
 def test_the_same_events_give_the_same_bytes_however_they_lie(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filelayout, "ROWS_PER_FILE", 40)
+    monkeypatch.setattr(file_layout, "ROWS_PER_FILE", 40)
     lines = shop_lines()
     first = files_of(prepare(spark, write_shop(tmp_path, lines), tmp_path / "once"))
     shuffled = random.Random(1).sample(lines, len(lines))
@@ -224,7 +227,7 @@ def test_a_run_that_fails_while_writing_has_no_success(
 ) -> None:
     def broken(pairs: DataFrame, *others: Any) -> DataFrame:
         disk_full = functions.raise_error(functions.lit("disk full")).cast("bigint")
-        return transforms.encoded_pairs(pairs, *others).withColumn("timestamp", disk_full)
+        return pair_transforms.encoded_pairs(pairs, *others).withColumn("timestamp", disk_full)
 
     monkeypatch.setattr(core, "encoded_pairs", broken)
     with pytest.raises(StepError, match=r"^write failed: .*disk full"):

@@ -1,0 +1,1 @@
+"""Second step: typed events, and a quarantine for the rows that cannot be used."""

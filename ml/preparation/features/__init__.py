@@ -1,0 +1,1 @@
+"""Fifth step: features of users and items as files and as feature store documents."""

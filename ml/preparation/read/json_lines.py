@@ -1,0 +1,57 @@
+"""Rows of JSON lines: one flat object a line, and every line is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
+from pyspark.sql.types import ArrayType, StringType, StructType
+
+from ml.preparation.read.text import is_too_long, read_lines
+
+
+@dataclass(frozen=True)
+class JsonLayout:
+    """The keys that hold the columns."""
+
+    user: str
+    item: str
+    time: str
+    value: str | None = None  # the event type or the weight, where one is asked for
+
+
+def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout) -> DataFrame:
+    """The rows of files with the same keys, as :mod:`ml.preparation.read.events` describes them."""
+    lines = read_lines(spark, uris)
+    keys = [layout.user, layout.item, layout.time, *([] if layout.value is None else [layout.value])]
+    of_keys = StructType()
+    for key in dict.fromkeys(keys):
+        of_keys = of_keys.add(key, StringType())
+    # As the only element of an array, since Spark ignores what follows an object.
+    line = F.when(~is_too_long(), F.concat(F.lit("["), "raw", F.lit("]")))
+    parsed = lines.select("raw", "source", F.from_json(line, ArrayType(of_keys)).alias("objects"))
+    only = F.get("objects", F.lit(0))
+
+    def value_of(key: str | None) -> Column:
+        return F.lit(None).cast("string") if key is None else only.getField(key)
+
+    trimmed = F.trim("raw")
+    is_object = trimmed.startswith("{") & trimmed.endswith("}") & (F.size("objects") == 1) & only.isNotNull()
+    problem = (
+        F.when(is_too_long(), "line_too_long")
+        .when(~F.coalesce(is_object, F.lit(False)), "unparsable_row")
+        .when(_is_nested(value_of(layout.user)) | _is_nested(value_of(layout.item)), "nested_id")
+    )
+    return parsed.select(
+        "raw",
+        "source",
+        problem.alias("problem"),
+        *(value_of(getattr(layout, role)).alias(role) for role in ("user", "item", "time", "value")),
+    )
+
+
+def _is_nested(value: Column) -> Column:
+    """Whether an id is an object or an array: Spark gives its JSON text."""
+    return F.coalesce(value.startswith("{") | value.startswith("["), F.lit(False))

@@ -1,0 +1,94 @@
+"""Rows of Parquet files, whatever the types of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DateType,
+    DoubleType,
+    FloatType,
+    MapType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+from ml.preparation.errors import InputError, first_cause
+from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.spark.storage import literal_path
+
+_UNUSABLE = (ArrayType, MapType, StructType, BooleanType)
+_NANOSECONDS = 1_000_000_000
+_MAX_EXACT = 2.0**53  # integers up to it are exact as double
+
+
+@dataclass(frozen=True)
+class ParquetLayout:
+    """Files with one schema."""
+
+    schema: str  # as the footer states it; only compared
+    nanosecond_columns: tuple[str, ...]  # timestamps that Spark gives as integers
+
+
+def read_parquet(
+    spark: SparkSession, uris: Sequence[str], layout: ParquetLayout, names: ColumnNames
+) -> DataFrame:
+    """The rows of files of one schema, as :mod:`ml.preparation.read.events` describes them.
+
+    Raises:
+        InputError: a column is missing, or of a type that holds no id, time or weight.
+    """
+    try:
+        table = spark.read.parquet(*[literal_path(uri) for uri in uris])
+    except (AnalysisException, Py4JJavaError) as error:
+        raise InputError(f"{uris[0]}: cannot be read as Parquet: {first_cause(error)}") from error
+    positions = require_columns(find_columns(table.columns, names), table.columns, names, uris[0])
+    found = {role: table.columns[position] for role, position in positions.items()}
+    for name in found.values():
+        if isinstance(table.schema[name].dataType, _UNUSABLE):
+            kind = table.schema[name].dataType.simpleString()
+            raise InputError(f"{uris[0]}: column {name!r} is {kind}; give text, numbers or timestamps")
+
+    def text_of(role: str) -> Column:
+        if role not in found:
+            return F.lit(None).cast("string")
+        name = found[role]
+        kind = table.schema[name].dataType
+        if role == "time":
+            return _time_text(table[f"`{name}`"], kind, is_nanoseconds=name in layout.nanosecond_columns)
+        return _text(table[f"`{name}`"], kind)
+
+    used = F.to_json(F.struct(*(table[f"`{name}`"] for name in dict.fromkeys(found.values()))))
+    return table.select(
+        used.alias("raw"),
+        F.col("_metadata.file_path").alias("source"),
+        F.lit(None).cast("string").alias("problem"),
+        *(text_of(role).alias(role) for role in ("user", "item", "time", "value")),
+    )
+
+
+def _text(column: Column, kind: DataType) -> Column:
+    """Text of an id or a weight; pandas has ids beside nulls as floating-point numbers, and 7.0 is "7"."""
+    if not isinstance(kind, (DoubleType, FloatType)):
+        return column.cast("string")
+    number = column.cast("double")
+    is_whole = (number == F.floor(number)) & (F.abs(number) <= _MAX_EXACT)
+    return F.when(is_whole, number.cast("bigint").cast("string")).otherwise(column.cast("string"))
+
+
+def _time_text(column: Column, kind: DataType, *, is_nanoseconds: bool) -> Column:
+    """Unix seconds as text, from a timestamp, a date or a number; text stays as it is."""
+    if is_nanoseconds:
+        return ((column - F.pmod(column, F.lit(_NANOSECONDS))) / _NANOSECONDS).cast("bigint").cast("string")
+    if isinstance(kind, (TimestampType, TimestampNTZType, DateType)):
+        return column.cast("timestamp").cast("bigint").cast("string")
+    return column.cast("string")

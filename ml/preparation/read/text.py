@@ -1,0 +1,108 @@
+"""Rows of separated text: each line is one row, and every line is accounted for.
+
+A line without a quote is split natively; only those with one go through Spark's CSV parser, which
+costs ten times as much. A row ends with its line: of a quoted field with a line break inside, both
+halves are unusable (``docs/adr/0008-from-raw-files-to-checked-events.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
+
+from ml.preparation.read.text_layout import QUOTING_FORMATS, SEPARATORS, Layout
+from ml.preparation.spark.storage import literal_path
+
+MAX_LINE_BYTES = 1024 * 1024  # beyond it a line is no event, and is not taken apart
+
+MAX_QUOTED_SEPARATORS = 20_000  # Spark's CSV parser fails, instead of giving a row up, beyond 20,480 columns
+
+_REPLACEMENT = "\ufffd"
+_QUOTE = '"'
+
+
+def read_lines(spark: SparkSession, uris: Sequence[str], header: str | None = None) -> DataFrame:
+    """The lines that are neither blank nor the header: ``raw``, and ``source``, the file, URL-encoded."""
+    line = F.col("value")  # without a byte order mark: Hadoop's reader skips it
+    if header is not None and _REPLACEMENT in header:
+        line = F.decode(line.cast("binary"), "UTF-8")  # not UTF-8: to be compared as it was read here
+    lines = spark.read.text([literal_path(uri) for uri in uris])
+    named = lines.select(line.alias("raw"), F.col("_metadata.file_path").alias("source"))
+    is_row = F.octet_length(F.trim("raw")) > 0
+    if header is not None:
+        is_row = is_row & (F.col("raw") != F.lit(header))
+    return named.where(is_row)
+
+
+def is_too_long() -> Column:
+    """Whether ``raw`` is too long to be taken apart."""
+    return F.octet_length("raw") > MAX_LINE_BYTES
+
+
+def read_text(spark: SparkSession, uris: Sequence[str], layout: Layout) -> DataFrame:
+    """The rows of files of one layout, as :mod:`ml.preparation.read.events` describes them."""
+    lines = read_lines(spark, uris, layout.header)
+    fields = lines.select("raw", "source", _fields(layout).alias("fields"))
+    is_complete = F.coalesce(F.size("fields") == layout.n_columns, F.lit(False))
+    problem = (
+        F.when(is_too_long(), "line_too_long")
+        .when(_is_unbalanced(layout), "unbalanced_quotes")
+        .when(~is_complete, "unparsable_row")
+    )
+    return fields.select(
+        "raw",
+        "source",
+        problem.alias("problem"),
+        _field(layout.user).alias("user"),
+        _field(layout.item).alias("item"),
+        _field(layout.time).alias("time"),
+        _field(layout.value).alias("value"),
+    )
+
+
+def _field(position: int | None) -> Column:
+    return F.lit(None).cast("string") if position is None else F.get("fields", F.lit(position))
+
+
+def _fields(layout: Layout) -> Column:
+    """The fields of ``raw`` as array<string>; null if it cannot be taken apart."""
+    separator = SEPARATORS[layout.format]
+    plain = F.when(~is_too_long(), F.split("raw", separator, -1))
+    if layout.format not in QUOTING_FORMATS:
+        return plain
+    columns = [f"c{position}" for position in range(layout.n_columns)]
+    schema = ", ".join(f"{column} string" for column in [*columns, "broken"])
+    options = {
+        "sep": separator,
+        "escape": _QUOTE,
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "broken",
+    }
+    row = F.from_csv("raw", schema, options)
+    is_narrow = _n_bytes_of(separator) <= MAX_QUOTED_SEPARATORS
+    quoted = F.when(row["broken"].isNull(), F.array(*(row[column] for column in columns)))
+    quoted = F.when(~is_too_long() & is_narrow, quoted)
+    return F.when(_has_quote(), quoted).otherwise(plain)
+
+
+def _n_bytes_of(character: str) -> Column:
+    """How often a character of one byte occurs in ``raw``."""
+    return F.octet_length("raw") - F.octet_length(F.replace("raw", F.lit(character), F.lit("")))
+
+
+def _has_quote() -> Column:
+    return F.col("raw").contains(_QUOTE)
+
+
+def _is_unbalanced(layout: Layout) -> Column:
+    """Whether a quote is opened and not closed on this line, or the other way round.
+
+    In CSV quotes come in pairs. TSV is often written without quoting, and an inch mark is then only
+    itself: there, one that begins a field must have its pair.
+    """
+    if layout.format not in QUOTING_FORMATS:
+        return F.lit(False)
+    is_odd = _has_quote() & (_n_bytes_of(_QUOTE) % 2 == 1)
+    return is_odd if layout.format == "csv" else is_odd & F.col("raw").rlike('(^|\t)"')

@@ -1,0 +1,1 @@
+"""Spark runtime of the job: session, Hadoop file systems, concurrent actions."""

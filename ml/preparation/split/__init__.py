@@ -1,0 +1,1 @@
+"""Third step: deduplicate, filter to the k-core and assign train, validation and test."""

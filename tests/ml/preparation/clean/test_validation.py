@@ -1,0 +1,136 @@
+"""Validation: a usable event is typed, any other has the reason."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import SparkSession
+
+from ml.preparation.clean.validation import MAX_ID_BYTES, checked_events, usable_events
+from ml.preparation.clean.weights import Weighing
+
+pytestmark = pytest.mark.spark
+
+SCHEMA = "raw string, source string, problem string, user string, item string, time string, value string"
+USABLE = {
+    "881250949": 881250949,
+    " 881250949 ": 881250949,
+    "881250949.9": 881250949,
+    "8.81250949E8": 881250949,
+    "631152000": 631152000,
+    "4102444799": 4102444799,
+    "2024-05-01": 1714521600,
+    "2024-05-01 10:00:00": 1714557600,
+    "2024-05-01T10:00:00Z": 1714557600,
+    "2024-05-01T12:00:00+02:00": 1714557600,
+}
+UNUSABLE_TIMES: dict[str | None, str] = {
+    None: "missing_time",
+    "": "missing_time",
+    "  ": "missing_time",
+    "yesterday": "unparsable_time",
+    "2024-13-01": "unparsable_time",
+    "NaN": "unparsable_time",
+    "Infinity": "unparsable_time",
+    "0x1F": "unparsable_time",
+    "1e300": "unparsable_time",
+    "-5": "time_out_of_range",
+    "0": "time_out_of_range",
+    "631151999": "time_out_of_range",
+    "4102444800": "time_out_of_range",
+    "1714557600000": "time_out_of_range",
+    "1989-12-31T23:59:59Z": "time_out_of_range",
+    "2100-01-01": "time_out_of_range",
+}
+GOOD = "881250949"
+Row = tuple[str | None, str | None, str | None, str | None]  # problem, user, item, time
+UNUSABLE_ROWS: list[tuple[Row, str]] = [
+    (("unparsable_row", "u", "i", GOOD), "unparsable_row"),
+    (("line_too_long", None, None, None), "line_too_long"),
+    ((None, None, "i", GOOD), "missing_user"),
+    ((None, "  ", "i", GOOD), "missing_user"),
+    ((None, None, None, None), "missing_user"),
+    ((None, "u", None, GOOD), "missing_item"),
+    ((None, "u", "", GOOD), "missing_item"),
+    ((None, "u\ufffd", "i", GOOD), "not_utf8"),
+    ((None, "u", "\ufffd", GOOD), "not_utf8"),
+    ((None, "u\x00", "i", GOOD), "nul_in_id"),
+    ((None, "u", "é" * (MAX_ID_BYTES // 2) + "x", GOOD), "id_too_long"),
+]
+
+
+@pytest.mark.parametrize("ansi", ["false", "true"])
+def test_every_row_is_usable_or_has_its_reason(spark: SparkSession, ansi: str) -> None:
+    rows: list[Row] = [(None, "u", "i", time) for time in USABLE]
+    rows += [(None, "u", "i", time) for time in UNUSABLE_TIMES]
+    rows += [row for row, _ in UNUSABLE_ROWS]
+    expected = [None] * len(USABLE) + [*UNUSABLE_TIMES.values(), *(reason for _, reason in UNUSABLE_ROWS)]
+    raw = [(str(number), "file:/a%20b+c%2B.csv", *row, None) for number, row in enumerate(rows)]
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    try:
+        checked = checked_events(spark.createDataFrame(raw, SCHEMA), Weighing()).collect()
+    finally:
+        spark.conf.unset("spark.sql.ansi.enabled")
+    assert [row["reason"] for row in checked] == expected
+    usable = checked[: len(USABLE)]
+    assert [row["timestamp"] for row in usable] == list(USABLE.values())
+    assert all(row["raw"] is row["source"] is None for row in usable)
+    assert {row["weight"] for row in usable} == {1.0}
+    assert {row["source"] for row in checked[len(USABLE) :]} == {"file:/a b+c+.csv"}
+    assert [row["raw"] for row in checked[len(USABLE) :]] == [str(n) for n in range(len(USABLE), len(rows))]
+
+
+def test_ids_are_trimmed_and_nothing_else(spark: SparkSession) -> None:
+    rows = [
+        ("", "", None, " u1 ", 'the "best", 😀\n', GOOD, None),
+        ("", "", None, "é" * (MAX_ID_BYTES // 2), "i", GOOD, None),
+        ("", "", None, None, "i", GOOD, None),
+    ]
+    usable = usable_events(checked_events(spark.createDataFrame(rows, SCHEMA), Weighing()))
+    assert usable.columns == ["user_id", "item_id", "timestamp", "weight"]
+    assert [tuple(row) for row in usable.collect()] == [
+        ("u1", 'the "best", 😀\n', int(GOOD), 1.0),
+        ("é" * (MAX_ID_BYTES // 2), "i", int(GOOD), 1.0),
+    ]
+
+
+def test_an_example_is_cut_short(spark: SparkSession) -> None:
+    rows = [("x" * 100_000, "", "unparsable_row", None, None, None, None)]
+    (row,) = checked_events(spark.createDataFrame(rows, SCHEMA), Weighing()).collect()
+    assert row["raw"] == "x" * 200
+
+
+BY_TYPE = Weighing(by_type=(("view", 1.0), ("purchase", 5.5)))
+BY_NUMBER = Weighing(by_number=True)
+
+
+@pytest.mark.parametrize("ansi", ["false", "true"])
+@pytest.mark.parametrize(
+    ("weighing", "values"),
+    [
+        (
+            BY_TYPE,
+            {"view": 1.0, " purchase ": 5.5, **dict.fromkeys(["View", "", None], "unknown_event")},
+        ),
+        (
+            BY_NUMBER,
+            {
+                "5": 5.0,
+                " .5 ": 0.5,
+                "1e-3": 0.001,
+                **dict.fromkeys([None, "", "0", "-1", "NaN", "Infinity", "1e999"], "bad_weight"),
+                **dict.fromkeys(["1e39", "1e-50"], "bad_weight"),
+                **dict.fromkeys(["5d", "0x1p3", "five", "5,0", "1_0"], "bad_weight"),
+            },
+        ),
+    ],
+)
+def test_an_event_has_the_weight_of_its_type_or_number_or_is_quarantined(
+    spark: SparkSession, weighing: Weighing, values: dict[str | None, float | str], ansi: str
+) -> None:
+    rows = [("", "", None, "u", "i", GOOD, value) for value in values]
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    try:
+        checked = checked_events(spark.createDataFrame(rows, SCHEMA), weighing).collect()
+    finally:
+        spark.conf.unset("spark.sql.ansi.enabled")
+    assert [row["reason"] or row["weight"] for row in checked] == list(values.values())

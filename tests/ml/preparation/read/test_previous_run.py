@@ -1,0 +1,163 @@
+"""The run before: found, checked, continued and compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from ml import manifest as manifests
+from ml.contract import ITEMS_FILE, POPULARITY_FILE, QUALITY_FILE, USERS_FILE
+from ml.preparation import job
+from ml.preparation.arguments import Settings
+from ml.preparation.errors import InputError
+from ml.preparation.read.previous_run import previous_run
+from ml.preparation.spark.storage import Storage
+from ml.preparation.write.quality import QualityError
+from tests.ml.preparation.test_job import files_of, shop_lines, table, write_shop
+
+pytestmark = pytest.mark.spark
+
+MONDAY, TUESDAY, WEDNESDAY = (f"2026112{day}T020000Z" for day in (3, 4, 5))
+
+
+def prepare(spark: SparkSession, source: Path, output: Path, run_id: str, **changes: Any) -> Path:
+    job.prepare(spark, Settings(str(source), str(output), run_id, **changes))
+    return output / f"run={run_id}"
+
+
+def id_map(run: Path, name: str) -> dict[str, int]:
+    return dict(zip(*(column.to_pylist() for column in table(run, name).columns), strict=True))
+
+
+@pytest.fixture(scope="module")
+def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A first run, which no test may change."""
+    folder = tmp_path_factory.mktemp("monday")
+    return prepare(spark, write_shop(folder, shop_lines()), folder / "prepared", MONDAY)
+
+
+@pytest.fixture
+def output(monday: Path, tmp_path: Path) -> Path:
+    """A prepared root with a copy of the first run."""
+    for name, content in files_of(monday).items():
+        path = tmp_path / "prepared" / monday.name / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "prepared"
+
+
+def test_the_next_run_keeps_every_index_and_compares_itself(
+    spark: SparkSession, monday: Path, output: Path, tmp_path: Path
+) -> None:
+    renamed = [line.replace("u03", "a-new-user").replace("i05", "a-new-item") for line in shop_lines()]
+    tuesday = prepare(spark, write_shop(tmp_path, renamed), output, TUESDAY)
+    for name, new in ((USERS_FILE, "a-new-user"), (ITEMS_FILE, "a-new-item")):
+        before, now = id_map(monday, name), id_map(tuesday, name)
+        assert now == {**before, new: len(before)}
+    manifest = manifests.load(tuesday / "manifest.json")
+    assert manifest.previous_run == str(output / f"run={MONDAY}")
+    assert manifest.counts.users == 12  # of 13 in the map
+    assert (
+        table(tuesday, POPULARITY_FILE)["n_interactions"].to_pylist()[id_map(monday, ITEMS_FILE)["i05"]] == 0
+    )
+
+    report = json.loads((tuesday / QUALITY_FILE).read_text())
+    compared = {each["name"]: each["observed"] for each in report["expectations"]}
+    assert compared["kept_ratio"] == 1.0
+    assert 0 < compared["popularity_shift"] < 0.2
+    assert report["passed"] is True
+
+
+def test_a_run_of_the_same_events_has_the_same_files(
+    spark: SparkSession, monday: Path, output: Path, tmp_path: Path
+) -> None:
+    again = prepare(spark, write_shop(tmp_path, shop_lines()[::-1]), output, TUESDAY)
+    of_monday = {name: data for name, data in files_of(monday).items() if name.endswith(".parquet")}
+    assert {name: data for name, data in files_of(again).items() if name.endswith(".parquet")} == of_monday
+
+
+def test_a_run_far_from_the_one_before_is_stopped_and_its_files_stay(
+    spark: SparkSession, output: Path, tmp_path: Path
+) -> None:
+    few = write_shop(tmp_path, shop_lines(n_users=4))
+    with pytest.raises(QualityError, match=r"quality: events_read_ratio is 0\.33\d+, expected at least 0\.5"):
+        prepare(spark, few, output, TUESDAY)
+    left = files_of(output / f"run={TUESDAY}")
+    assert {USERS_FILE, "train/part-00000.parquet", QUALITY_FILE} <= set(left)
+    assert not {"_SUCCESS", "manifest.json"} & set(left)
+    assert json.loads(left[QUALITY_FILE])["passed"] is False
+
+    # Wednesday does not continue what failed; and a file can expect something else.
+    assert previous_run(spark, Storage(spark), str(output), WEDNESDAY, None).manifest.run_id == MONDAY  # type: ignore[union-attr]
+    lenient = tmp_path / "lenient.json"
+    lenient.write_text('[{"name": "users", "min": 4}]')
+    done = prepare(spark, few, output, TUESDAY, expectations=str(lenient))
+    assert (done / "_SUCCESS").exists()
+
+
+def test_a_run_that_is_whole_is_overwritten_on_request(
+    spark: SparkSession, monday: Path, output: Path, tmp_path: Path
+) -> None:
+    source = write_shop(tmp_path, shop_lines(n_users=9))
+    run = prepare(spark, source, output, MONDAY, overwrite=True)
+    assert manifests.load(run / "manifest.json").counts.users == 9
+    assert set(files_of(run)) == set(files_of(monday))
+
+
+def test_the_newest_whole_run_before_is_continued(spark: SparkSession, output: Path) -> None:
+    storage = Storage(spark)
+    (output / f"run={TUESDAY}").mkdir()  # not whole
+    (output / "run=yesterday").mkdir()
+
+    def found(run_id: str, given: str | None = None) -> str | None:
+        run = previous_run(spark, storage, str(output), run_id, given)
+        return run.manifest.run_id if run else None
+
+    assert found(WEDNESDAY) == MONDAY
+    assert found(MONDAY) is None
+    assert found(WEDNESDAY, "none") is None
+    assert found("20200101T000000Z", str(output / f"run={MONDAY}")) == MONDAY
+
+
+def damage_users(run: Path) -> None:
+    path = run / USERS_FILE
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_users, r"damaged: users\.parquet: sha256 is"),
+        (lambda run: (run / ITEMS_FILE).write_bytes(b"short"), r"damaged: items\.parquet: 5 bytes, but"),
+        (lambda run: (run / "manifest.json").write_text("{"), "damaged: not JSON"),
+        (lambda run: (run / POPULARITY_FILE).unlink(), "cannot be read: .*FileNotFound"),
+    ],
+)
+def test_a_damaged_run_is_named_and_not_continued(
+    spark: SparkSession, output: Path, tmp_path: Path, damage: Callable[[Path], Any], message: str
+) -> None:
+    damage(output / f"run={MONDAY}")
+    with pytest.raises(
+        InputError, match=f"previous run {output}/run={MONDAY}: {message}.*; give --previous-run"
+    ):
+        prepare(spark, write_shop(tmp_path, shop_lines()), output, TUESDAY)
+    assert not (output / f"run={TUESDAY}").exists()
+
+
+def test_a_run_that_is_not_whole_or_itself_cannot_be_continued(spark: SparkSession, output: Path) -> None:
+    run = output / f"run={MONDAY}"
+    with pytest.raises(InputError, match="is run 20261123T020000Z itself"):
+        previous_run(spark, Storage(spark), str(output), MONDAY, str(run))
+    (run / "_SUCCESS").unlink()
+    with pytest.raises(InputError, match="no _SUCCESS in it: it is not whole"):
+        previous_run(spark, Storage(spark), str(output), TUESDAY, str(run))
+
+
+def test_expectations_that_are_not_there_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.json: no such file; give --expectations an existing one"):
+        prepare(spark, tmp_path, tmp_path, MONDAY, expectations=str(tmp_path / "nowhere.json"))

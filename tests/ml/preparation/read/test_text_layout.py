@@ -1,0 +1,154 @@
+"""How a text file's columns are told: by the header, or by MovieLens' order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.preparation.errors import InputError
+from ml.preparation.read.columns import ColumnNames
+from ml.preparation.read.text_layout import SEPARATORS, Layout, is_time, split_line, text_layout
+
+NO_NAMES = ColumnNames()
+
+
+def layout(*lines: str, file_format: str = "auto", names: ColumnNames = NO_NAMES) -> Layout:
+    return text_layout(lines, file_format, names, "events")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("196\t242\t3\t881250949", Layout("tsv", None, 4, 0, 1, 3)),
+        ("1::1193::5::978300760", Layout("double-colon", None, 4, 0, 1, 3)),
+        ("u1,i1,881250949", Layout("csv", None, 3, 0, 1, 2)),
+        ("u1,i1,2024-05-01T10:00:00Z", Layout("csv", None, 3, 0, 1, 2)),
+    ],
+)
+def test_a_file_without_header_has_movielens_order(line: str, expected: Layout) -> None:
+    assert layout(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "positions"),
+    [
+        ("user,item,timestamp", (0, 1, 2)),
+        ("userId,movieId,rating,timestamp", (0, 1, 3)),
+        ("Time;ignored,Product ID,USER_ID,ts", (2, 1, 3)),
+        ("event_time,event_type,product_id,price,user_id", (4, 2, 0)),
+        ('"user_id","item_id","timestamp"', (0, 1, 2)),
+        ("id,user,user_id,item_id,date,timestamp", (2, 3, 5)),
+    ],
+)
+def test_common_spellings_are_known_in_any_order(header: str, positions: tuple[int, int, int]) -> None:
+    found = layout(header, "a,b,c")
+    assert (found.user, found.item, found.time) == positions
+    assert found.header == header
+
+
+def test_a_column_that_is_named_wins_over_the_spellings() -> None:
+    names = ColumnNames(user="buyer", time="ts2")
+    found = layout("user_id,buyer,item,ts,ts2", names=names)
+    assert (found.user, found.item, found.time) == (1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "message"),
+    [
+        (
+            ["name,price,stock"],
+            NO_NAMES,
+            "events: no user column; columns found: name, price, stock; name it",
+        ),
+        (
+            ["user_id,item_id"],
+            NO_NAMES,
+            "no time column; columns found: user_id, item_id; name it with --time",
+        ),
+        (["user,item,ts"], ColumnNames(item="sku"), "no column 'sku'; columns found: user, item, ts"),
+        (["1\t2\t3\t881250949"], ColumnNames(user="user"), "no column 'user'; columns found: 1, 2, 3"),
+        (
+            ["user_id;item_id;timestamp", "1;2;881250949"],
+            NO_NAMES,
+            "columns found: user_id;item_id;timestamp",
+        ),
+        (["who,what,when", "1,2,881250949"], NO_NAMES, "columns found: who, what, when"),
+        (["1,2,3,4,881250949"], NO_NAMES, "columns found: 1, 2, 3, 4, 881250949"),
+        (["1\t2\tthree", "1\t2\tfour"], NO_NAMES, "columns found: 1, 2, three"),
+        (["user_id,user_id,item_id,ts"], NO_NAMES, "column 'user_id' appears more than once"),
+        (["u1,i1,881250949"], ColumnNames(weight="rating"), "no column 'rating'; columns found: u1, i1"),
+        (["u,i,5,881250949"], ColumnNames(weight="stars"), "no column 'stars'; columns found: u, i, 5"),
+        (["user,item,ts"], ColumnNames(needs_event=True), "no event column; columns found: user, item, ts"),
+        (["," * 2000], NO_NAMES, "2001 columns in its first line; give at most 2000"),
+        (["\x00\x1b[2Juser"], NO_NAMES, r"columns found: ??[2Juser;"),
+    ],
+)
+def test_columns_that_cannot_be_told_are_listed(lines: list[str], names: ColumnNames, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        layout(*lines, names=names)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "names", "position"),
+    [
+        ("user,item,ts,Event Type", ColumnNames(needs_event=True), 3),
+        ("user,item,ts,kind,event", ColumnNames(event="kind", needs_event=True), 3),
+        ("user,stars,item,ts", ColumnNames(weight="stars"), 1),
+        ("1\t2\t5\t881250949", ColumnNames(weight="rating"), 2),
+    ],
+)
+def test_the_column_that_weighs_an_event_is_found(header: str, names: ColumnNames, position: int) -> None:
+    assert layout(header, names=names).value == position
+
+
+def test_one_broken_line_at_the_top_does_not_hide_the_data() -> None:
+    good = [f"u{n}\ti{n}\t5\t881250949" for n in range(3)]
+    assert layout("u0\ti0\t5\tnever", *good) == layout(*good)
+
+
+def test_a_given_format_is_not_guessed() -> None:
+    assert layout("a::b,1,881250949", file_format="csv").format == "csv"
+    with pytest.raises(InputError, match="columns found: u,i,881250949"):
+        layout("u,i,881250949", file_format="tsv")
+
+
+@given(
+    st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5),
+    st.sampled_from(["auto", *SEPARATORS]),
+)
+def test_any_text_has_a_layout_or_is_refused(lines: list[str], file_format: str) -> None:
+    try:
+        found = layout(*lines, file_format=file_format)
+    except InputError as error:
+        refusal = str(error)
+    else:
+        refusal = ""
+        assert max(found.user, found.item, found.time) < found.n_columns
+    assert refusal == "" or refusal.startswith("events: ")
+    assert refusal.isprintable()
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters='\t"\r\n', exclude_categories=["Z", "C"]), min_size=1),
+        min_size=1,
+    )
+)
+def test_fields_come_back_as_they_were_joined(fields: list[str]) -> None:
+    assert split_line("\t".join(fields), "tsv") == fields
+
+
+@pytest.mark.parametrize(
+    "field", ["631152000", "4102444799", "881250949.5", "1990-01-01", "2099-12-31 23:59"]
+)
+def test_a_time_within_1990_to_2100_is_one(field: str) -> None:
+    assert is_time(field)
+
+
+@pytest.mark.parametrize(
+    "field", ["631151999", "4102444800", "-1", "nan", "inf", "", "1989-12-31", "2100-01-01"]
+)
+def test_anything_else_is_no_time(field: str) -> None:
+    assert not is_time(field)

@@ -1,0 +1,209 @@
+"""Splits: what is held out, what is filtered, and that nothing of the future is learnt from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from ml.preparation.errors import InputError
+from ml.preparation.split import ids as ids_module
+from ml.preparation.split.ids import counted_ids, heavy_keys
+from ml.preparation.split.pairs import id_key
+from ml.preparation.split.rules import DAY_S
+from tests.ml.preparation.split.splitting import Event, Row, frame, split, stage
+
+pytestmark = pytest.mark.spark
+
+START_S = 1_600_000_000
+ids = st.sampled_from(["a", "b", "B", "10", "9", "é", "😀", 'q"', "c", "d", "e", "f"])
+# Few distinct times, so that ties are common.
+lists_of_events = st.lists(st.tuples(ids, ids, st.integers(1, 6)), max_size=150)
+A_FEW_EXAMPLES = {
+    "max_examples": 6,
+    "deadline": None,  # each example is many Spark jobs
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+def split_of(
+    spark: SparkSession, events: list[Event], min_interactions: int = 3
+) -> dict[tuple[str, str], str]:
+    _, rows = split(frame(spark, events), min_interactions=min_interactions)
+    return {(row.user, row.item): row.split for row in rows}
+
+
+def test_the_newest_event_of_a_pair_is_kept_with_its_greatest_weight(spark: SparkSession) -> None:
+    events = frame(spark, [("u", "a", 1), ("u", "a", 3), ("u", "b", 4), ("u", "c", 5)]).union(
+        frame(spark, [("u", "a", 2)], weight=2.5)
+    )
+    done, rows = split(events, min_interactions=3)
+    assert done.n_pairs == 3
+    assert [dataclasses.astuple(row) for row in rows if row.item == "a"] == [("u", "a", 3, "train", 2.5)]
+
+
+def test_the_last_two_in_time_are_held_out(spark: SparkSession) -> None:
+    events = [("u", "a", 4), ("u", "b", 1), ("u", "c", 3), ("u", "d", 2)]
+    assert split_of(spark, events) == {
+        ("u", "a"): "test",
+        ("u", "c"): "validation",
+        ("u", "d"): "train",
+        ("u", "b"): "train",
+    }
+
+
+def test_equal_times_are_ordered_alike_whatever_the_order_of_the_rows(spark: SparkSession) -> None:
+    events = [("u", item, 1) for item in ("b", "d", "a", "c")]
+    splits = split_of(spark, events)
+    assert sorted(splits.values()) == ["test", "train", "train", "validation"]
+    assert split_of(spark, events[::-1]) == splits
+
+
+def test_equal_times_hold_out_items_from_the_whole_range_of_ids(spark: SparkSession) -> None:
+    n_users, items = 200, [f"i{n}" for n in range(10)]
+    events = [(f"u{user}", item, 1) for user in range(n_users) for item in items]
+    tested = Counter(item for (_, item), each in split_of(spark, events).items() if each == "test")
+    assert set(tested) == set(items)
+    assert max(tested.values()) < n_users / 4  # about 20 each: far from one end of the ids
+
+
+def test_a_user_with_many_events_is_split_as_any_other(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = [("u", item, time) for time, item in enumerate("abcdefgh", start=1)]
+    events = [*newest, *(("u", item, 0) for item in "abcdefgh"), ("v", "a", 1), ("v", "b", 2)]
+    together = split_of(spark, events)
+    monkeypatch.setattr(ids_module, "HEAVY_EVENTS", 15)
+    counted = stage(counted_ids(frame(spark, events), "user_id"), "users")
+    key = spark.createDataFrame([("u",)], "user_id string").select(id_key("user_id", 0)).collect()[0][0]
+    assert heavy_keys(counted, 0) == [key]  # of v's two events no task has too many
+    assert split_of(spark, events) == together
+    done, _ = split(frame(spark, events))
+    assert done.n_pairs == 10
+
+
+def test_users_with_fewer_interactions_are_filtered_by_distinct_items(spark: SparkSession) -> None:
+    repeated = [("few", "a", time) for time in range(1, 10)] + [("few", "b", 1)]
+    enough = [("enough", item, 1) for item in "abc"]
+    assert {user for user, _ in split_of(spark, repeated + enough)} == {"enough"}
+
+
+def test_pairs_that_weigh_too_little_are_filtered(spark: SparkSession) -> None:
+    viewed = frame(spark, [("u", item, 1) for item in "abcd"], weight=0.7)
+    glanced = frame(spark, [("u", "e", 9)], weight=0.2)
+    done, rows = split(viewed.union(glanced), min_interactions=3, min_weight=0.7)
+    assert {row.item for row in rows} == set("abcd")
+    assert (done.n_pairs, sum(done.rows.values())) == (5, 4)
+
+
+def at(day: float) -> int:
+    return START_S + int(day * DAY_S)
+
+
+def test_a_time_cut_counts_days_back_from_the_newest_event(spark: SparkSession) -> None:
+    learnt = [("u", "a", at(0)), ("v", "b", at(0)), ("u", "b", at(6.9))]
+    held_out = [("u", "c", at(7.1)), ("v", "a", at(8.1)), ("u", "d", at(10))]
+    events = [*learnt, ("v", "c", at(1)), ("v", "d", at(1)), *held_out]
+    done, rows = split(
+        frame(spark, events), split="time-cut", test_days=2, validation_days=1, min_interactions=1
+    )
+    assert {(row.user, row.item): row.split for row in rows if row.split != "train"} == {
+        ("u", "c"): "validation",
+        ("v", "a"): "test",
+        ("u", "d"): "test",
+    }
+    assert done.assigned.rule["test_start"] == "2020-09-21T12:26:41Z"
+    assert done.assigned.rule["validation_start"] == "2020-09-20T12:26:41Z"
+    assert done.assigned.rule["n_unseen_in_train"] == 0
+
+
+def test_what_train_has_not_seen_is_left_out_of_a_time_cut_and_counted(spark: SparkSession) -> None:
+    known = [
+        (user, item, at(0))
+        for user in "uv"
+        for item in "abcd"
+        if (user, item) not in {("u", "d"), ("v", "c")}
+    ]
+    held_out = [("v", "c", at(8.5)), ("u", "d", at(10))]
+    of_new_user, of_new_item = ("new", "a", at(8.5)), ("u", "new", at(9.9))
+    done, rows = split(
+        frame(spark, [*known, *held_out, of_new_user, of_new_item]), split="time-cut", min_interactions=1
+    )
+    assert {(row.user, row.item) for row in rows if row.split != "train"} == {("v", "c"), ("u", "d")}
+    assert done.assigned.rule["n_unseen_in_train"] == 2
+    assert (done.n_pairs, sum(done.rows.values())) == (10, 8)
+
+
+def test_a_time_cut_that_leaves_a_split_empty_is_refused(spark: SparkSession) -> None:
+    events = [("u", item, at(day)) for day, item in enumerate("abcdef")]
+    with pytest.raises(InputError, match="no events for validation; give more days of events"):
+        split(frame(spark, [("u", "z", at(-9)), *events[5:]]), split="time-cut", min_interactions=1)
+
+
+@settings(**A_FEW_EXAMPLES)
+@given(events=lists_of_events, min_interactions=st.integers(3, 6))
+def test_leaving_the_last_out_learns_from_no_later_event_of_the_user(
+    spark: SparkSession, events: list[Event], min_interactions: int
+) -> None:
+    sizes = Counter(user for user, _ in {(user, item) for user, item, _ in events})
+    expected = {user for user, n in sizes.items() if n >= min_interactions}
+    try:
+        done, rows = split(frame(spark, events), min_interactions=min_interactions)
+    except InputError:
+        assert not expected
+        return
+    require_whole(events, rows, done.n_pairs, dict(done.rows))
+    by_split = {name: [row for row in rows if row.split == name] for name in ("train", "validation", "test")}
+    assert Counter(row.user for row in by_split["test"]) == Counter(expected)
+    assert Counter(row.user for row in by_split["validation"]) == Counter(expected)
+    assert {row.user for row in by_split["train"]} == expected
+    validation = {row.user: row.time for row in by_split["validation"]}
+    test = {row.user: row.time for row in by_split["test"]}
+    assert all(row.time <= validation[row.user] <= test[row.user] for row in by_split["train"])
+
+
+@settings(**A_FEW_EXAMPLES)
+@given(
+    events=st.lists(
+        st.tuples(ids, ids, st.integers(1, 12).map(lambda half: half * DAY_S // 2)), max_size=150
+    ),
+    days=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+)
+def test_a_time_cut_learns_from_no_later_event_of_anybody(
+    spark: SparkSession, events: list[Event], days: tuple[int, int]
+) -> None:
+    try:
+        done, rows = split(
+            frame(spark, events),
+            split="time-cut",
+            test_days=days[0],
+            validation_days=days[1],
+            min_interactions=1,
+        )
+    except InputError:
+        return
+    require_whole(events, rows, done.n_pairs, dict(done.rows))
+    times = {
+        name: [row.time for row in rows if row.split == name] for name in ("train", "validation", "test")
+    }
+    assert max(times["train"]) < min(times["validation"])
+    assert max(times["validation"]) < min(times["test"])
+    train = [row for row in rows if row.split == "train"]
+    assert {row.user for row in rows} == {row.user for row in train}
+    assert {row.item for row in rows} == {row.item for row in train}
+
+
+def require_whole(events: list[Event], rows: list[Row], n_pairs: int, counted: dict[str, int]) -> None:
+    """No pair twice, so that none is both learnt from and held out; none made up; all counted."""
+    newest: dict[tuple[str, str], int] = {}
+    for user, item, time in events:
+        newest[user, item] = max(time, newest.get((user, item), time))
+    kept = {(row.user, row.item): row.time for row in rows}
+    assert len(kept) == len(rows)
+    assert kept.items() <= newest.items()
+    assert n_pairs == len(newest)
+    assert Counter(row.split for row in rows) == Counter(counted)

@@ -1,0 +1,170 @@
+"""The quality gate: expectations as data, and a report that says what became of each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+
+from ml.manifest import Counts
+from ml.preparation.errors import InputError
+from ml.preparation.write.quality import (
+    MEASURES,
+    Expectation,
+    Observed,
+    QualityError,
+    packaged_expectations,
+    parse_expectations,
+    popularity_shift,
+    quality_json,
+    quarantined_limit,
+    report_on,
+    require,
+    with_quarantined_share,
+)
+
+
+def counts(**changes: Any) -> Counts:
+    fields = {
+        "events_read": 1000,
+        "kept": 800,
+        "quarantined": {"missing_user": 30, "not_utf8": 10},
+        "duplicates": 100,
+        "filtered": 60,
+        "users": 40,
+        "items": 50,
+        "train": 720,
+        "validation": 40,
+        "test": 40,
+    }
+    return Counts(**{**fields, **changes})
+
+
+def observed(previous: Counts | None = None, shift: float | None = None, **changes: Any) -> Observed:
+    return Observed(counts(**changes), previous, shift)
+
+
+def judged(expectation: Expectation, seen: Observed) -> dict[str, Any]:
+    (only,) = report_on([expectation], seen)
+    return only
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quarantined_share", 0.04),
+        ("missing_user_share", 0.03),
+        ("missing_item_share", 0.0),
+        ("users", 40),
+        ("items", 50),
+        ("events_read_ratio", 2.0),
+        ("kept_ratio", 1.6),
+        ("popularity_shift", 0.25),
+    ],
+)
+def test_a_measure_is_what_it_says(name: str, value: float) -> None:
+    seen = observed(counts(events_read=500, kept=500, train=420), 0.25)
+    assert judged(Expectation(name, min=value, max=value), seen)["observed"] == value
+    assert judged(Expectation(name, min=value, max=value), seen)["passed"] is True
+    assert judged(Expectation(name, max=value - 0.001), seen)["passed"] is False
+    assert judged(Expectation(name, min=value + 0.001), seen)["passed"] is False
+
+
+def test_a_first_run_skips_what_it_cannot_compare_and_says_so() -> None:
+    report = report_on(parse_expectations(packaged_expectations(), "x"), observed())
+    skipped = {each["name"] for each in report if each["passed"] is None}
+    assert skipped == {"events_read_ratio", "kept_ratio", "popularity_shift"}
+    assert {each["note"] for each in report if each["passed"] is None} == {
+        "skipped: no previous run to compare with"
+    }
+    require(report, "run")
+
+
+def test_the_packaged_expectations_cover_every_measure() -> None:
+    assert {each.name for each in parse_expectations(packaged_expectations(), "x")} == set(MEASURES)
+
+
+def test_a_broken_expectation_is_named_with_what_was_observed_and_its_limit() -> None:
+    report = report_on(
+        [Expectation("users", min=1), Expectation("kept_ratio", 0.5, 2), Expectation("items", min=99)],
+        observed(counts(kept=2000)),
+    )
+    with pytest.raises(QualityError) as refused:
+        require(report, "s3://data/prepared/run=x")
+    assert str(refused.value).startswith(
+        "s3://data/prepared/run=x: quality: kept_ratio is 0.4, expected at least 0.5 and at most 2 "
+        "(and 1 more)"
+    )
+
+
+def test_the_report_holds_limits_observations_and_counts() -> None:
+    seen = observed()
+    document = json.loads(quality_json("x", report_on([Expectation("users", min=41)], seen), seen))
+    assert document["passed"] is False
+    assert document["expectations"] == [
+        {
+            "name": "users",
+            "means": "users that are kept",
+            "limit": {"min": 41, "max": None},
+            "observed": 40,
+            "passed": False,
+            "note": None,
+        }
+    ]
+    assert document["counts"]["quarantined"] == {"missing_user": 30, "not_utf8": 10}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "e.json: not JSON"),
+        ("{}", "e.json: expected a list of expectations"),
+        ('[{"name": "beauty", "min": 1}]', r"e.json: \[0\].name: give one of quarantined_share, "),
+        ('[{"name": "users", "least": 1}]', r"e.json: \[0\].least: unknown field; known are max, min, name"),
+        ('[{"name": "users"}]', r"e.json: \[0\]: users has neither min nor max"),
+        ('[{"name": "users", "min": "1"}]', r"e.json: \[0\].min: expected a number, got '1'"),
+        ('[{"name": "users", "min": NaN}]', r"e.json: \[0\].min: expected a number, got nan"),
+        ('[{"name": "users", "min": 2, "max": 1}]', r"e.json: \[0\].min: 2 is above max, 1"),
+        ('[{"name": "users", "min": 1}, {"name": "users", "max": 9}]', "e.json: users is expected twice"),
+    ],
+)
+def test_wrong_expectations_are_refused_by_the_field(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_expectations(text, "e.json")
+
+
+def test_the_flag_beats_the_expectation() -> None:
+    packaged = parse_expectations(packaged_expectations(), "x")
+    assert quarantined_limit(packaged) == 0.05
+    assert quarantined_limit(with_quarantined_share(packaged, 0.2)) == 0.2
+    assert quarantined_limit(with_quarantined_share(packaged, 0.0)) == 0.0
+    assert quarantined_limit([]) == 1.0
+
+
+def popularity(spark: SparkSession, items: dict[int, int]) -> DataFrame:
+    return spark.createDataFrame(list(items.items()), "item_index int, n_interactions long")
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("now", "before", "shift"),
+    [
+        ({0: 2, 1: 6}, {0: 1, 1: 3}, 0.0),  # the same shares of more interactions
+        ({0: 5}, {1: 7}, 1.0),
+        ({0: 1, 1: 1}, {0: 1}, 0.5),
+        ({0: 0}, {0: 3}, None),
+    ],
+)
+def test_the_shift_is_half_the_sum_of_differences_of_shares(
+    spark: SparkSession, now: dict[int, int], before: dict[int, int], shift: float | None
+) -> None:
+    assert popularity_shift(popularity(spark, now), popularity(spark, before)) == shift
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_limits_are_allowed_themselves(value: float) -> None:
+    assert Expectation("users", min=value, max=value).holds(value)
