@@ -1,8 +1,9 @@
-"""How a run's pairs become train, validation and test.
+"""Split rules: assignment of user-item pairs to train, validation and test.
 
-A rule says what it needs to know of users and items, which :func:`ml.preparation.split.k_core.k_core`
-then counts along, and makes of it one row a kept user and one a kept item: few, beside the pairs. A pair is kept when
-both are, and its split follows from them.
+A rule declares the statistics that it needs per user and per item.
+:func:`ml.preparation.split.k_core.k_core` computes them in the same aggregation as its own counts. From
+them the rule derives one row per kept user and one per kept item, which is small next to the pairs. A
+pair is kept when its user and its item are kept; its split is a function of both rows.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import argparse
 from typing import Any, get_args
 
 import pytest
-from ml.preparation.layout import SEPARATORS
 
+from ml.preparation.read.text_layout import SEPARATORS
 from ml.settings.fields import SettingError
 from ml.settings.preparation import (
     Format,
