@@ -1,26 +1,26 @@
-"""Keeps the endpoint on the newest approved model package that was not rolled back.
+"""Deploys the newest approved model package that was not rolled back to the endpoint.
 
-Invoked by the pipeline's step NCFDeploy and by people with ``{"model_package_arn", "model_name"?}``, and
-by EventBridge with "SageMaker Model Package State Change" (a person approved or rejected) and
-"SageMaker Endpoint State Change" (a rollout ended, or another one could begin). It never waits: a
-rollout is begun here and its end is an event. Every invocation may be repeated, in any order.
+Invoked by the pipeline step NCFDeploy and by operators with ``{"model_package_arn", "model_name"?}``, and
+by EventBridge with "SageMaker Model Package State Change" (a package was approved or rejected) and
+"SageMaker Endpoint State Change" (a rollout ended). It starts a rollout and returns; the end of the rollout
+arrives as an event. Invocations may be repeated and may arrive in any order.
 
-What came of a package is written in its customer metadata: ``deployment`` (Requested, Deployed,
-RolledBack, Waiting), ``endpoint_config`` and ``model``. A package that was rolled back is tried again
-when it is asked for again, by an approval or by an invocation.
+The result is written to the customer metadata of the package: ``deployment`` (Requested, Deployed,
+RolledBack, Waiting), ``endpoint_config`` and ``model``. A package that was rolled back is deployed again
+only after a new approval or a new invocation that names it.
 
 Environment:
-    ENDPOINT_NAME: the endpoint, exactly.
-    MODEL_PACKAGE_GROUP: the group whose packages are served.
-    MODEL_ROLE_ARN: what a model that is made here runs as.
-    VARIANT_NAME: the variant's name, constant as autoscaling is registered on it.
-    INSTANCE_TYPE, INITIAL_INSTANCE_COUNT: what serves; the count holds for new variants only.
-    KMS_KEY_ARN: encrypts the instances' volumes.
+    ENDPOINT_NAME: exact name of the endpoint.
+    MODEL_PACKAGE_GROUP: group whose packages are deployed.
+    MODEL_ROLE_ARN: execution role of the models that this function creates.
+    VARIANT_NAME: name of the production variant; constant, because autoscaling is registered on it.
+    INSTANCE_TYPE, INITIAL_INSTANCE_COUNT: instances of the variant; the count applies to new variants only.
+    KMS_KEY_ARN: key of the instance volumes.
     ROLLOUT: all_at_once, canary or linear.
-    STEP_PERCENT: the canary's or a step's share of the capacity, 1 to 50.
-    WAIT_S: seconds for which each step is watched, and the old fleet kept afterwards.
-    ALARM_NAMES: JSON list of the CloudWatch alarms that take a rollout back.
-    KEEP_LAST: how many endpoint configs, with their models, are kept.
+    STEP_PERCENT: percentage of the capacity in the canary or in each linear step, 1 to 50.
+    WAIT_S: seconds to monitor each step, and to keep the old fleet after the last step.
+    ALARM_NAMES: JSON list of the CloudWatch alarms that roll back a rollout.
+    KEEP_LAST: number of endpoint configs, with their models, to keep.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from logic import (
     decide,
     deployment_config,
     desired_package,
-    is_ours,
+    is_managed_config,
     outcome,
     request_of,
     resource_name,
@@ -69,7 +69,7 @@ VARIANT = Variant(
     kms_key_arn=os.environ["KMS_KEY_ARN"],
 )
 DEPLOYMENT_CONFIG = deployment_config(
-    os.environ["ROLLOUT"],  # type: ignore[arg-type]  # the stage's config knows no other values
+    os.environ["ROLLOUT"],  # type: ignore[arg-type]  # the stage config allows no other values
     int(os.environ["STEP_PERCENT"]),
     int(os.environ["WAIT_S"]),
     json.loads(os.environ["ALARM_NAMES"]),
@@ -88,16 +88,16 @@ sagemaker = SageMaker(
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
-    """Do what the event asks for, and say what came of it.
+    """Process one invocation.
 
     Returns:
         ``endpoint_config_name`` (empty if there is none) and ``status``: ``Deploying``, ``AlreadyDeploying``,
-        ``AlreadyDeployed``, ``Deferred`` (until the rollout under way ends), ``AwaitingApproval``,
+        ``AlreadyDeployed``, ``Deferred`` (until the current rollout ends), ``AwaitingApproval``,
         ``Rejected``, ``Superseded`` (a newer package is approved), ``NothingApproved`` or ``Ignored``.
 
     Raises:
-        InputError: the event is of no known kind.
-        EndpointError: the endpoint is in a state that only a person can end.
+        InputError: the event has an unknown type.
+        EndpointError: the endpoint is in a state that requires an operator.
     """
     request = request_of(event, endpoint_name=ENDPOINT_NAME, group=MODEL_PACKAGE_GROUP)
     if isinstance(request, Ignored):
@@ -116,13 +116,15 @@ def _promote(request: Promotion) -> dict[str, str]:
         return _answer(status, package=package)
     if package.metadata.get(DEPLOYMENT) == ROLLED_BACK:
         sagemaker.annotate(package, **{DEPLOYMENT: WAITING})
-    return _reconcile(wanted=package)
+    return _reconcile(requested=package)
 
 
-def _reconcile(wanted: Package | None = None) -> dict[str, str]:
-    """Settle what a rollout came to, begin the one that is due, and clear away what is old."""
+def _reconcile(requested: Package | None = None) -> dict[str, str]:
+    """Record ended rollouts, start the rollout of the desired package, and delete old endpoint configs."""
     endpoint = sagemaker.endpoint(ENDPOINT_NAME)
-    packages = [_settle(package, endpoint) for package in sagemaker.approved_packages(MODEL_PACKAGE_GROUP)]
+    packages = [
+        _record_outcome(package, endpoint) for package in sagemaker.approved_packages(MODEL_PACKAGE_GROUP)
+    ]
     package = desired_package(packages)
     if package is None:
         return _answer("NothingApproved")
@@ -131,13 +133,13 @@ def _reconcile(wanted: Package | None = None) -> dict[str, str]:
     if status == "Deploy":
         status = _deploy(package, endpoint, config_name)
     elif endpoint.settled:
-        _clear_away(endpoint)
-    if wanted is not None and wanted.arn != package.arn:
-        return _answer("Superseded", package=wanted)
+        _delete_old_configs(endpoint)
+    if requested is not None and requested.arn != package.arn:
+        return _answer("Superseded", package=requested)
     return _answer(status, package=package, config_name=config_name)
 
 
-def _settle(package: Package, endpoint: Endpoint) -> Package:
+def _record_outcome(package: Package, endpoint: Endpoint) -> Package:
     ended = outcome(package, endpoint)
     if ended is None:
         return package
@@ -148,7 +150,7 @@ def _settle(package: Package, endpoint: Endpoint) -> Package:
 def _deploy(package: Package, endpoint: Endpoint, config_name: str) -> str:
     model = sagemaker.ensure_model(package.metadata.get(MODEL), config_name, package, MODEL_ROLE_ARN)
     sagemaker.ensure_config(config_name, model, VARIANT)
-    # Written before the rollout begins, so that its end finds it however soon it comes.
+    # Written before UpdateEndpoint: the event of the end of the rollout may arrive before this call returns.
     sagemaker.annotate(
         package,
         **{
@@ -164,7 +166,7 @@ def _deploy(package: Package, endpoint: Endpoint, config_name: str) -> str:
         now = sagemaker.endpoint(ENDPOINT_NAME)
         if now.settled:
             raise
-        # Another invocation was faster; the end of what it began comes back here.
+        # Another invocation started a rollout first; the event of its end invokes this function again.
         if now.pending_config == config_name:
             return "AlreadyDeploying"
         sagemaker.annotate(package, **{DEPLOYMENT: WAITING})
@@ -172,19 +174,19 @@ def _deploy(package: Package, endpoint: Endpoint, config_name: str) -> str:
     return "Deploying"
 
 
-def _clear_away(endpoint: Endpoint) -> None:
+def _delete_old_configs(endpoint: Endpoint) -> None:
     names = sagemaker.config_names(f"{ENDPOINT_NAME}-v")
     old = configs_to_delete(names, endpoint, KEEP_LAST)
     if not old:
         return
-    kept = [name for name in names if is_ours(name, ENDPOINT_NAME) and name not in old]
+    kept = [name for name in names if is_managed_config(name, ENDPOINT_NAME) and name not in old]
     in_use = set().union(*(sagemaker.model_names(name) for name in kept))
     for config_name in old:
-        # Models first: a config that is still listed leads to them again, should this be cut short.
+        # Models first: if this is interrupted, the remaining config still identifies its models.
         for model_name in sagemaker.model_names(config_name) - in_use:
             sagemaker.delete_model(model_name)
         sagemaker.delete_config(config_name)
-    logger.info("cleared away", extra={"endpoint_configs": old})
+    logger.info("old endpoint configs deleted", extra={"endpoint_configs": old})
 
 
 def _answer(

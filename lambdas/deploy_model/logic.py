@@ -1,6 +1,6 @@
-"""What to do about an endpoint and the model packages of a group, decided without AWS.
+"""Decisions of `deploy_model`, without AWS calls.
 
-The rule is one: the endpoint serves the newest approved package that was not rolled back.
+Rule: the endpoint serves the newest approved package of the group that was not rolled back.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PACKAGE_ARN = re.compile(
 APPROVAL_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 
-# What is written on a package. A versioned package cannot be tagged (it has its group's tags),
-# so its customer metadata tells of its deployment.
+# Keys and values of the customer metadata. A versioned package cannot be tagged: it has the tags of its
+# group.
 DEPLOYMENT, ENDPOINT_CONFIG, ENDPOINT_SEEN, MODEL = "deployment", "endpoint_config", "endpoint_seen", "model"
 REQUESTED, DEPLOYED, ROLLED_BACK, WAITING = "Requested", "Deployed", "RolledBack", "Waiting"
 
@@ -29,16 +29,16 @@ Rollout = Literal["all_at_once", "canary", "linear"]
 
 
 class InputError(ValueError):
-    """The event or the configuration is wrong; the message says what."""
+    """The event or the configuration is invalid; the message names the field."""
 
 
 class EndpointError(RuntimeError):
-    """The endpoint is in a state that only a person can end."""
+    """The endpoint is in a state that requires an operator."""
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """A wish to serve a package: by the pipeline (with the model that it made), or by a person's approval."""
+    """Request to promote a model package: from the pipeline, with its model, or from an approval."""
 
     package_arn: str
     model_name: str | None = None
@@ -46,19 +46,19 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Change:
-    """Something changed, so that the endpoint and the packages should be compared again."""
+    """State change after which the endpoint and the packages have to be compared."""
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """An event that asks for nothing."""
+    """Event that requires no action."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The endpoint as SageMaker describes it."""
+    """State of the endpoint, from DescribeEndpoint."""
 
     name: str
     status: str
@@ -68,13 +68,13 @@ class Endpoint:
 
     @property
     def settled(self) -> bool:
-        """Whether it serves, and no rollout is under way."""
+        """Whether the endpoint is in service and has no rollout in progress."""
         return self.status == "InService" and self.pending_config is None
 
 
 @dataclass(frozen=True)
 class Package:
-    """A model package of the group."""
+    """Version of a model package group."""
 
     arn: str
     version: int
@@ -84,7 +84,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Variant:
-    """How the stage serves a model."""
+    """Production variant of the stage."""
 
     name: str
     instance_type: str
@@ -93,19 +93,19 @@ class Variant:
 
 
 def request_of(event: Mapping[str, Any], *, endpoint_name: str, group: str) -> Promotion | Change | Ignored:
-    """What an invocation asks for.
+    """Parse the payload of an invocation.
 
-    A pipeline step or a person sends ``{"model_package_arn": ..., "model_name": ...}``, the second
-    optional; EventBridge sends state changes of packages and endpoints. Writing metadata on a package
-    is a state change too, hence only changes of the approval count.
+    A pipeline step or an operator sends ``{"model_package_arn": ..., "model_name": ...}``, the second field
+    optional. EventBridge sends state changes of packages and endpoints. Updates of package metadata are state
+    changes too, so package events without a change of the approval are ignored.
 
     Raises:
-        InputError: the event is of no known kind, or its package is not one of the group's.
+        InputError: the event has an unknown type, or its package is not in the group.
     """
     if "model_package_arn" in event:
         name = event.get("model_name")
         if name is not None and not isinstance(name, str):
-            raise InputError(f"model_name is {name!r}: write the name of a model, or leave it out")
+            raise InputError(f"model_name is {name!r}: expected the name of a model, or no such field")
         return Promotion(_package_arn(event["model_package_arn"], group), name or None)
     kind, detail = event.get("detail-type"), event.get("detail")
     if not isinstance(detail, Mapping):
@@ -124,15 +124,15 @@ def request_of(event: Mapping[str, Any], *, endpoint_name: str, group: str) -> P
 
 
 def package_version(arn: str) -> int:
-    """The version that ends a package's ARN."""
+    """The version number at the end of a package ARN."""
     return int(arn.rsplit("/", 1)[1])
 
 
 def resource_name(endpoint_name: str, package: Package, variant: Variant) -> str:
-    """The name of the endpoint config (and of a model made here) for a package: equal for equal content.
+    """Name of the endpoint config of a package, and of a model created here; equal for equal content.
 
     Raises:
-        InputError: the endpoint's name leaves no room for the rest.
+        InputError: the endpoint name is too long for the suffix.
     """
     content = json.dumps([package.arn, variant.__dict__], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:DIGEST_LENGTH]
@@ -144,28 +144,28 @@ def resource_name(endpoint_name: str, package: Package, variant: Variant) -> str
     return name
 
 
-def is_ours(name: str, endpoint_name: str) -> bool:
-    """Whether an endpoint config's name is one that `resource_name` makes for this very endpoint."""
+def is_managed_config(name: str, endpoint_name: str) -> bool:
+    """Whether `resource_name` generated this endpoint config name, for this endpoint."""
     return bool(re.fullmatch(rf"{re.escape(endpoint_name)}-v\d+-[0-9a-f]{{{DIGEST_LENGTH}}}", name))
 
 
 def outcome(package: Package, endpoint: Endpoint) -> str | None:
-    """What a package's rollout came to and its metadata don't say yet: ``Deployed``, ``RolledBack`` or None.
+    """Result of a package's rollout that is not in its metadata yet: ``Deployed``, ``RolledBack`` or None.
 
-    SageMaker reports a rollback as InService, so that the config in use decides. An endpoint that
-    was not modified since the request has not seen it yet.
+    SageMaker reports a rollback as InService, so the active endpoint config decides. If the endpoint was not
+    modified since the request, the rollout has not started.
     """
     deployment = package.metadata.get(DEPLOYMENT)
     if not endpoint.settled or deployment == DEPLOYED:
         return None
     if endpoint.config == package.metadata.get(ENDPOINT_CONFIG):
         return DEPLOYED
-    began = endpoint.modified != package.metadata.get(ENDPOINT_SEEN)
-    return ROLLED_BACK if deployment == REQUESTED and began else None
+    has_started = endpoint.modified != package.metadata.get(ENDPOINT_SEEN)
+    return ROLLED_BACK if deployment == REQUESTED and has_started else None
 
 
 def desired_package(packages: Iterable[Package]) -> Package | None:
-    """The package that the endpoint should serve, or None; ``packages`` may be in any order."""
+    """The newest approved package that was not rolled back, or None; ``packages`` may be in any order."""
     candidates = [
         package
         for package in packages
@@ -175,37 +175,42 @@ def desired_package(packages: Iterable[Package]) -> Package | None:
 
 
 def decide(endpoint: Endpoint, config_name: str) -> str:
-    """What to do to have the endpoint on a config: ``Deploy``, or nothing because it is ``AlreadyDeployed``,
-    ``AlreadyDeploying``, or ``Deferred`` until another rollout ends.
+    """The action that moves the endpoint to an endpoint config.
+
+    Returns:
+        ``Deploy``, or the reason for doing nothing: ``AlreadyDeployed``, ``AlreadyDeploying``, or
+        ``Deferred`` until another rollout ends.
 
     Raises:
-        EndpointError: neither is possible.
+        EndpointError: the endpoint is in a state that requires an operator.
     """
     if config_name == endpoint.pending_config:
         return "AlreadyDeploying"
     if endpoint.settled:
         return "AlreadyDeployed" if config_name == endpoint.config else "Deploy"
     if endpoint.status in ("Failed", "OutOfService", "UpdateRollbackFailed", "Deleting"):
-        raise EndpointError(f"endpoint {endpoint.name} is {endpoint.status}: it needs a person")
+        raise EndpointError(
+            f"endpoint {endpoint.name} is {endpoint.status}: an operator must repair or delete it"
+        )
     return "Deferred"
 
 
 def configs_to_delete(newest_first: Sequence[str], endpoint: Endpoint, keep_last: int) -> list[str]:
-    """The configs of this endpoint beyond the last ``keep_last``, never one that is in use or coming."""
-    ours = [name for name in newest_first if is_ours(name, endpoint.name)]
-    return [name for name in ours[keep_last:] if name not in (endpoint.config, endpoint.pending_config)]
+    """The endpoint configs beyond the newest ``keep_last``, except the active and the pending one."""
+    managed = [name for name in newest_first if is_managed_config(name, endpoint.name)]
+    return [name for name in managed[keep_last:] if name not in (endpoint.config, endpoint.pending_config)]
 
 
 def deployment_config(
     rollout: Rollout, step_percent: int, wait_s: int, alarm_names: Sequence[str]
 ) -> dict[str, Any]:
-    """A blue/green ``DeploymentConfig``: how traffic moves, how long to watch, what takes it back.
+    """``DeploymentConfig`` of UpdateEndpoint for a blue/green deployment with automatic rollback.
 
     Args:
-        rollout: all traffic at once, a canary first, or equal steps.
-        step_percent: the canary's or a step's share of the capacity, 1 to 50.
-        wait_s: how long each step is watched, and the old fleet kept afterwards.
-        alarm_names: CloudWatch alarms that take the rollout back.
+        rollout: traffic shifting mode.
+        step_percent: percentage of the capacity in the canary or in each linear step, 1 to 50.
+        wait_s: seconds to monitor each step, and to keep the old fleet after the last step.
+        alarm_names: CloudWatch alarms that roll back the rollout.
     """
     traffic: dict[str, Any] = {"Type": rollout.upper(), "WaitIntervalInSeconds": wait_s}
     size = {"Type": "CAPACITY_PERCENT", "Value": step_percent}
@@ -227,8 +232,8 @@ def deployment_config(
 def _package_arn(value: Any, group: str) -> str:
     found = PACKAGE_ARN.fullmatch(value) if isinstance(value, str) else None
     if not found:
-        raise InputError(f"model_package_arn is {value!r}: write the ARN of a package version")
-    # SageMaker has written names in ARNs in lower case at times.
+        raise InputError(f"model_package_arn is {value!r}: expected the ARN of a package version")
+    # SageMaker writes group names in some ARNs in lower case.
     if found["group"].lower() != group.lower():
         raise InputError(f"model_package_arn is of group {found['group']}, not of {group}")
     return found.group()

@@ -1,4 +1,4 @@
-"""What this function asks of SageMaker: packages and their metadata, the endpoint, configs and models."""
+"""SageMaker calls of `deploy_model`: packages, the endpoint, endpoint configs and models."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 from logic import Endpoint, Package, Variant, package_version
 
-N_PACKAGES = 10  # how far back a package can matter: a rollout takes minutes, a run a day
+N_PACKAGES = 10  # packages to compare: a rollout takes minutes and there is one run per day
 STARTUP_TIMEOUT_S = 300
 
 
 class SageMaker:
-    """A thin layer over the client: every create may be repeated, every delete may find nothing."""
+    """Idempotent operations over a SageMaker client."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
     def endpoint(self, name: str) -> Endpoint:
-        """The endpoint, by its exact name."""
+        """State of the endpoint with this exact name."""
         found = self._client.describe_endpoint(EndpointName=name)
         pending = found.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
         return Endpoint(
@@ -31,7 +31,7 @@ class SageMaker:
         )
 
     def package(self, arn: str) -> Package:
-        """A package with its approval and metadata."""
+        """A package with its approval status and metadata."""
         found = self._client.describe_model_package(ModelPackageName=arn)
         return Package(
             arn=found["ModelPackageArn"],
@@ -41,7 +41,7 @@ class SageMaker:
         )
 
     def approved_packages(self, group: str) -> list[Package]:
-        """The group's newest approved packages, newest first."""
+        """The newest approved packages of the group, newest first, at most ``N_PACKAGES``."""
         found = self._client.list_model_packages(
             ModelPackageGroupName=group,
             ModelApprovalStatus="Approved",
@@ -52,13 +52,13 @@ class SageMaker:
         return [self.package(each["ModelPackageArn"]) for each in found["ModelPackageSummaryList"]]
 
     def annotate(self, package: Package, **metadata: str) -> Package:
-        """Write metadata on a package, keep what else it has, and return the package with it."""
+        """Merge entries into the customer metadata of a package; returns the updated package."""
         merged = {**package.metadata, **metadata}
         self._client.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=merged)
         return Package(package.arn, package.version, package.approval, merged)
 
     def ensure_model(self, name: str | None, fallback: str, package: Package, role_arn: str) -> str:
-        """A model of the package: ``name`` if it exists, else ``fallback``, made from the package."""
+        """Name of a model of the package: ``name`` if it exists, else ``fallback``, created if necessary."""
         if name is not None and self._exists("describe_model", ModelName=name):
             return name
         if not self._exists("describe_model", ModelName=fallback):
@@ -71,7 +71,7 @@ class SageMaker:
         return fallback
 
     def ensure_config(self, name: str, model_name: str, variant: Variant) -> None:
-        """Make the endpoint config unless it is there; a name stands for its content."""
+        """Create the endpoint config unless it exists; equal names have equal content."""
         if self._exists("describe_endpoint_config", EndpointConfigName=name):
             return
         self._client.create_endpoint_config(
@@ -90,7 +90,7 @@ class SageMaker:
         )
 
     def update_endpoint(self, name: str, config_name: str, deployment: Mapping[str, Any]) -> None:
-        """Begin a rollout; the number of instances stays what autoscaling made it."""
+        """Start a rollout that keeps the instance count set by autoscaling."""
         self._client.update_endpoint(
             EndpointName=name,
             EndpointConfigName=config_name,
@@ -99,24 +99,24 @@ class SageMaker:
         )
 
     def config_names(self, name_contains: str) -> list[str]:
-        """Names of endpoint configs, newest first, ours among others: the caller checks names exactly."""
+        """Names of endpoint configs that contain a text, newest first, including those of other endpoints."""
         pages = self._client.get_paginator("list_endpoint_configs").paginate(
             NameContains=name_contains, SortBy="CreationTime", SortOrder="Descending"
         )
         return [config["EndpointConfigName"] for page in pages for config in page["EndpointConfigs"]]
 
     def model_names(self, config_name: str) -> set[str]:
-        """The models that an endpoint config serves."""
+        """Names of the models of an endpoint config."""
         config = self._client.describe_endpoint_config(EndpointConfigName=config_name)
         return {variant["ModelName"] for variant in config["ProductionVariants"]}
 
     def delete_config(self, name: str) -> None:
-        """Delete an endpoint config, if it is still there."""
+        """Delete an endpoint config if it exists."""
         if self._exists("describe_endpoint_config", EndpointConfigName=name):
             self._client.delete_endpoint_config(EndpointConfigName=name)
 
     def delete_model(self, name: str) -> None:
-        """Delete a model, if it is still there."""
+        """Delete a model if it exists."""
         if self._exists("describe_model", ModelName=name):
             self._client.delete_model(ModelName=name)
 
@@ -124,7 +124,7 @@ class SageMaker:
         try:
             getattr(self._client, operation)(**name)
         except ClientError as error:
-            # SageMaker has no code of its own for what does not exist.
+            # SageMaker has no separate error code for missing resources.
             if "could not find" not in str(error).lower():
                 raise
             return False

@@ -1,10 +1,10 @@
 """The recommendation API: ``GET /recommendations/{user_id}?k=10`` and ``POST /recommendations``.
 
-Takes HTTP API events (payload format 2.0) and answers as ``openapi.yaml`` says. Whatever goes wrong is
-an error of that file's shape, never a 200. Logs tell how many users were answered and how, not who.
+Takes HTTP API events (payload format 2.0) and responds as described in ``openapi.yaml``. Every failure is an
+error response of that file. Logs contain counts and outcomes, and no user ids.
 
 Environment:
-    ENDPOINT_NAME: the endpoint that is asked.
+    ENDPOINT_NAME: SageMaker endpoint to invoke.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
 RETRY_AFTER_S = 1
 
 logger = Logger(service="recommend")
-# Two attempts end before the API's own limit of 15 s.
+# Two attempts take at most 12 s; the integration timeout of the API is 15 s.
 runtime = boto3.client(
     "sagemaker-runtime",
     config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}),
@@ -45,17 +45,17 @@ runtime = boto3.client(
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Answer one request; the response is of payload format 2.0."""
+    """Respond to one request, in payload format 2.0."""
     request = APIGatewayProxyEventV2(event)
     try:
         return _response(HTTPStatus.OK, _route(request))
     except ApiError as error:
-        logger.warning("refused or failed", extra={"status": error.status, "code": error.code})
+        logger.warning("request failed", extra={"status": error.status, "code": error.code})
         return _failure(error, request.request_context.request_id)
     except Exception:
-        # The boundary: a client gets an error of the API's shape, the log gets the trace.
-        logger.exception("unexpected")
-        internal = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal", "unexpected: try again later")
+        # The client gets an error response of the API; the stack trace goes to the log.
+        logger.exception("unexpected error")
+        internal = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal", "unexpected error: try again later")
         return _failure(internal, request.request_context.request_id)
 
 
@@ -77,14 +77,14 @@ def _route(request: APIGatewayProxyEventV2) -> dict[str, Any]:
             raise ApiError(
                 HTTPStatus.NOT_FOUND,
                 "NotFound",
-                "no such path: there are GET /recommendations/{user_id} and POST /recommendations",
+                "no such path: use GET /recommendations/{user_id} or POST /recommendations",
             )
 
 
 def _recommend(query: Query) -> tuple[list[dict[str, Any]], str]:
     found, version = recommendations(_invoke(model_request(query)), query)
     logger.info(
-        "answered",
+        "request answered",
         extra={"users": len(found), "k": query.k, "strategies": strategies(found), "model_version": version},
     )
     return found, version
@@ -98,11 +98,11 @@ def _invoke(body: str) -> bytes:
         return answer["Body"].read()
     except (ConnectTimeoutError, ReadTimeoutError):
         raise ApiError(
-            HTTPStatus.GATEWAY_TIMEOUT, "ModelTimeout", "the model took too long: try again later"
+            HTTPStatus.GATEWAY_TIMEOUT, "ModelTimeout", "the model did not respond in time: try again later"
         ) from None
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        logger.error("endpoint refused", extra={"endpoint_code": code})
+        logger.error("endpoint returned an error", extra={"endpoint_code": code})
         raise model_error(code, error.response.get("OriginalStatusCode")) from error
     except BotoCoreError as error:
         logger.error("endpoint unreachable", extra={"endpoint_code": type(error).__name__})

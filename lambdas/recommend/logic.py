@@ -1,4 +1,4 @@
-"""Requests and responses of the recommendation API, without AWS."""
+"""Requests and responses of the recommendation API, without AWS calls."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any
 
 DEFAULT_K, MAX_K = 10, 1000
 MAX_USERS = 100
-MAX_USER_ID = 256
+MAX_ID_CHARACTERS = 512  # prepared ids have at most 512 bytes (ml/contract.py)
 JSON = "application/json"
 
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")  # ASCII digits: str.isdigit takes others too
-_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_DECIMAL_INTEGER = re.compile(r"[0-9]{1,9}")  # ASCII digits only, unlike str.isdigit
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class ApiError(Exception):
-    """An answer other than 200.
+    """Error response.
 
     Args:
-        status: the HTTP status.
-        code: what kind of error it is, for programs.
-        message: what is wrong and what to send instead, for people.
+        status: HTTP status.
+        code: machine-readable error code.
+        message: the cause, and what to send instead.
     """
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
@@ -36,7 +36,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Query:
-    """Who wants recommendations, and how many each."""
+    """Users, and the number of items per user."""
 
     user_ids: tuple[str, ...]
     k: int
@@ -55,74 +55,80 @@ def batch_query(body: str | None, *, is_base64: bool, content_type: str | None) 
     """The query of ``POST /recommendations``: ``{"user_ids": [...], "k": 10}``, the second optional.
 
     Raises:
-        ApiError: 415 for another content type, 400 for everything else, naming the field.
+        ApiError: 415 for another content type; 400 for every other mistake, naming the field.
     """
     if (content_type or "").split(";")[0].strip().lower() != JSON:
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", f"send the body as {JSON}")
     document = _document(body, is_base64)
     for field in document.keys() - {"user_ids", "k"}:
-        raise _bad(f"{field} is not known: send user_ids, and k if you like")
+        raise _invalid_parameter(f"{field} is not known: send user_ids, and optionally k")
     values = document.get("user_ids")
     if not isinstance(values, list) or not 1 <= len(values) <= MAX_USERS:
-        raise _bad(f"user_ids: send a list of 1 to {MAX_USERS} texts")
+        raise _invalid_parameter(f"user_ids: send a list of 1 to {MAX_USERS} strings")
     user_ids = tuple(user_id(f"user_ids[{index}]", value) for index, value in enumerate(values))
     return Query(user_ids, k_of_json(document["k"]) if "k" in document else DEFAULT_K)
 
 
 def user_id(field: str, value: Any) -> str:
-    """A user's id: a text of 1 to 256 printable characters."""
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_USER_ID or _NOT_PRINTABLE.search(value):
-        raise _bad(f"{field}: send a text of 1 to {MAX_USER_ID} printable characters")
+    """A user id: 1 to 512 characters, none of them a control character."""
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= MAX_ID_CHARACTERS
+        or _CONTROL_CHARACTER.search(value)
+    ):
+        raise _invalid_parameter(
+            f"{field}: send a string of 1 to {MAX_ID_CHARACTERS} characters without control characters"
+        )
     return value
 
 
 def k_of_text(text: str | None) -> int:
-    """How many items, as a query string says it; 10 if it does not."""
+    """Number of items from the query string; the default without one."""
     if text is None:
         return DEFAULT_K
-    if not _WHOLE_NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_K:
-        raise _bad(f"k is {text[:20]!r}: send a whole number from 1 to {MAX_K}")
+    if not _DECIMAL_INTEGER.fullmatch(text) or not 1 <= int(text) <= MAX_K:
+        raise _invalid_parameter(f"k is {text[:20]!r}: send an integer from 1 to {MAX_K}")
     return int(text)
 
 
 def k_of_json(value: Any) -> int:
-    """How many items, as a JSON body says it."""
+    """Number of items from the JSON body."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_K:
-        raise _bad(f"k is {str(value)[:20]}: send a whole number from 1 to {MAX_K}")
+        raise _invalid_parameter(f"k is {str(value)[:20]}: send an integer from 1 to {MAX_K}")
     return value
 
 
 def model_request(query: Query) -> str:
-    """The body for the endpoint."""
+    """Request body of the endpoint."""
     return json.dumps({"instances": [{"user_id": user, "k": query.k} for user in query.user_ids]})
 
 
 def recommendations(content: bytes, query: Query) -> tuple[list[dict[str, Any]], str]:
-    """The endpoint's answer as one recommendation a user, in the order of the query, and the model's version.
+    """Parse the response of the endpoint: one recommendation per user, in query order, and the model version.
 
     Raises:
-        ApiError: 502, the answer is not of the shape that was agreed on.
+        ApiError: 502, the response does not have the expected structure.
     """
     try:
         answer = json.loads(content)
         found = [_recommendation(prediction) for prediction in answer["predictions"]]
         version = answer["model_version"]
     except (ValueError, KeyError, TypeError):
-        raise _bad_answer() from None
+        raise _invalid_response() from None
     if [each["user_id"] for each in found] != list(query.user_ids) or not isinstance(version, str):
-        raise _bad_answer()
+        raise _invalid_response()
     return found, version
 
 
 def model_error(code: str, original_status: int | None) -> ApiError:
-    """What a failed call of the endpoint means to the API's client.
+    """Error response for a failed endpoint invocation.
 
     Args:
-        code: the service's error code.
-        original_status: the container's HTTP status, if it was the container that failed.
+        code: error code of the service.
+        original_status: HTTP status of the container, if the container failed.
     """
     if original_status is not None:
-        return ApiError(HTTPStatus.BAD_GATEWAY, "ModelFailed", "the model failed to answer: try again later")
+        return ApiError(HTTPStatus.BAD_GATEWAY, "ModelFailed", "the model failed: try again later")
     if code in ("ThrottlingException", "TooManyRequestsException"):
         return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "Busy", "too many requests at once: try again later")
     return ApiError(
@@ -140,24 +146,24 @@ def _document(body: str | None, is_base64: bool) -> Mapping[str, Any]:
         text = base64.b64decode(body or "", validate=True).decode() if is_base64 else body or ""
         document = json.loads(text)
     except (binascii.Error, ValueError, RecursionError):
-        raise _bad('body: send JSON such as {"user_ids": ["42"], "k": 10}') from None
+        raise _invalid_parameter('body: send JSON such as {"user_ids": ["42"], "k": 10}') from None
     if not isinstance(document, dict):
-        raise _bad('body: send an object such as {"user_ids": ["42"], "k": 10}')
+        raise _invalid_parameter('body: send an object such as {"user_ids": ["42"], "k": 10}')
     return document
 
 
-def _bad(message: str) -> ApiError:
+def _invalid_parameter(message: str) -> ApiError:
     return ApiError(HTTPStatus.BAD_REQUEST, "InvalidParameter", message)
 
 
-def _bad_answer() -> ApiError:
+def _invalid_response() -> ApiError:
     return ApiError(
-        HTTPStatus.BAD_GATEWAY, "ModelFailed", "the model's answer cannot be read: try again later"
+        HTTPStatus.BAD_GATEWAY, "ModelFailed", "the response of the model is invalid: try again later"
     )
 
 
 def strategies(found: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many recommendations each strategy made: what a log line may tell."""
+    """Number of recommendations per strategy, for the log."""
     counts: dict[str, int] = {}
     for each in found:
         counts[each["strategy"]] = counts.get(each["strategy"], 0) + 1

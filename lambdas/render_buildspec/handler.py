@@ -1,15 +1,15 @@
-"""Renders the buildspec of a run when its ``_SUCCESS`` arrives.
+"""Renders the buildspec of a prepared run when its ``_SUCCESS`` object is created.
 
 Takes the S3 event "Object Created" of ``<PREPARED_PREFIX>run=<run_id>/_SUCCESS`` from EventBridge,
-checks the run's manifest, pins the code bundle's current version and writes
-``<BUILDSPECS_PREFIX><run_id>.yml`` unless it exists: events come at least once, a buildspec is
-written once and never changed.
+validates the run's manifest, pins the current version of the code bundle and writes
+``<BUILDSPECS_PREFIX><run_id>.yml`` unless it exists. Events are delivered at least once; a buildspec is
+immutable.
 
 Environment:
-    ARTIFACTS_BUCKET: where the code bundle lies and buildspecs go.
-    CODE_BUNDLE_KEY: the code bundle's key, such as ``code/source.zip``.
-    BUILDSPECS_PREFIX: below which buildspecs go, such as ``buildspecs/``.
-    PREPARED_PREFIX: below which runs lie in the event's bucket, such as ``prepared/``.
+    ARTIFACTS_BUCKET: bucket of the code bundle and of the buildspecs.
+    CODE_BUNDLE_KEY: key of the code bundle, such as ``code/source.zip``.
+    BUILDSPECS_PREFIX: key prefix of the buildspecs, such as ``buildspecs/``.
+    PREPARED_PREFIX: key prefix of the runs in the bucket of the event, such as ``prepared/``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CODE_BUNDLE_KEY = os.environ["CODE_BUNDLE_KEY"]
 BUILDSPECS_PREFIX = os.environ["BUILDSPECS_PREFIX"]
 PREPARED_PREFIX = os.environ["PREPARED_PREFIX"]
 TEMPLATE = (Path(__file__).parent / "buildspec.yml.template").read_text(encoding="utf-8")
-NOT_THERE = ("NoSuchKey", "NoSuchBucket", "404")
+MISSING_OBJECT_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
 logger = Logger(service="render_buildspec")
 s3 = boto3.client(
@@ -41,19 +41,21 @@ s3 = boto3.client(
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
-    """Render the event's run.
+    """Render the buildspec of the run in the event.
 
     Returns:
         ``status`` (``Rendered`` or ``AlreadyRendered``), ``run_id`` and ``key``.
 
     Raises:
-        InputError: the event, the manifest or the code bundle is not what it must be.
+        InputError: the event, the manifest or the code bundle is invalid or missing.
     """
     run = prepared_run(event, PREPARED_PREFIX)
     logger.append_keys(run_id=run.run_id)
-    stated = check_manifest(_read_manifest(run), f"s3://{run.bucket}/{run.manifest_key}")
-    if stated != run.run_id:
-        logger.warning("the manifest is of another run: a copy", extra={"manifest_run_id": stated})
+    manifest_run_id = check_manifest(_read_manifest(run), f"s3://{run.bucket}/{run.manifest_key}")
+    if manifest_run_id != run.run_id:
+        logger.warning(
+            "the run is a copy: its manifest has another run id", extra={"manifest_run_id": manifest_run_id}
+        )
     key = f"{BUILDSPECS_PREFIX}{run.run_id}.yml"
     status = _write_once(key, render(TEMPLATE, run.run_id, _code_version()))
     logger.info(status, extra={"key": key})
@@ -64,8 +66,8 @@ def _read_manifest(run: PreparedRun) -> bytes:
     try:
         return s3.get_object(Bucket=run.bucket, Key=run.manifest_key)["Body"].read()
     except ClientError as error:
-        if error.response["Error"]["Code"] in NOT_THERE:
-            raise InputError(f"s3://{run.bucket}/{run.manifest_key}: not there") from None
+        if error.response["Error"]["Code"] in MISSING_OBJECT_CODES:
+            raise InputError(f"s3://{run.bucket}/{run.manifest_key}: no such object") from None
         raise
 
 
@@ -73,8 +75,8 @@ def _code_version() -> str | None:
     try:
         return s3.head_object(Bucket=ARTIFACTS_BUCKET, Key=CODE_BUNDLE_KEY).get("VersionId")
     except ClientError as error:
-        if error.response["Error"]["Code"] in NOT_THERE:
-            raise InputError(f"s3://{ARTIFACTS_BUCKET}/{CODE_BUNDLE_KEY}: not there") from None
+        if error.response["Error"]["Code"] in MISSING_OBJECT_CODES:
+            raise InputError(f"s3://{ARTIFACTS_BUCKET}/{CODE_BUNDLE_KEY}: no such object") from None
         raise
 
 

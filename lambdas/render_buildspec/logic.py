@@ -1,4 +1,4 @@
-"""From the event of a whole run to its buildspec, without AWS."""
+"""Parsing of the event, validation of the manifest and rendering of the buildspec, without AWS calls."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MANIFEST_FILE = "manifest.json"
 SPLITS = ("train", "validation", "test")
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z")
-# What S3 gives as a version id, and nothing that YAML or a shell would read as more than text.
+# S3 version ids, without characters that are special in YAML or in a shell.
 OBJECT_VERSION = re.compile(r"[A-Za-z0-9._-]{1,1024}")
-UNVERSIONED = "null"  # S3's version id of an object that was written without versioning
+UNVERSIONED = "null"  # S3 version id of an object that was written without versioning
 
 
 class InputError(ValueError):
-    """The event, the manifest or the code version is not what it must be; the message names it."""
+    """The event, the manifest or the code version is invalid; the message names the field."""
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A prepared run as an event announces it."""
+    """Prepared run, from an S3 event."""
 
     run_id: str
     bucket: str
@@ -34,21 +34,23 @@ class PreparedRun:
 
     @property
     def manifest_key(self) -> str:
-        """Where the run's manifest lies in its bucket."""
+        """Object key of the manifest."""
         return f"{self.prefix}{MANIFEST_FILE}"
 
 
 def prepared_run(event: Mapping[str, Any], prepared_prefix: str) -> PreparedRun:
-    """The run whose ``_SUCCESS`` an S3 "Object Created" event is about.
+    """The run of an S3 "Object Created" event for ``_SUCCESS``.
 
     Raises:
-        InputError: the event is of another kind, or its key is not
+        InputError: it is not an S3 event, or its key is not
             ``<prepared_prefix>run=<run_id>/_SUCCESS``.
     """
     try:
         bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
     except (KeyError, TypeError):
-        raise InputError("event: no detail.bucket.name and detail.object.key, as S3 events have") from None
+        raise InputError(
+            "event: expected an S3 event with detail.bucket.name and detail.object.key"
+        ) from None
     found = re.fullmatch(
         rf"(?P<prefix>{re.escape(prepared_prefix)}run=(?P<run_id>{RUN_ID.pattern})/){SUCCESS_FILE}", key
     )
@@ -58,10 +60,10 @@ def prepared_run(event: Mapping[str, Any], prepared_prefix: str) -> PreparedRun:
 
 
 def check_manifest(content: bytes, uri: str) -> str:
-    """The run id that a manifest states, once its shape and counts are found right.
+    """Validate the structure and the counts of a manifest; returns its run id.
 
     Raises:
-        InputError: the manifest cannot be trusted; the message begins with its ``uri``.
+        InputError: the manifest is invalid; the message begins with its ``uri``.
     """
     try:
         manifest = json.loads(content)
@@ -76,7 +78,7 @@ def check_manifest(content: bytes, uri: str) -> str:
     except KeyError as error:
         raise InputError(f"{uri}: {error.args[0]} is missing") from None
     except TypeError:
-        raise InputError(f"{uri}: not an object of the manifest's shape") from None
+        raise InputError(f"{uri}: not an object with the structure of a manifest") from None
     except _CountError as error:
         raise InputError(f"{uri}: {error}") from None
     if version != SCHEMA_VERSION:
@@ -87,22 +89,23 @@ def check_manifest(content: bytes, uri: str) -> str:
         raise InputError(f"{uri}: counts.kept is {kept}, but the splits have {sum(rows.values())} rows")
     if kept + dropped != events_read:
         raise InputError(
-            f"{uri}: counts.events_read is {events_read}, but {kept + dropped} are accounted for"
+            f"{uri}: counts.events_read is {events_read}, "
+            f"but kept, quarantined, duplicates and filtered add up to {kept + dropped}"
         )
     for split, n_rows in rows.items():
         if n_rows == 0:
-            raise InputError(f"{uri}: counts.{split} is 0: there is nothing to train or judge with")
+            raise InputError(f"{uri}: counts.{split} is 0: every split needs at least one row")
     return run_id
 
 
 def render(template: str, run_id: str, code_version: str | None) -> str:
-    """A run's buildspec.
+    """The buildspec of a run.
 
     Raises:
-        InputError: the code bundle has no version to pin, or one that is not plain text.
+        InputError: the code bundle has no object version, or an unexpected one.
     """
     if code_version is None or code_version == UNVERSIONED:
-        raise InputError("code bundle: its bucket keeps no versions, so that there is none to pin")
+        raise InputError("code bundle: no object version to pin; enable versioning on its bucket")
     if not OBJECT_VERSION.fullmatch(code_version):
         raise InputError(f"code bundle: {code_version!r} is not a version id")
     return Template(template).substitute(run_id=run_id, code_version=code_version)

@@ -1,4 +1,4 @@
-"""What the command line answers to input that it cannot use."""
+"""Answers of the command line to input that it cannot use."""
 
 from __future__ import annotations
 
@@ -9,31 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.platform import environment
+from tests.e2e.processes import finished, started
 
 pytestmark = pytest.mark.e2e
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "local", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return finished([sys.executable, "-m", "local", *arguments], folder)
 
 
-def test_a_path_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_missing_path_is_refused_before_anything_starts(tmp_path: Path) -> None:
     done = run(tmp_path, "up", "--data", "nowhere.csv")
     assert done.returncode == 2
     assert done.stderr == "bad input: nowhere.csv: no such file or folder\n"
     assert not (tmp_path / ".local").exists()
 
 
-def test_interactions_without_a_user_column_end_with_one_line_and_trigger_nothing(tmp_path: Path) -> None:
+def test_interactions_without_a_user_column_end_with_one_line_and_start_no_training(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("item_id,timestamp\n" + "i1,1700000000\n" * 20)
     done = run(tmp_path, "up", "--data", "orders.csv", "--port", "0")
     assert done.returncode == 2
@@ -44,36 +36,26 @@ def test_interactions_without_a_user_column_end_with_one_line_and_trigger_nothin
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_stage_lists_the_stages_there_are(tmp_path: Path) -> None:
+def test_unknown_stage_is_answered_with_the_existing_ones(tmp_path: Path) -> None:
     done = run(tmp_path, "preview", "--stage", "qa")
     assert done.returncode == 2
     assert "dev" in done.stderr
     assert "prod" in done.stderr
 
 
-def test_recommending_without_a_served_stage_says_how_to_get_one(tmp_path: Path) -> None:
+def test_recommend_without_a_served_stage_names_the_command_that_serves_one(tmp_path: Path) -> None:
     done = run(tmp_path, "recommend", "u1")
     assert done.returncode == 2
     assert "make up SERVE=1" in done.stderr
 
 
-def test_a_port_in_use_is_told_and_another_one_taken(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_and_another_one_is_used(tmp_path: Path) -> None:
+    log = tmp_path / "stdout.log"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "local", "cloud", "--port", str(port)],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            assert process.stdout is not None
-            first, second = process.stdout.readline(), process.stdout.readline()
-        finally:
-            process.terminate()
-            process.wait(30)
-    assert f"port {port} is in use" in first
-    assert "listens at http://127.0.0.1:" in second
-    assert process.returncode == 0
+        emulator = [sys.executable, "-m", "local", "cloud", "--port", str(port)]
+        with started(emulator, tmp_path, lambda: "listens at" in log.read_text()) as processes:
+            processes.root.terminate()
+            assert processes.root.wait(30) == 0
+    assert f"port {port} is in use" in (tmp_path / "stderr.log").read_text()
+    assert "listens at http://127.0.0.1:" in log.read_text()

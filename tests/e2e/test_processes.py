@@ -1,4 +1,4 @@
-"""What the platform's fixture starts is ended, even if the platform never becomes ready."""
+"""The processes of a command end with the test, even if the command never becomes ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.platform import started
+from tests.e2e.processes import finished, started
 
 # Starts a child that would run for ten minutes and writes its process id, then does what the test adds.
 WITH_CHILD = """
@@ -61,4 +61,10 @@ def test_process_tree_is_ended_when_the_block_raises(tmp_path: Path) -> None:
         started(command("time.sleep(600)"), tmp_path, (tmp_path / "child").exists),
     ):
         raise ValueError("in the block")
+    assert not psutil.pid_exists(child_of(tmp_path))
+
+
+def test_finished_command_returns_its_output_and_ends_its_children(tmp_path: Path) -> None:
+    done = finished(command("print('no', file=sys.stderr); sys.exit(3)"), tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "child started\n", "no\n")
     assert not psutil.pid_exists(child_of(tmp_path))

@@ -1,0 +1,130 @@
+"""Commands that run for as long as they make progress, and whose processes all end with the test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.polling import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRESS_TIMEOUT_S = 300  # the longest step, on a machine that runs other work too
+COMMAND_TIMEOUT_S = 1800
+EXIT_TIMEOUT_S = 30
+
+
+class ProcessTree:
+    """A process and the descendants that `observe` has found, including those whose parent has ended."""
+
+    def __init__(self, root: subprocess.Popen[bytes]) -> None:
+        self.root = root
+        self._descendants: set[psutil.Process] = set()
+
+    def observe(self) -> None:
+        """Add the descendants that run now."""
+        parents = list(self._descendants)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self.root.poll() is None:
+                parents.append(psutil.Process(self.root.pid))
+        for parent in parents:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._descendants.update(parent.children(recursive=True))
+
+    def interrupt(self) -> list[psutil.Process]:
+        """Send SIGINT to the process, as Ctrl-C does; returns the descendants that are still running."""
+        self.observe()
+        self.root.send_signal(signal.SIGINT)
+        self.root.wait(EXIT_TIMEOUT_S)
+        return psutil.wait_procs(self._descendants, timeout=EXIT_TIMEOUT_S)[1]
+
+    def kill(self) -> None:
+        """End every process of the tree."""
+        self.observe()
+        self.root.kill()
+        self.root.wait()
+        for process in self._descendants:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(self._descendants, timeout=EXIT_TIMEOUT_S)
+
+
+class ProgressLog:
+    """The standard output of a process in a file; ``check`` fails when it has not grown for too long."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        self.path = path
+        self.timeout_s = timeout_s
+        self._size = 0
+        self._grown_at = time.monotonic()
+
+    def check(self) -> None:
+        now, size = time.monotonic(), self.path.stat().st_size
+        if size > self._size:
+            self._size, self._grown_at = size, now
+        quiet_s = now - self._grown_at
+        assert quiet_s < self.timeout_s, f"no output for {self.timeout_s:g} s:\n{self.path.read_text()}"
+
+
+@contextmanager
+def _running(argv: list[str], folder: Path) -> Iterator[ProcessTree]:
+    """A command with its output in ``stdout.log`` and ``stderr.log``; killed after the block."""
+    with (folder / "stdout.log").open("wb") as output, (folder / "stderr.log").open("wb") as errors:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=output, stderr=errors)
+    tree = ProcessTree(process)
+    try:
+        yield tree
+    finally:
+        tree.kill()
+
+
+@contextmanager
+def started(
+    argv: list[str],
+    folder: Path,
+    is_ready: Callable[[], object],
+    *,
+    progress_timeout_s: float = PROGRESS_TIMEOUT_S,
+) -> Iterator[ProcessTree]:
+    """Run a command until it is ready, then the block; afterwards end its processes.
+
+    Raises:
+        AssertionError: the command ended, or printed nothing for ``progress_timeout_s``, before it was ready.
+    """
+    with _running(argv, folder) as tree:
+        progress = ProgressLog(folder / "stdout.log", progress_timeout_s)
+
+        def ready() -> bool:
+            assert tree.root.poll() is None, (
+                f"ended with {tree.root.returncode}:\n{progress.path.read_text()}"
+                f"{(folder / 'stderr.log').read_text()}"
+            )
+            progress.check()
+            tree.observe()
+            return bool(is_ready())
+
+        eventually(ready, COMMAND_TIMEOUT_S, f"{argv[1:]} is ready")
+        yield tree
+
+
+def finished(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its processes are ended when it makes no progress."""
+    with _running(argv, folder) as tree:
+        progress = ProgressLog(folder / "stdout.log", PROGRESS_TIMEOUT_S)
+
+        def ended() -> bool:
+            progress.check()
+            tree.observe()
+            return tree.root.poll() is not None
+
+        eventually(ended, COMMAND_TIMEOUT_S, f"{argv[1:]} has ended")
+    output, errors = ((folder / f"{name}.log").read_text() for name in ("stdout", "stderr"))
+    return subprocess.CompletedProcess(argv, tree.root.returncode, output, errors)
