@@ -1,11 +1,11 @@
-"""What every function's tests need: credentials that open nothing, and a region."""
+"""Fake credentials and a region for the tests of every function."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import settings
 
-# A shared machine may be slow for a moment: a rule is about answers, not about milliseconds.
+# Property tests check results, not speed: a shared machine may be slow.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 

@@ -1,4 +1,4 @@
-"""Functions as the tests load them: from their own folder, with their own environment, like Lambda does."""
+"""Load functions as Lambda does: from their own folder, with their own environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENTS = Path(__file__).parents[1] / "events"
 
 @dataclass(frozen=True)
 class FakeContext:
-    """What Powertools reads of a Lambda context."""
+    """The attributes of a Lambda context that Powertools reads."""
 
     function_name: str = "function"
     memory_limit_in_mb: int = 256
@@ -35,9 +35,9 @@ def event(name: str) -> dict[str, Any]:
 def load(
     name: str, module: str, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str] | None = None
 ) -> ModuleType:
-    """A module of ``lambdas/<name>/``, freshly imported with that folder at the front of the path.
+    """Import a module of ``lambdas/<name>/`` with that folder at the front of the path.
 
-    Functions share module names (each is a deployment package of its own), so that none may stay imported.
+    Functions share module names, so their modules are removed from ``sys.modules`` again.
     """
     folder = LAMBDAS / name
     for variable, value in (environment or {}).items():

@@ -1,4 +1,4 @@
-"""Rules of render_buildspec: one immutable buildspec a run, and only for a run that can be trusted."""
+"""`render_buildspec`: one immutable buildspec per run, and only for a valid run."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def buildspec(s3: Any) -> dict[str, Any]:
     return yaml.safe_load(stored["Body"].read())
 
 
-def test_a_whole_run_gets_a_buildspec_that_runs_the_pipeline_for_it(s3: Any, render: Any) -> None:
+def test_complete_run_gets_a_buildspec_that_runs_the_pipeline(s3: Any, render: Any) -> None:
     version = s3.head_object(Bucket=ARTIFACTS, Key=contract.CODE_BUNDLE_KEY)["VersionId"]
     assert render() == {
         "status": "Rendered",
@@ -94,7 +94,7 @@ def test_a_whole_run_gets_a_buildspec_that_runs_the_pipeline_for_it(s3: Any, ren
     ]
 
 
-def test_a_second_event_changes_nothing_though_the_code_moved_on(s3: Any, render: Any) -> None:
+def test_second_event_does_not_change_the_buildspec(s3: Any, render: Any) -> None:
     render()
     first = buildspec(s3)
     s3.put_object(Bucket=ARTIFACTS, Key=contract.CODE_BUNDLE_KEY, Body=b"newer zip")
@@ -104,20 +104,20 @@ def test_a_second_event_changes_nothing_though_the_code_moved_on(s3: Any, render
     assert len(versions) == 1
 
 
-def test_a_run_without_manifest_gets_no_buildspec(s3: Any, render: Any) -> None:
+def test_run_without_a_manifest_gets_no_buildspec(s3: Any, render: Any) -> None:
     s3.delete_object(Bucket=DATA, Key=f"{contract.run_prefix(RUN_ID)}manifest.json")
-    with pytest.raises(ValueError, match=r"^s3://.*/manifest.json: not there$"):
+    with pytest.raises(ValueError, match=r"^s3://.*/manifest.json: no such object$"):
         render()
     assert "Contents" not in s3.list_objects_v2(Bucket=ARTIFACTS, Prefix=contract.BUILDSPECS_PREFIX)
 
 
-def test_a_missing_code_bundle_is_named(s3: Any, render: Any) -> None:
+def test_missing_code_bundle_is_named(s3: Any, render: Any) -> None:
     s3.delete_object(Bucket=ARTIFACTS, Key=contract.CODE_BUNDLE_KEY)
-    with pytest.raises(ValueError, match=rf"^s3://{ARTIFACTS}/code/source.zip: not there$"):
+    with pytest.raises(ValueError, match=rf"^s3://{ARTIFACTS}/code/source.zip: no such object$"):
         render()
 
 
-def test_a_copy_of_a_run_under_another_id_is_rendered_under_that_id(s3: Any, render: Any) -> None:
+def test_copied_run_is_rendered_with_the_run_id_of_its_key(s3: Any, render: Any) -> None:
     key = f"{contract.run_prefix(RUN_ID)}manifest.json"
     s3.put_object(Bucket=DATA, Key=key, Body=json.dumps({**MANIFEST, "run_id": "20261122T020000Z"}))
     assert render()["run_id"] == RUN_ID
@@ -136,7 +136,7 @@ def test_a_copy_of_a_run_under_another_id_is_rendered_under_that_id(s3: Any, ren
         "_SUCCESS",
     ],
 )
-def test_any_other_object_is_refused_by_its_key(logic: ModuleType, key: str) -> None:
+def test_other_object_keys_are_refused(logic: ModuleType, key: str) -> None:
     other = event("s3_success_created")
     other["detail"]["object"]["key"] = key
     with pytest.raises(logic.InputError, match="key"):
@@ -144,7 +144,7 @@ def test_any_other_object_is_refused_by_its_key(logic: ModuleType, key: str) -> 
 
 
 @pytest.mark.parametrize("broken", [{}, {"detail": None}, {"detail": {"bucket": {"name": "b"}}}])
-def test_an_event_that_is_not_of_s3_is_refused(logic: ModuleType, broken: dict[str, Any]) -> None:
+def test_event_of_another_service_is_refused(logic: ModuleType, broken: dict[str, Any]) -> None:
     with pytest.raises(logic.InputError, match=r"detail\.bucket\.name"):
         logic.prepared_run(broken, contract.PREPARED_PREFIX)
 
@@ -178,12 +178,12 @@ def changed(**changes: Any) -> bytes:
         (changed(counts__kept="100"), "counts.kept is '100'"),
         (changed(counts__train=True), "counts.train is True"),
         (changed(counts__duplicates=-1), "counts.duplicates is -1"),
-        (changed(counts__quarantined__no_item=4), "counts.events_read is 120, but 121"),
+        (changed(counts__quarantined__no_item=4), "filtered add up to 121"),
         (changed(counts__train=61), "counts.kept is 100, but the splits have 101"),
         (changed(counts__train=80, counts__test=0), "counts.test is 0"),
     ],
 )
-def test_a_manifest_that_cannot_be_trusted_is_named_with_its_field(
+def test_invalid_manifest_is_refused_with_the_name_of_the_field(
     logic: ModuleType, content: bytes, complaint: str
 ) -> None:
     with pytest.raises(logic.InputError, match=r"^s3://b/manifest\.json: ") as caught:
@@ -193,12 +193,12 @@ def test_a_manifest_that_cannot_be_trusted_is_named_with_its_field(
 
 
 @pytest.mark.parametrize("version", [None, "null", "", 'v"\n  INJECTED: "1', "a b", "x" * 1025])
-def test_only_a_plain_version_is_pinned(logic: ModuleType, version: str | None) -> None:
+def test_unexpected_object_version_is_refused(logic: ModuleType, version: str | None) -> None:
     with pytest.raises(logic.InputError, match="code bundle"):
         logic.render("${run_id} ${code_version}", RUN_ID, version)
 
 
-def test_the_names_that_the_contract_fixes_are_the_contract_s(logic: ModuleType) -> None:
+def test_constants_equal_those_of_the_contract(logic: ModuleType) -> None:
     assert logic.SCHEMA_VERSION == contract.SCHEMA_VERSION
     assert logic.SUCCESS_FILE == contract.SUCCESS_FILE
     assert logic.MANIFEST_FILE == contract.MANIFEST_FILE

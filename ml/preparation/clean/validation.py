@@ -5,10 +5,9 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
+from ml.contract import MAX_ID_BYTES
 from ml.preparation.clean.weights import Weighing
 from ml.preparation.read.text_layout import MAX_TIME_S, MIN_TIME_S
-
-MAX_ID_BYTES = 512  # ids are keys of the feature store and parts of an address
 
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 _ISO_8601 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"

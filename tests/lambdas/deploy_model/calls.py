@@ -1,4 +1,4 @@
-"""What deploy_model is called with, and the environment that it is deployed with."""
+"""Payloads and environment of `deploy_model`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def endpoint_changed() -> dict[str, Any]:
 
 
 def deploy(fake: FakeSageMaker, invoke: Invoke) -> str:
-    """A new approved package, deployed; its ARN."""
+    """Register an approved package and complete its rollout; returns its ARN."""
     arn = fake.register()
     assert invoke(promotion(arn))["status"] == "Deploying"
     fake.finish()

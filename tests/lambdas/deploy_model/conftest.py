@@ -1,4 +1,4 @@
-"""The function on an endpoint with a bootstrap model, and its logic alone."""
+"""`deploy_model` on an endpoint with the bootstrap model, and its logic without AWS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fake() -> FakeSageMaker:
 @pytest.fixture
 def invoke(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     module = load("deploy_model", "handler", monkeypatch, ENVIRONMENT)
-    monkeypatch.setattr(module.sagemaker, "_client", fake)
+    monkeypatch.setattr(module, "sagemaker", module.SageMaker(fake))
     return lambda payload: module.handler(payload, FakeContext())
 
 

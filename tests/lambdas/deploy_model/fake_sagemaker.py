@@ -1,6 +1,6 @@
-"""The part of SageMaker that deploy_model asks, as a fake that keeps state and answers like the service.
+"""Stateful fake of the SageMaker operations that `deploy_model` calls.
 
-moto has no UpdateEndpoint. The fake's rollouts last until the test ends them, as `finish` or `roll_back`.
+moto has no UpdateEndpoint. A rollout of the fake lasts until the test calls `finish` or `roll_back`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ BOOTSTRAP_CONFIG = "endpoint-config-5f0c1e2"
 BOOTSTRAP_MODEL = "endpoint-model-91ab33c"
 
 
-def refusal(operation: str, message: str) -> ClientError:
-    """SageMaker's answer to nearly everything that it does not do."""
+def validation_error(operation: str, message: str) -> ClientError:
+    """The error code that SageMaker returns for most refused requests."""
     return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)
 
 
 class FakeSageMaker:
-    """One endpoint on a bootstrap model, and a group of packages."""
+    """One endpoint with the bootstrap model, and a group of packages."""
 
     def __init__(self, endpoint_name: str) -> None:
         self.clock = datetime(2026, 11, 23, 3, tzinfo=UTC)
@@ -40,10 +40,10 @@ class FakeSageMaker:
             EndpointConfigName=BOOTSTRAP_CONFIG, ProductionVariants=[{"ModelName": BOOTSTRAP_MODEL}]
         )
 
-    # -- what the test does ---------------------------------------------------------------------
+    # -- called by the test ---------------------------------------------------------------------
 
     def register(self, approval: str = "Approved", **metadata: str) -> str:
-        """A new version in the group; its ARN."""
+        """Add a version to the group; returns its ARN."""
         arn = f"{GROUP_ARN}/{len(self.packages) + 1}"
         self.packages[arn] = {
             "ModelPackageArn": arn,
@@ -56,27 +56,27 @@ class FakeSageMaker:
         return self.packages[arn]["CustomerMetadataProperties"]
 
     def finish(self) -> None:
-        """The rollout under way ends well."""
+        """Complete the current rollout."""
         self.endpoint["EndpointConfigName"] = self.endpoint["PendingDeploymentSummary"]["EndpointConfigName"]
         self.roll_back()
 
     def roll_back(self) -> None:
-        """The rollout under way is taken back, which SageMaker reports as InService as well."""
+        """Roll back the current rollout, which SageMaker also reports as InService."""
         del self.endpoint["PendingDeploymentSummary"]
         self._modify_endpoint("InService")
 
-    # -- what the function does -----------------------------------------------------------------
+    # -- called by the function -----------------------------------------------------------------
 
     def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803 (the service's names)
         if EndpointName != self.endpoint["EndpointName"]:
-            raise refusal("DescribeEndpoint", f'Could not find endpoint "{EndpointName}".')
+            raise validation_error("DescribeEndpoint", f'Could not find endpoint "{EndpointName}".')
         return dict(self.endpoint)
 
     def update_endpoint(self, **request: Any) -> None:
         if self.endpoint["EndpointStatus"] != "InService":
-            raise refusal("UpdateEndpoint", "Cannot update in-progress endpoint.")
+            raise validation_error("UpdateEndpoint", "Cannot update in-progress endpoint.")
         if request["EndpointConfigName"] not in self.configs:
-            raise refusal("UpdateEndpoint", "Could not find endpoint configuration.")
+            raise validation_error("UpdateEndpoint", "Could not find endpoint configuration.")
         self.updates.append(request)
         self.endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": request["EndpointConfigName"]}
         self._modify_endpoint("Updating")
@@ -125,7 +125,7 @@ class FakeSageMaker:
 
     def _found(self, operation: str, where: dict[str, Any], name: str, what: str) -> dict[str, Any]:
         if name not in where:
-            raise refusal(operation, f'Could not find {what} "{name}".')
+            raise validation_error(operation, f'Could not find {what} "{name}".')
         return where[name]
 
     def _modify_endpoint(self, status: str) -> None:
@@ -134,7 +134,7 @@ class FakeSageMaker:
 
 
 class _ConfigPages:
-    """Endpoint configs whose names contain something, newest first, two a page."""
+    """Paginator of endpoint configs by ``NameContains``, newest first, two per page."""
 
     def __init__(self, configs: dict[str, Any]) -> None:
         self._configs = configs

@@ -1,4 +1,4 @@
-"""What is deleted after a rollout, and what never is."""
+"""Deletion of old endpoint configs and models after a rollout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.lambdas.deploy_model.calls import Invoke, deploy, endpoint_changed, p
 from tests.lambdas.deploy_model.fake_sagemaker import BOOTSTRAP_CONFIG, BOOTSTRAP_MODEL, FakeSageMaker
 
 
-def test_configs_and_models_beyond_the_last_ones_are_deleted(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_configs_and_models_beyond_the_newest_are_deleted(fake: FakeSageMaker, invoke: Invoke) -> None:
     other = "ncf-prod-v2-v1-0a1b2c3d"  # of an endpoint called ncf-prod-v2
     fake.models["of-another-endpoint"] = {}
     fake.create_endpoint_config(
@@ -18,9 +18,9 @@ def test_configs_and_models_beyond_the_last_ones_are_deleted(fake: FakeSageMaker
     assert set(fake.models) == {BOOTSTRAP_MODEL, "of-another-endpoint", *kept}
 
 
-def test_what_is_in_use_is_never_deleted(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_active_config_and_model_are_not_deleted(fake: FakeSageMaker, invoke: Invoke) -> None:
     serving = deploy(fake, invoke)
-    for _ in range(3):  # three newer ones are all taken back
+    for _ in range(3):  # three newer packages are rolled back
         invoke(promotion(fake.register()))
         fake.roll_back()
         invoke(endpoint_changed())
@@ -30,7 +30,7 @@ def test_what_is_in_use_is_never_deleted(fake: FakeSageMaker, invoke: Invoke) ->
     assert in_use in fake.models
 
 
-def test_nothing_is_deleted_while_a_rollout_is_under_way(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_nothing_is_deleted_during_a_rollout(fake: FakeSageMaker, invoke: Invoke) -> None:
     for _ in range(2):
         deploy(fake, invoke)
     n_configs = len(fake.configs)

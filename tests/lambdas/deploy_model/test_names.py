@@ -1,4 +1,4 @@
-"""The names of configs and models: ours, of one endpoint, and the same for the same wish."""
+"""Names of endpoint configs and models: recognisable, specific to one endpoint, equal for equal content."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.lambdas.deploy_model.fake_sagemaker import GROUP_ARN
     endpoint=st.from_regex(r"[a-z0-9](-?[a-z0-9]){0,44}", fullmatch=True),
     version=st.integers(1, 99_999_999),
 )
-def test_a_name_is_ours_within_the_limit_and_of_this_endpoint_only(
+def test_name_is_within_the_limit_and_recognised_for_its_endpoint_only(
     logic: ModuleType, endpoint: str, version: int
 ) -> None:
     package = logic.Package(f"{GROUP_ARN}/{version}", version, "Approved", {})
     variant = logic.Variant("AllTraffic", "ml.m5.large", 1, "key")
     name = logic.resource_name(endpoint[:45], package, variant)
     assert len(name) <= logic.MAX_NAME
-    assert logic.is_ours(name, endpoint[:45])
-    assert not logic.is_ours(f"x{name}", endpoint[:45])
-    assert not logic.is_ours(f"{name}0", endpoint[:45])
+    assert logic.is_managed_config(name, endpoint[:45])
+    assert not logic.is_managed_config(f"x{name}", endpoint[:45])
+    assert not logic.is_managed_config(f"{name}0", endpoint[:45])
     assert name == logic.resource_name(endpoint[:45], package, variant)
 
 
-def test_another_instance_type_is_another_config(logic: ModuleType) -> None:
+def test_instance_type_changes_the_name(logic: ModuleType) -> None:
     package = logic.Package(f"{GROUP_ARN}/1", 1, "Approved", {})
     names = {
         logic.resource_name(ENDPOINT, package, logic.Variant("AllTraffic", instance, 1, "key"))
@@ -38,7 +38,7 @@ def test_another_instance_type_is_another_config(logic: ModuleType) -> None:
     assert len(names) == 2
 
 
-def test_an_endpoint_name_that_leaves_no_room_is_refused(logic: ModuleType) -> None:
+def test_too_long_endpoint_name_is_refused(logic: ModuleType) -> None:
     package = logic.Package(f"{GROUP_ARN}/1", 1, "Approved", {})
     with pytest.raises(ValueError, match="too long"):
         logic.resource_name("e" * 60, package, logic.Variant("AllTraffic", "ml.m5.large", 1, "key"))

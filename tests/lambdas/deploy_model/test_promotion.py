@@ -1,4 +1,4 @@
-"""Which package the endpoint serves: the newest approved one, and nothing moves without an approval."""
+"""The endpoint serves the newest approved package; without an approval nothing is deployed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.lambdas.deploy_model.fake_sagemaker import BOOTSTRAP_CONFIG, GROUP_AR
 from tests.lambdas.functions import event
 
 
-def test_asking_again_begins_no_second_rollout(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_repeated_promotion_starts_no_second_rollout(fake: FakeSageMaker, invoke: Invoke) -> None:
     arn = fake.register()
     assert [invoke(promotion(arn))["status"] for _ in range(2)] == ["Deploying", "AlreadyDeploying"]
     fake.finish()
@@ -19,9 +19,7 @@ def test_asking_again_begins_no_second_rollout(fake: FakeSageMaker, invoke: Invo
     assert len(fake.updates) == 1
 
 
-def test_a_package_that_waits_for_approval_leaves_the_endpoint_alone(
-    fake: FakeSageMaker, invoke: Invoke
-) -> None:
+def test_pending_package_is_not_deployed(fake: FakeSageMaker, invoke: Invoke) -> None:
     fake.models["pipelines-model"] = {}
     arn = fake.register("PendingManualApproval")
     answer = invoke(promotion(arn, "pipelines-model"))
@@ -29,7 +27,7 @@ def test_a_package_that_waits_for_approval_leaves_the_endpoint_alone(
     assert fake.updates == []
 
 
-def test_an_approval_deploys_the_model_that_the_pipeline_made(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_approval_deploys_the_model_of_the_pipeline(fake: FakeSageMaker, invoke: Invoke) -> None:
     fake.models["pipelines-model"] = {}
     arn = fake.register("PendingManualApproval")
     invoke(promotion(arn, "pipelines-model"))
@@ -41,7 +39,7 @@ def test_an_approval_deploys_the_model_that_the_pipeline_made(fake: FakeSageMake
     )
 
 
-def test_a_package_without_a_model_gets_one_in_isolation(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_package_without_a_model_gets_one_with_network_isolation(fake: FakeSageMaker, invoke: Invoke) -> None:
     arn = fake.register(model="deleted-since")
     name = invoke(promotion(arn))["endpoint_config_name"]
     assert fake.models[name] == {
@@ -52,16 +50,14 @@ def test_a_package_without_a_model_gets_one_in_isolation(fake: FakeSageMaker, in
     }
 
 
-def test_an_older_package_does_not_replace_a_newer_one(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_older_package_does_not_replace_a_newer_one(fake: FakeSageMaker, invoke: Invoke) -> None:
     older = fake.register()
     deploy(fake, invoke)
     assert invoke(changed_approval(older))["status"] == "Superseded"
     assert len(fake.updates) == 1
 
 
-def test_rejecting_the_package_in_use_brings_the_one_before_it_back(
-    fake: FakeSageMaker, invoke: Invoke
-) -> None:
+def test_rejecting_the_deployed_package_deploys_the_previous_one(fake: FakeSageMaker, invoke: Invoke) -> None:
     before = deploy(fake, invoke)
     latest = deploy(fake, invoke)
     fake.packages[latest]["ModelApprovalStatus"] = "Rejected"
@@ -70,14 +66,14 @@ def test_rejecting_the_package_in_use_brings_the_one_before_it_back(
     assert answer["endpoint_config_name"] == fake.metadata(before)["endpoint_config"]
 
 
-def test_without_an_approved_package_the_endpoint_stays_as_it_is(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_endpoint_is_unchanged_without_an_approved_package(fake: FakeSageMaker, invoke: Invoke) -> None:
     arn = fake.register("Rejected")
     assert invoke(changed_approval(arn, "Rejected"))["status"] == "NothingApproved"
     assert invoke(promotion(arn))["status"] == "Rejected"
     assert fake.endpoint["EndpointConfigName"] == BOOTSTRAP_CONFIG
 
 
-def test_writing_on_a_package_is_no_approval(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_metadata_update_is_ignored(fake: FakeSageMaker, invoke: Invoke) -> None:
     fake.register()
     assert invoke(event("model_package_annotated"))["status"] == "Ignored"
     assert fake.updates == []
@@ -94,8 +90,6 @@ def test_writing_on_a_package_is_no_approval(fake: FakeSageMaker, invoke: Invoke
         ({"model_package_arn": f"{GROUP_ARN}/1", "model_name": 7}, "model_name is 7"),
     ],
 )
-def test_a_payload_of_another_kind_is_refused(
-    invoke: Invoke, payload: dict[str, Any], complaint: str
-) -> None:
+def test_invalid_payload_is_refused(invoke: Invoke, payload: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         invoke(payload)

@@ -1,4 +1,4 @@
-"""How a rollout goes: under alarms, its end written on the package, and what is tried again after it."""
+"""Rollouts: alarms, outcomes in the package metadata, and repeated attempts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from tests.lambdas.deploy_model.calls import (
     endpoint_changed,
     promotion,
 )
-from tests.lambdas.deploy_model.fake_sagemaker import BOOTSTRAP_MODEL, FakeSageMaker, refusal
+from tests.lambdas.deploy_model.fake_sagemaker import BOOTSTRAP_MODEL, FakeSageMaker, validation_error
 
 
-def test_an_approved_package_is_rolled_out_blue_green_under_alarms(
-    fake: FakeSageMaker, invoke: Invoke
-) -> None:
+def test_approved_package_is_rolled_out_blue_green_with_alarms(fake: FakeSageMaker, invoke: Invoke) -> None:
     fake.models["pipelines-4o3rm9c4bf1x-NCFCreateModel-a"] = {}
     answer = invoke(promotion(fake.register(), "pipelines-4o3rm9c4bf1x-NCFCreateModel-a"))
     assert answer["status"] == "Deploying"
@@ -68,24 +66,22 @@ def test_an_approved_package_is_rolled_out_blue_green_under_alarms(
         ),
     ],
 )
-def test_the_stage_says_how_traffic_moves(logic: ModuleType, rollout: str, traffic: dict[str, Any]) -> None:
+def test_rollout_setting_selects_the_traffic_routing(
+    logic: ModuleType, rollout: str, traffic: dict[str, Any]
+) -> None:
     config = logic.deployment_config(rollout, 25, 60, [])
     assert config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == traffic
     assert "AutoRollbackConfiguration" not in config
 
 
-def test_a_rollout_that_ends_is_written_on_its_package_and_nothing_else_is_lost(
-    fake: FakeSageMaker, invoke: Invoke
-) -> None:
+def test_end_of_a_rollout_is_added_to_the_package_metadata(fake: FakeSageMaker, invoke: Invoke) -> None:
     arn = deploy(fake, invoke)
     assert fake.metadata(arn)["deployment"] == "Deployed"
     assert fake.metadata(arn)["endpoint_config"] == fake.endpoint["EndpointConfigName"]
     assert fake.metadata(arn)["run_id"] == "20261123T020000Z"
 
 
-def test_a_rollout_that_was_taken_back_is_not_tried_again_by_itself(
-    fake: FakeSageMaker, invoke: Invoke
-) -> None:
+def test_rolled_back_package_is_not_deployed_again_automatically(fake: FakeSageMaker, invoke: Invoke) -> None:
     good = deploy(fake, invoke)
     bad = fake.register()
     invoke(promotion(bad))
@@ -97,7 +93,7 @@ def test_a_rollout_that_was_taken_back_is_not_tried_again_by_itself(
     assert len(fake.updates) == 2
 
 
-def test_a_rolled_back_package_is_tried_again_when_a_person_approves_it_again(
+def test_rolled_back_package_is_deployed_again_after_a_new_approval(
     fake: FakeSageMaker, invoke: Invoke
 ) -> None:
     arn = fake.register()
@@ -110,7 +106,7 @@ def test_a_rolled_back_package_is_tried_again_when_a_person_approves_it_again(
     assert fake.metadata(arn)["deployment"] == "Deployed"
 
 
-def test_a_promotion_during_a_rollout_is_made_when_that_ends(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_promotion_during_a_rollout_is_deferred_until_its_end(fake: FakeSageMaker, invoke: Invoke) -> None:
     first = fake.register()
     invoke(promotion(first))
     second = fake.register()
@@ -122,7 +118,7 @@ def test_a_promotion_during_a_rollout_is_made_when_that_ends(fake: FakeSageMaker
     assert fake.metadata(first)["deployment"] == "Deployed"
 
 
-def test_whoever_loses_a_race_for_the_endpoint_is_deferred_and_not_taken_for_rolled_back(
+def test_concurrent_update_is_deferred(
     fake: FakeSageMaker, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arn = fake.register()
@@ -134,7 +130,7 @@ def test_whoever_loses_a_race_for_the_endpoint_is_deferred_and_not_taken_for_rol
 
     def lose(**_request: Any) -> None:
         begin(EndpointConfigName="by-hand")
-        raise refusal("UpdateEndpoint", "Cannot update in-progress endpoint.")
+        raise validation_error("UpdateEndpoint", "Cannot update in-progress endpoint.")
 
     with monkeypatch.context() as race:
         race.setattr(fake, "update_endpoint", lose)
@@ -146,21 +142,21 @@ def test_whoever_loses_a_race_for_the_endpoint_is_deferred_and_not_taken_for_rol
     assert fake.metadata(arn)["deployment"] == "Deployed"
 
 
-def test_an_update_that_is_refused_for_another_reason_is_an_error(
+def test_refused_update_is_an_error(
     fake: FakeSageMaker, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_request: Any) -> None:
-        raise refusal("UpdateEndpoint", "The account-level service limit is 0 instances.")
+        raise validation_error("UpdateEndpoint", "The account-level service limit is 0 instances.")
 
     monkeypatch.setattr(fake, "update_endpoint", refuse)
     with pytest.raises(Exception, match="service limit"):
         invoke(promotion(fake.register()))
 
 
-def test_a_request_that_never_reached_the_endpoint_is_made_again(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_request_without_a_started_rollout_is_repeated(fake: FakeSageMaker, invoke: Invoke) -> None:
     arn = fake.register()
     invoke(promotion(arn))
-    # As if the first invocation had died between its note on the package and UpdateEndpoint.
+    # State after an invocation that ended between the metadata update and UpdateEndpoint.
     del fake.endpoint["PendingDeploymentSummary"]
     fake.endpoint |= {"EndpointStatus": "InService"}
     seen = fake.metadata(arn)["endpoint_seen"]
@@ -169,7 +165,7 @@ def test_a_request_that_never_reached_the_endpoint_is_made_again(fake: FakeSageM
     assert len(fake.updates) == 2
 
 
-def test_another_endpoint_s_event_is_ignored(fake: FakeSageMaker, invoke: Invoke) -> None:
+def test_event_of_another_endpoint_is_ignored(fake: FakeSageMaker, invoke: Invoke) -> None:
     fake.register()
     other = endpoint_changed()
     other["detail"]["EndpointName"] = "ncf-prod-2"
@@ -178,9 +174,11 @@ def test_another_endpoint_s_event_is_ignored(fake: FakeSageMaker, invoke: Invoke
 
 
 @pytest.mark.parametrize("status", ["Failed", "OutOfService", "UpdateRollbackFailed"])
-def test_an_endpoint_that_needs_a_person_is_an_error_that_says_so(
+def test_endpoint_that_requires_an_operator_is_an_error(
     fake: FakeSageMaker, invoke: Invoke, status: str
 ) -> None:
     fake.endpoint["EndpointStatus"] = status
-    with pytest.raises(Exception, match=f"^endpoint {ENDPOINT} is {status}: it needs a person$"):
+    with pytest.raises(
+        Exception, match=f"^endpoint {ENDPOINT} is {status}: an operator must repair or delete it$"
+    ):
         invoke(promotion(fake.register()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from ml.preparation.clean.validation import MAX_ID_BYTES, checked_events, usable_events
+from ml.contract import MAX_ID_BYTES
+from ml.preparation.clean.validation import checked_events, usable_events
 from ml.preparation.clean.weights import Weighing
 
 pytestmark = pytest.mark.spark
