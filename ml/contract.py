@@ -19,8 +19,8 @@ RUN_ID_PLACEHOLDER = "__RUN_ID__"  # stands in the published RunJobFlow document
 
 # -- ids of users and items ---------------------------------------------------------------------
 # An id is UTF-8 text of 1 to MAX_ID_BYTES bytes without NUL: ids are keys of the feature store and path
-# segments of the API. The preparation quarantines events with other ids. The API accepts every such id without
-# control characters (lambdas/recommend/openapi.yaml; tests/lambdas/recommend/test_openapi.py).
+# segments of the API. The preparation quarantines events with other ids. The API accepts every such id
+# without control characters (lambdas/recommend/openapi.yaml; tests/lambdas/recommend/test_openapi.py).
 MAX_ID_BYTES = 512
 
 # -- object keys: data bucket -------------------------------------------------------------------
