@@ -1,139 +1,247 @@
-"""Who may import whom: the table of the design, held over every module."""
+"""Import rules: which package may import which, and no import cycle at any level.
+
+Imports inside functions and under `TYPE_CHECKING` count. docs/architecture.md explains the rules.
+"""
+
+from __future__ import annotations
 
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = (
-    "stacks",
-    "components",
-    "ml",
-    "lambdas",
-    "local",
-    "policies",
-    "dags",
-    "ci",
-    "bench",
-    "tests",
-    "emulator",
-)
+# Folders without Python of this project: environments and build outputs.
+NOT_SOURCE = {"build", "dist", "out", "docs", "requirements", "__pycache__"}
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 TEST_TOOLS = {"moto", "pytest", "hypothesis", "unittest"}
+# bench/ and tests/ measure and test everything; what they import is declared in pyproject.toml.
+MAY_IMPORT_ANYTHING = {"bench", "tests"}
 
-# Beside the standard library and its own room. A dotted name allows that module and nothing beside it.
+# Allowed imports per package, beside the standard library and the package itself. The longest name that fits
+# a module is its row; a dotted entry allows that module and what is below it.
 MAY_IMPORT = {
+    "__main__": {"pulumi", "stacks"},
     "stacks": {"components", "ml.contract", "ml.settings", "pulumi", "pydantic"},
     "components": {"pulumi", "pulumi_aws"},
-    "ml": {
-        "torch",
-        "numpy",
-        "pyarrow",
+    "ml": set(),
+    "ml.contract": set(),
+    "ml.settings": set(),
+    "ml.manifest": {"ml.contract"},
+    "ml.synthetic": {"numpy"},
+    "ml.preparation": {
+        "ml.contract",
+        "ml.manifest",
+        "ml.settings",
         "pyspark",
         "py4j",
-        "sagemaker",
+        "pyarrow",
         "boto3",
         "botocore",
-        "sagemaker_inference",
         "pymongo",
         "tenacity",
     },
+    "ml.ncf": {"ml.contract", "ml.manifest", "ml.settings", "torch", "numpy", "pyarrow", "boto3", "botocore"},
+    "ml.serving": {"ml.contract", "ml.ncf.model", "torch", "numpy", "sagemaker_inference"},
+    "ml.pipeline": {"ml.contract", "ml.manifest", "ml.settings", "sagemaker", "boto3", "botocore"},
     "lambdas": {"boto3", "botocore", "aws_lambda_powertools"},
-    "policies": {"pulumi_policy"},
     "dags": {"airflow", "botocore"},
+    "emulator": {"moto", "boto3", "botocore", "jsonpath_ng", "psutil", "urllib3", "werkzeug", "yaml"},
+    "ci": {"components.packing", "ml.contract", "boto3", "botocore", "packaging", "requests", "urllib3"},
+    "local": {
+        "ci",
+        "components",
+        "emulator",
+        "ml",
+        "stacks",
+        "boto3",
+        "botocore",
+        "google.protobuf",
+        "grpc",
+        "psutil",
+        "pulumi",
+        "pulumi_aws",
+        "pyarrow",
+        "requests",
+        "rich",
+        "tenacity",
+        "typer",
+        "yaml",
+    },
 }
-# What is deployed without the rest of the tree, and how far below its room: there, its own files are
-# top-level modules, and nothing else of the tree is to be found.
+# Deployed without the rest of the tree, this many folders below the root package: files there import each
+# other as top-level modules, and nothing else of the tree exists.
 DEPLOYED_ALONE = {"lambdas": 1, "dags": 0}
 
 
-def modules(room: str) -> list[Path]:
-    return [path for path in sorted((ROOT / room).rglob("*.py")) if "__pycache__" not in path.parts]
+def top_level_packages() -> list[str]:
+    """Folders of the root that hold Python modules."""
+    return sorted(
+        folder.name
+        for folder in ROOT.iterdir()
+        if folder.is_dir()
+        and not folder.name.startswith(".")
+        and folder.name not in NOT_SOURCE
+        and any(folder.rglob("*.py"))
+    )
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports, in full, wherever in the file it does so."""
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the tree: its dotted name and its file; a package is named `package.__init__`."""
+    paths = [ROOT / "__main__.py"]
+    for package in top_level_packages():
+        paths += [path for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(paths)}
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """The names that a file imports, wherever in the file it does so: `from a.b import c` gives `a.b.c`."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: write imports in full"
-            # `from ml import contract` imports ml.contract.
-            if node.module in ROOMS:
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module or ""
+            assert node.level == 0, f"{path}: relative import; write it in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_modules(path: Path, room: str) -> set[str]:
-    """The top-level names under which a file finds the files that it is deployed with."""
-    if room not in DEPLOYED_ALONE:
-        return {room}
-    deployed = ROOT.joinpath(*path.relative_to(ROOT).parts[: 1 + DEPLOYED_ALONE[room]])
-    return {each.stem for each in deployed.iterdir()}
+def is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
-def is_allowed(module: str, path: Path, room: str) -> bool:
-    first, *_ = module.split(".")
+def row_of(module: str) -> str:
+    """The row of the table that applies to a module."""
+    return max((row for row in MAY_IMPORT if is_within(module, row)), key=len)
+
+
+def siblings(module: str) -> set[str]:
+    """Top-level names that a module deployed without the rest of the tree finds beside it."""
+    top = module.split(".", maxsplit=1)[0]
+    if top not in DEPLOYED_ALONE:
+        return set()
+    folder = ROOT.joinpath(*module.split(".")[: 1 + DEPLOYED_ALONE[top]])
+    return {each.stem for each in folder.iterdir()} if folder.is_dir() else set()
+
+
+def is_allowed(imported: str, module: str) -> bool:
+    first = imported.split(".", maxsplit=1)[0]
+    if first in siblings(module):
+        return True
     if first in STANDARD_LIBRARY:
         return first not in TEST_TOOLS
-    if first in own_modules(path, room):
-        return True
-    return any(module == name or module.startswith(f"{name}.") for name in MAY_IMPORT[room])
+    row = row_of(module)
+    own = row if row.split(".")[0] not in DEPLOYED_ALONE else None
+    return any(is_within(imported, name) for name in (*MAY_IMPORT[row], *([own] if own else [])))
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_a_room_imports_what_the_design_allows(room: str) -> None:
+def test_every_package_has_a_row() -> None:
+    assert set(top_level_packages()) == {
+        row for row in MAY_IMPORT if row != "__main__" and "." not in row
+    } | (MAY_IMPORT_ANYTHING)
+    below_ml = {name.split(".")[1] for name in modules() if name.startswith("ml.")} - {"__init__"}
+    assert below_ml == {row.split(".")[1] for row in MAY_IMPORT if row.startswith("ml.")}
+
+
+@pytest.mark.parametrize("row", MAY_IMPORT)
+def test_package_imports_only_what_its_row_allows(row: str) -> None:
     wrong = [
-        f"{path.relative_to(ROOT)} imports {module}"
-        for path in modules(room)
-        for module in imports(path)
-        if not is_allowed(module, path, room)
+        f"{path.relative_to(ROOT)} imports {imported}"
+        for module, path in modules().items()
+        if module.split(".")[0] not in MAY_IMPORT_ANYTHING and row_of(module) == row
+        for imported in imports(path)
+        if not is_allowed(imported, module)
     ]
     assert wrong == []
 
 
-def test_the_contract_needs_nothing_but_the_standard_library() -> None:
-    found = {module.split(".")[0] for module in imports(ROOT / "ml" / "contract.py")}
-    assert found <= STANDARD_LIBRARY
+def resolved(imported: str) -> str | None:
+    """The module of the tree that an import loads; None for a library."""
+    parts = imported.split(".")
+    for end in range(len(parts), 0, -1):
+        name = ".".join(parts[:end])
+        if name in modules():
+            return name
+        if f"{name}.__init__" in modules():
+            return f"{name}.__init__"
+    return None
 
 
-def test_the_program_imports_its_slices_and_nothing_else() -> None:
-    found = {module.split(".")[0] for module in imports(ROOT / "__main__.py")}
-    assert found == {"pulumi", "stacks"}
+def cycle_among_children(package: str, edges: dict[str, set[str]]) -> list[str]:
+    """An import cycle among the modules and sub-packages directly below a package; empty if there is none."""
+    depth = len(package.split(".")) if package else 0
+    graph: dict[str, set[str]] = {}
+    for module, targets in edges.items():
+        if package and not is_within(module, package):
+            continue
+        child = ".".join(module.split(".")[: depth + 1])
+        for target in targets:
+            if not package or is_within(target, package):
+                graph.setdefault(child, set()).add(".".join(target.split(".")[: depth + 1]))
+    for child, targets in graph.items():
+        targets.discard(child)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-def test_nothing_that_is_deployed_imports_the_tests_or_the_emulator() -> None:
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {module}"
-        for room in ("stacks", "components", "ml", "lambdas")
-        for path in modules(room)
-        for module in imports(path)
-        if module.split(".")[0] in {"tests", "local", "emulator", *TEST_TOOLS}
-    ]
-    assert wrong == []
+@cache
+def edges_of_the_tree() -> dict[str, set[str]]:
+    return {
+        module: {target for imported in imports(path) if (target := resolved(imported)) is not None}
+        for module, path in modules().items()
+        if module.split(".")[0] not in DEPLOYED_ALONE
+    }
+
+
+STILL_CYCLIC = {"emulator", "ml.preparation"}  # remove each as soon as its cycle is gone
+PACKAGES = sorted({module.rpartition(".")[0] for module in edges_of_the_tree()})
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package or "root")
+def test_no_import_cycle_below_package(package: str, request: pytest.FixtureRequest) -> None:
+    if package in STILL_CYCLIC:
+        request.applymarker(pytest.mark.xfail(strict=True, reason="being restructured"))
+    assert cycle_among_children(package, edges_of_the_tree()) == []
+
+
+def test_cycle_between_sub_packages_is_found() -> None:
+    edges = {"a.b.one": {"a.c.two"}, "a.c.three": {"a.b.four"}}
+    assert set(cycle_among_children("a", edges)) == {"a.b", "a.c"}
+    assert cycle_among_children("a", {"a.b.one": {"a.c.two"}, "a.c.three": {"a.d"}}) == []
 
 
 @pytest.mark.parametrize(
-    ("module", "room", "allowed"),
+    ("imported", "module", "allowed"),
     [
-        ("ml.contract", "stacks", True),
-        ("ml.ncf.model", "stacks", False),
-        ("pulumi_aws", "stacks", False),
-        ("stacks.config", "components", False),
-        ("pulumi_aws.s3", "components", True),
-        ("pulumi", "ml", False),
-        ("moto", "ml", False),
-        ("unittest.mock", "ml", False),
-        ("ml.contract", "lambdas/recommend", False),
-        ("logic", "lambdas/recommend", True),
-        ("deploy_model.logic", "lambdas/recommend", False),
-        ("json", "components", True),
+        ("ml.contract", "stacks.module", True),
+        ("ml.settings.training", "stacks.module", True),
+        ("ml.ncf.model", "stacks.module", False),
+        ("pulumi_aws", "stacks.module", False),
+        ("stacks.config", "components.module", False),
+        ("pulumi_aws.s3", "components.module", True),
+        ("pulumi", "ml.ncf.module", False),
+        ("ml.ncf.model", "ml.preparation.module", False),
+        ("torch", "ml.settings.module", False),
+        ("moto", "ml.ncf.module", False),
+        ("unittest.mock", "ml.ncf.module", False),
+        ("ml.contract", "emulator.module", False),
+        ("local.up", "emulator.module", False),
+        ("ml.contract", "lambdas.recommend.module", False),
+        ("logic", "lambdas.recommend.module", True),
+        ("deploy_model.logic", "lambdas.recommend.module", False),
+        ("json", "components.module", True),
     ],
 )
-def test_the_table_says_yes_and_no(module: str, room: str, allowed: bool) -> None:
-    path = ROOT / room / "module.py"
-    assert is_allowed(module, path, path.relative_to(ROOT).parts[0]) is allowed
+def test_table_allows_and_refuses(imported: str, module: str, allowed: bool) -> None:
+    assert is_allowed(imported, module) is allowed
