@@ -1,4 +1,4 @@
-"""The Pulumi program: read the stage, build its platform, export what others need to find it."""
+"""Pulumi program: load the stage's configuration, create its platform, export the stack outputs."""
 
 import pulumi
 

@@ -1,4 +1,4 @@
-"""Where alarms go, and the arguments that every alarm of the platform shares."""
+"""The SNS topic that alarms notify, and CloudWatch metric alarms that notify it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import pulumi_aws as aws
 
 from components.iam import document
 
-# Who publishes to the topic on the account's behalf, and says so.
+# Services that publish to the topic and send `aws:SourceAccount`.
 PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com")
-# EventBridge doesn't say for whom it publishes: policies for it take no condition (EventBridge user guide,
-# resource-based policies, Amazon SNS).
+# EventBridge does not support conditions in the topic's policy (EventBridge user guide, resource-based
+# policies, Amazon SNS).
 EVENTS = "events.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmTopicArgs:
-    """What the alarm topic needs to know.
+    """Arguments of `AlarmTopic`.
 
-    Args:
-        kms_key_arn: the key that encrypts messages; its policy must let `PUBLISHERS` and `EVENTS` use it.
+    Attributes:
+        kms_key_arn: encrypts messages; the key's policy must allow `PUBLISHERS` and `EVENTS` to use it.
         account_id: the account whose alarms, rules and budgets may publish.
-        email: who is told; the address confirms the subscription once.
+        email: the subscribed address; its owner must confirm the subscription once.
     """
 
     kms_key_arn: pulumi.Input[str]
@@ -37,7 +37,10 @@ class AlarmTopicArgs:
 
 
 class AlarmTopic(pulumi.ComponentResource):
-    """The one topic that alarms, failure events and budgets speak to, with its e-mail subscription."""
+    """SNS topic for alarms, failure events and budget notifications: KMS encryption, TLS only.
+
+    Creates: Topic, TopicPolicy, TopicSubscription.
+    """
 
     arn: pulumi.Output[str]
 
@@ -86,15 +89,15 @@ class AlarmTopic(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """When a metric alarms.
+    """Condition of a CloudWatch metric alarm.
 
-    Args:
-        namespace, metric, dimensions: which metric.
-        statistic: a CloudWatch statistic, plain (``Sum``) or extended (``p99``).
-        above: the value that must be exceeded, in the metric's own unit.
-        period_s: seconds one data point covers.
-        n_periods: how many data points in a row must exceed it.
-        description: what on-call should do first.
+    Attributes:
+        namespace, metric, dimensions: the metric.
+        statistic: a CloudWatch statistic, standard (``Sum``) or extended (``p99``).
+        above: the alarm starts when the statistic exceeds this value, in the metric's unit.
+        period_s: length of one data point.
+        n_periods: number of consecutive data points that must exceed `above`.
+        description: the first step for the person on call.
     """
 
     namespace: str
@@ -110,7 +113,10 @@ class Threshold:
 def metric_alarm(
     name: str, threshold: Threshold, topic_arn: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> aws.cloudwatch.MetricAlarm:
-    """An alarm that tells the topic when it starts and when it ends; silence is not an alarm."""
+    """CloudWatch alarm that notifies the topic when it starts and when it ends.
+
+    Missing data does not trigger it: metrics of failures have no data points while nothing fails.
+    """
     is_percentile = threshold.statistic.startswith("p")
     return aws.cloudwatch.MetricAlarm(
         name,

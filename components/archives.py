@@ -1,4 +1,4 @@
-"""Files as Pulumi assets whose hash depends on their contents only, never on their times."""
+"""Pulumi assets of files; their hash depends on contents only, not on timestamps."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from components.packing import write_file
 
 
 def folder_files(folder: Path) -> dict[str, Path]:
-    """The files below a folder, by POSIX path relative to it, in order.
+    """Files below a folder, by POSIX path relative to it, sorted.
 
-    What tools leave behind is left out: ``__pycache__`` and whatever is hidden.
+    ``__pycache__`` and hidden files and folders are excluded.
 
     Raises:
-        ValueError: there is no such folder, or nothing in it.
+        ValueError: the folder does not exist or has no files.
     """
     files = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(map(_is_left_out, path.relative_to(folder).parts))
+        if path.is_file() and not any(map(_is_excluded, path.relative_to(folder).parts))
     }
     if not files:
         raise ValueError(f"{folder}: no files to pack")
     return files
 
 
-def _is_left_out(name: str) -> bool:
+def _is_excluded(name: str) -> bool:
     return name == "__pycache__" or name.startswith(".")
 
 
 def code_archive(folder: Path) -> pulumi.AssetArchive:
-    """A folder as a deployment package; Pulumi hashes its contents, never its times."""
+    """Deployment package of a folder; Pulumi's hash of it depends on names and contents only."""
     return pulumi.AssetArchive(
         {name: pulumi.FileAsset(str(path)) for name, path in folder_files(folder).items()}
     )

@@ -1,4 +1,4 @@
-"""A monthly budget."""
+"""Monthly cost budget of a stage."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-ACTUAL_PERCENT = 80
-FORECAST_PERCENT = 100
+ACTUAL_PERCENT = 80  # of the limit, spent so far this month
+FORECAST_PERCENT = 100  # of the limit, forecast for the whole month
 
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """What a budget needs to know.
+    """Arguments of `Budget`.
 
-    Args:
-        monthly_usd: US dollars a month.
-        tags: cost allocation tags whose costs count; they are activated once in the billing console.
-        alarm_topic_arn: who is told at 80 % spent, and when the forecast passes the limit.
+    Attributes:
+        monthly_usd: limit in US dollars per month.
+        tags: cost allocation tags of the costs that count; activate them once in the billing console.
+        alarm_topic_arn: topic for the notifications, see `ACTUAL_PERCENT` and `FORECAST_PERCENT`.
     """
 
     monthly_usd: int
@@ -32,7 +32,10 @@ class BudgetArgs:
 
 
 class Budget(pulumi.ComponentResource):
-    """A cost budget that speaks before the money is gone."""
+    """Monthly cost budget with notifications of actual and forecasted costs.
+
+    Creates: Budget.
+    """
 
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:operations:Budget", name, None, opts)

@@ -1,4 +1,4 @@
-"""A CodeBuild project on a source bundle in S3."""
+"""CodeBuild project that builds a source bundle in S3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.iam import Allow, ServiceRole, ServiceRoleArgs, write_log
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_write_log
 
 MIN_TIMEOUT_MINUTES, MAX_TIMEOUT_MINUTES = 5, 2160  # CodeBuild quotas
 QUEUED_TIMEOUT_MINUTES = 60
@@ -16,18 +16,18 @@ QUEUED_TIMEOUT_MINUTES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class CodeBuildArgs:
-    """What a project needs to know.
+    """Arguments of `CodeBuild`.
 
-    Args:
-        description: what its builds do.
-        source_bucket, source_key: where the source bundle (a zip) lies.
-        buildspec: what a build runs when whoever starts it brings no buildspec of its own.
-        environment: plain variables of every build.
-        allows: what builds may do, besides their own log.
-        kms_key_arn: encrypts the log and the build's output.
-        image, compute_type: where builds run.
-        timeout_minutes: how long a build may take.
-        log_retention_days: how long log lines are kept.
+    Attributes:
+        description: purpose of the builds.
+        source_bucket, source_key: location of the source bundle (a zip).
+        buildspec: runs when a build is started without `buildspecOverride`.
+        environment: plain-text variables of every build.
+        allows: permissions of the builds, besides writing to their log group.
+        kms_key_arn: encrypts the log group and the build output.
+        image, compute_type: the build environment.
+        timeout_minutes: maximum duration of a build.
+        log_retention_days: retention of the log group.
         account_id: the account whose projects may assume the role.
     """
 
@@ -53,7 +53,10 @@ class CodeBuildArgs:
 
 
 class CodeBuild(pulumi.ComponentResource):
-    """A project with its role and log group, and no artifacts: what it makes, it puts itself."""
+    """CodeBuild project with its role and log group; builds upload their own results, so it has no artifacts.
+
+    Creates: LogGroup, ServiceRole, Project.
+    """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -73,10 +76,7 @@ class CodeBuild(pulumi.ComponentResource):
             ServiceRoleArgs(
                 service="codebuild.amazonaws.com",
                 source_account=args.account_id,
-                allows=[
-                    write_log(log_group.arn),
-                    *args.allows,
-                ],
+                allows=[grant_write_log(log_group.arn), *args.allows],
             ),
             child,
         )
@@ -112,6 +112,6 @@ class CodeBuild(pulumi.ComponentResource):
         self.log_group_name = log_group.name
         self.register_outputs({"name": self.name, "arn": self.arn, "log_group_name": self.log_group_name})
 
-    def start(self) -> Allow:
-        """Starting builds by a role of one's own."""
+    def grant_start_build(self) -> Allow:
+        """Permission to start builds of this project; attach it to the caller's role."""
         return Allow(actions=["codebuild:StartBuild"], resources=[self.arn])

@@ -1,4 +1,4 @@
-"""The page that on-call opens first."""
+"""CloudWatch dashboard of a stage."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import pulumi
 import pulumi_aws as aws
 
 COLUMNS = 24  # CloudWatch dashboard grid
-WIDGETS_A_ROW = 3
+WIDGETS_PER_ROW = 3
 HEIGHT = 6
+INTRODUCTION_HEIGHT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """One line of a graph.
 
-    Args:
-        namespace, metric, dimensions: which metric.
-        statistic: how its data points are made.
-        label: how people call it.
+    Attributes:
+        namespace, metric, dimensions: the metric.
+        statistic: the CloudWatch statistic that is drawn.
+        label: name in the legend.
     """
 
     namespace: str
@@ -33,7 +34,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """One graph: a question as its title, and the lines that answer it."""
+    """One graph; its title is the question that its lines answer."""
 
     title: str
     metrics: Sequence[Metric]
@@ -41,12 +42,12 @@ class Graph:
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardArgs:
-    """What a dashboard needs to know.
+    """Arguments of `Dashboard`.
 
-    Args:
+    Attributes:
         dashboard_name: fixed, so that runbooks can link to it.
-        region: where the metrics are.
-        introduction: Markdown at the top: what to look at first.
+        region: region of the metrics.
+        introduction: Markdown text at the top.
         graphs: in reading order.
     """
 
@@ -57,7 +58,10 @@ class DashboardArgs:
 
 
 class Dashboard(pulumi.ComponentResource):
-    """A CloudWatch dashboard laid out in rows of three."""
+    """CloudWatch dashboard: a text widget, then graphs in rows of three.
+
+    Creates: Dashboard.
+    """
 
     name: pulumi.Output[str]
 
@@ -68,7 +72,7 @@ class Dashboard(pulumi.ComponentResource):
             "x": 0,
             "y": 0,
             "width": COLUMNS,
-            "height": 3,
+            "height": INTRODUCTION_HEIGHT,
             "properties": {"markdown": args.introduction},
         }
         graphs = [_graph(graph, index, args.region) for index, graph in enumerate(args.graphs)]
@@ -83,12 +87,12 @@ class Dashboard(pulumi.ComponentResource):
 
 
 def _graph(graph: Graph, index: int, region: str) -> dict[str, Any]:
-    row, column = divmod(index, WIDGETS_A_ROW)
-    width = COLUMNS // WIDGETS_A_ROW
+    row, column = divmod(index, WIDGETS_PER_ROW)
+    width = COLUMNS // WIDGETS_PER_ROW
     return {
         "type": "metric",
         "x": column * width,
-        "y": 3 + row * HEIGHT,
+        "y": INTRODUCTION_HEIGHT + row * HEIGHT,
         "width": width,
         "height": HEIGHT,
         "properties": {

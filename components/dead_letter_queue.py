@@ -1,4 +1,4 @@
-"""A dead-letter queue that tells somebody."""
+"""SQS dead-letter queue with a CloudWatch alarm on visible messages."""
 
 from __future__ import annotations
 
@@ -12,29 +12,33 @@ import pulumi_aws as aws
 from components.alarm import Threshold, metric_alarm
 from components.iam import Allow, document
 
-RETENTION_S = 14 * 24 * 3600  # SQS's maximum: a long weekend must not lose the evidence
+RETENTION_S = 14 * 24 * 3600  # maximum of SQS
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterQueueArgs:
-    """What a dead-letter queue needs to know.
+    """Arguments of `DeadLetterQueue`.
 
-    Args:
-        alarm_topic_arn: who is told of the first message.
-        holds: what lands here, for the alarm's text.
-        senders: AWS services that put messages by the queue's own policy, each with the ARN it sends for.
+    Attributes:
+        alarm_topic_arn: topic that the alarm notifies.
+        contents: what the messages are, for the alarm's description.
+        senders: service principals that the queue's policy allows to send, each with its `aws:SourceArn`.
     """
 
     alarm_topic_arn: pulumi.Input[str]
-    holds: str
+    contents: str
     senders: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 class DeadLetterQueue(pulumi.ComponentResource):
-    """An encrypted queue for what could not be handled; one message in it is an alarm."""
+    """SQS queue for undelivered events: SSE-SQS encryption, TLS only, an alarm on the first visible message.
+
+    Creates: Queue, QueuePolicy, MetricAlarm.
+    """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
+    url: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: DeadLetterQueueArgs, opts: pulumi.ResourceOptions | None = None
@@ -55,17 +59,17 @@ class DeadLetterQueue(pulumi.ComponentResource):
                 dimensions={"QueueName": queue.name},
                 statistic="Maximum",
                 above=0,
-                description=f"{args.holds}: read the message, mend the cause, then redrive it.",
+                description=f"{args.contents}: read the message, mend the cause, then redrive it.",
             ),
             args.alarm_topic_arn,
             child,
         )
-        self.name = queue.name
+        self.name, self.url = queue.name, queue.url
         self.arn = pulumi.Output.all(queue.arn, queue_policy.id).apply(lambda values: values[0])
         self.register_outputs({"name": self.name, "arn": self.arn})
 
-    def send(self) -> Allow:
-        """Putting messages by a role of one's own."""
+    def grant_send(self) -> Allow:
+        """Permission to send messages to this queue; attach it to the sender's role."""
         return Allow(actions=["sqs:SendMessage"], resources=[self.arn])
 
 

@@ -1,4 +1,4 @@
-"""A real-time SageMaker endpoint that exists before any model was trained."""
+"""Real-time SageMaker endpoint, created on a bootstrap model before any model is trained."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarm import Threshold, metric_alarm
-from components.iam import Allow, ServiceRole, ServiceRoleArgs, write_as_container
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_container_logs_and_metrics
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
-CODE_FOLDER = "/opt/ml/model/code"  # where the container unpacks the artifact's code/
+CODE_FOLDER = "/opt/ml/model/code"  # the container unpacks code/ of the artifact here
 SCALE_IN_COOLDOWN_S = 300
 SCALE_OUT_COOLDOWN_S = 60
 STARTUP_TIMEOUT_S = 300
@@ -21,22 +21,23 @@ STARTUP_TIMEOUT_S = 300
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
-    """What an endpoint needs to know.
+    """Arguments of `Endpoint`.
 
-    Args:
-        endpoint_name: fixed, as others look the endpoint up by it.
-        variant_name: constant, as autoscaling is registered on it.
-        image: the container that serves, as a full image URI.
-        program: the script in ``code/`` that the container loads.
-        bootstrap: the first model's artifact, see `model_artifact`.
-        bootstrap_bucket, bootstrap_key: where it goes.
-        instance_type, min_instances, max_instances: what serves, and between which bounds.
-        target_invocations_per_minute: invocations of one instance that autoscaling aims at.
-        max_latency_ms: model latency (p99) above which a rollout is taken back.
-        model_allows: what the container may do, besides its own log: reading artifacts.
-        kms_key_arn, log_retention_days: of the instances' volumes and the endpoint's log.
+    Attributes:
+        endpoint_name: fixed, because clients look the endpoint up by name.
+        variant_name: fixed, because autoscaling is registered on the variant.
+        image: URI of the inference container.
+        program: script in ``code/`` of the artifact that the container loads.
+        bootstrap: artifact of the first model, see `model_artifact`.
+        bootstrap_bucket, bootstrap_key: location that `bootstrap` is uploaded to.
+        instance_type, min_instances, max_instances: instances of the variant and the bounds of autoscaling.
+        target_invocations_per_minute: target of autoscaling, per instance.
+        max_latency_ms: p99 model latency above which a rollout is rolled back.
+        model_allows: permissions of the container, besides writing its log and metrics.
+        kms_key_arn: encrypts the instances' volumes, the log group and the artifact.
+        log_retention_days: retention of the log group.
         account_id: the account on whose behalf SageMaker acts.
-        alarm_topic_arn: who is told.
+        alarm_topic_arn: topic that the alarms notify.
     """
 
     endpoint_name: str
@@ -69,10 +70,13 @@ class EndpointArgs:
 
 
 class Endpoint(pulumi.ComponentResource):
-    """An endpoint on a bootstrap model, with autoscaling and the alarms that take a bad rollout back.
+    """SageMaker endpoint on a bootstrap model, with autoscaling and the alarms that roll a deployment back.
 
-    The program owns that the endpoint exists; which model it serves is decided by whoever promotes
-    models, so everything about the first one is ignored once it is there.
+    Pulumi owns the endpoint, not the model that it serves: the bootstrap model and its endpoint config are
+    replaced by later deployments, so changes to them are ignored.
+
+    Creates: LogGroup, ServiceRole, BucketObjectv2, Model, EndpointConfiguration, Endpoint, Target, Policy
+    (autoscaling), MetricAlarm (2).
     """
 
     name: pulumi.Output[str]
@@ -85,7 +89,7 @@ class Endpoint(pulumi.ComponentResource):
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:serving:Endpoint", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        # SageMaker would make this group itself, without a key and for ever.
+        # SageMaker would create the group without encryption and without retention.
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             name=f"/aws/sagemaker/Endpoints/{args.endpoint_name}",
@@ -112,15 +116,15 @@ class Endpoint(pulumi.ComponentResource):
         self.log_group_name = log_group.name
         self.register_outputs({"name": self.name, "arn": self.arn, "model_role_arn": self.model_role_arn})
 
-    def invoke(self) -> Allow:
-        """Asking the endpoint by a role of one's own."""
+    def grant_invoke(self) -> Allow:
+        """Permission to invoke this endpoint; attach it to the caller's role."""
         return Allow(actions=["sagemaker:InvokeEndpoint"], resources=[self.arn])
 
     def _model_role(self, args: EndpointArgs, log_group: aws.cloudwatch.LogGroup) -> ServiceRoleArgs:
         return ServiceRoleArgs(
             service="sagemaker.amazonaws.com",
             source_account=args.account_id,
-            allows=[*write_as_container([log_group.arn]), *args.model_allows],
+            allows=[*grant_container_logs_and_metrics([log_group.arn]), *args.model_allows],
         )
 
     def _bootstrap(
@@ -139,7 +143,7 @@ class Endpoint(pulumi.ComponentResource):
         model = aws.sagemaker.Model(
             f"{name}-model",
             execution_role_arn=role.arn,
-            # The artifact brings all it needs; the container has no business with the network.
+            # The artifact contains everything that serving needs.
             enable_network_isolation=True,
             primary_container={
                 "image": args.image,
@@ -196,7 +200,7 @@ class Endpoint(pulumi.ComponentResource):
         )
 
     def _alarms(self, name: str, args: EndpointArgs) -> list[pulumi.Output[str]]:
-        """The alarms that a rollout watches: errors of the container, and its latency."""
+        """Alarms on errors and latency of the container; a deployment is rolled back when one starts."""
         dimensions = {"EndpointName": args.endpoint_name, "VariantName": args.variant_name}
         thresholds = {
             "errors": Threshold(

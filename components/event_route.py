@@ -1,4 +1,4 @@
-"""One road that an event takes: rule, target, retries and dead letters."""
+"""EventBridge rule with one target, a retry policy and a dead-letter queue."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from components.iam import Allow, ServiceRole, ServiceRoleArgs
 
 SERVICE = "events.amazonaws.com"
 MAX_RETRY_ATTEMPTS = 24
-MAX_EVENT_AGE_S = 2 * 3600  # older news of a run belongs to a human
+MAX_EVENT_AGE_S = 2 * 3600  # older events are handled by hand, from the dead-letter queue
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_-]+)>")
 MAX_INPUT_PATHS = 100  # EventBridge user guide, input transformation
 
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionTarget:
-    """A Lambda function, which lets this one rule invoke it."""
+    """Lambda function as a target; its resource policy allows the rule to invoke it."""
 
     name: pulumi.Input[str]
     arn: pulumi.Input[str]
@@ -30,7 +30,7 @@ class FunctionTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class RoleTarget:
-    """A target that EventBridge calls with a role, such as a CodeBuild project."""
+    """Target that EventBridge calls with a role, such as a CodeBuild project."""
 
     arn: pulumi.Input[str]
     allow: Allow
@@ -39,19 +39,21 @@ class RoleTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class TopicTarget:
-    """A topic whose own policy lets EventBridge publish; a role would only break encrypted topics
-    (EventBridge user guide, resource-based policies)."""
+    """SNS topic as a target; its resource policy must allow EventBridge to publish.
+
+    SNS targets do not support execution roles (EventBridge user guide, resource-based policies).
+    """
 
     arn: pulumi.Input[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputTransformer:
-    """What the target gets instead of the event.
+    """Input transformer: the target receives the filled-in template instead of the event.
 
-    Args:
+    Attributes:
         paths: name to JSON path in the event.
-        template: the input, with ``<name>`` where a path's value goes.
+        template: the target's input, with ``<name>`` as placeholder of a path's value.
     """
 
     paths: Mapping[str, str]
@@ -70,15 +72,14 @@ class InputTransformer:
 
 @dataclass(frozen=True, kw_only=True)
 class EventRouteArgs:
-    """What a route needs to know.
+    """Arguments of `EventRoute`.
 
-    Args:
-        description: what the rule waits for.
-        source, detail_type: which events.
-        detail: the pattern of their detail.
-        target: where they go.
-        transformer: what the target gets; None hands the event on as it is.
-        alarm_topic_arn: who is told of what could not be delivered.
+    Attributes:
+        description: description of the rule.
+        source, detail_type, detail: the event pattern.
+        target: receiver of the matching events.
+        transformer: None sends the event unchanged.
+        alarm_topic_arn: topic that is notified of undelivered events.
     """
 
     description: str
@@ -91,7 +92,10 @@ class EventRouteArgs:
 
 
 class EventRoute(pulumi.ComponentResource):
-    """A rule on the account's bus and its one target; what can't be delivered is kept and alarmed."""
+    """EventBridge rule on the default bus with one target; undelivered events go to a dead-letter queue.
+
+    Creates: EventRule, EventTarget, DeadLetterQueue, and ServiceRole or Permission, depending on the target.
+    """
 
     rule_arn: pulumi.Output[str]
     rule_name: pulumi.Output[str]
@@ -116,7 +120,7 @@ class EventRoute(pulumi.ComponentResource):
             f"{name}-undelivered",
             DeadLetterQueueArgs(
                 alarm_topic_arn=args.alarm_topic_arn,
-                holds=f"Events that {name} could not deliver",
+                contents=f"Events that {name} could not deliver",
                 senders={SERVICE: rule.arn},
             ),
             child,
@@ -148,7 +152,7 @@ class EventRoute(pulumi.ComponentResource):
     def _access(
         self, name: str, rule: aws.cloudwatch.EventRule, target: FunctionTarget | RoleTarget | TopicTarget
     ) -> tuple[pulumi.Output[str] | None, list[pulumi.Resource]]:
-        """The role that EventBridge uses, or the permission that the target gives."""
+        """Role ARN for the target, and the permission that must exist before the target."""
         child = pulumi.ResourceOptions(parent=self)
         if isinstance(target, RoleTarget):
             role = ServiceRole(

@@ -1,4 +1,4 @@
-"""An HTTP API in front of one function."""
+"""API Gateway HTTP API with a Lambda integration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.alarm import Threshold, metric_alarm
 
 MAX_INTEGRATION_TIMEOUT_S = 30  # API Gateway quotas, HTTP API
 DEFAULT_ROUTE = "$default"
-# One line a request: who, what, how long, and which request id the client saw.
+# One log line per request. The request id is the one in the response that the client received.
 ACCESS_LOG_FIELDS = {
     "requestId": "$context.requestId",
     "requestTime": "$context.requestTime",
@@ -30,17 +30,17 @@ ACCESS_LOG_FIELDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class HttpApiArgs:
-    """What an API needs to know.
+    """Arguments of `HttpApi`.
 
-    Args:
-        description: what it answers.
-        function_name, function_arn: who answers.
-        routes: route keys such as ``GET /things/{id}``; ``$default`` catches the rest.
-        auth: ``iam`` asks for signed requests, ``none`` for nothing.
-        rate_per_second, burst: throttling of the whole stage.
-        timeout_s: how long the function may take to answer.
-        kms_key_arn, log_retention_days: of the access log.
-        alarm_topic_arn: who is told when it keeps answering with server errors.
+    Attributes:
+        description: description of the API.
+        function_name, function_arn: the integrated Lambda function.
+        routes: route keys such as ``GET /things/{id}``; ``$default`` matches all other requests.
+        auth: ``iam`` requires SigV4-signed requests, ``none`` allows anonymous ones.
+        rate_per_second, burst: throttling of the API's stage.
+        timeout_s: timeout of the integration.
+        kms_key_arn, log_retention_days: encryption and retention of the access log.
+        alarm_topic_arn: topic that is notified of repeated server errors.
     """
 
     description: str
@@ -65,7 +65,10 @@ class HttpApiArgs:
 
 
 class HttpApi(pulumi.ComponentResource):
-    """Routes, a Lambda integration and one stage with an access log and throttling."""
+    """HTTP API: routes to one Lambda function, one stage with an access log and throttling, a 5xx alarm.
+
+    Creates: Api, Integration, Permission, Route (one per route key), LogGroup, Stage, MetricAlarm.
+    """
 
     api_id: pulumi.Output[str]
     url: pulumi.Output[str]
@@ -84,14 +87,14 @@ class HttpApi(pulumi.ComponentResource):
         )
         stage = self._stage(name, args, api, log_group)
         metric_alarm(f"{name}-errors", _server_errors(name, api), args.alarm_topic_arn, child)
-        # The address is of use once the stage answers there.
+        # The endpoint does not respond before the stage exists.
         self.url = pulumi.Output.all(api.api_endpoint, stage.id).apply(lambda values: values[0])
         self.api_id = api.id
         self.log_group_name = log_group.name
         self.register_outputs({"url": self.url, "api_id": self.api_id, "log_group_name": self.log_group_name})
 
     def _routes(self, name: str, args: HttpApiArgs, api: aws.apigatewayv2.Api) -> None:
-        """Every route, to the one function, which lets this API call it."""
+        """Routes to the function, and the function's permission for this API to invoke it."""
         child = pulumi.ResourceOptions(parent=self)
         integration = aws.apigatewayv2.Integration(
             f"{name}-function",
@@ -124,7 +127,7 @@ class HttpApi(pulumi.ComponentResource):
     def _stage(
         self, name: str, args: HttpApiArgs, api: aws.apigatewayv2.Api, log_group: aws.cloudwatch.LogGroup
     ) -> aws.apigatewayv2.Stage:
-        """Where the API answers: at what pace, and with which access log."""
+        """Default stage with throttling and the access log."""
         return aws.apigatewayv2.Stage(
             f"{name}-stage",
             api_id=api.id,

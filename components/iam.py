@@ -1,7 +1,7 @@
-"""IAM as typed values: what is granted is an `Allow`, and a role is the list of what it may do.
+"""IAM permissions as typed values (`Allow`), policy documents built from them, and roles.
 
-Policies are never looked up and never pasted as JSON: a document is built from values that refuse
-what a least-privilege review would refuse.
+`Allow` rejects wildcard actions, and `*` as resource without a reason. Documents are built from these values
+instead of JSON texts or provider look-ups.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import pulumi_aws as aws
 
 POLICY_VERSION = "2012-10-17"  # IAM user guide: the current version of the policy language
 ANY_RESOURCE = "*"
-CONTAINER_METRICS = "/aws/sagemaker/*"  # the namespaces in which SageMaker's containers keep metrics
+CONTAINER_METRICS = "/aws/sagemaker/*"  # namespaces of the metrics of SageMaker containers
 
 Conditions = Mapping[str, Mapping[str, pulumi.Input[Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Allow:
-    """One thing that a principal may do: exact actions on named resources.
+    """One Allow statement: exact actions on named resources.
 
-    Args:
+    Attributes:
         actions: ``service:Action`` names without wildcards.
-        resources: ARNs; ``*`` only for actions that have no resource-level permissions, with a reason.
-        conditions: IAM condition block, operator to key to value.
+        resources: ARNs; ``*`` only for actions without resource-level permissions, with a reason.
+        conditions: IAM condition block: operator to key to value.
         reason: why ``*`` is the only resource that the service accepts.
 
     Raises:
-        ValueError: a wildcard action, or ``*`` as resource without a reason.
+        ValueError: no action, no resource, a wildcard in an action, or ``*`` as resource without a reason.
     """
 
     actions: Sequence[str]
@@ -52,7 +52,7 @@ class Allow:
             )
 
     def statement(self) -> dict[str, Any]:
-        """The policy statement; its parts may still be outputs."""
+        """Policy statement; its values may be outputs."""
         statement: dict[str, Any] = {
             "Effect": "Allow",
             "Action": sorted(self.actions),
@@ -64,20 +64,20 @@ class Allow:
 
 
 def document(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
-    """A policy document as JSON."""
+    """Policy document as JSON."""
     return pulumi.Output.json_dumps({"Version": POLICY_VERSION, "Statement": list(statements)})
 
 
 def policy(allows: Sequence[Allow]) -> pulumi.Output[str]:
-    """The policy document that grants `allows` and nothing else."""
+    """Policy document with one statement for each of `allows`."""
     return document([allow.statement() for allow in allows])
 
 
 def service_trust(service: str, source_account: pulumi.Input[str] | None = None) -> pulumi.Output[str]:
-    """Trust in one AWS service, bound to one account where the service says on whose behalf it acts.
+    """Trust policy for an AWS service.
 
-    `source_account` closes the confused-deputy door (IAM user guide); leave it out only for services
-    that don't send ``aws:SourceAccount`` when they assume a role (Lambda, EC2).
+    `source_account` prevents the confused deputy problem (IAM user guide); omit it only for services that
+    do not send ``aws:SourceAccount`` when they assume a role (Lambda, EC2).
     """
     statement: dict[str, Any] = {
         "Effect": "Allow",
@@ -90,21 +90,21 @@ def service_trust(service: str, source_account: pulumi.Input[str] | None = None)
 
 
 def principal_trust(principal_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Trust in one role or user of an account."""
+    """Trust policy for one role or user."""
     statement = {"Effect": "Allow", "Principal": {"AWS": principal_arn}, "Action": "sts:AssumeRole"}
     return document([statement])
 
 
-def write_log(log_group_arn: pulumi.Input[str]) -> Allow:
-    """Writing to a log group."""
+def grant_write_log(log_group_arn: pulumi.Input[str]) -> Allow:
+    """Permission to write to a log group."""
     return Allow(
         actions=["logs:CreateLogStream", "logs:PutLogEvents"],
         resources=[pulumi.Output.concat(log_group_arn, ":*")],
     )
 
 
-def write_as_container(log_group_arns: Sequence[pulumi.Input[str]]) -> list[Allow]:
-    """What a SageMaker container writes besides its results: to its log groups, and its metrics."""
+def grant_container_logs_and_metrics(log_group_arns: Sequence[pulumi.Input[str]]) -> list[Allow]:
+    """Permissions of a SageMaker container to write to its log groups and to publish its metrics."""
     return [
         Allow(
             actions=[
@@ -118,14 +118,14 @@ def write_as_container(log_group_arns: Sequence[pulumi.Input[str]]) -> list[Allo
         Allow(
             actions=["cloudwatch:PutMetricData"],
             resources=[ANY_RESOURCE],
-            reason="metrics have no resource-level permissions; their namespace is bound instead",
+            reason="metrics have no resource-level permissions; the namespace is restricted instead",
             conditions={"StringLike": {"cloudwatch:namespace": CONTAINER_METRICS}},
         ),
     ]
 
 
-def pass_role(role_arn: pulumi.Input[str], service: str) -> Allow:
-    """Handing a role to a service, and to that service only."""
+def grant_pass_role(role_arn: pulumi.Input[str], service: str) -> Allow:
+    """Permission to pass a role to one service."""
     return Allow(
         actions=["iam:PassRole"],
         resources=[role_arn],
@@ -135,13 +135,13 @@ def pass_role(role_arn: pulumi.Input[str], service: str) -> Allow:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceRoleArgs:
-    """Who may assume a role, and what it may do.
+    """Arguments of `ServiceRole`.
 
-    Args:
-        service: the service principal, such as ``lambda.amazonaws.com``.
-        allows: everything that the role may do.
-        source_account: account id that the service must act for; see `service_trust`.
-        managed_policy_arns: policies that AWS keeps, where a service demands one.
+    Attributes:
+        service: the service principal that assumes the role, such as ``lambda.amazonaws.com``.
+        allows: permissions of the role.
+        source_account: account on whose behalf the service must act; see `service_trust`.
+        managed_policy_arns: AWS managed policies, where a service requires one.
     """
 
     service: str
@@ -157,10 +157,12 @@ class ServiceRoleArgs:
 
 
 class ServiceRole(pulumi.ComponentResource):
-    """A role that one AWS service assumes, with one inline policy.
+    """IAM role that one AWS service assumes, with one inline policy.
 
-    `arn` and `name` resolve once the policy is in place, so that whatever uses the role is created after
-    the role can do its work.
+    `arn` and `name` resolve after the policies are attached, so that dependent resources are created after
+    the role has its permissions.
+
+    Creates: Role, RolePolicy, RolePolicyAttachment (one per managed policy).
     """
 
     arn: pulumi.Output[str]
@@ -175,11 +177,11 @@ class ServiceRole(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class PrincipalRoleArgs:
-    """Who may assume a role, and what it may do.
+    """Arguments of `PrincipalRole`.
 
-    Args:
-        principal_arn: the role or user that may assume it.
-        allows: everything that the role may do.
+    Attributes:
+        principal_arn: the role or user that may assume the role.
+        allows: permissions of the role.
     """
 
     principal_arn: str
@@ -191,7 +193,10 @@ class PrincipalRoleArgs:
 
 
 class PrincipalRole(pulumi.ComponentResource):
-    """A role that a program outside of the platform assumes, with one inline policy."""
+    """IAM role for a program outside of the platform, with one inline policy.
+
+    Creates: Role, RolePolicy.
+    """
 
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
@@ -211,7 +216,7 @@ def _role(
     managed_policy_arns: Sequence[str],
     parent: pulumi.Resource,
 ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-    """A role's ARN and name, once all its policies are in place."""
+    """Create a role; its ARN and name resolve after all policies are attached."""
     child = pulumi.ResourceOptions(parent=parent)
     role = aws.iam.Role(name, assume_role_policy=trust, opts=child)
     ready: list[pulumi.Output[str]] = []

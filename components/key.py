@@ -1,4 +1,4 @@
-"""A customer-managed KMS key."""
+"""Customer-managed KMS key."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MIN_DELETION_WINDOW_DAYS, MAX_DELETION_WINDOW_DAYS = 7, 30  # KMS API, ScheduleK
 
 @dataclass(frozen=True, kw_only=True)
 class KeyArgs:
-    """What a key needs to know.
+    """Arguments of `Key`.
 
-    Args:
-        alias: the name that people see, without the ``alias/`` prefix.
-        services: service principals that use the key on the account's behalf, and say so.
-        unbound_services: service principals that don't say on whose behalf they act.
-        protect: refuse to delete the key.
-        deletion_window_days: how long a deleted key can be brought back, 7 to 30.
+    Attributes:
+        alias: alias without the ``alias/`` prefix.
+        services: service principals that may use the key and send `aws:SourceAccount`.
+        unbound_services: service principals that may use the key and do not send `aws:SourceAccount`.
+        protect: Pulumi refuses to delete the key.
+        deletion_window_days: waiting period of a deletion, 7 to 30.
     """
 
     alias: str
@@ -40,10 +40,11 @@ class KeyArgs:
 
 
 class Key(pulumi.ComponentResource):
-    """A symmetric key with yearly rotation; CloudWatch Logs and the named services may use it.
+    """Symmetric KMS key with yearly rotation; CloudWatch Logs and the given services may use it.
 
-    `account_id` and `region` are those of the key: its ARN says where the program deploys, so that no
-    component has to look that up.
+    `partition`, `region` and `account_id` are parsed from the key's ARN, which saves a provider look-up.
+
+    Creates: Key, Alias, KeyPolicy.
     """
 
     arn: pulumi.Output[str]
@@ -67,15 +68,15 @@ class Key(pulumi.ComponentResource):
         key_policy = aws.kms.KeyPolicy(
             f"{name}-policy", key_id=key.key_id, policy=self._policy(args), opts=child
         )
-        # A log group that names the key is refused until the key's policy knows CloudWatch Logs.
+        # CreateLogGroup fails until the key's policy allows CloudWatch Logs to use the key.
         self.arn = pulumi.Output.all(key.arn, key_policy.id).apply(lambda values: values[0])
         self.register_outputs({"arn": self.arn, "account_id": self.account_id, "region": self.region})
 
     def _policy(self, args: KeyArgs) -> pulumi.Output[str]:
         statements: list[dict[str, Any]] = [
             {
-                # Without it IAM policies can't grant the key, and nobody could change this policy again
-                # (KMS developer guide, "Default key policy").
+                # Without this statement IAM policies cannot grant the key, and the policy could not be
+                # changed again (KMS developer guide, "Default key policy").
                 "Sid": "IamDecides",
                 "Effect": "Allow",
                 "Principal": {
@@ -116,18 +117,24 @@ class Key(pulumi.ComponentResource):
                 )
         return document(statements)
 
-    def grant_to_services(self) -> Allow:
-        """Letting AWS services open volumes with the key on one's behalf."""
+    def resource_arn(self, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
+        """ARN of a resource in the account and region of the key."""
+        return pulumi.Output.format(
+            "arn:{0}:{1}:{2}:{3}:{4}", self.partition, service, self.region, self.account_id, resource
+        )
+
+    def grant_create_grant(self) -> Allow:
+        """Permission to create KMS grants for AWS services, which use them to attach encrypted volumes."""
         return Allow(
             actions=["kms:CreateGrant"],
             resources=[self.arn],
             conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
         )
 
-    def decrypt(self) -> Allow:
-        """Reading what the key encrypts."""
+    def grant_decrypt(self) -> Allow:
+        """Permission to decrypt with this key."""
         return Allow(actions=DECRYPT, resources=[self.arn])
 
-    def encrypt(self) -> Allow:
-        """Reading and writing what the key encrypts."""
+    def grant_encrypt(self) -> Allow:
+        """Permission to encrypt and decrypt with this key."""
         return Allow(actions=(*DECRYPT, *ENCRYPT), resources=[self.arn])

@@ -1,4 +1,4 @@
-"""A Lambda function with all that belongs to it."""
+"""Lambda function with role, log group, tracing, dead-letter queue and alarms."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import pulumi_aws as aws
 from components.alarm import Threshold, metric_alarm
 from components.archives import code_archive
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
-from components.iam import Allow, ServiceRole, ServiceRoleArgs, write_log
+from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_write_log
 
 MAX_TIMEOUT_S = 900  # Lambda quotas
 MIN_MEMORY_MIB, MAX_MEMORY_MIB = 128, 10_240  # Lambda quotas
 ASYNC_RETRIES = 2  # Lambda's maximum
-ASYNC_MAX_AGE_S = 3600  # an event older than an hour belongs to a human
+ASYNC_MAX_AGE_S = 3600  # older events are handled by hand, from the dead-letter queue
 
 
 @dataclass(frozen=True, kw_only=True)
 class LambdaFunctionArgs:
-    """What a function needs to know.
+    """Arguments of `LambdaFunction`.
 
-    Args:
-        code: the folder that is deployed, as it is.
+    Attributes:
+        code: folder that is deployed.
         handler: ``module.function`` in that folder.
-        environment: everything that the code reads from its environment.
-        allows: what its role may do, besides logging, tracing and its dead-letter queue.
-        layer_arns: layers below the code, such as Powertools.
+        environment: variables that the code reads.
+        allows: permissions of the role, besides logging, tracing and its dead-letter queue.
+        layer_arns: layers, such as Powertools.
         kms_key_arn: encrypts the environment and the log group.
-        alarm_topic_arn: who is told of errors and dead letters.
+        alarm_topic_arn: topic that is notified of errors and of messages in the dead-letter queue.
         timeout_s, memory_mib: limits of one invocation.
-        log_retention_days: how long log lines are kept.
-        reserved_concurrency: invocations at once, at most; None shares the account's.
+        log_retention_days: retention of the log group.
+        reserved_concurrency: maximum number of concurrent invocations; None uses the account's pool.
     """
 
     code: Path
@@ -64,7 +64,10 @@ class LambdaFunctionArgs:
 
 
 class LambdaFunction(pulumi.ComponentResource):
-    """A function with its role, log group, tracing, retries, dead-letter queue and alarms."""
+    """Lambda function: X-Ray tracing, encrypted log group, bounded retries, dead-letter queue, error alarm.
+
+    Creates: Function, ServiceRole, LogGroup, FunctionEventInvokeConfig, DeadLetterQueue, MetricAlarm.
+    """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -79,7 +82,7 @@ class LambdaFunction(pulumi.ComponentResource):
         self.dead_letter_queue = DeadLetterQueue(
             f"{name}-failed",
             DeadLetterQueueArgs(
-                alarm_topic_arn=args.alarm_topic_arn, holds=f"Events that {name} failed to handle"
+                alarm_topic_arn=args.alarm_topic_arn, contents=f"Events that {name} failed to handle"
             ),
             child,
         )
@@ -98,23 +101,23 @@ class LambdaFunction(pulumi.ComponentResource):
         self.log_group_name = log_group.name
         self.register_outputs({"name": self.name, "arn": self.arn, "log_group_name": self.log_group_name})
 
-    def invoke(self) -> Allow:
-        """Calling the function by a role of one's own."""
+    def grant_invoke(self) -> Allow:
+        """Permission to invoke this function; attach it to the caller's role."""
         return Allow(actions=["lambda:InvokeFunction"], resources=[self.arn])
 
     def _role(self, args: LambdaFunctionArgs, log_group: aws.cloudwatch.LogGroup) -> ServiceRoleArgs:
         return ServiceRoleArgs(
             service="lambda.amazonaws.com",
             allows=[
-                write_log(log_group.arn),
+                grant_write_log(log_group.arn),
                 Allow(
                     actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
                     resources=["*"],
                     reason="X-Ray has no resource-level permissions for writing traces",
                 ),
-                # The environment is opened with the role's own right to the key.
+                # Lambda decrypts the environment variables with the function's role.
                 Allow(actions=["kms:Decrypt"], resources=[args.kms_key_arn]),
-                self.dead_letter_queue.send(),
+                self.dead_letter_queue.grant_send(),
                 *args.allows,
             ],
         )
@@ -141,7 +144,7 @@ class LambdaFunction(pulumi.ComponentResource):
         )
 
     def _retries(self, name: str, function: aws.lambda_.Function) -> None:
-        """How often an event is tried, and where it is kept when that was in vain."""
+        """Retries of asynchronous invocations, and the queue for events that fail after them."""
         aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-async",
             function_name=function.name,

@@ -1,4 +1,4 @@
-"""The artifact of an endpoint that has no model yet."""
+"""Bootstrap model artifact: the first model of an endpoint."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from components.packing import tar_gz_bytes
 
 
 def bootstrap_artifact(description: Mapping[str, object], code: Mapping[str, bytes]) -> bytes:
-    """A model.tar.gz with code and no weights: the same bytes for the same input.
+    """Deterministic ``model.tar.gz`` with serving code and no weights.
 
     Args:
-        description: what ``model.json`` says.
-        code: the serving sources by their path inside ``code/``.
+        description: content of ``model.json``.
+        code: serving sources by path inside ``code/``.
     """
     files = {f"code/{name}": content for name, content in code.items()}
     files["model.json"] = (json.dumps(dict(description), indent=2, sort_keys=True) + "\n").encode()

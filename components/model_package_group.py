@@ -1,4 +1,4 @@
-"""The model registry's group."""
+"""SageMaker model package group."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.iam import Allow
+
 GROUP_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateModelPackageGroup
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPackageGroupArgs:
-    """What a model package group needs to know.
+    """Arguments of `ModelPackageGroup`.
 
-    Args:
-        group_name: fixed, as others look the group up by it.
-        description: whose models these are.
-        protect: refuse to delete the group, and with it the history of what was approved.
+    Attributes:
+        group_name: fixed, because the pipeline and `deploy_model` look the group up by name.
+        description: description of the group.
+        protect: Pulumi refuses to delete the group, which holds the approval history.
     """
 
     group_name: str
@@ -31,11 +33,14 @@ class ModelPackageGroupArgs:
 
 
 class ModelPackageGroup(pulumi.ComponentResource):
-    """The group whose packages are candidates and champions."""
+    """Model package group, whose packages are candidates and champions.
+
+    Creates: ModelPackageGroup.
+    """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
-    packages_arn: pulumi.Output[str]
+    packages_arn: pulumi.Output[str]  # pattern that matches every package of the group
 
     def __init__(
         self, name: str, args: ModelPackageGroupArgs, opts: pulumi.ResourceOptions | None = None
@@ -49,8 +54,32 @@ class ModelPackageGroup(pulumi.ComponentResource):
         )
         self.name = group.model_package_group_name
         self.arn = group.arn
-        # arn:…:model-package-group/NCF holds arn:…:model-package/NCF/1, 2, …
+        # The packages of arn:…:model-package-group/NCF are arn:…:model-package/NCF/1, 2, …
         self.packages_arn = group.arn.apply(
             lambda arn: arn.replace(":model-package-group/", ":model-package/") + "/*"
         )
         self.register_outputs({"name": self.name, "arn": self.arn})
+
+    def grant_read(self) -> Allow:
+        """Permission to describe and list the group's packages."""
+        return self._grant("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages")
+
+    def grant_update(self) -> Allow:
+        """Permission to read the group's packages and to change their approval status and metadata."""
+        return self._grant(
+            "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages", "sagemaker:UpdateModelPackage"
+        )
+
+    def grant_register(self) -> Allow:
+        """Permission to create packages in the group."""
+        return self._grant(
+            "sagemaker:AddTags",
+            "sagemaker:CreateModelPackage",
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:DescribeModelPackageGroup",
+        )
+
+    def _grant(self, *actions: str) -> Allow:
+        """Permission on the group and its packages; SageMaker returns some of their ARNs in lower case."""
+        arns = (self.arn, self.packages_arn)
+        return Allow(actions=actions, resources=[*arns, *(arn.apply(str.lower) for arn in arns)])

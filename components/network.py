@@ -1,4 +1,4 @@
-"""A private network: no way in, and no way out but to AWS itself."""
+"""VPC of private subnets, connected to AWS services through VPC endpoints only."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pulumi_aws as aws
 
 HTTPS = 443
 MIN_VPC_PREFIX = 16  # VPC user guide, VPC CIDR blocks
-SUBNET_PREFIX = 20  # 4,091 addresses a subnet: more nodes than a preparation will ever take
+SUBNET_PREFIX = 20  # 4,091 addresses per subnet: far more than the nodes of a cluster
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What a private network needs to know.
+    """Arguments of `Network`.
 
-    Args:
-        region: where it lies; endpoints are named after it.
-        cidr_block: its addresses, a /16 for instance.
-        availability_zones: one subnet in each, such as ``ap-northeast-2a``.
-        interface_endpoints: services that must be reachable, such as ``kms``.
-        subnet_tags: tags that services ask for before they use a subnet.
+    Attributes:
+        region: region of the VPC; part of the endpoints' service names.
+        cidr_block: addresses of the VPC, for example a /16.
+        availability_zones: zones with one subnet each, such as ``ap-northeast-2a``.
+        interface_endpoints: services to reach through interface endpoints, such as ``kms``.
+        subnet_tags: tags that services require on the subnets that they use.
     """
 
     region: str
@@ -47,10 +47,12 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC of private subnets, with a gateway endpoint for S3 and interface endpoints for the rest.
+    """VPC of private subnets with a gateway endpoint for S3 and interface endpoints for other services.
 
-    There is no internet gateway, no NAT and no public address: what runs inside reaches the services
-    that are named, and nothing else.
+    Without an internet gateway, NAT and public addresses, instances reach only the given services.
+
+    Creates: Vpc, DefaultSecurityGroup, RouteTable, Subnet and RouteTableAssociation (one per zone),
+    VpcEndpoint (one per service), SecurityGroup, SecurityGroupIngressRule.
     """
 
     vpc_id: pulumi.Output[str]
@@ -69,7 +71,7 @@ class Network(pulumi.ComponentResource):
             tags={"Name": name},
             opts=child,
         )
-        # The group that AWS makes with every VPC lets its members talk to all; it is taken over, empty.
+        # The default security group of a VPC allows all traffic between its members; remove its rules.
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, ingress=[], egress=[], opts=child)
         routes = aws.ec2.RouteTable(f"{name}-routes", vpc_id=vpc.id, tags={"Name": name}, opts=child)
         self.vpc_id = vpc.id

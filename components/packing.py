@@ -1,6 +1,6 @@
-"""Zip and tar archives that are the same bytes on every run and every machine. Standard library only.
+"""Deterministic zip and tar archives: the same files give the same bytes. Standard library only.
 
-Times, owners, permissions and order are fixed, and nothing is compressed: the output of deflate depends on
+Timestamps, owners, permissions and order are fixed, and nothing is compressed: the output of deflate depends on
 the version of zlib.
 """
 
@@ -16,13 +16,13 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # APPNOTE.TXT 4.4.6: a zip has no earlier time
+EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # APPNOTE.TXT 4.4.6: earliest date of the format
 FILE_MODE = 0o644
-UNIX = 3  # APPNOTE.TXT 4.4.2: the system that made the entry
+UNIX = 3  # APPNOTE.TXT 4.4.2: operating system of the entry
 
 
 def zip_bytes(files: Mapping[str, bytes]) -> bytes:
-    """A zip archive of file contents by name."""
+    """Zip archive of files, given as name to content."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
@@ -34,7 +34,7 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def tar_gz_bytes(files: Mapping[str, bytes]) -> bytes:
-    """A gzipped tar archive of file contents by name."""
+    """Gzipped tar archive of files, given as name to content."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted(files):
@@ -46,9 +46,9 @@ def tar_gz_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file, and its folder if need be, so that no reader finds a part of it."""
+    """Write a file atomically; missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as draft:
         draft.write(content)
-    os.chmod(draft.name, FILE_MODE)  # a temporary file is readable by its owner only
+    os.chmod(draft.name, FILE_MODE)  # temporary files are readable by their owner only
     os.replace(draft.name, path)

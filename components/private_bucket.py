@@ -1,4 +1,4 @@
-"""A private bucket."""
+"""S3 bucket without public access."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pulumi_aws import s3
 
 from components.iam import Allow, document
 
-ABORT_UPLOADS_AFTER_DAYS = 7  # a multipart upload that nobody ends is billed for ever
+ABORT_UPLOADS_AFTER_DAYS = 7  # parts of an incomplete multipart upload are billed until it is aborted
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucketArgs:
-    """What a private bucket needs to know.
+    """Arguments of `PrivateBucket`.
 
-    Args:
-        kms_key_arn: the key that encrypts every object.
-        protect: refuse to delete the bucket.
-        sends_events: tell EventBridge of every object.
-        expire_after_days: how long objects under a prefix live; those under none are kept for ever.
-        expire_noncurrent_after_days: how long replaced or deleted versions can be brought back.
+    Attributes:
+        kms_key_arn: encrypts every object.
+        protect: Pulumi refuses to delete the bucket.
+        sends_events: send S3 events to EventBridge.
+        expire_after_days: prefix to expiry; objects under other prefixes never expire.
+        expire_noncurrent_after_days: expiry of noncurrent (replaced or deleted) versions.
     """
 
     kms_key_arn: pulumi.Input[str]
@@ -38,7 +38,12 @@ class PrivateBucketArgs:
 
 
 class PrivateBucket(pulumi.ComponentResource):
-    """An encrypted, versioned bucket with every public door closed and TLS only."""
+    """S3 bucket: KMS encryption, versioning, TLS only, all public access blocked.
+
+    Creates: Bucket, BucketVersioning, BucketServerSideEncryptionConfiguration, BucketPublicAccessBlock,
+    BucketOwnershipControls, BucketPolicy, BucketLifecycleConfiguration, BucketNotification (with
+    `sends_events`).
+    """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -51,7 +56,7 @@ class PrivateBucket(pulumi.ComponentResource):
         bucket = s3.Bucket(
             name, force_destroy=False, opts=pulumi.ResourceOptions(parent=self, protect=args.protect)
         )
-        self._close(name, bucket, child)
+        self._block_public_access(name, bucket, child)
         versioning = s3.BucketVersioning(
             f"{name}-versioning",
             bucket=bucket.bucket,
@@ -67,7 +72,7 @@ class PrivateBucket(pulumi.ComponentResource):
                         "sse_algorithm": "aws:kms",
                         "kms_master_key_id": args.kms_key_arn,
                     },
-                    # One KMS call a bucket and hour instead of one an object.
+                    # S3 derives object keys from a bucket key instead of calling KMS for each object.
                     "bucket_key_enabled": True,
                 }
             ],
@@ -77,22 +82,22 @@ class PrivateBucket(pulumi.ComponentResource):
             f"{name}-lifecycle",
             bucket=bucket.bucket,
             rules=_lifecycle_rules(args),
-            # Rules on versions need versioning to be on (S3 user guide).
+            # Rules on noncurrent versions require versioning (S3 user guide).
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
         ready = [versioning.id]
         if args.sends_events:
-            # The only notification of the bucket: a second resource would overwrite it.
+            # One notification resource per bucket: a second one would overwrite it.
             events = s3.BucketNotification(
                 f"{name}-events", bucket=bucket.bucket, eventbridge=True, opts=child
             )
             ready.append(events.id)
-        # Whoever puts an object waits until it is versioned and seen.
+        # Objects of this program are uploaded after versioning and events are enabled.
         self.name = pulumi.Output.all(bucket.bucket, *ready).apply(lambda values: values[0])
         self.arn = bucket.arn
         self.register_outputs({"name": self.name, "arn": self.arn})
 
-    def _close(self, name: str, bucket: s3.Bucket, child: pulumi.ResourceOptions) -> None:
+    def _block_public_access(self, name: str, bucket: s3.Bucket, child: pulumi.ResourceOptions) -> None:
         block = s3.BucketPublicAccessBlock(
             f"{name}-public-access",
             bucket=bucket.bucket,
@@ -123,47 +128,51 @@ class PrivateBucket(pulumi.ComponentResource):
                     }
                 ]
             ),
-            # S3 answers 409 when the policy and the access block change at once.
+            # S3 returns 409 when the policy and the access block change at the same time.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
         )
 
-    def read(self, prefix: str) -> Allow:
-        """Reading objects under a prefix, any version of them."""
-        return Allow(actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[self.objects(prefix)])
+    def grant_read(self, prefix: str) -> Allow:
+        """Permission to get objects under a prefix, in any version."""
+        return Allow(actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[self.objects_arn(prefix)])
 
-    def write(self, prefix: str) -> Allow:
-        """Putting objects under a prefix, in one part or many."""
+    def grant_write(self, prefix: str) -> Allow:
+        """Permission to put objects under a prefix, multipart uploads included."""
         return Allow(
             actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-            resources=[self.objects(prefix)],
+            resources=[self.objects_arn(prefix)],
         )
 
-    def delete(self, prefix: str) -> Allow:
-        """Deleting objects under a prefix; their versions stay."""
-        return Allow(actions=["s3:DeleteObject"], resources=[self.objects(prefix)])
+    def grant_delete(self, prefix: str) -> Allow:
+        """Permission to delete objects under a prefix, but not their versions."""
+        return Allow(actions=["s3:DeleteObject"], resources=[self.objects_arn(prefix)])
 
-    def list_keys(self, prefix: str) -> Allow:
-        """Listing the keys under a prefix."""
+    def grant_list(self, prefix: str) -> Allow:
+        """Permission to list the keys under a prefix."""
         return Allow(
             actions=["s3:ListBucket"],
             resources=[self.arn],
             conditions={"StringLike": {"s3:prefix": [f"{prefix}*"]}},
         )
 
-    def tell_missing(self) -> Allow:
-        """Being told that an object is not there: without it S3 answers 403 instead of 404."""
+    def grant_list_all(self) -> Allow:
+        """Permission to list all keys of the bucket (`s3:ListBucket` without a condition).
+
+        GetObject and HeadObject return 404 for a missing key only to callers with this permission, and 403
+        to others (S3 API, GetObject). A condition on `s3:prefix` does not help: those requests have none.
+        """
         return Allow(actions=["s3:ListBucket"], resources=[self.arn])
 
-    def locate(self) -> Allow:
-        """Asking for the bucket's region, as SDKs and CodeBuild do first."""
+    def grant_get_location(self) -> Allow:
+        """Permission to get the bucket's region, which SDKs and CodeBuild request first."""
         return Allow(actions=["s3:GetBucketLocation"], resources=[self.arn])
 
-    def list_uploads(self) -> Allow:
-        """Listing multipart uploads under way, as Hadoop's committers do to end what they began."""
+    def grant_list_uploads(self) -> Allow:
+        """Permission to list multipart uploads, which Hadoop's committers need to abort their own."""
         return Allow(actions=["s3:ListBucketMultipartUploads"], resources=[self.arn])
 
-    def objects(self, prefix: str) -> pulumi.Output[str]:
-        """The ARN pattern of the objects under a prefix."""
+    def objects_arn(self, prefix: str) -> pulumi.Output[str]:
+        """ARN pattern of the objects under a prefix."""
         return pulumi.Output.concat(self.arn, "/", prefix, "*")
 
 

@@ -1,4 +1,4 @@
-"""A call to AWS at fixed times."""
+"""EventBridge Scheduler schedule that calls an AWS API."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MAX_EVENT_AGE_S = 3600
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleArgs:
-    """What a schedule needs to know.
+    """Arguments of `Schedule`.
 
-    Args:
-        description: what happens then.
+    Attributes:
+        description: description of the schedule.
         expression: ``cron(…)`` or ``rate(…)``.
-        timezone: IANA name of the zone that the expression is in.
-        action: the API call, ``service:apiAction`` as Scheduler spells it, such as ``emr:runJobFlow``.
-        input: the call's parameters as JSON.
-        allows: what the call needs.
+        timezone: IANA time zone of the expression.
+        action: API action in Scheduler's notation, ``service:apiAction``, such as ``emr:runJobFlow``.
+        input: parameters of the call as JSON.
+        allows: permissions that the call needs.
         account_id: the account on whose behalf Scheduler acts.
-        alarm_topic_arn: who is told of calls that failed.
+        alarm_topic_arn: topic that is notified of failed calls.
     """
 
     description: str
@@ -49,7 +49,10 @@ class ScheduleArgs:
 
 
 class Schedule(pulumi.ComponentResource):
-    """A schedule with a universal target, its role, retries and dead-letter queue."""
+    """Schedule with a universal target, a retry policy and a dead-letter queue.
+
+    Creates: DeadLetterQueue, ServiceRole, Schedule.
+    """
 
     name: pulumi.Output[str]
     dead_letter_queue: DeadLetterQueue
@@ -60,7 +63,7 @@ class Schedule(pulumi.ComponentResource):
         self.dead_letter_queue = DeadLetterQueue(
             f"{name}-undelivered",
             DeadLetterQueueArgs(
-                alarm_topic_arn=args.alarm_topic_arn, holds=f"Calls that {name} could not make"
+                alarm_topic_arn=args.alarm_topic_arn, contents=f"Calls that {name} could not make"
             ),
             child,
         )
@@ -69,7 +72,7 @@ class Schedule(pulumi.ComponentResource):
             ServiceRoleArgs(
                 service=SERVICE,
                 source_account=args.account_id,
-                allows=[*args.allows, self.dead_letter_queue.send()],
+                allows=[*args.allows, self.dead_letter_queue.grant_send()],
             ),
             child,
         )

@@ -1,4 +1,4 @@
-"""Where the program finds what it deploys."""
+"""Paths of the files that the program deploys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
 ML_PACKAGE = ROOT / "ml"
 SPARK_ENTRY = ML_PACKAGE / "preparation" / "__main__.py"
-BUILD = ROOT / "build"  # what the program packs; ignored by git
+BUILD = ROOT / "build"  # archives that the program writes; ignored by git
 SPARK_LOCK = ROOT / "requirements" / "spark.lock"
-SPARK_PACKAGES = BUILD / "spark-packages.zip"  # what `ci.spark_packages` made of the lock
+SPARK_PACKAGES = BUILD / "spark-packages.zip"  # `ci.spark_packages` builds it from the lock

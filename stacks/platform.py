@@ -1,4 +1,4 @@
-"""The platform of one stage: its slices, wired."""
+"""The platform of one stage: its slices and the stack outputs."""
 
 from __future__ import annotations
 
@@ -6,50 +6,94 @@ import pulumi
 
 from components.alarm import AlarmTopic, AlarmTopicArgs
 from stacks.config import StageConfig
+from stacks.containers import inference_image
+from stacks.functions import FunctionDefaults
 from stacks.operations import Operations, OperationsArgs
 from stacks.preparation import Preparation, PreparationArgs
 from stacks.serving import Serving, ServingArgs
-from stacks.storage import Storage
+from stacks.storage import Storage, StorageArgs
 from stacks.training import Training, TrainingArgs
 
 
 class Platform:
-    """A stage's slices, in the order in which each needs the ones before."""
+    """Slices of a stage, created in the order of their dependencies."""
 
     def __init__(self, stage: StageConfig) -> None:
-        self.storage = Storage("storage", stage)
+        self.storage = Storage(
+            "storage",
+            StorageArgs(stage_name=stage.stage, config=stage.storage, protect=stage.protect_data),
+        )
+        key, log_retention_days = self.storage.key, stage.storage.log_retention_days
         self.alarms = AlarmTopic(
             "alarms",
             AlarmTopicArgs(
-                kms_key_arn=self.storage.key.arn,
-                account_id=self.storage.key.account_id,
-                email=stage.operations.alarm_email,
+                kms_key_arn=key.arn, account_id=key.account_id, email=stage.operations.alarm_email
             ),
         )
-        topic = self.alarms.arn
+        functions = FunctionDefaults(
+            kms_key_arn=key.arn,
+            layer_arns=[stage.functions.powertools_layer_arn],
+            log_retention_days=log_retention_days,
+            alarm_topic_arn=self.alarms.arn,
+        )
         self.preparation = Preparation(
-            "preparation", PreparationArgs(stage=stage, storage=self.storage, alarm_topic_arn=topic)
+            "preparation",
+            PreparationArgs(
+                stage_name=stage.stage,
+                region=stage.region,
+                network=stage.network,
+                spark=stage.spark,
+                feature_store=stage.feature_store,
+                tags=stage.tags,
+                storage=self.storage,
+                alarm_topic_arn=self.alarms.arn,
+            ),
         )
         self.serving = Serving(
-            "serving", ServingArgs(stage=stage, storage=self.storage, alarm_topic_arn=topic)
+            "serving",
+            ServingArgs(
+                stage_name=stage.stage,
+                region=stage.region,
+                image=inference_image(stage),
+                serving=stage.serving,
+                api=stage.api,
+                manual_approval=stage.training.approval == "manual",
+                recommend_concurrency=stage.functions.recommend_concurrency,
+                functions=functions,
+                log_retention_days=log_retention_days,
+                storage=self.storage,
+                alarm_topic_arn=self.alarms.arn,
+            ),
         )
         self.training = Training(
             "training",
-            TrainingArgs(stage=stage, storage=self.storage, serving=self.serving, alarm_topic_arn=topic),
+            TrainingArgs(
+                stage_name=stage.stage,
+                region=stage.region,
+                settings=pipeline_settings(stage),
+                build=stage.training.build,
+                functions=functions,
+                log_retention_days=log_retention_days,
+                storage=self.storage,
+                serving=self.serving,
+                alarm_topic_arn=self.alarms.arn,
+            ),
         )
         self.operations = Operations(
             "operations",
             OperationsArgs(
-                stage=stage,
+                stage_name=stage.stage,
+                region=stage.region,
+                config=stage.operations,
                 preparation=self.preparation,
                 training=self.training,
                 serving=self.serving,
-                alarm_topic_arn=topic,
+                alarm_topic_arn=self.alarms.arn,
             ),
         )
 
     def outputs(self) -> dict[str, pulumi.Input[str]]:
-        """What people and other programs need to find the stage."""
+        """Stack outputs, with which people and other programs find the resources of the stage."""
         airflow = self.preparation.airflow_role_arn
         return {
             **({} if airflow is None else {"airflow_role_arn": airflow}),
@@ -63,9 +107,48 @@ class Platform:
             "pipeline_name": self.training.pipeline_name,
             "model_package_group": self.storage.packages.name,
             "codebuild_project": self.training.build.name,
-            "render_buildspec_function": self.training.render_buildspec.name,
-            "deploy_model_function": self.serving.deploy_model.name,
-            "recommend_function": self.serving.recommend.name,
             "alarm_topic_arn": self.alarms.arn,
             "dashboard_name": self.operations.dashboard.name,
+            "api_log_group": self.serving.api.log_group_name,
+            "endpoint_log_group": self.serving.endpoint.log_group_name,
+            "codebuild_log_group": self.training.build.log_group_name,
+            **self._function_outputs(),
+            **self._queue_outputs(),
         }
+
+    def _function_outputs(self) -> dict[str, pulumi.Input[str]]:
+        """Name and log group of each Lambda function, such as `recommend_function`, `recommend_log_group`."""
+        functions = {**self.training.functions, **self.serving.functions}
+        return {
+            key: value
+            for label, function in functions.items()
+            for key, value in (
+                (f"{_identifier(label)}_function", function.name),
+                (f"{_identifier(label)}_log_group", function.log_group_name),
+            )
+        }
+
+    def _queue_outputs(self) -> dict[str, pulumi.Input[str]]:
+        """URL of each dead-letter queue, such as `run_prepared_dead_letter_queue_url`."""
+        functions = {**self.training.functions, **self.serving.functions}
+        queues = {
+            **{label: function.dead_letter_queue for label, function in functions.items()},
+            **self.preparation.dead_letter_queues,
+            **self.training.dead_letter_queues,
+            **self.serving.dead_letter_queues,
+            **self.operations.dead_letter_queues,
+        }
+        return {f"{_identifier(label)}_dead_letter_queue_url": queue.url for label, queue in queues.items()}
+
+
+def _identifier(label: str) -> str:
+    return label.replace(" ", "_")
+
+
+def pipeline_settings(stage: StageConfig) -> dict[str, object]:
+    """Settings of `ml.pipeline`, which CodeBuild passes as NCF_TRAINING."""
+    return {
+        **stage.training.model_dump(exclude={"build"}),
+        "serving_instance_type": stage.serving.instance_type,
+        "tags": stage.tags.model_dump(),
+    }

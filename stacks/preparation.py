@@ -1,4 +1,4 @@
-"""From raw interactions to prepared runs: a private network, the Spark job and its schedule."""
+"""Preparation slice: private network, Spark job and its scheduler (raw interactions to prepared runs)."""
 
 from __future__ import annotations
 
@@ -8,31 +8,51 @@ import pulumi
 
 from components.archives import file_asset, folder_files
 from components.dead_letter_queue import DeadLetterQueue
-from components.iam import PrincipalRole, PrincipalRoleArgs
+from components.iam import Allow, PrincipalRole, PrincipalRoleArgs
 from components.network import Network, NetworkArgs
 from components.packing import zip_bytes
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
 from components.spark.job import SparkJob, SparkJobArgs
+from components.spark.permissions import ClusterPermissions
 from components.spark.security import EMR_TAGS
 from ml import contract
 from stacks import paths
-from stacks.config import StageConfig
-from stacks.preparation_permissions import EMR_LOGS_PREFIX, launching_from_outside, preparing
+from stacks.sections import NetworkConfig, Tags
 from stacks.spark_packages import spark_packages
+from stacks.spark_sections import FeatureStoreConfig, SparkConfig
 from stacks.storage import Storage
+
+EMR_LOGS_PREFIX = "emr/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparationArgs:
-    """What the preparation needs of the stage and of other slices."""
+    """Arguments of `Preparation`.
 
-    stage: StageConfig
+    Attributes:
+        stage_name: part of the job's name.
+        region: region of the network.
+        network, spark, feature_store: sections of the stage configuration.
+        tags: tags of the clusters.
+        storage: the buckets and the key.
+        alarm_topic_arn: topic that is notified of failed launches.
+    """
+
+    stage_name: str
+    region: str
+    network: NetworkConfig
+    spark: SparkConfig
+    feature_store: FeatureStoreConfig | None
+    tags: Tags
     storage: Storage
     alarm_topic_arn: pulumi.Input[str]
 
 
 class Preparation(pulumi.ComponentResource):
-    """The preparation of a stage; its cluster is launched by Airflow, or by the schedule made here."""
+    """Spark job in a private network; Airflow or an EventBridge schedule launches its clusters.
+
+    Creates: Network, SparkJob, and Schedule or PrincipalRole, depending on the scheduler.
+    """
 
     job: SparkJob
     job_name: str
@@ -42,29 +62,28 @@ class Preparation(pulumi.ComponentResource):
     def __init__(self, name: str, args: PreparationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Preparation", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        stage, storage = args.stage, args.storage
-        self.job_name = f"ncf-{stage.stage}-preparation"
+        self.job_name = f"ncf-{args.stage_name}-preparation"
         network = Network(
             "network",
             NetworkArgs(
-                region=stage.region,
-                cidr_block=stage.network.cidr_block,
-                availability_zones=stage.network.availability_zones,
-                interface_endpoints=interface_endpoints(stage),
+                region=args.region,
+                cidr_block=args.network.cidr_block,
+                availability_zones=args.network.availability_zones,
+                interface_endpoints=interface_endpoints(args),
                 subnet_tags=EMR_TAGS,
             ),
             child,
         )
-        self.job = SparkJob("preparation", self._job(stage, storage, network), child)
+        self.job = SparkJob("preparation", self._job(args, network), child)
         self.airflow_role_arn, self.dead_letter_queues = None, {}
-        if stage.spark.scheduler == "eventbridge":
+        if args.spark.scheduler == "eventbridge":
             self.dead_letter_queues["preparation schedule"] = self._schedule(args, child).dead_letter_queue
-        elif stage.spark.airflow_principal_arn is not None:
+        elif args.spark.airflow_principal_arn is not None:
             self.airflow_role_arn = PrincipalRole(
                 "airflow",
                 PrincipalRoleArgs(
-                    principal_arn=stage.spark.airflow_principal_arn,
-                    allows=launching_from_outside(storage, self.job.permissions, args.alarm_topic_arn),
+                    principal_arn=args.spark.airflow_principal_arn,
+                    allows=airflow_role(args.storage, self.job.permissions, args.alarm_topic_arn),
                 ),
                 child,
             ).arn
@@ -75,22 +94,22 @@ class Preparation(pulumi.ComponentResource):
             "preparation-schedule",
             ScheduleArgs(
                 description=f"Launches {self.job_name}",
-                expression=args.stage.spark.cron,
-                timezone=args.stage.spark.timezone,
+                expression=args.spark.cron,
+                timezone=args.spark.timezone,
                 action="emr:runJobFlow",
-                # The preparation takes the ISO time that Scheduler writes as a run id.
+                # The job accepts the ISO 8601 time that Scheduler inserts as run id.
                 input=self.job.document.apply(
                     lambda text: text.replace(contract.RUN_ID_PLACEHOLDER, SCHEDULED_TIME)
                 ),
-                allows=self.job.permissions.launch(),
+                allows=self.job.permissions.grant_launch(),
                 account_id=args.storage.key.account_id,
                 alarm_topic_arn=args.alarm_topic_arn,
             ),
             child,
         )
 
-    def _job(self, stage: StageConfig, storage: Storage, network: Network) -> SparkJobArgs:
-        spark, data, store = stage.spark, storage.data, stage.feature_store
+    def _job(self, args: PreparationArgs, network: Network) -> SparkJobArgs:
+        spark, storage, store = args.spark, args.storage, args.feature_store
         package = {
             f"{paths.ML_PACKAGE.name}/{name}": path.read_bytes()
             for name, path in folder_files(paths.ML_PACKAGE).items()
@@ -105,9 +124,9 @@ class Preparation(pulumi.ComponentResource):
             entry=pulumi.FileAsset(str(paths.SPARK_ENTRY)),
             arguments=[
                 "--input",
-                pulumi.Output.concat("s3://", data.name, "/", contract.RAW_PREFIX),
+                pulumi.Output.concat("s3://", storage.data.name, "/", contract.RAW_PREFIX),
                 "--output",
-                pulumi.Output.concat("s3://", data.name, "/", contract.PREPARED_PREFIX),
+                pulumi.Output.concat("s3://", storage.data.name, "/", contract.PREPARED_PREFIX),
                 "--run-id",
                 contract.RUN_ID_PLACEHOLDER,
                 *spark.job.arguments(),
@@ -118,7 +137,7 @@ class Preparation(pulumi.ComponentResource):
             log_prefix=EMR_LOGS_PREFIX,
             kms_key_arn=storage.key.arn,
             certificates_uri=spark.certificates_uri,
-            node_allows=preparing(storage, store),
+            node_allows=preparation_nodes_role(storage, store),
             account_id=storage.key.account_id,
             vpc_id=network.vpc_id,
             subnet_ids=network.subnet_ids,
@@ -126,11 +145,70 @@ class Preparation(pulumi.ComponentResource):
             endpoints_security_group_id=network.endpoints_security_group_id,
             database=store.reached_at() if store else None,
             cluster=spark.cluster.cluster(),
-            tags=stage.tags.model_dump(),
+            tags=args.tags.model_dump(),
         )
 
 
-def interface_endpoints(stage: StageConfig) -> list[str]:
-    """The services that the nodes reach: those of the stage, and the secrets where there is one to open."""
-    services = [*stage.network.interface_endpoints, *(["secretsmanager"] if stage.feature_store else [])]
+def interface_endpoints(args: PreparationArgs) -> list[str]:
+    """Services that the nodes reach: those of the stage, and Secrets Manager with a feature store."""
+    services = [*args.network.interface_endpoints, *(["secretsmanager"] if args.feature_store else [])]
     return list(dict.fromkeys(services))
+
+
+def preparation_nodes_role(storage: Storage, store: FeatureStoreConfig | None) -> list[Allow]:
+    """Permissions of the nodes: read raw interactions, code and the secret; write runs and logs."""
+    data, artifacts = storage.data, storage.artifacts
+    # Hadoop also requests the key of a folder without the trailing slash.
+    raw, prepared = contract.RAW_PREFIX.rstrip("/"), contract.PREPARED_PREFIX.rstrip("/")
+    return [
+        data.grant_read(raw),
+        data.grant_list(raw),
+        data.grant_read(prepared),
+        data.grant_write(prepared),
+        data.grant_delete(prepared),
+        data.grant_list(prepared),
+        data.grant_list_uploads(),
+        artifacts.grant_read(contract.SPARK_PREFIX),
+        artifacts.grant_list(contract.SPARK_PREFIX.rstrip("/")),
+        storage.logs.grant_write(EMR_LOGS_PREFIX),
+        storage.key.grant_encrypt(),
+        *(_grant_read_secret(storage, store) if store else []),
+    ]
+
+
+def _grant_read_secret(storage: Storage, store: FeatureStoreConfig) -> list[Allow]:
+    """Permissions to read the feature store's secret, and to decrypt it if it has its own key."""
+    allows = [Allow(actions=["secretsmanager:GetSecretValue"], resources=[store.secret_arn])]
+    if store.kms_key_arn is not None:
+        via = pulumi.Output.format("secretsmanager.{0}.amazonaws.com", storage.key.region)
+        allows.append(
+            Allow(
+                actions=["kms:Decrypt"],
+                resources=[store.kms_key_arn],
+                conditions={
+                    "StringEquals": {
+                        "kms:ViaService": via,
+                        "kms:EncryptionContext:SecretARN": store.secret_arn,
+                    }
+                },
+            )
+        )
+    return allows
+
+
+def airflow_role(
+    storage: Storage, clusters: ClusterPermissions, alarm_topic_arn: pulumi.Input[str]
+) -> list[Allow]:
+    """Permissions of the Airflow DAG: launch and manage clusters, check the run, publish failures."""
+    return [
+        *clusters.grant_launch(),
+        *clusters.grant_manage(),
+        storage.artifacts.grant_read(contract.RUN_JOB_FLOW_KEY),
+        storage.artifacts.grant_list_all(),
+        storage.logs.grant_read(EMR_LOGS_PREFIX),
+        storage.logs.grant_list_all(),
+        *storage.grant_read_prepared_runs(),
+        Allow(actions=["sns:Publish"], resources=[alarm_topic_arn]),
+        # SNS encrypts a message with the publisher's permissions on the key.
+        Allow(actions=["kms:GenerateDataKey"], resources=[storage.key.arn]),
+    ]

@@ -1,4 +1,4 @@
-"""From a registered model to an answer: endpoint, promotion and the API."""
+"""Serving slice: the endpoint, the promotion of models to it, and the recommendation API."""
 
 from __future__ import annotations
 
@@ -11,138 +11,99 @@ from components.dead_letter_queue import DeadLetterQueue
 from components.endpoint import Endpoint, EndpointArgs
 from components.event_route import EventRoute, EventRouteArgs, FunctionTarget
 from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
+from components.iam import Allow, grant_pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.model_artifact import bootstrap_artifact
 from ml import contract
-from stacks import paths, permissions
-from stacks.config import StageConfig
-from stacks.containers import inference_image
+from stacks import paths
+from stacks.containers import pull_images
+from stacks.functions import FunctionDefaults
+from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
+from stacks.sections import ApiConfig, ServingConfig
 from stacks.storage import Storage
 
 ROUTES = ("GET /recommendations/{user_id}", "POST /recommendations", DEFAULT_ROUTE)
 BOOTSTRAP_KEY = f"{contract.MODELS_PREFIX}{contract.BOOTSTRAP_MODEL_VERSION}/{contract.MODEL_ARCHIVE}"
 SERVING_PROGRAM = "inference.py"
+RECOMMEND_TIMEOUT_S = 15  # of the function and of the API's integration
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServingArgs:
-    """What serving needs of the stage and of other slices."""
+    """Arguments of `Serving`.
 
-    stage: StageConfig
+    Attributes:
+        stage_name: part of the endpoint's name.
+        region: region of the container images.
+        image: URI of the inference container.
+        serving, api: sections of the stage configuration.
+        manual_approval: deploy model packages when a person approves them.
+        recommend_concurrency: reserved concurrency of `recommend`; None uses the account's pool.
+        functions: arguments that all functions share.
+        log_retention_days: retention of the log groups of endpoint and API.
+        storage: the buckets, the key and the model package group.
+        alarm_topic_arn: topic that the alarms notify.
+    """
+
+    stage_name: str
+    region: str
+    image: str
+    serving: ServingConfig
+    api: ApiConfig
+    manual_approval: bool
+    recommend_concurrency: int | None
+    functions: FunctionDefaults
+    log_retention_days: int
     storage: Storage
     alarm_topic_arn: pulumi.Input[str]
 
 
 class Serving(pulumi.ComponentResource):
-    """The endpoint, the function that promotes models to it, and the API in front of it."""
+    """SageMaker endpoint, the function that deploys models to it, and the HTTP API in front of it.
+
+    Creates: Endpoint, LambdaFunction (2), EventRoute (1, or 2 with manual approval), HttpApi.
+    """
 
     endpoint: Endpoint
     deploy_model: LambdaFunction
     recommend: LambdaFunction
     api: HttpApi
+    functions: dict[str, LambdaFunction]
     dead_letter_queues: dict[str, DeadLetterQueue]
 
     def __init__(self, name: str, args: ServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Serving", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        stage, storage = args.stage, args.storage
-        self._stage, self._storage, self._topic = stage, storage, args.alarm_topic_arn
-        self.endpoint = Endpoint("endpoint", self._endpoint(), child)
-        self.deploy_model = LambdaFunction("deploy-model", self._deploy_model(), child)
+        self.endpoint = Endpoint("endpoint", _endpoint(args), child)
+        self.deploy_model = LambdaFunction("deploy-model", _deploy_model(args, self.endpoint), child)
+        self.recommend = LambdaFunction("recommend", _recommend(args, self.endpoint), child)
+        self.api = HttpApi("api", _api(args, self.recommend), child)
+        self.functions = {"deploy model": self.deploy_model, "recommend": self.recommend}
+        # `recommend` is invoked synchronously, so that its queue stays empty.
         self.dead_letter_queues = {
             "deploy model": self.deploy_model.dead_letter_queue,
-            **{label: route.dead_letter_queue for label, route in self._promotions(child).items()},
+            **{label: route.dead_letter_queue for label, route in self._routes(args, child).items()},
         }
-        self.recommend = LambdaFunction("recommend", self._recommend(), child)
-        self.api = HttpApi(
-            "api",
-            HttpApiArgs(
-                description=f"Recommendations, stage {stage.stage}",
-                function_name=self.recommend.name,
-                function_arn=self.recommend.arn,
-                routes=ROUTES,
-                auth=stage.api.auth,
-                rate_per_second=stage.api.rate_per_second,
-                burst=stage.api.burst,
-                timeout_s=15,
-                kms_key_arn=storage.key.arn,
-                log_retention_days=stage.storage.log_retention_days,
-                alarm_topic_arn=args.alarm_topic_arn,
-            ),
-            child,
-        )
         self.register_outputs({})
 
-    def _endpoint(self) -> EndpointArgs:
-        stage, storage, serving = self._stage, self._storage, self._stage.serving
-        artifact = bootstrap_artifact(
-            {"schema_version": contract.SCHEMA_VERSION, "model_version": contract.BOOTSTRAP_MODEL_VERSION},
-            {name: (paths.ROOT / path).read_bytes() for name, path in contract.SERVING_SOURCES.items()},
-        )
-        return EndpointArgs(
-            endpoint_name=f"ncf-{stage.stage}",
-            variant_name=contract.VARIANT_NAME,
-            image=inference_image(stage),
-            program=SERVING_PROGRAM,
-            bootstrap=file_asset(paths.BUILD / contract.MODEL_ARCHIVE, artifact),
-            bootstrap_bucket=storage.artifacts.name,
-            bootstrap_key=BOOTSTRAP_KEY,
-            instance_type=serving.instance_type,
-            min_instances=serving.min_instances,
-            max_instances=serving.max_instances,
-            target_invocations_per_minute=serving.target_invocations_per_minute,
-            max_latency_ms=serving.max_latency_ms,
-            model_allows=permissions.serving_models(storage, stage.region),
-            kms_key_arn=storage.key.arn,
-            log_retention_days=stage.storage.log_retention_days,
-            account_id=storage.key.account_id,
-            alarm_topic_arn=self._topic,
-        )
-
-    def _deploy_model(self) -> LambdaFunctionArgs:
-        stage, storage, serving = self._stage, self._storage, self._stage.serving
-        return LambdaFunctionArgs(
-            code=paths.LAMBDAS / "deploy_model",
-            environment={
-                "ENDPOINT_NAME": self.endpoint.name,
-                "MODEL_PACKAGE_GROUP": storage.packages.name,
-                "VARIANT_NAME": contract.VARIANT_NAME,
-                "INSTANCE_TYPE": serving.instance_type,
-                "INITIAL_INSTANCE_COUNT": str(serving.min_instances),
-                "KMS_KEY_ARN": storage.key.arn,
-                "MODEL_ROLE_ARN": self.endpoint.model_role_arn,
-                "ROLLOUT": serving.rollout,
-                "STEP_PERCENT": str(serving.step_percent),
-                "WAIT_S": str(serving.wait_s),
-                "ALARM_NAMES": pulumi.Output.json_dumps(self.endpoint.alarm_names),
-                "KEEP_LAST": str(serving.keep_last),
-            },
-            allows=permissions.promoting(storage, self.endpoint),
-            layer_arns=[stage.functions.powertools_layer_arn],
-            kms_key_arn=storage.key.arn,
-            alarm_topic_arn=self._topic,
-            timeout_s=60,
-            memory_mib=256,
-            log_retention_days=stage.storage.log_retention_days,
-        )
-
-    def _promotions(self, child: pulumi.ResourceOptions) -> dict[str, EventRoute]:
-        """The events that start and end a rollout."""
-        routes = {}
+    def _routes(self, args: ServingArgs, child: pulumi.ResourceOptions) -> dict[str, EventRoute]:
+        """Events that start and end a deployment of a model."""
         target = FunctionTarget(name=self.deploy_model.name, arn=self.deploy_model.arn)
-        routes["endpoint changed"] = EventRoute(
-            "endpoint-changed",
-            EventRouteArgs(
-                description="The endpoint finished a rollout, or took it back",
-                source="aws.sagemaker",
-                detail_type="SageMaker Endpoint State Change",
-                detail={"EndpointName": [self.endpoint.name]},
-                target=target,
-                alarm_topic_arn=self._topic,
-            ),
-            child,
-        )
-        if self._stage.training.approval == "manual":
+        routes = {
+            "endpoint changed": EventRoute(
+                "endpoint-changed",
+                EventRouteArgs(
+                    description="The endpoint finished a rollout, or took it back",
+                    source="aws.sagemaker",
+                    detail_type="SageMaker Endpoint State Change",
+                    detail={"EndpointName": [self.endpoint.name]},
+                    target=target,
+                    alarm_topic_arn=args.alarm_topic_arn,
+                ),
+                child,
+            )
+        }
+        if args.manual_approval:
             routes["model reviewed"] = EventRoute(
                 "model-reviewed",
                 EventRouteArgs(
@@ -150,29 +111,145 @@ class Serving(pulumi.ComponentResource):
                     source="aws.sagemaker",
                     detail_type="SageMaker Model Package State Change",
                     detail={
-                        "ModelPackageGroupName": [self._storage.packages.name],
-                        # Metadata that is written on a package is an event too, and none of its concern.
+                        "ModelPackageGroupName": [args.storage.packages.name],
+                        # Changes of a package's metadata send events too; they are not reviews.
                         "UpdatedModelPackageFields": ["ModelApprovalStatus"],
                         "ModelApprovalStatus": ["Approved", "Rejected"],
                     },
                     target=target,
-                    alarm_topic_arn=self._topic,
+                    alarm_topic_arn=args.alarm_topic_arn,
                 ),
                 child,
             )
         return routes
 
-    def _recommend(self) -> LambdaFunctionArgs:
-        stage = self._stage
-        return LambdaFunctionArgs(
-            code=paths.LAMBDAS / "recommend",
-            environment={"ENDPOINT_NAME": self.endpoint.name},
-            allows=[self.endpoint.invoke()],
-            layer_arns=[stage.functions.powertools_layer_arn],
-            kms_key_arn=self._storage.key.arn,
-            alarm_topic_arn=self._topic,
-            timeout_s=15,
-            memory_mib=512,
-            log_retention_days=stage.storage.log_retention_days,
-            reserved_concurrency=stage.functions.recommend_concurrency,
-        )
+
+def _endpoint(args: ServingArgs) -> EndpointArgs:
+    artifact = bootstrap_artifact(
+        {"schema_version": contract.SCHEMA_VERSION, "model_version": contract.BOOTSTRAP_MODEL_VERSION},
+        {name: (paths.ROOT / path).read_bytes() for name, path in contract.SERVING_SOURCES.items()},
+    )
+    key = args.storage.key
+    return EndpointArgs(
+        endpoint_name=f"ncf-{args.stage_name}",
+        variant_name=contract.VARIANT_NAME,
+        image=args.image,
+        program=SERVING_PROGRAM,
+        bootstrap=file_asset(paths.BUILD / contract.MODEL_ARCHIVE, artifact),
+        bootstrap_bucket=args.storage.artifacts.name,
+        bootstrap_key=BOOTSTRAP_KEY,
+        instance_type=args.serving.instance_type,
+        min_instances=args.serving.min_instances,
+        max_instances=args.serving.max_instances,
+        target_invocations_per_minute=args.serving.target_invocations_per_minute,
+        max_latency_ms=args.serving.max_latency_ms,
+        model_allows=endpoint_model_role(args.storage, args.region),
+        kms_key_arn=key.arn,
+        log_retention_days=args.log_retention_days,
+        account_id=key.account_id,
+        alarm_topic_arn=args.alarm_topic_arn,
+    )
+
+
+def endpoint_model_role(storage: Storage, region: str) -> list[Allow]:
+    """Permissions of the inference container: read its artifact and pull its image."""
+    return [
+        storage.artifacts.grant_read(contract.MODELS_PREFIX),
+        storage.artifacts.grant_list_all(),
+        storage.key.grant_decrypt(),
+        *pull_images(storage.key.partition, region),
+    ]
+
+
+def _deploy_model(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
+    storage, serving = args.storage, args.serving
+    return args.functions.args(
+        "deploy_model",
+        environment={
+            "ENDPOINT_NAME": endpoint.name,
+            "MODEL_PACKAGE_GROUP": storage.packages.name,
+            "VARIANT_NAME": contract.VARIANT_NAME,
+            "INSTANCE_TYPE": serving.instance_type,
+            "INITIAL_INSTANCE_COUNT": str(serving.min_instances),
+            "KMS_KEY_ARN": storage.key.arn,
+            "MODEL_ROLE_ARN": endpoint.model_role_arn,
+            "ROLLOUT": serving.rollout,
+            "STEP_PERCENT": str(serving.step_percent),
+            "WAIT_S": str(serving.wait_s),
+            "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.alarm_names),
+            "KEEP_LAST": str(serving.keep_last),
+        },
+        allows=deploy_model_role(storage, endpoint),
+        timeout_s=60,
+        memory_mib=256,
+    )
+
+
+def deploy_model_role(storage: Storage, endpoint: Endpoint) -> list[Allow]:
+    """Permissions of `deploy_model`: read and update packages, update the endpoint, delete old configs.
+
+    The function names its models and endpoint configs ``<endpoint>-v<version>-…``.
+    """
+    key, own_names = storage.key, pulumi.Output.concat(endpoint.name, "-v*")
+    configs = key.resource_arn("sagemaker", pulumi.Output.concat("endpoint-config/", own_names))
+    models = [
+        key.resource_arn("sagemaker", pulumi.Output.concat("model/", name))
+        for name in (own_names, PIPELINE_RESOURCES)
+    ]
+    return [
+        Allow(actions=["sagemaker:DescribeEndpoint"], resources=[endpoint.arn]),
+        Allow(actions=["sagemaker:UpdateEndpoint"], resources=[endpoint.arn, configs]),
+        Allow(
+            actions=["sagemaker:CreateEndpointConfig", "sagemaker:DeleteEndpointConfig"], resources=[configs]
+        ),
+        Allow(
+            actions=["sagemaker:DescribeEndpointConfig"], resources=[configs, endpoint.bootstrap_config_arn]
+        ),
+        Allow(
+            actions=["sagemaker:ListEndpointConfigs"],
+            resources=["*"],
+            reason="listing has no resource-level permissions",
+        ),
+        Allow(
+            actions=["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:DescribeModel"],
+            resources=models,
+        ),
+        storage.packages.grant_update(),
+        # UpdateEndpoint checks the rollout's alarms and encrypts volumes with the caller's permissions.
+        Allow(actions=["cloudwatch:DescribeAlarms"], resources=[key.resource_arn("cloudwatch", "alarm:*")]),
+        key.grant_decrypt(),
+        key.grant_create_grant(),
+        grant_pass_role(endpoint.model_role_arn, SAGEMAKER),
+    ]
+
+
+def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
+    return args.functions.args(
+        "recommend",
+        environment={"ENDPOINT_NAME": endpoint.name},
+        allows=recommend_role(endpoint),
+        timeout_s=RECOMMEND_TIMEOUT_S,
+        memory_mib=512,
+        reserved_concurrency=args.recommend_concurrency,
+    )
+
+
+def recommend_role(endpoint: Endpoint) -> list[Allow]:
+    """Permissions of `recommend`: invoke the endpoint."""
+    return [endpoint.grant_invoke()]
+
+
+def _api(args: ServingArgs, recommend: LambdaFunction) -> HttpApiArgs:
+    return HttpApiArgs(
+        description=f"Recommendations, stage {args.stage_name}",
+        function_name=recommend.name,
+        function_arn=recommend.arn,
+        routes=ROUTES,
+        auth=args.api.auth,
+        rate_per_second=args.api.rate_per_second,
+        burst=args.api.burst,
+        timeout_s=RECOMMEND_TIMEOUT_S,
+        kms_key_arn=args.storage.key.arn,
+        log_retention_days=args.log_retention_days,
+        alarm_topic_arn=args.alarm_topic_arn,
+    )

@@ -1,4 +1,4 @@
-"""The Spark job's third-party packages, as ``ci.spark_packages`` made them: the program needs no network."""
+"""Archive of the Spark job's third-party packages, built by ``ci.spark_packages`` before the program runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MAKE = "run `python -m ci.spark_packages`"
 
 
 class SparkPackagesError(pulumi.RunError):
-    """There is no archive of the packages, or it is of another lock. One line says what to run."""
+    """The archive is missing, unreadable or built from another lock; the message names the command to run."""
 
 
 def spark_packages(archive: Path, lock: Path) -> pulumi.FileAsset:
-    """The archive, once it is known to be of the lock.
+    """Asset of the archive, after checking that it was built from the lock.
 
     Raises:
-        SparkPackagesError: it is not there, or not of this lock.
+        SparkPackagesError: the archive is missing, unreadable or built from another lock.
     """
     try:
         with zipfile.ZipFile(archive) as packed:
@@ -26,7 +26,7 @@ def spark_packages(archive: Path, lock: Path) -> pulumi.FileAsset:
     except FileNotFoundError:
         raise SparkPackagesError(f"{archive} is missing: {MAKE}") from None
     except (KeyError, zipfile.BadZipFile):
-        raise SparkPackagesError(f"{archive} is not what it should be: {MAKE}") from None
+        raise SparkPackagesError(f"{archive} is not an archive of packages: {MAKE}") from None
     if packed_lock != lock.read_bytes():
-        raise SparkPackagesError(f"{archive} is of another {lock.name}: {MAKE}")
+        raise SparkPackagesError(f"{archive} was built from another {lock.name}: {MAKE}")
     return pulumi.FileAsset(str(archive))

@@ -1,19 +1,40 @@
-"""What outlives every run: the key, the three buckets and the model registry."""
+"""Storage slice: the KMS key, the three buckets and the model package group of a stage."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pulumi
 
 from components.alarm import EVENTS, PUBLISHERS
+from components.iam import Allow
 from components.key import Key, KeyArgs
 from components.model_package_group import ModelPackageGroup, ModelPackageGroupArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from ml import contract
-from stacks.config import StageConfig
+from stacks.sections import StorageConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageArgs:
+    """Arguments of `Storage`.
+
+    Attributes:
+        stage_name: part of the names of key alias and model package group.
+        config: section `storage` of the stage configuration.
+        protect: Pulumi refuses to delete the key, the data and artifacts buckets, and the group.
+    """
+
+    stage_name: str
+    config: StorageConfig
+    protect: bool
 
 
 class Storage(pulumi.ComponentResource):
-    """One key for the stage, the data, artifacts and logs buckets, and the group of model packages."""
+    """KMS key, data, artifacts and logs buckets, and the model package group of a stage.
+
+    Creates: Key, PrivateBucket (3), ModelPackageGroup.
+    """
 
     key: Key
     data: PrivateBucket
@@ -21,17 +42,17 @@ class Storage(pulumi.ComponentResource):
     logs: PrivateBucket
     packages: ModelPackageGroup
 
-    def __init__(self, name: str, stage: StageConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Storage", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        keep, noncurrent = stage.storage, stage.storage.expire_noncurrent_after_days
+        config, noncurrent_days = args.config, args.config.expire_noncurrent_after_days
         self.key = Key(
             "key",
             KeyArgs(
-                alias=f"ncf-{stage.stage}",
+                alias=f"ncf-{args.stage_name}",
                 services=PUBLISHERS,
                 unbound_services=[EVENTS],
-                protect=stage.protect_data,
+                protect=args.protect,
             ),
             child,
         )
@@ -39,21 +60,21 @@ class Storage(pulumi.ComponentResource):
             "data",
             PrivateBucketArgs(
                 kms_key_arn=self.key.arn,
-                protect=stage.protect_data,
+                protect=args.protect,
                 sends_events=True,
-                expire_after_days={contract.PREPARED_PREFIX: keep.expire_prepared_runs_after_days},
-                expire_noncurrent_after_days=noncurrent,
+                expire_after_days={contract.PREPARED_PREFIX: config.expire_prepared_runs_after_days},
+                expire_noncurrent_after_days=noncurrent_days,
             ),
             child,
         )
-        # Models and code bundles stay: the champion may be as old as it is good.
+        # Models and code bundles never expire: an old champion may still be served.
         self.artifacts = PrivateBucket(
             "artifacts",
             PrivateBucketArgs(
                 kms_key_arn=self.key.arn,
-                protect=stage.protect_data,
+                protect=args.protect,
                 sends_events=True,
-                expire_noncurrent_after_days=noncurrent,
+                expire_noncurrent_after_days=noncurrent_days,
             ),
             child,
         )
@@ -62,18 +83,26 @@ class Storage(pulumi.ComponentResource):
             PrivateBucketArgs(
                 kms_key_arn=self.key.arn,
                 protect=False,
-                expire_after_days={"": keep.expire_logs_after_days},
-                expire_noncurrent_after_days=noncurrent,
+                expire_after_days={"": config.expire_logs_after_days},
+                expire_noncurrent_after_days=noncurrent_days,
             ),
             child,
         )
         self.packages = ModelPackageGroup(
             "packages",
             ModelPackageGroupArgs(
-                group_name=f"NCF-{stage.stage}",
-                description=f"Candidates and champions of the recommender, stage {stage.stage}",
-                protect=stage.protect_data,
+                group_name=f"NCF-{args.stage_name}",
+                description=f"Candidates and champions of the recommender, stage {args.stage_name}",
+                protect=args.protect,
             ),
             child,
         )
         self.register_outputs({})
+
+    def grant_read_prepared_runs(self) -> list[Allow]:
+        """Permissions to read prepared runs and to detect missing files of a run."""
+        return [
+            self.data.grant_read(contract.PREPARED_PREFIX),
+            self.data.grant_list_all(),
+            self.key.grant_decrypt(),
+        ]

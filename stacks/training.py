@@ -1,8 +1,9 @@
-"""From a prepared run to a registered model: buildspec, build, pipeline roles."""
+"""Training slice: render the buildspec of a prepared run and build it, which runs the SageMaker pipeline."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -16,17 +17,19 @@ from components.event_route import (
     InputTransformer,
     RoleTarget,
 )
-from components.iam import Allow, ServiceRole, ServiceRoleArgs
+from components.iam import Allow, ServiceRole, grant_pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from ml import contract
-from stacks import paths, permissions
-from stacks.config import StageConfig
+from stacks.functions import FunctionDefaults
+from stacks.pipeline_roles import JOB_LOG_GROUPS, job_role, pipeline_role
+from stacks.sagemaker import SAGEMAKER
+from stacks.sections import BuildConfig
 from stacks.serving import Serving
 from stacks.storage import Storage
 
-# Parameters of StartBuild (CodeBuild API); the key is unique to the run.
+# Parameters of StartBuild (CodeBuild API). The key is unique per run, which makes retries idempotent.
 START_BUILD = '{"buildspecOverride": "arn:aws:s3:::<bucket>/<key>", "idempotencyToken": "<key>"}'
-# A build that nobody gave a buildspec has no run to work for.
+# Buildspec of builds that are started without buildspecOverride.
 NO_RUN = """\
 version: 0.2
 phases:
@@ -39,118 +42,95 @@ phases:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingArgs:
-    """What training needs of the stage and of other slices."""
+    """Arguments of `Training`.
 
-    stage: StageConfig
+    Attributes:
+        stage_name: part of the pipeline's name.
+        region: region of the container images.
+        settings: settings of `ml.pipeline`, see `contract.ENV_TRAINING`.
+        build: section `training.build` of the stage configuration.
+        functions: arguments that all functions share.
+        log_retention_days: retention of the build's log group.
+        storage: the buckets, the key and the model package group.
+        serving: the endpoint and the function that deploys to it.
+        alarm_topic_arn: topic that the alarms notify.
+    """
+
+    stage_name: str
+    region: str
+    settings: Mapping[str, object]
+    build: BuildConfig
+    functions: FunctionDefaults
+    log_retention_days: int
     storage: Storage
     serving: Serving
     alarm_topic_arn: pulumi.Input[str]
 
 
 class Training(pulumi.ComponentResource):
-    """The road of a prepared run to the SageMaker pipeline, and the roles that the pipeline works with."""
+    """Event chain from a prepared run to the SageMaker pipeline, and the roles of the pipeline.
+
+    Creates: LambdaFunction, CodeBuild, EventRoute (2), ServiceRole (2).
+    """
 
     pipeline_name: str
     pipeline_arn: pulumi.Output[str]
     render_buildspec: LambdaFunction
     build: CodeBuild
+    functions: dict[str, LambdaFunction]
     dead_letter_queues: dict[str, DeadLetterQueue]
 
     def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Training", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        stage, storage = args.stage, args.storage
-        self._stage, self._storage, self._serving = stage, storage, args.serving
-        self._topic = args.alarm_topic_arn
-        self.pipeline_name = f"ncf-{stage.stage}"
-        key = storage.key
-        self.pipeline_arn = permissions.arn(storage, "sagemaker", f"pipeline/{self.pipeline_name}")
-        job_role = ServiceRole(
-            "job-role", self._role(permissions.training_and_evaluating(storage, stage.region)), child
-        )
-        pipeline_role = ServiceRole(
-            "pipeline-role",
-            self._role(
-                permissions.orchestrating(
-                    storage, args.serving.endpoint, args.serving.deploy_model, job_role.arn
-                )
-            ),
-            child,
-        )
-        self.render_buildspec = LambdaFunction("render-buildspec", self._render_buildspec(), child)
-        self.build = CodeBuild(
-            "build",
-            CodeBuildArgs(
-                description="Upserts the SageMaker pipeline, starts it for one run and follows it",
-                source_bucket=storage.artifacts.name,
-                source_key=contract.CODE_BUNDLE_KEY,
-                buildspec=NO_RUN,
-                environment=self._environment(pipeline_role.arn, job_role.arn),
-                allows=permissions.building(storage, self.pipeline_name, pipeline_role.arn),
-                kms_key_arn=key.arn,
-                image=stage.training.build.image,
-                compute_type=stage.training.build.compute_type,
-                timeout_minutes=stage.training.build.timeout_minutes,
-                log_retention_days=stage.storage.log_retention_days,
-                account_id=key.account_id,
-            ),
-            child,
-        )
-        routes = self._routes(child)
+        self.pipeline_name = f"ncf-{args.stage_name}"
+        self.pipeline_arn = args.storage.key.resource_arn("sagemaker", f"pipeline/{self.pipeline_name}")
+        of_jobs = job_role(args.storage, args.region, child)
+        of_pipeline = pipeline_role(args.storage, args.serving, of_jobs, child)
+        self.render_buildspec = LambdaFunction("render-buildspec", _render_buildspec(args), child)
+        self.build = CodeBuild("build", self._build(args, of_pipeline, of_jobs), child)
+        routes = self._routes(args, child)
+        self.functions = {"render buildspec": self.render_buildspec}
         self.dead_letter_queues = {
             "render buildspec": self.render_buildspec.dead_letter_queue,
-            "run prepared": routes[0].dead_letter_queue,
-            "buildspec rendered": routes[1].dead_letter_queue,
+            **{label: route.dead_letter_queue for label, route in routes.items()},
         }
         self.register_outputs({})
 
-    def _role(self, allows: list[Allow]) -> ServiceRoleArgs:
-        return ServiceRoleArgs(
-            service=permissions.SAGEMAKER, source_account=self._storage.key.account_id, allows=allows
-        )
-
-    def _render_buildspec(self) -> LambdaFunctionArgs:
-        stage, storage = self._stage, self._storage
-        return LambdaFunctionArgs(
-            code=paths.LAMBDAS / "render_buildspec",
+    def _build(self, args: TrainingArgs, pipeline_role: ServiceRole, job_role: ServiceRole) -> CodeBuildArgs:
+        storage, serving = args.storage, args.serving
+        return CodeBuildArgs(
+            description="Upserts the SageMaker pipeline, starts it for one run and follows it",
+            source_bucket=storage.artifacts.name,
+            source_key=contract.CODE_BUNDLE_KEY,
+            buildspec=NO_RUN,
+            # The variables of the stage; the buildspec adds those of the run.
             environment={
-                "ARTIFACTS_BUCKET": storage.artifacts.name,
-                "CODE_BUNDLE_KEY": contract.CODE_BUNDLE_KEY,
-                "BUILDSPECS_PREFIX": contract.BUILDSPECS_PREFIX,
-                "PREPARED_PREFIX": contract.PREPARED_PREFIX,
+                contract.ENV_STAGE: args.stage_name,
+                contract.ENV_DATA_BUCKET: storage.data.name,
+                contract.ENV_ARTIFACTS_BUCKET: storage.artifacts.name,
+                contract.ENV_KMS_KEY_ARN: storage.key.arn,
+                contract.ENV_PIPELINE_NAME: self.pipeline_name,
+                contract.ENV_PIPELINE_ROLE_ARN: pipeline_role.arn,
+                contract.ENV_JOB_ROLE_ARN: job_role.arn,
+                contract.ENV_MODEL_ROLE_ARN: serving.endpoint.model_role_arn,
+                contract.ENV_MODEL_PACKAGE_GROUP: storage.packages.name,
+                contract.ENV_ENDPOINT_NAME: serving.endpoint.name,
+                contract.ENV_DEPLOY_FUNCTION_ARN: serving.deploy_model.arn,
+                contract.ENV_TRAINING: json.dumps(args.settings, sort_keys=True),
             },
-            allows=permissions.rendering(storage),
-            layer_arns=[stage.functions.powertools_layer_arn],
+            allows=build_role(storage, self.pipeline_arn, pipeline_role),
             kms_key_arn=storage.key.arn,
-            alarm_topic_arn=self._topic,
-            timeout_s=30,
-            memory_mib=256,
-            log_retention_days=stage.storage.log_retention_days,
+            image=args.build.image,
+            compute_type=args.build.compute_type,
+            timeout_minutes=args.build.timeout_minutes,
+            log_retention_days=args.log_retention_days,
+            account_id=storage.key.account_id,
         )
 
-    def _environment(
-        self, pipeline_role_arn: pulumi.Output[str], job_role_arn: pulumi.Output[str]
-    ) -> dict[str, pulumi.Input[str]]:
-        """The stage as `ml.pipeline` reads it; the run comes with the buildspec."""
-        storage, serving = self._storage, self._serving
-        return {
-            contract.ENV_STAGE: self._stage.stage,
-            contract.ENV_DATA_BUCKET: storage.data.name,
-            contract.ENV_ARTIFACTS_BUCKET: storage.artifacts.name,
-            contract.ENV_KMS_KEY_ARN: storage.key.arn,
-            contract.ENV_PIPELINE_NAME: self.pipeline_name,
-            contract.ENV_PIPELINE_ROLE_ARN: pipeline_role_arn,
-            contract.ENV_JOB_ROLE_ARN: job_role_arn,
-            contract.ENV_MODEL_ROLE_ARN: serving.endpoint.model_role_arn,
-            contract.ENV_MODEL_PACKAGE_GROUP: storage.packages.name,
-            contract.ENV_ENDPOINT_NAME: serving.endpoint.name,
-            contract.ENV_DEPLOY_FUNCTION_ARN: serving.deploy_model.arn,
-            contract.ENV_TRAINING: json.dumps(training_settings(self._stage), sort_keys=True),
-        }
-
-    def _routes(self, child: pulumi.ResourceOptions) -> tuple[EventRoute, EventRoute]:
-        """A prepared run becomes a buildspec, and a buildspec becomes a build."""
-        storage = self._storage
+    def _routes(self, args: TrainingArgs, child: pulumi.ResourceOptions) -> dict[str, EventRoute]:
+        """Events that render the buildspec of a prepared run and start its build."""
+        storage = args.storage
         prepared = EventRoute(
             "run-prepared",
             EventRouteArgs(
@@ -162,7 +142,7 @@ class Training(pulumi.ComponentResource):
                     "object": {"key": [{"wildcard": contract.run_prefix("*") + contract.SUCCESS_FILE}]},
                 },
                 target=FunctionTarget(name=self.render_buildspec.name, arn=self.render_buildspec.arn),
-                alarm_topic_arn=self._topic,
+                alarm_topic_arn=args.alarm_topic_arn,
             ),
             child,
         )
@@ -177,23 +157,77 @@ class Training(pulumi.ComponentResource):
                     "object": {"key": [{"wildcard": contract.buildspec_key("*")}]},
                 },
                 target=RoleTarget(
-                    arn=self.build.arn, allow=self.build.start(), account_id=storage.key.account_id
+                    arn=self.build.arn,
+                    allow=self.build.grant_start_build(),
+                    account_id=storage.key.account_id,
                 ),
                 transformer=InputTransformer(
                     paths={"bucket": "$.detail.bucket.name", "key": "$.detail.object.key"},
                     template=START_BUILD,
                 ),
-                alarm_topic_arn=self._topic,
+                alarm_topic_arn=args.alarm_topic_arn,
             ),
             child,
         )
-        return prepared, rendered
+        return {"run prepared": prepared, "buildspec rendered": rendered}
 
 
-def training_settings(stage: StageConfig) -> dict[str, object]:
-    """What `ml.pipeline` reads as NCF_TRAINING."""
-    return {
-        **stage.training.model_dump(exclude={"build"}),
-        "serving_instance_type": stage.serving.instance_type,
-        "tags": stage.tags.model_dump(),
-    }
+def _render_buildspec(args: TrainingArgs) -> LambdaFunctionArgs:
+    return args.functions.args(
+        "render_buildspec",
+        environment={
+            "ARTIFACTS_BUCKET": args.storage.artifacts.name,
+            "CODE_BUNDLE_KEY": contract.CODE_BUNDLE_KEY,
+            "BUILDSPECS_PREFIX": contract.BUILDSPECS_PREFIX,
+            "PREPARED_PREFIX": contract.PREPARED_PREFIX,
+        },
+        allows=render_buildspec_role(args.storage),
+        timeout_s=30,
+        memory_mib=256,
+    )
+
+
+def render_buildspec_role(storage: Storage) -> list[Allow]:
+    """Permissions of `render_buildspec`: read a manifest and the code's version, write a buildspec."""
+    return [
+        *storage.grant_read_prepared_runs(),
+        storage.artifacts.grant_read(contract.CODE_BUNDLE_KEY),
+        storage.artifacts.grant_write(contract.BUILDSPECS_PREFIX),
+        storage.artifacts.grant_list_all(),
+        storage.key.grant_encrypt(),
+    ]
+
+
+def build_role(storage: Storage, pipeline_arn: pulumi.Output[str], pipeline_role: ServiceRole) -> list[Allow]:
+    """Permissions of a build: publish the run's source, upsert, start and follow the pipeline."""
+    artifacts, key = storage.artifacts, storage.key
+    return [
+        *storage.grant_read_prepared_runs(),
+        artifacts.grant_read(contract.CODE_BUNDLE_KEY),
+        artifacts.grant_read(contract.BUILDSPECS_PREFIX),
+        artifacts.grant_read(contract.MODELS_PREFIX),
+        artifacts.grant_write(contract.MODELS_PREFIX),
+        artifacts.grant_list_all(),
+        artifacts.grant_get_location(),
+        key.grant_encrypt(),
+        Allow(
+            actions=[
+                "sagemaker:AddTags",
+                "sagemaker:CreatePipeline",
+                "sagemaker:DescribePipeline",
+                "sagemaker:ListPipelineExecutions",
+                "sagemaker:StartPipelineExecution",
+                "sagemaker:UpdatePipeline",
+            ],
+            resources=[pipeline_arn],
+        ),
+        Allow(
+            actions=["sagemaker:DescribePipelineExecution", "sagemaker:ListPipelineExecutionSteps"],
+            resources=[pulumi.Output.concat(pipeline_arn, "/execution/*")],
+        ),
+        Allow(
+            actions=["logs:DescribeLogStreams", "logs:GetLogEvents"],
+            resources=[key.resource_arn("logs", f"log-group:{group}:*") for group in JOB_LOG_GROUPS],
+        ),
+        grant_pass_role(pipeline_role.arn, SAGEMAKER),
+    ]

@@ -1,4 +1,4 @@
-"""The nodes of a transient Spark cluster, and how far they may grow. A unit of capacity is one vCPU."""
+"""Instance fleets and managed scaling of a transient EMR cluster. One unit of capacity is one vCPU."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from components.spark.sizing import Sizing, size
 
 MAX_TYPES = 30  # EMR management guide, instance fleets with an allocation strategy
 MIN_SPOT_TIMEOUT_MINUTES, MAX_SPOT_TIMEOUT_MINUTES = 5, 1440  # EMR API, SpotProvisioningSpecification
-WITHOUT_SPOT: Mapping[str, str] = {"on_demand": "SWITCH_TO_ON_DEMAND", "fail": "TERMINATE_CLUSTER"}
+TIMEOUT_ACTIONS: Mapping[str, str] = {"on_demand": "SWITCH_TO_ON_DEMAND", "fail": "TERMINATE_CLUSTER"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """Nodes of one role, of any of several types.
+    """Instance fleet of one node role.
 
-    Args:
-        instance_types: what EMR may choose from; several make it likelier that there are some.
-        units: vCPUs to start with; 0 only for task nodes. The primary node is one, whatever it has.
+    Attributes:
+        instance_types: types that EMR may choose from; more types make sufficient capacity more likely.
+        units: target capacity at launch, in vCPUs. 0 omits task nodes; the primary fleet is always one node.
     """
 
     instance_types: Sequence[str] = ("r5.xlarge",)
@@ -28,26 +28,27 @@ class Fleet:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.instance_types) <= MAX_TYPES:
-            raise ValueError(f"instance_types: write 1 to {MAX_TYPES} of them")
+            raise ValueError(f"instance_types: write 1 to {MAX_TYPES} types")
         if len(set(self.instance_types)) < len(self.instance_types):
-            raise ValueError(f"instance_types: one of {', '.join(self.instance_types)} is there twice")
+            raise ValueError(f"instance_types: {', '.join(self.instance_types)} contains a type twice")
         smallest = min(node.vcpus for node in self.nodes)
         if 0 < self.units < smallest:
             raise ValueError(f"units is {self.units}, fewer than the {smallest} vCPUs of the smallest type")
 
     @property
     def nodes(self) -> list[InstanceType]:
-        """The types, with what they have."""
+        """The instance types with their vCPUs and memory."""
         return [instance_type(name) for name in self.instance_types]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
-    """How task nodes are bought.
+    """Provisioning of spot capacity for task nodes.
 
-    Args:
-        timeout_minutes: how long EMR tries to get the first of them.
-        otherwise: what then: ``on_demand`` buys the rest at the full price, ``fail`` ends the cluster.
+    Attributes:
+        timeout_minutes: how long EMR tries to provision the capacity at launch.
+        otherwise: action after the timeout: ``on_demand`` provisions on-demand capacity, ``fail`` terminates
+            the cluster.
     """
 
     timeout_minutes: int = 10
@@ -63,15 +64,15 @@ class Spot:
     def specification(self) -> dict[str, Any]:
         """``SpotSpecification`` of an instance fleet."""
         return {
-            "AllocationStrategy": "capacity-optimized",  # the pools least likely to be taken back
+            "AllocationStrategy": "capacity-optimized",  # the pools with the lowest risk of interruption
             "TimeoutDurationMinutes": self.timeout_minutes,
-            "TimeoutAction": WITHOUT_SPOT[self.otherwise],
+            "TimeoutAction": TIMEOUT_ACTIONS[self.otherwise],
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """Bounds, in vCPUs, on core and task nodes together."""
+    """Bounds of EMR managed scaling, in vCPUs of core and task nodes together."""
 
     min_units: int = 8
     max_units: int = 16
@@ -81,14 +82,14 @@ class Scaling:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The nodes of a cluster; the defaults are as big as those of the post.
+    """Nodes of a cluster; the defaults have the size of the cluster in the AWS blog post.
 
-    Primary and core nodes are on demand, since the cluster dies with them; task nodes hold
-    no data and are spot.
+    Primary and core nodes are on-demand instances, because the cluster fails without them. Task nodes store
+    no HDFS data and are spot instances.
 
-    Args:
-        volume_gib: disk for each node's shuffle files.
-        idle_timeout_s: ends a cluster that does nothing, should its own end ever fail to come.
+    Attributes:
+        volume_gib: size of each node's EBS volume, which holds shuffle files.
+        idle_timeout_s: terminates an idle cluster that did not terminate after its step.
     """
 
     primary: Fleet = field(default_factory=Fleet)
@@ -103,13 +104,13 @@ class Cluster:
         scaling, start = self.scaling, self.core.units + self.task.units
         if self.primary.units:
             raise ValueError(
-                f"primary: units is {self.primary.units}, but there is one such node: leave it out"
+                f"primary: units is {self.primary.units}, but there is one primary node: leave it out"
             )
         if not self.core.units:
-            raise ValueError("core: units is 0, but somebody must hold the data")
+            raise ValueError("core: units is 0, but HDFS needs at least one core node")
         if not scaling.min_units <= start <= scaling.max_units:
             raise ValueError(
-                f"scaling: core and task begin with {start} units, which is not between "
+                f"scaling: core and task start with {start} units, which is not between "
                 f"min_units {scaling.min_units} and max_units {scaling.max_units}"
             )
         for name in ("max_core_units", "max_on_demand_units"):
@@ -126,7 +127,7 @@ class Cluster:
             )
 
     def sizing(self) -> Sizing:
-        """Spark's settings for these nodes."""
+        """Sizes of executors and driver for these nodes."""
         nodes = [*self.core.nodes, *(self.task.nodes if self.task.units else [])]
         return size(nodes, self.scaling.max_units)
 

@@ -1,8 +1,8 @@
-"""What the EC2 instance types have that the platform's Spark clusters may be made of.
+"""vCPUs and memory of the EC2 instance types that Spark clusters may use.
 
-Types are told by their name: a family has so much memory for each vCPU, a size so many vCPUs (EC2 user guide,
-"Amazon EC2 instance types"). Only families of EMR 7 with x86-64 processors are known, because the job's
-packages are built for those.
+Both follow from the name: the family determines the memory per vCPU, the size the number of vCPUs (EC2 user
+guide, "Amazon EC2 instance types"). Only x86-64 families that EMR 7 supports are included, because the job's
+third-party packages are built for x86-64.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One instance type."""
+    """An EC2 instance type."""
 
     name: str
     vcpus: int
@@ -32,31 +32,32 @@ class InstanceType:
 
 
 def instance_type(name: str) -> InstanceType:
-    """What an instance type has, by its name.
+    """The instance type of this name.
 
     Raises:
-        ValueError: it isn't known, or its processor is not the one that the job's packages are built for.
+        ValueError: the type is unknown, or has a Graviton (arm64) processor.
     """
     family, _, size = name.partition(".")
     if _is_arm(family):
         raise ValueError(
-            f"{name} has a Graviton processor, and the job's packages are for x86-64: write {_twin(name)}"
+            f"{name} has a Graviton processor, but the job's packages are built for x86-64: "
+            f"write {_intel_equivalent(name)}"
         )
     if family not in FAMILIES:
-        raise ValueError(f"{name}: no such family here; write one of {', '.join(sorted(FAMILIES))}")
+        raise ValueError(f"{name}: unknown family; write one of {', '.join(sorted(FAMILIES))}")
     if size not in FAMILIES[family]:
-        raise ValueError(f"{name}: no such size here; {family} has {', '.join(FAMILIES[family])}")
+        raise ValueError(f"{name}: unknown size; {family} has {', '.join(FAMILIES[family])}")
     vcpus = FAMILIES[family][size]
     return InstanceType(name, vcpus, vcpus * GIB_PER_VCPU[family[0]])
 
 
 def _is_arm(family: str) -> bool:
-    """Whether a family is of Graviton: a ``g`` after its generation, as m6g, r7gd or c6gn have."""
+    """Whether a family has Graviton processors: a ``g`` after the generation, as in m6g, r7gd or c6gn."""
     return len(family) > 2 and family[1].isdigit() and family[2] == "g"
 
 
-def _twin(name: str) -> str:
-    """The type of the same size with an Intel processor, where there is one."""
+def _intel_equivalent(name: str) -> str:
+    """The type of the same size with an Intel processor, or the families to choose from."""
     family, _, size = name.partition(".")
-    twin = f"{family[:2]}i"
-    return f"{twin}.{size}" if size in FAMILIES.get(twin, {}) else "one of m6i, r6i or c6i"
+    intel = f"{family[:2]}i"
+    return f"{intel}.{size}" if size in FAMILIES.get(intel, {}) else "one of m6i, r6i or c6i"

@@ -1,4 +1,4 @@
-"""A Spark job that a scheduler launches on a transient EMR cluster."""
+"""Spark job that a scheduler launches on a transient EMR cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.iam import Allow, ServiceRole, ServiceRoleArgs
 from components.spark.cluster import Cluster
-from components.spark.permissions import EC2, EMR, ClusterPermissions, serving_emr
+from components.spark.permissions import EC2, EMR, ClusterPermissions, service_role
 from components.spark.run_job_flow import Code, configurations, instances, spark_step
 from components.spark.security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs, Database
 
@@ -19,26 +19,26 @@ SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2
 
 @dataclass(frozen=True, kw_only=True)
 class SparkJobArgs:
-    """What a Spark job needs to know.
+    """Arguments of `SparkJob`.
 
-    Args:
-        job_name: names the clusters.
+    Attributes:
+        job_name: name of the clusters and of their step.
         release: EMR release label, such as ``emr-7.10.0``.
-        code_bucket, code_prefix: where the code goes, the prefix with its trailing slash.
+        code_bucket, code_prefix: location that the code is published to; the prefix ends with a slash.
         package: the Python package as a zip.
-        packages: the third-party packages as a zip, for the nodes' Python and processor.
-        entry: the script that spark-submit runs.
-        arguments: the script's arguments.
-        document_key: where the RunJobFlow document is published.
-        log_bucket, log_prefix: where EMR leaves its logs.
-        kms_key_arn: encrypts disks, logs and what the job writes.
+        packages: the third-party packages as a zip, built for the nodes' Python and processor.
+        entry: script that spark-submit runs.
+        arguments: arguments of the script.
+        document_key: key that the RunJobFlow document is published under, in `code_bucket`.
+        log_bucket, log_prefix: location of EMR's logs.
+        kms_key_arn: encrypts disks, logs and the objects that the job writes.
         certificates_uri: see `ClusterSecurityArgs`.
-        node_allows: what the nodes may do; reading the code and writing logs among it.
+        node_allows: permissions of the nodes, reading the code and writing logs included.
         account_id: the account on whose behalf EMR acts.
-        vpc_id, subnet_ids, s3_prefix_list_id, endpoints_security_group_id: the network; EMR takes one subnet.
-        database: what the nodes may reach beside AWS; None for nothing.
+        vpc_id, subnet_ids, s3_prefix_list_id, endpoints_security_group_id: network; EMR chooses a subnet.
+        database: database that the nodes may connect to; None for no target outside of AWS.
         cluster: the nodes.
-        tags: what clusters carry, as they are no resource of the program.
+        tags: tags of the clusters; provider default tags do not apply to them.
     """
 
     job_name: str
@@ -66,10 +66,12 @@ class SparkJobArgs:
 
 
 class SparkJob(pulumi.ComponentResource):
-    """All that a run needs but the cluster itself, which is born and dies with the run.
+    """Roles, security, code and RunJobFlow document of a Spark job; schedulers launch a cluster per run.
 
-    The complete RunJobFlow document is published as an object: whoever schedules reads it, puts the run
-    id where the placeholder stands and calls ``emr.run_job_flow(**document)``.
+    The document is published to S3: a scheduler reads it, replaces the placeholder of the run id and calls
+    ``emr.run_job_flow(**document)``.
+
+    Creates: ServiceRole (2), InstanceProfile, ClusterSecurity, BucketObjectv2 (4).
     """
 
     document: pulumi.Output[str]
@@ -91,7 +93,7 @@ class SparkJob(pulumi.ComponentResource):
                 service=EMR,
                 source_account=args.account_id,
                 managed_policy_arns=[SERVICE_POLICY],
-                allows=serving_emr(args.account_id, nodes.arn, args.kms_key_arn),
+                allows=service_role(args.account_id, nodes.arn, args.kms_key_arn),
             ),
             child,
         )
@@ -135,14 +137,14 @@ class SparkJob(pulumi.ComponentResource):
         self.register_outputs({"document_uri": self.document_uri})
 
     def _node_allows(self, args: SparkJobArgs) -> list[Allow]:
-        """What the job needs, and the certificates, which EMR fetches as the nodes."""
+        """Permissions of the nodes; EMR downloads the certificates with their role."""
         if args.certificates_uri is None:
             return list(args.node_allows)
         certificates = f"arn:aws:s3:::{args.certificates_uri.removeprefix('s3://')}"
         return [*args.node_allows, Allow(actions=["s3:GetObject"], resources=[certificates])]
 
     def _code(self, args: SparkJobArgs) -> Code:
-        """The code, published."""
+        """Publish the code to S3."""
         files = {"ml.zip": args.package, "packages.zip": args.packages, "prepare.py": args.entry}
         roles = ("package", "packages", "entry")
         published = {

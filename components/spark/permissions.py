@@ -1,4 +1,4 @@
-"""What EMR, and whoever launches and follows its clusters, may do."""
+"""Permissions on the EMR clusters of one job, and of EMR's service role."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.iam import Allow, Conditions, pass_role
+from components.iam import Allow, Conditions, grant_pass_role
 
 EMR, EC2, SPOT = "elasticmapreduce.amazonaws.com", "ec2.amazonaws.com", "spot.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterPermissions:
-    """Grants on the clusters of one job.
+    """Permissions on the clusters of one job, which are identified by their tags.
 
-    Args:
-        account_id: whose clusters.
-        service_role_arn, node_role_arn: what a cluster is handed.
-        tags: what every cluster of the job carries.
+    Attributes:
+        account_id: account of the clusters.
+        service_role_arn, node_role_arn: roles that are passed to a cluster.
+        tags: tags of every cluster of the job.
     """
 
     account_id: pulumi.Input[str]
@@ -27,8 +27,8 @@ class ClusterPermissions:
     node_role_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
-    def launch(self) -> list[Allow]:
-        """Launching a run by a role of one's own."""
+    def grant_launch(self) -> list[Allow]:
+        """Permissions to launch a cluster; attach them to the caller's role."""
         return [
             Allow(
                 actions=["elasticmapreduce:RunJobFlow"],
@@ -36,13 +36,13 @@ class ClusterPermissions:
                 reason="RunJobFlow has no resource-level permissions: the cluster doesn't exist yet",
                 conditions=self._tagged("RequestTag"),
             ),
-            # RunJobFlow asks for it, since its document has tags.
+            # Required by RunJobFlow requests with tags.
             Allow(
                 actions=["elasticmapreduce:AddTags"],
                 resources=[self._clusters()],
                 conditions=self._tagged("RequestTag"),
             ),
-            # RunJobFlow asks for these when its document has the policies.
+            # Required by RunJobFlow requests with these policies.
             Allow(
                 actions=[
                     "elasticmapreduce:PutAutoTerminationPolicy",
@@ -50,14 +50,14 @@ class ClusterPermissions:
                 ],
                 resources=[self._clusters()],
             ),
-            # EMR's clean-up role is made with the first cluster of an account.
-            _service_linked_role(self.account_id, EMR, "AWSServiceRoleForEMRCleanup"),
-            pass_role(self.service_role_arn, EMR),
-            pass_role(self.node_role_arn, EC2),
+            # EMR creates its cleanup role with the first cluster of an account.
+            _grant_service_linked_role(self.account_id, EMR, "AWSServiceRoleForEMRCleanup"),
+            grant_pass_role(self.service_role_arn, EMR),
+            grant_pass_role(self.node_role_arn, EC2),
         ]
 
-    def follow(self) -> list[Allow]:
-        """Finding the job's clusters, looking at them and ending them."""
+    def grant_manage(self) -> list[Allow]:
+        """Permissions to list, describe and terminate the job's clusters."""
         return [
             Allow(
                 actions=["elasticmapreduce:ListClusters"],
@@ -77,7 +77,7 @@ class ClusterPermissions:
         ]
 
     def _tagged(self, which: str) -> Conditions:
-        """A request, or a cluster, with every tag of the job's clusters."""
+        """Condition that the request (``RequestTag``) or the cluster (``ResourceTag``) has all tags."""
         tags = {f"elasticmapreduce:{which}/{key}": value for key, value in self.tags.items()}
         return {"StringEquals": tags}
 
@@ -85,12 +85,12 @@ class ClusterPermissions:
         return pulumi.Output.concat("arn:aws:elasticmapreduce:*:", self.account_id, ":cluster/*")
 
 
-def serving_emr(
+def service_role(
     account_id: pulumi.Input[str], node_role_arn: pulumi.Input[str], kms_key_arn: pulumi.Input[str]
 ) -> list[Allow]:
-    """EMR's own role, beside the policy that AWS keeps for it: the nodes' role, their disks, spot nodes."""
+    """Permissions of EMR's service role, in addition to the AWS managed policy."""
     return [
-        pass_role(node_role_arn, EC2),
+        grant_pass_role(node_role_arn, EC2),
         Allow(
             actions=[
                 "kms:Decrypt",
@@ -102,19 +102,19 @@ def serving_emr(
             ],
             resources=[kms_key_arn],
         ),
-        # EBS volumes of the nodes are opened by a grant to EC2.
+        # EC2 attaches encrypted EBS volumes with a KMS grant.
         Allow(
             actions=["kms:CreateGrant"],
             resources=[kms_key_arn],
             conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
-        # EC2's role for spot nodes is made with the first of an account.
-        _service_linked_role(account_id, SPOT, "AWSServiceRoleForEC2Spot"),
+        # EC2 creates its role for spot instances with the first one of an account.
+        _grant_service_linked_role(account_id, SPOT, "AWSServiceRoleForEC2Spot"),
     ]
 
 
-def _service_linked_role(account_id: pulumi.Input[str], service: str, role: str) -> Allow:
-    """Having a service make its own role, and that role only."""
+def _grant_service_linked_role(account_id: pulumi.Input[str], service: str, role: str) -> Allow:
+    """Permission to create one service-linked role."""
     return Allow(
         actions=["iam:CreateServiceLinkedRole"],
         resources=[

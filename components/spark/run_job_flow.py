@@ -1,4 +1,4 @@
-"""The RunJobFlow document of EMR: a transient cluster and its one step."""
+"""Parts of the EMR RunJobFlow request for a transient cluster with one step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pulumi
 from components.spark.cluster import Cluster
 from components.spark.security import ClusterSecurity
 
-ENVIRONMENT = "environment"  # the folder, in each container's own, that the packages are unpacked to
-# Spark encrypts its own traffic and shuffle files with secrets that YARN makes anew for each
-# application (Spark 3.5 security guide), so that no certificate has to be kept for it.
+ENVIRONMENT = "environment"  # folder that YARN unpacks the packages to, in the container's working directory
+# Spark encrypts its traffic and shuffle files with a secret that YARN generates per application (Spark 3.5
+# security guide), which needs no certificates.
 ENCRYPTION = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
@@ -22,14 +22,14 @@ ENCRYPTION = {
 SPARK_DEFAULTS = {
     **ENCRYPTION,
     "spark.sql.session.timeZone": "UTC",
-    # YARN starts a failed driver again by default; a second try of a bad run only doubles the bill.
+    # By default YARN restarts a failed driver; a second attempt at invalid input doubles the cost.
     "spark.yarn.maxAppAttempts": "1",
 }
 YARN_SITE = {
-    # The node managers' shuffle service reads its side of Spark's encryption here (YarnShuffleService).
+    # The node managers' shuffle service (YarnShuffleService) reads its encryption settings from yarn-site.
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
-    # The driver runs in a container and must not go with a spot node. EMR 7 leaves labels off by default.
+    # Place the driver on core nodes, which are not interrupted. EMR 7 disables node labels by default.
     "yarn.node-labels.enabled": "true",
     "yarn.node-labels.am.default-node-label-expression": "CORE",
 }
@@ -37,12 +37,12 @@ YARN_SITE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """Where the published code lies.
+    """S3 URIs of the published code.
 
-    Args:
+    Attributes:
         package: the Python package as a zip.
         packages: the third-party packages as a zip, built for the nodes' Python and processor.
-        entry: the script that spark-submit runs.
+        entry: script that spark-submit runs.
     """
 
     package: pulumi.Input[str]
@@ -51,7 +51,7 @@ class Code:
 
 
 def configurations(cluster: Cluster) -> list[dict[str, Any]]:
-    """``Configurations`` of RunJobFlow: Spark's sizes, its encryption, and where its driver may run."""
+    """``Configurations`` of RunJobFlow: sizes, encryption and the placement of the driver."""
     spark = {**SPARK_DEFAULTS, **cluster.sizing().properties()}
     return [
         {"Classification": "spark-defaults", "Properties": spark},
@@ -62,7 +62,7 @@ def configurations(cluster: Cluster) -> list[dict[str, Any]]:
 def instances(
     cluster: Cluster, subnet_ids: Sequence[pulumi.Input[str]], security: ClusterSecurity
 ) -> dict[str, Any]:
-    """``Instances`` of RunJobFlow: fleets in whichever private subnet has them, until the last step."""
+    """``Instances`` of RunJobFlow: instance fleets in one of the subnets, terminated after the last step."""
     return {
         "InstanceFleets": cluster.instance_fleets(),
         "Ec2SubnetIds": list(subnet_ids),
@@ -75,13 +75,14 @@ def instances(
 
 
 def spark_step(step_name: str, code: Code, arguments: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
-    """A step that submits a Python script, its package and what that imports to YARN.
+    """``Steps`` entry of RunJobFlow that runs spark-submit with a Python script and its packages.
 
-    In cluster mode the driver runs in a container, as executors do: all find the packages in the same place.
+    In cluster mode the driver runs in a YARN container, so that driver and executors find the packages under
+    the same relative path.
     """
     return {
         "Name": step_name,
-        # A step that CONTINUEs hides its failure: nobody would hear that the run is missing.
+        # With CONTINUE the cluster ends as if the step had succeeded, and no alarm reports the missing run.
         "ActionOnFailure": "TERMINATE_CLUSTER",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",

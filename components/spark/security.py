@@ -1,4 +1,4 @@
-"""What keeps a Spark cluster to itself: security groups and encryption."""
+"""Security groups and security configuration of an EMR cluster."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ ALL_PORTS = None
 # EMR management guide, "Amazon EMR-managed security groups" for private subnets.
 EMR_TO_NODES = 8443
 PRIMARY_TO_EMR = 9443
-# AmazonEMRServicePolicy_v2 touches only what carries this tag.
+# AmazonEMRServicePolicy_v2 allows changes to resources with this tag only.
 EMR_TAGS = {"for-use-with-amazon-emr-managed-policies": "true"}
-ANYWHERE = 0  # the prefix length of all addresses
+ALL_ADDRESSES = 0  # prefix length of 0.0.0.0/0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """A database that the nodes may reach.
+    """Database that the nodes may connect to.
 
-    Args:
-        cidr_blocks: where its servers, or the private endpoints in front of them, lie.
-        port: which they listen on.
+    Attributes:
+        cidr_blocks: networks of its servers, or of private endpoints to them.
+        port: TCP port of the servers.
     """
 
     cidr_blocks: Sequence[str]
@@ -40,20 +40,22 @@ class Database:
                 network = ipaddress.IPv4Network(block)
             except ValueError as error:
                 raise ValueError(f"cidr_blocks: {error}; write a network, as '10.9.0.0/24'") from None
-            if network.prefixlen == ANYWHERE:
-                raise ValueError(f"cidr_blocks: {block} is everywhere; name the networks of the database")
+            if network.prefixlen == ALL_ADDRESSES:
+                raise ValueError(
+                    f"cidr_blocks: {block} matches all addresses; name the networks of the database"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSecurityArgs:
-    """What a cluster's security needs to know.
+    """Arguments of `ClusterSecurity`.
 
-    Args:
-        kms_key_arn: encrypts local disks and what the cluster writes to S3.
-        certificates_uri: a zip of PEM certificates in S3; with it EMR encrypts every application's
-            traffic. None leaves that to Spark, which encrypts its own (see `run_job_flow`).
-        vpc_id, s3_prefix_list_id, endpoints_security_group_id: the network that the cluster may reach.
-        database: what it may reach beside AWS; None for nothing.
+    Attributes:
+        kms_key_arn: encrypts local disks and objects that the cluster writes to S3.
+        certificates_uri: zip of PEM certificates in S3, with which EMR encrypts the traffic of all
+            applications. None: only Spark's traffic is encrypted, by Spark (see `run_job_flow`).
+        vpc_id, s3_prefix_list_id, endpoints_security_group_id: network of the cluster, allowed targets.
+        database: database that the nodes may connect to; None for no target outside of AWS.
     """
 
     kms_key_arn: pulumi.Input[str]
@@ -65,7 +67,10 @@ class ClusterSecurityArgs:
 
 
 class ClusterSecurity(pulumi.ComponentResource):
-    """EMR's three security groups, with no rule but what a private cluster needs, and its configuration."""
+    """Security groups of an EMR cluster with the minimal rules of a private cluster, and encryption settings.
+
+    Creates: SecurityGroup (3), SecurityGroupIngressRule, SecurityGroupEgressRule, SecurityConfiguration.
+    """
 
     primary_group_id: pulumi.Output[str]
     core_group_id: pulumi.Output[str]
@@ -91,7 +96,7 @@ class ClusterSecurity(pulumi.ComponentResource):
             ("service", "core", EMR_TO_NODES),
             ("primary", "service", PRIMARY_TO_EMR),
         ):
-            self._let(source, target, groups, port)
+            self._allow(source, target, groups, port)
         for node in ("primary", "core"):
             self._egress(
                 f"{node}-to-endpoints",
@@ -102,7 +107,7 @@ class ClusterSecurity(pulumi.ComponentResource):
                 f"{node}-to-s3", groups[node], {"prefix_list_id": args.s3_prefix_list_id, **_tcp(HTTPS)}
             )
         if args.database is not None:
-            # Drivers and executors run on core and task nodes; the primary node has no business there.
+            # Driver and executors run on core and task nodes; the primary node needs no access.
             for number, block in enumerate(args.database.cidr_blocks):
                 self._egress(
                     f"core-to-database-{number}",
@@ -125,16 +130,16 @@ class ClusterSecurity(pulumi.ComponentResource):
             f"{self._name}-{role}",
             description=description,
             vpc_id=vpc_id,
-            # EMR adds rules of its own, and groups that name each other can't be deleted otherwise.
+            # EMR adds rules, and groups that reference each other cannot be deleted before their rules.
             revoke_rules_on_delete=True,
             tags={"Name": f"{self._name}-{role}", **EMR_TAGS},
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _let(
+    def _allow(
         self, source: str, target: str, groups: dict[str, aws.ec2.SecurityGroup], port: int | None
     ) -> None:
-        """One flow between two groups: out of the one and into the other."""
+        """Egress rule of the source group and ingress rule of the target group for the same flow."""
         ports = _tcp(port) if port else {"ip_protocol": "-1"}
         aws.vpc.SecurityGroupIngressRule(
             f"{self._name}-{target}-from-{source}",
@@ -167,7 +172,7 @@ def _tcp(port: int) -> dict[str, Any]:
 def security_configuration(
     kms_key_arn: pulumi.Input[str], certificates_uri: str | None
 ) -> pulumi.Output[str]:
-    """EMR's security configuration: S3, disks and, with certificates, traffic encrypted; IMDSv2 only."""
+    """EMR security configuration: encryption of S3, disks and (with certificates) traffic; IMDSv2 only."""
     encryption: dict[str, Any] = {
         "EnableAtRestEncryption": True,
         "AtRestEncryptionConfiguration": {

@@ -1,9 +1,9 @@
-"""Spark's settings, sized from the nodes that it may get.
+"""Executor and driver sizes of a Spark application, computed from the cluster's instance types.
 
 Sources: EMR's default YARN memory ("Task configuration" of the EMR release guide: m5.xlarge 12,288 MiB,
-r5.xlarge 24,576, m5.4xlarge 57,344, m5.8xlarge 122,880), the rule of three to five cores an executor with one
-vCPU left to the node's daemons ("Best practices for successfully managing memory for Apache Spark
-applications on Amazon EMR", AWS Big Data blog), and EMR's own overhead factor of 18.75 % of the heap.
+r5.xlarge 24,576, m5.4xlarge 57,344, m5.8xlarge 122,880); three to five cores per executor and one vCPU per
+node for daemons ("Best practices for successfully managing memory for Apache Spark applications on Amazon
+EMR", AWS Big Data blog); EMR's default memory overhead of 18.75 % of the heap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from components.spark.instance_types import InstanceType
 
 MIB_PER_GIB = 1024
-MAX_RESERVED_GIB = 8  # what EMR keeps from YARN: a quarter of the node, and never more
+MAX_RESERVED_GIB = 8  # EMR reserves a quarter of a node's memory, at most this
 DAEMON_VCPUS = 1
 MAX_EXECUTOR_CORES, MIN_EXECUTOR_CORES = 5, 3
 OVERHEAD_FACTOR = 0.1875
@@ -23,12 +23,12 @@ MIN_DRIVER_GIB, MAX_DRIVER_GIB, DRIVER_SHARE = 2, 8, 8
 MIN_EXECUTOR_GIB = 2
 TASKS_PER_CORE = 2
 MIN_SHUFFLE_PARTITIONS = 200  # Spark's default
-BROADCAST_LIMIT = "64m"  # a map of a million users: cheaper to send around than to shuffle their events
+BROADCAST_LIMIT = "64m"  # about a million user ids: broadcasting them is cheaper than shuffling events
 
 
 @dataclass(frozen=True)
 class Container:
-    """What one of Spark's processes asks of YARN, in MiB."""
+    """YARN container of an executor or of the driver."""
 
     heap_mib: int
     overhead_mib: int
@@ -36,19 +36,20 @@ class Container:
 
     @property
     def memory_mib(self) -> int:
-        """The whole container."""
+        """Memory of the container: heap and overhead."""
         return self.heap_mib + self.overhead_mib
 
 
 @dataclass(frozen=True)
 class Sizing:
-    """Executors and driver that fit every node of a cluster.
+    """Sizes of executors and driver that fit every node of a cluster.
 
-    Args:
-        executor: one executor.
-        driver: the driver, which finds room beside the executors of any node.
-        max_executors: how many there are when the cluster has grown to its limit.
-        shuffle_partitions: two tasks for each core of that cluster; Spark joins those that are small.
+    Attributes:
+        executor: container of one executor.
+        driver: container of the driver; it fits on any node beside that node's executors.
+        max_executors: number of executors at the cluster's maximum capacity.
+        shuffle_partitions: `TASKS_PER_CORE` per core at maximum capacity; adaptive execution coalesces
+            small partitions.
     """
 
     executor: Container
@@ -57,7 +58,7 @@ class Sizing:
     shuffle_partitions: int
 
     def properties(self) -> dict[str, str]:
-        """As ``spark-defaults`` of EMR."""
+        """Properties of EMR's ``spark-defaults`` classification."""
         return {
             "spark.driver.cores": str(self.driver.cores),
             "spark.driver.memory": f"{self.driver.heap_mib}m",
@@ -69,7 +70,7 @@ class Sizing:
             "spark.dynamicAllocation.minExecutors": "1",
             "spark.dynamicAllocation.maxExecutors": str(self.max_executors),
             "spark.sql.adaptive.enabled": "true",
-            # Small partitions are joined to a size that is worth a task, not to one a core.
+            # Coalesce partitions to the advisory size instead of keeping one per core.
             "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
             "spark.sql.autoBroadcastJoinThreshold": BROADCAST_LIMIT,
             "spark.sql.shuffle.partitions": str(self.shuffle_partitions),
@@ -77,21 +78,21 @@ class Sizing:
 
 
 def yarn_memory_gib(node: InstanceType) -> int:
-    """What EMR gives to YARN of a node's memory."""
+    """Memory of a node that EMR gives to YARN, in GiB."""
     return node.memory_gib - min(MAX_RESERVED_GIB, node.memory_gib // 4)
 
 
 def size(nodes: Sequence[InstanceType], max_vcpus: int) -> Sizing:
-    """The settings for a cluster whose core and task nodes may be of any of these types.
+    """Sizes for a cluster whose core and task nodes may have any of the given types.
 
-    The smallest node decides: all executors of a Spark application are alike.
+    The smallest type determines them, because all executors of a Spark application have the same size.
 
     Args:
-        nodes: the types, at least one.
-        max_vcpus: of all core and task nodes together, at most.
+        nodes: instance types of core and task nodes, at least one.
+        max_vcpus: maximum capacity of all core and task nodes together.
 
     Raises:
-        ValueError: a node is too small for the driver beside one executor.
+        ValueError: a type has too little memory for the driver and one executor.
     """
     cores = min(_executor_cores(node.vcpus) for node in nodes)
     driver_gib = min(max(min(map(yarn_memory_gib, nodes)) // DRIVER_SHARE, MIN_DRIVER_GIB), MAX_DRIVER_GIB)
@@ -101,8 +102,8 @@ def size(nodes: Sequence[InstanceType], max_vcpus: int) -> Sizing:
     if executor_gib < MIN_EXECUTOR_GIB:
         tightest = min(nodes, key=lambda node: yarn_memory_gib(node) / node.vcpus)
         raise ValueError(
-            f"{tightest.name} leaves {executor_gib} GiB to an executor beside the driver, "
-            f"which is less than {MIN_EXECUTOR_GIB}: write a type with more memory"
+            f"{tightest.name} leaves {executor_gib} GiB for an executor beside the driver, "
+            f"less than {MIN_EXECUTOR_GIB} GiB: write a type with more memory"
         )
     max_executors = max(max_vcpus * ((node.vcpus - DAEMON_VCPUS) // cores) // node.vcpus for node in nodes)
     return Sizing(
@@ -114,14 +115,14 @@ def size(nodes: Sequence[InstanceType], max_vcpus: int) -> Sizing:
 
 
 def _executor_cores(vcpus: int) -> int:
-    """Three to five cores an executor, whichever leaves the fewest idle; the more, if it is all the same."""
+    """Cores per executor, three to five: the number with the fewest unused cores, the largest on a tie."""
     usable = vcpus - DAEMON_VCPUS
     choices = range(min(MIN_EXECUTOR_CORES, usable), min(MAX_EXECUTOR_CORES, usable) + 1)
     return max(choices, key=lambda cores: (usable // cores * cores, cores))
 
 
 def _container(memory_gib: int, cores: int) -> Container:
-    """Whole GiB, which no scheduler rounds up: the heap, and 18.75 % of it for all else."""
+    """Container of this size, split into heap and overhead; YARN does not round whole GiB up."""
     memory_mib = memory_gib * MIB_PER_GIB
     overhead_mib = max(MIN_OVERHEAD_MIB, memory_mib - int(memory_mib / (1 + OVERHEAD_FACTOR)))
     return Container(memory_mib - overhead_mib, overhead_mib, cores)

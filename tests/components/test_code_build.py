@@ -35,7 +35,7 @@ def arguments(**overrides: Any) -> CodeBuildArgs:
 
 
 def build() -> Recording:
-    return pulumi_engine.run(lambda: policy([CodeBuild("build", arguments()).start()]))
+    return pulumi_engine.run(lambda: policy([CodeBuild("build", arguments()).grant_start_build()]))
 
 
 def test_the_source_is_the_bundle_and_the_environment_is_plain_and_in_order() -> None:

@@ -14,9 +14,9 @@ QUEUE_ARN = "arn:aws:sqs:ap-northeast-2:123456789012:letters"
 
 def build() -> Recording:
     args = DeadLetterQueueArgs(
-        alarm_topic_arn=TOPIC_ARN, holds="Runs", senders={"events.amazonaws.com": RULE_ARN}
+        alarm_topic_arn=TOPIC_ARN, contents="Runs", senders={"events.amazonaws.com": RULE_ARN}
     )
-    return pulumi_engine.run(lambda: policy([DeadLetterQueue("letters", args).send()]))
+    return pulumi_engine.run(lambda: policy([DeadLetterQueue("letters", args).grant_send()]))
 
 
 def test_letters_are_encrypted_and_kept_for_two_weeks() -> None:

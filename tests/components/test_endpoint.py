@@ -55,7 +55,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
     def program() -> dict[str, Any]:
         endpoint = Endpoint("endpoint", args)
-        return {"alarms": endpoint.alarm_names, "invoke": policy([endpoint.invoke()])}
+        return {"alarms": endpoint.alarm_names, "invoke": policy([endpoint.grant_invoke()])}
 
     return pulumi_engine.run(program)
 

@@ -12,11 +12,11 @@ from components.iam import (
     PrincipalRoleArgs,
     ServiceRole,
     ServiceRoleArgs,
-    pass_role,
+    grant_container_logs_and_metrics,
+    grant_pass_role,
+    grant_write_log,
     policy,
     service_trust,
-    write_as_container,
-    write_log,
 )
 from tests import pulumi_engine
 
@@ -46,7 +46,7 @@ def test_a_grant_of_nothing_is_refused(actions: list[str], resources: list[str])
 
 def test_a_policy_grants_what_is_allowed_and_nothing_else() -> None:
     role_arn = "arn:aws:iam::123456789012:role/jobs"
-    done = pulumi_engine.run(lambda: policy([SEND, pass_role(role_arn, "sagemaker.amazonaws.com")]))
+    done = pulumi_engine.run(lambda: policy([SEND, grant_pass_role(role_arn, "sagemaker.amazonaws.com")]))
     assert json.loads(done.values) == {
         "Version": "2012-10-17",
         "Statement": [
@@ -102,13 +102,13 @@ def test_a_whole_account_is_no_principal(arn: str) -> None:
 
 def test_a_log_is_written_to_by_its_streams() -> None:
     group = "arn:aws:logs:ap-northeast-2:123456789012:log-group:ncf"
-    (statement,) = json.loads(pulumi_engine.run(lambda: policy([write_log(group)])).values)["Statement"]
+    (statement,) = json.loads(pulumi_engine.run(lambda: policy([grant_write_log(group)])).values)["Statement"]
     assert statement["Resource"] == [f"{group}:*"]
 
 
 def test_a_container_writes_to_its_log_groups_and_metrics_of_sagemakers_namespaces_only() -> None:
     groups = [f"arn:aws:logs:ap-northeast-2:123456789012:log-group:{name}" for name in ("a", "b")]
-    document = json.loads(pulumi_engine.run(lambda: policy(write_as_container(groups))).values)
+    document = json.loads(pulumi_engine.run(lambda: policy(grant_container_logs_and_metrics(groups))).values)
     logs, metrics = document["Statement"]
     assert {"logs:CreateLogStream", "logs:PutLogEvents"} <= set(logs["Action"])
     assert logs["Resource"] == [f"{group}:*" for group in groups]

@@ -22,8 +22,8 @@ def build(**overrides: Any) -> Recording:
         aws.cloudwatch.LogGroup("logs", kms_key_id=key.arn)
         return {
             "where": [key.partition, key.region, key.account_id],
-            "encrypt": policy([key.encrypt()]),
-            "decrypt": policy([key.decrypt()]),
+            "encrypt": policy([key.grant_encrypt()]),
+            "decrypt": policy([key.grant_decrypt()]),
         }
 
     return pulumi_engine.run(program)

@@ -87,9 +87,9 @@ def test_an_expiry_below_a_day_is_refused(overrides: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("grant", "actions"),
     [
-        ("read", ["s3:GetObject", "s3:GetObjectVersion"]),
-        ("write", ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]),
-        ("delete", ["s3:DeleteObject"]),
+        ("grant_read", ["s3:GetObject", "s3:GetObjectVersion"]),
+        ("grant_write", ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]),
+        ("grant_delete", ["s3:DeleteObject"]),
     ],
 )
 def test_objects_are_granted_under_the_prefix_and_nowhere_else(grant: str, actions: list[str]) -> None:
@@ -98,11 +98,11 @@ def test_objects_are_granted_under_the_prefix_and_nowhere_else(grant: str, actio
 
 
 def test_listing_is_granted_for_the_prefix_and_nothing_else() -> None:
-    (statement,) = grants(("list_keys", "prepared/"))
+    (statement,) = grants(("grant_list", "prepared/"))
     assert statement["Resource"] == [BUCKET_ARN]
     assert statement["Condition"] == {"StringLike": {"s3:prefix": ["prepared/*"]}}
 
 
 def test_being_told_what_is_missing_takes_the_bucket_without_a_condition() -> None:
-    (statement,) = grants(("tell_missing",))
+    (statement,) = grants(("grant_list_all",))
     assert statement == {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [BUCKET_ARN]}

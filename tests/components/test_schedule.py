@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from components.iam import Allow, pass_role
+from components.iam import Allow, grant_pass_role
 from components.schedule import Schedule, ScheduleArgs
 from tests import pulumi_engine
 from tests.pulumi_engine import ACCOUNT, Recording
 
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
-PASS = pass_role("arn:aws:iam::123456789012:role/nodes", "ec2.amazonaws.com")
+PASS = grant_pass_role("arn:aws:iam::123456789012:role/nodes", "ec2.amazonaws.com")
 
 
 def arguments(**overrides: Any) -> ScheduleArgs:

@@ -123,7 +123,7 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["task"].update(instance_types=["z9.xlarge"]),
-            r"ncf:spark.cluster.task.instance_types.0: z9.xlarge: no such family here; write one of .*",
+            r"ncf:spark.cluster.task.instance_types.0: z9.xlarge: unknown family; write one of .*",
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["core"].update(units=2),
@@ -131,7 +131,7 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["scaling"].update(max_units=8),
-            r"ncf:spark.cluster: scaling: core and task begin with 16 units, which is not between .*",
+            r"ncf:spark.cluster: scaling: core and task start with 16 units, which is not between .*",
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["spot"].update(timeout_minutes=1),
@@ -147,7 +147,7 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c.update({"ncf:feature_store": {**STORE, "cidr_blocks": ["0.0.0.0/0"]}}),
-            r"ncf:feature_store: cidr_blocks: 0.0.0.0/0 is everywhere; name the networks of the database",
+            r"ncf:feature_store: cidr_blocks: 0.0.0.0/0 matches all addresses; name the networks of the database",
         ),
         (
             lambda c: c.update({"ncf:feature_store": {**STORE, "secret_arn": STORE["secret_arn"][:-7]}}),

@@ -255,15 +255,17 @@ def test_packages_of_the_lock_are_taken(tmp_path: Path, lock: Path) -> None:
     assert spark_packages(archive, lock).path == str(archive)
 
 
-@pytest.mark.parametrize("what", ["missing", "not what it should be", "of another spark.lock"])
+@pytest.mark.parametrize(
+    "what", ["is missing", "is not an archive of packages", "was built from another spark.lock"]
+)
 def test_packages_that_are_not_of_the_lock_are_refused_with_what_to_run(
     tmp_path: Path, lock: Path, what: str
 ) -> None:
     archive = tmp_path / "packages.zip"
-    if what == "not what it should be":
+    if what == "is not an archive of packages":
         archive.write_bytes(b"")
-    elif what == "of another spark.lock":
+    elif what == "was built from another spark.lock":
         archive_of(archive, "pymongo==3.0\n")
     with pytest.raises(SparkPackagesError) as caught:
         spark_packages(archive, lock)
-    assert str(caught.value) == f"{archive} is {what}: run `python -m ci.spark_packages`"
+    assert str(caught.value) == f"{archive} {what}: run `python -m ci.spark_packages`"

@@ -120,10 +120,12 @@ def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
             yield from places(value, (*path, key))
 
 
-def test_a_misspelt_field_of_the_document_is_found_wherever_it_is(stage: str) -> None:
+def test_misspelt_field_of_the_document_is_found_at_any_depth(stage: str) -> None:
     document = run_job_flow(stage)
-    paths = list(places(document))
-    assert len(paths) > 60
+    # One path for each field: the items of a list have the same shape.
+    fields = {tuple(key for key in path if isinstance(key, str)): path for path in places(document)}
+    paths = fields.values()
+    assert len(paths) > 40
     for *way, last in paths:
         misspelt = copy.deepcopy(document)
         node = functools.reduce(lambda found, key: found[key], way, misspelt)

@@ -48,13 +48,13 @@ def test_scaling_is_bound_in_the_units_of_the_fleets() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Cluster(core=Fleet()), "core: units is 0, but somebody must hold the data"),
-        (lambda: Cluster(primary=Fleet(units=4)), "primary: units is 4, but there is one such node"),
+        (lambda: Cluster(core=Fleet()), "core: units is 0, but HDFS needs at least one core node"),
+        (lambda: Cluster(primary=Fleet(units=4)), "primary: units is 4, but there is one primary node"),
         (lambda: Fleet(instance_types=["r5.2xlarge"], units=4), "units is 4, fewer than the 8 vCPUs"),
         (lambda: Fleet(instance_types=[], units=4), "instance_types: write 1 to 30"),
-        (lambda: Fleet(instance_types=["r5.xlarge"] * 2), "r5.xlarge, r5.xlarge is there twice"),
+        (lambda: Fleet(instance_types=["r5.xlarge"] * 2), "r5.xlarge, r5.xlarge contains a type twice"),
         (lambda: Spot(timeout_minutes=4), "timeout_minutes 4: EMR takes 5 to 1440"),
-        (lambda: Cluster(core=Fleet(units=12)), "core and task begin with 20 units"),
+        (lambda: Cluster(core=Fleet(units=12)), "core and task start with 20 units"),
         (
             lambda: Cluster(scaling=Scaling(max_core_units=4)),
             r"max_core_units is 4: write 8 \(core.units\) to 16 \(max_units\)",
@@ -85,12 +85,12 @@ def test_a_type_has_the_memory_of_its_family_and_the_vcpus_of_its_size() -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("m6g.xlarge", "Graviton processor, and the job's packages are for x86-64: write m6i.xlarge"),
+        ("m6g.xlarge", "Graviton processor, but the job's packages are built for x86-64: write m6i.xlarge"),
         ("r7gd.4xlarge", "Graviton.*write r7i.4xlarge"),
         ("c8gn.xlarge", "Graviton.*write one of m6i, r6i or c6i"),
-        ("x1.xlarge", "x1.xlarge: no such family here; write one of c5, "),
-        ("m5.large", "m5.large: no such size here; m5 has xlarge, "),
-        ("xlarge", "xlarge: no such family here"),
+        ("x1.xlarge", "x1.xlarge: unknown family; write one of c5, "),
+        ("m5.large", "m5.large: unknown size; m5 has xlarge, "),
+        ("xlarge", "xlarge: unknown family"),
     ],
 )
 def test_a_type_that_is_not_known_is_refused_with_those_that_are(name: str, message: str) -> None:

@@ -58,8 +58,8 @@ def build(tmp_path: Path, **overrides: Any) -> Recording:
         return {
             "document": job.document,
             "uri": job.document_uri,
-            "launch": policy(job.permissions.launch()),
-            "follow": policy(job.permissions.follow()),
+            "launch": policy(job.permissions.grant_launch()),
+            "follow": policy(job.permissions.grant_manage()),
         }
 
     return pulumi_engine.run(program)
@@ -240,7 +240,7 @@ def test_a_database_is_reached_from_where_spark_runs_and_nothing_beside_it(tmp_p
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        (["0.0.0.0/0"], "0.0.0.0/0 is everywhere"),
+        (["0.0.0.0/0"], "0.0.0.0/0 matches all addresses"),
         ([], "name at least one network"),
         (["10.0.0.1/8"], "cidr_blocks: 10.0.0.1/8 has host bits set"),
         (["mongo.internal"], "cidr_blocks: .*'mongo.internal'; write a network, as '10.9.0.0/24'"),

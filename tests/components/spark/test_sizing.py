@@ -87,5 +87,5 @@ def test_containers_are_whole_gib_so_that_yarn_rounds_none_up(name: str) -> None
 
 
 def test_a_node_too_small_for_driver_and_executor_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="tiny leaves 1 GiB to an executor beside the driver"):
+    with pytest.raises(ValueError, match="tiny leaves 1 GiB for an executor beside the driver"):
         size([InstanceType("tiny", 4, 4), instance_type("r5.xlarge")], 16)

@@ -1,0 +1,110 @@
+"""Graphs of the dashboard, one function per question that they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.dashboard import Graph, Metric
+from components.dead_letter_queue import DeadLetterQueue
+from components.endpoint import Endpoint
+from components.http_api import HttpApi
+from components.lambda_function import LambdaFunction
+from ml import contract
+from stacks.training import Training
+
+Dimensions = Mapping[str, pulumi.Input[str]]
+PIPELINE_METRICS = "AWS/Sagemaker/ModelBuildingPipeline"  # SageMaker's spelling
+
+
+def request_graphs(api: HttpApi) -> list[Graph]:
+    """Number of requests and errors, and latency, of the API."""
+    dimensions: Dimensions = {"ApiId": api.api_id}
+    counts = {"Count": "requests", "4xx": "client errors", "5xx": "server errors"}
+    return [
+        Graph(
+            title="Are requests answered?",
+            metrics=[
+                Metric(namespace="AWS/ApiGateway", metric=metric, dimensions=dimensions, label=label)
+                for metric, label in counts.items()
+            ],
+        ),
+        Graph(
+            title="How fast (ms)?",
+            metrics=[
+                Metric(
+                    namespace="AWS/ApiGateway",
+                    metric="Latency",
+                    dimensions=dimensions,
+                    statistic=statistic,
+                    label=statistic,
+                )
+                for statistic in ("p50", "p99")
+            ],
+        ),
+    ]
+
+
+def endpoint_graph(endpoint: Endpoint) -> Graph:
+    """Invocations per instance, and errors, of the endpoint."""
+    dimensions: Dimensions = {"EndpointName": endpoint.name, "VariantName": contract.VARIANT_NAME}
+    metrics = {"InvocationsPerInstance": "invocations an instance", "Invocation5XXErrors": "errors"}
+    return Graph(
+        title="Does the endpoint keep up?",
+        metrics=[
+            Metric(namespace="AWS/SageMaker", metric=metric, dimensions=dimensions, label=label)
+            for metric, label in metrics.items()
+        ],
+    )
+
+
+def function_graph(functions: Mapping[str, LambdaFunction]) -> Graph:
+    """Errors of each Lambda function."""
+    return Graph(
+        title="Do the functions fail?",
+        metrics=[
+            Metric(
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions={"FunctionName": function.name},
+                label=label,
+            )
+            for label, function in functions.items()
+        ],
+    )
+
+
+def run_graph(training: Training) -> Graph:
+    """Results of builds and pipeline executions."""
+    build: Dimensions = {"ProjectName": training.build.name}
+    pipeline: Dimensions = {"PipelineName": training.pipeline_name}
+    return Graph(
+        title="Do runs come through?",
+        metrics=[
+            Metric(namespace=namespace, metric=metric, dimensions=dimensions, label=label)
+            for namespace, metric, dimensions, label in (
+                ("AWS/CodeBuild", "SucceededBuilds", build, "builds succeeded"),
+                ("AWS/CodeBuild", "FailedBuilds", build, "builds failed"),
+                (PIPELINE_METRICS, "ExecutionSucceeded", pipeline, "executions succeeded"),
+                (PIPELINE_METRICS, "ExecutionFailed", pipeline, "executions failed"),
+            )
+        ],
+    )
+
+
+def queue_graph(queues: Mapping[str, DeadLetterQueue]) -> Graph:
+    """Visible messages of each dead-letter queue."""
+    return Graph(
+        title="Does anything wait unhandled?",
+        metrics=[
+            Metric(
+                namespace="AWS/SQS",
+                metric="ApproximateNumberOfMessagesVisible",
+                dimensions={"QueueName": queue.name},
+                statistic="Maximum",
+                label=label,
+            )
+            for label, queue in queues.items()
+        ],
+    )

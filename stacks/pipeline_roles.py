@@ -1,0 +1,83 @@
+"""Roles that SageMaker assumes for the training pipeline: the pipeline's own role and the role of its jobs.
+
+A CodeBuild build creates the pipeline (`ml.pipeline`), so that no resource of the program uses these roles.
+"""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.iam import (
+    Allow,
+    ServiceRole,
+    ServiceRoleArgs,
+    grant_container_logs_and_metrics,
+    grant_pass_role,
+)
+from ml import contract
+from stacks.containers import pull_images
+from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
+from stacks.serving import Serving
+from stacks.storage import Storage
+
+JOB_LOG_GROUPS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
+
+
+def job_role(storage: Storage, region: str, opts: pulumi.ResourceOptions) -> ServiceRole:
+    """Role of training and evaluation: read the run, write model and report, find the champion."""
+    artifacts, key = storage.artifacts, storage.key
+    log_groups = [key.resource_arn("logs", f"log-group:{group}") for group in JOB_LOG_GROUPS]
+    allows = [
+        *storage.grant_read_prepared_runs(),
+        artifacts.grant_read(contract.MODELS_PREFIX),
+        artifacts.grant_write(contract.MODELS_PREFIX),
+        artifacts.grant_list_all(),
+        key.grant_encrypt(),
+        key.grant_create_grant(),
+        storage.packages.grant_read(),
+        *grant_container_logs_and_metrics(log_groups),
+        *pull_images(key.partition, region),
+    ]
+    return ServiceRole("job-role", _args(storage, allows), opts)
+
+
+def pipeline_role(
+    storage: Storage, serving: Serving, job_role: ServiceRole, opts: pulumi.ResourceOptions
+) -> ServiceRole:
+    """Role of the pipeline: run jobs, read reports, register and create models, invoke `deploy_model`."""
+    key = storage.key
+    jobs = [
+        key.resource_arn("sagemaker", f"{kind}/{PIPELINE_RESOURCES}")
+        for kind in ("training-job", "processing-job")
+    ]
+    allows = [
+        Allow(
+            actions=[
+                "sagemaker:AddTags",
+                "sagemaker:CreateProcessingJob",
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:DescribeProcessingJob",
+                "sagemaker:DescribeTrainingJob",
+                "sagemaker:StopProcessingJob",
+                "sagemaker:StopTrainingJob",
+            ],
+            resources=jobs,
+        ),
+        Allow(
+            actions=["sagemaker:AddTags", "sagemaker:CreateModel", "sagemaker:DescribeModel"],
+            resources=[key.resource_arn("sagemaker", f"model/{PIPELINE_RESOURCES}")],
+        ),
+        storage.packages.grant_register(),
+        serving.deploy_model.grant_invoke(),
+        storage.artifacts.grant_read(contract.MODELS_PREFIX),
+        storage.artifacts.grant_list_all(),
+        key.grant_encrypt(),
+        key.grant_create_grant(),
+        grant_pass_role(job_role.arn, SAGEMAKER),
+        grant_pass_role(serving.endpoint.model_role_arn, SAGEMAKER),
+    ]
+    return ServiceRole("pipeline-role", _args(storage, allows), opts)
+
+
+def _args(storage: Storage, allows: list[Allow]) -> ServiceRoleArgs:
+    return ServiceRoleArgs(service=SAGEMAKER, source_account=storage.key.account_id, allows=allows)
