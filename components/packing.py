@@ -1,7 +1,7 @@
 """Deterministic zip and tar archives: the same files give the same bytes. Standard library only.
 
-Timestamps, owners, permissions and order are fixed, and nothing is compressed: the output of deflate depends on
-the version of zlib.
+Timestamps, owners, permissions and order are fixed, and nothing is compressed, because the output of deflate
+depends on the version of zlib.
 """
 
 from __future__ import annotations

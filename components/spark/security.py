@@ -41,9 +41,7 @@ class Database:
             except ValueError as error:
                 raise ValueError(f"cidr_blocks: {error}; write a network, as '10.9.0.0/24'") from None
             if network.prefixlen == ALL_ADDRESSES:
-                raise ValueError(
-                    f"cidr_blocks: {block} matches all addresses; name the networks of the database"
-                )
+                raise ValueError(f"cidr_blocks: {block} matches all addresses; name its networks")
 
 
 @dataclass(frozen=True, kw_only=True)

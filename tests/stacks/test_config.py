@@ -147,7 +147,7 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c.update({"ncf:feature_store": {**STORE, "cidr_blocks": ["0.0.0.0/0"]}}),
-            r"ncf:feature_store: cidr_blocks: 0.0.0.0/0 matches all addresses; name the networks of the database",
+            r"ncf:feature_store: cidr_blocks: 0.0.0.0/0 matches all addresses; name its networks",
         ),
         (
             lambda c: c.update({"ncf:feature_store": {**STORE, "secret_arn": STORE["secret_arn"][:-7]}}),
