@@ -1,42 +1,70 @@
-"""The emulator itself: one server, its providers, its children, its logs."""
+"""The emulator: composes the server, the providers and moto, and owns their lifetime."""
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import logging
-import os
 import re
-import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import psutil
-from moto.backends import get_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
-from werkzeug.test import run_wsgi_app
 
 from emulator import http, moto_state
-from emulator.environment import ACCOUNT_ID, child_environment, make_client
-from emulator.logs import LogListener, Logs, file_name
+from emulator.host import Host
+from emulator.logs import LogListener
 from emulator.moto_patches import MotoPatches
-from emulator.processes import Processes
-from emulator.provider import Provider
-from emulator.providers import all_providers
+from emulator.provider import EmitEvent, Forward, FunctionResult, InvokeFunction, Provider
+from emulator.services.apigateway.provider import ApiGatewayProvider
+from emulator.services.codebuild.provider import CodeBuildProvider
+from emulator.services.emr.provider import EmrProvider
 from emulator.services.events.provider import EventsProvider
+from emulator.services.lambda_.provider import LambdaProvider
+from emulator.services.s3.provider import S3Provider
+from emulator.services.sagemaker.provider import SageMakerProvider
+from emulator.services.scheduler.provider import SchedulerProvider
 from emulator.wire import Operation, Request, Response, Route, render
 
-HOST = "127.0.0.1"
+ADDRESS = "127.0.0.1"
 SHUTDOWN_POLL_S = 0.05
-P = TypeVar("P", bound=Provider)
-_running = threading.Lock()  # moto's state belongs to the process
+_running = threading.Lock()  # moto's state is global to the process
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a provider factory can pass to its provider."""
+
+    host: Host
+    forward: Forward
+    emit: EmitEvent
+    invoke_function: InvokeFunction
+
+
+ProviderFactory = Callable[[Wiring], Provider]
+
+# In the order in which they are asked for a route.
+PROVIDERS: Mapping[str, ProviderFactory] = {
+    "events": lambda wiring: EventsProvider(wiring.host),
+    "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward),
+    "codebuild": lambda wiring: CodeBuildProvider(wiring.host, wiring.forward, wiring.emit),
+    "emr": lambda wiring: EmrProvider(wiring.host, wiring.forward, wiring.emit),
+    "apigateway": lambda wiring: ApiGatewayProvider(wiring.host, wiring.invoke_function),
+    "sagemaker": lambda wiring: SageMakerProvider(wiring.host, wiring.forward, wiring.emit),
+    "scheduler": lambda wiring: SchedulerProvider(wiring.host, wiring.forward),
+    "s3": lambda wiring: S3Provider(wiring.forward),
+}
 
 
 class Emulator:
-    """moto's server with providers in front of it, on 127.0.0.1; one a process, as moto's state is global.
+    """moto's server with providers in front of it, on 127.0.0.1; at most one per process.
+
+    Args:
+        region: region of requests that name none.
+        root: folder of logs and working files.
+        providers: factories by service name; services without a provider are moto's alone.
 
     >>> with Emulator(root=Path(".local")).start() as emulator:
     ...     emulator.client("s3").create_bucket(...)
@@ -47,36 +75,25 @@ class Emulator:
         *,
         region: str = "ap-northeast-2",
         root: Path = Path(".local"),
-        providers: Sequence[type[Provider]] | None = None,
+        providers: Mapping[str, ProviderFactory] = PROVIDERS,
     ) -> None:
-        self.region = region
-        self.account_id = ACCOUNT_ID
         self.root = root.resolve()
-        self._work = self.root / "work" / str(os.getpid())
-        self._home = self._work / "home"
-        self._logs = Logs(self.root / "logs", lambda region: self.backend("logs", region))
-        self.url = ""
+        self.host = Host(self.root, region)
         self.wanted_port = 0
-        self.processes = Processes()
-        self._patches = MotoPatches()
-        self._provider_types = all_providers() if providers is None else providers
-        self._providers: list[Provider] = []
+        self._factories = providers
+        self._providers: dict[str, Provider] = {}
         self._operations: dict[str, Operation] = {}
         self._routes: list[tuple[Route, re.Pattern[str]]] = []
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        # moto lists its package's folders at each request: a third of what a request costs.
-        self._moto.get_backend_for_host = functools.cache(self._moto.get_backend_for_host)
-        self._clients: dict[tuple[str, str], Any] = {}
-        self._lock = threading.RLock()
-        self._closing = threading.Event()
+        self._patches = MotoPatches()
+        self._moto = moto_state.make_forward()
         self._server: Any = None
 
-    # -- life -----------------------------------------------------------------------------------
+    # -- lifetime -------------------------------------------------------------------------------
     def start(self, port: int = 0) -> Emulator:
-        """Listens on ``port``; when it is 0 or taken, on another one: `url` and `moved` tell.
+        """Listen on ``port``; when it is 0 or in use, on another one (see `url` and `moved`).
 
         Raises:
-            OSError: no port can be bound, or the working folder can't be made.
+            OSError: no port can be bound, or the working folder cannot be created.
             RuntimeError: this process runs an emulator already.
         """
         if not _running.acquire(blocking=False):
@@ -91,18 +108,23 @@ class Emulator:
     def _start(self, port: int) -> None:
         moto_state.reset()
         moto_state.patch(self._patches)
-        self._make_folders()
-        self._logs.open(cloud=logging.getLogger("emulator"), requests=http.log)
+        self.host.open()
+        self.host.logs.open(cloud=logging.getLogger("emulator"), requests=http.log)
         self.wanted_port = port
-        listener = http.listen(HOST, port)
+        listener = http.listen(ADDRESS, port)
         self._server = make_server(
-            HOST, 0, self._answer, threaded=True, request_handler=http.KeepAliveHandler, fd=listener.fileno()
+            ADDRESS,
+            0,
+            self._answer,
+            threaded=True,
+            request_handler=http.KeepAliveHandler,
+            fd=listener.fileno(),
         )
         listener.close()  # the server holds a duplicate
-        self.url = f"http://{HOST}:{self._server.socket.getsockname()[1]}"
-        for kind in self._provider_types:
-            provider = kind(self)
-            self._providers.append(provider)
+        self.host.url = f"http://{ADDRESS}:{self._server.socket.getsockname()[1]}"
+        wiring = Wiring(self.host, self._forward, self._emit, self._invoke_function)
+        for name, factory in self._factories.items():
+            provider = self._providers[name] = factory(wiring)
             self._operations.update(provider.operations())
             self._routes += [(route, re.compile(route.pattern)) for route in provider.routes()]
         threading.Thread(
@@ -110,18 +132,16 @@ class Emulator:
         ).start()
 
     def close(self) -> None:
-        """Ends every child, the providers and the server; forgets every resource."""
-        if self._closing.is_set():
+        """End every child process, the providers and the server; delete every resource."""
+        if not self.host.begin_close():
             return
-        self._closing.set()
-        self.processes.close()
-        for provider in self._providers:
+        for provider in self._providers.values():
             provider.close()
-        self._providers = []
+        self._providers = {}
         if self._server is not None:
             self._server.shutdown()
-        self._logs.close()
-        shutil.rmtree(self._work, ignore_errors=True)
+        self.host.logs.close()
+        self.host.close()
         self._patches.undo()
         moto_state.reset()
         _running.release()
@@ -132,114 +152,65 @@ class Emulator:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    # -- clients --------------------------------------------------------------------------------
     @property
-    def closing(self) -> bool:
-        """Whether `close` has begun: what fails from then on fails because of it."""
-        return self._closing.is_set()
+    def url(self) -> str:
+        """Endpoint of every service."""
+        return self.host.url
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """Port that the server listens on."""
         return int(self.url.rpartition(":")[2])
 
     @property
     def moved(self) -> bool:
-        """Whether the wanted port was taken by another program."""
+        """Whether the wanted port was in use."""
         return self.wanted_port not in (0, self.port)
 
-    # -- what providers and the deployment use -----------------------------------------------------
-    def provider(self, kind: type[P]) -> P:
-        """The provider of a type.
+    @property
+    def region(self) -> str:
+        """Region of requests that name none."""
+        return self.host.default_region
 
-        Raises:
-            LookupError: this emulator runs without it.
-        """
-        for provider in self._providers:
-            if isinstance(provider, kind):
-                return provider
-        raise LookupError(f"the emulator runs without {kind.__name__}")
+    @property
+    def account_id(self) -> str:
+        """The emulator's only account."""
+        return self.host.account_id
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client of this emulator; clients are shared and thread-safe."""
-        key = (service, region or self.region)
-        with self._lock:
-            if key not in self._clients:
-                self._clients[key] = make_client(service, self.url, key[1])
-            return self._clients[key]
-
-    def backend(self, service: str, region: str | None = None) -> Any:
-        """moto's model of a service (``moto.backends`` names: lambda, codebuild, s3, …) in a region."""
-        regional = get_backend(service)[self.account_id]
-        for name in (region or self.region, "aws", "global"):
-            if name in regional:
-                return regional[name]
-        raise LookupError(f"moto has no {service} in {region or self.region}")
-
-    def forward(self, request: Request) -> Response:
-        """moto's own answer to a request."""
-        request.environ["wsgi.input"].seek(0)
-        for provider in self._providers:
-            provider.before_moto()
-        try:
-            chunks, status, headers = run_wsgi_app(self._moto, request.environ, buffered=True)
-        finally:
-            for provider in self._providers:
-                provider.after_moto()
-        return Response(int(status.split()[0]), b"".join(chunks), list(headers.items()))
-
-    def child_env(self, region: str | None = None, **extra: str) -> dict[str, str]:
-        """A clean environment for application code: PATH, this endpoint, fake credentials, and ``extra``."""
-        own = child_environment(self.url, region or self.region, self._home)
-        return {**own, "TMPDIR": str(self._home), **extra}
-
-    def role_env(self, role_arn: str, session: str, region: str | None = None) -> dict[str, str]:
-        """Region, endpoint and temporary credentials of a role, as a service hands them to what it runs."""
-        name = re.sub(r"[^\w+=,.@-]", "-", session)[:64].ljust(2, "-")  # 2 to 64
-        assumed = self.client("sts", region).assume_role(RoleArn=role_arn, RoleSessionName=name)
-        credentials = assumed["Credentials"]
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_REGION": region or self.region,
-            "AWS_DEFAULT_REGION": region or self.region,
-            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": credentials["SessionToken"],
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-
-    def folder(self, kind: str, name: str) -> Path:
-        """A fresh folder for one piece of work; it goes when the emulator closes."""
-        parent = self._work / kind
-        parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{file_name(name)}-", dir=parent))
-
-    def log(self, group: str, stream: str, line: str, region: str | None = None) -> None:
-        """One event in CloudWatch Logs, the same line in a file, and to whoever listens."""
-        self._logs.put(group, stream, line, region)
-
-    def tail(self, group: str, stream: str, line: str) -> None:
-        """The line in a file, and to whoever listens: for what has no log group, such as EMR's steps."""
-        self._logs.tail(group, stream, line)
-
-    def log_file(self, group: str, stream: str) -> Path:
-        """Where a log stream lies as a file."""
-        return self._logs.path(group, stream)
+        """boto3 client; clients are cached and thread-safe."""
+        return self.host.client(service, region)
 
     def listen(self, listener: LogListener) -> None:
-        """Calls ``listener(group, stream, line)`` for every log line from now on, on the thread that logs."""
-        self._logs.listen(listener)
+        """Call ``listener(group, stream, line)`` for every log line from now on, on the thread that logs."""
+        self.host.logs.listen(listener)
 
-    def emit(
+    # -- abilities of one provider that others use ------------------------------------------------
+    def _forward(self, request: Request) -> Response:
+        with contextlib.ExitStack() as stack:
+            for provider in self._providers.values():
+                stack.enter_context(provider.around_moto())
+            return self._moto(request)
+
+    def _emit(
         self,
         source: str,
         detail_type: str,
-        detail: dict[str, Any],
-        resources: Iterable[str] = (),
-        region: str | None = None,
+        detail: Mapping[str, Any],
+        resources: Iterable[str],
+        region: str,
     ) -> None:
-        """An event of an AWS service on the default bus."""
-        bus = self.provider(EventsProvider)
-        bus.emit(source, detail_type, detail, list(resources), region or self.region)
+        events = self._providers.get("events")
+        if not isinstance(events, EventsProvider):
+            raise LookupError("the emulator runs without EventBridge")
+        events.emit(source, detail_type, detail, resources, region)
+
+    def _invoke_function(self, function: Any, payload: str) -> FunctionResult:
+        functions = self._providers.get("lambda")
+        if not isinstance(functions, LambdaProvider):
+            raise LookupError("the emulator runs without Lambda")
+        return functions.invoke(function, payload)
 
     # -- requests -------------------------------------------------------------------------------
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -257,13 +228,4 @@ class Emulator:
                 match = pattern.fullmatch(request.raw_path)
                 if match:
                     return route.handler(request, match)
-        return self.forward(request)
-
-    # -- folders --------------------------------------------------------------------------------
-    def _make_folders(self) -> None:
-        work = self.root / "work"
-        work.mkdir(parents=True, exist_ok=True)
-        for old in work.iterdir():  # of processes that had no time to clear up
-            if old.name.isdigit() and not psutil.pid_exists(int(old.name)):
-                shutil.rmtree(old, ignore_errors=True)
-        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._forward(request)

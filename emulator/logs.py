@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+
+from emulator import moto_state
 
 LogListener = Callable[[str, str, str], None]  # group, stream, line
 DIARY_BYTES = 16 * 2**20  # of each of the emulator's own logs; one older file is kept
@@ -17,15 +18,10 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class Logs:
-    """The log lines of what runs in one emulator.
+    """The log lines of what runs in one emulator."""
 
-    Args:
-        backend: moto's CloudWatch Logs of a region.
-    """
-
-    def __init__(self, folder: Path, backend: Callable[[str | None], Any]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._backend = backend
         self._lock = threading.Lock()
         self._listeners: list[LogListener] = []
         self._diaries: list[tuple[logging.Logger, logging.Handler]] = []
@@ -50,9 +46,9 @@ class Logs:
             logger.propagate = True
             handler.close()
 
-    def put(self, group: str, stream: str, line: str, region: str | None) -> None:
+    def put(self, group: str, stream: str, line: str, region: str) -> None:
         """One event in CloudWatch Logs, and what `tail` does."""
-        backend = self._backend(region)
+        backend = moto_state.backend("logs", region)
         with self._lock:
             backend.ensure_log_group(group)
             backend.ensure_log_stream(group, stream)

@@ -1,22 +1,28 @@
-"""moto's own state, which belongs to the process: emptied, and filled no more than is needed."""
+"""moto's state, which is global to the process: reset it, reduce it, read it, and call moto's server."""
 
 from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
+from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.moto_server import werkzeug_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import run_wsgi_app
 
+from emulator.environment import ACCOUNT_ID
 from emulator.moto_patches import MotoPatches
+from emulator.wire import Request, Response
 
 
 def reset() -> None:
-    """Forgets every resource. moto's own reset builds each backend anew only to drop it."""
+    """Delete every resource. moto's own reset would build each backend again first."""
     for service in list(BackendDict._instances):
         service.clear()
     BackendDict._instances.clear()
@@ -24,11 +30,43 @@ def reset() -> None:
 
 
 def patch(patches: MotoPatches) -> None:
-    """Changes that belong to no single service."""
-    # AWS's managed policies, which roles attach by ARN; moto reads all of them for each of its partitions.
-    # moto answers web pages of any origin; these answers are for programs of this machine.
+    """Apply the changes to moto that belong to no single service."""
+    # moto would answer web pages of any origin; the emulator serves programs on this machine only.
     patches.replace(werkzeug_app, "DISABLE_GLOBAL_CORS", lambda _: True)
+    # moto parses AWS's managed policies once per partition, which is slow.
     patches.replace(IAMBackend, "_init_aws_policies", lambda _: _managed_policies)
+
+
+def backend(service: str, region: str) -> Any:
+    """moto's model of a service (``moto.backends`` names: lambda, codebuild, s3, …) in a region.
+
+    Raises:
+        LookupError: moto does not have the service in that region.
+    """
+    regional = get_backend(service)[ACCOUNT_ID]
+    for name in (region, "aws", "global"):
+        if name in regional:
+            return regional[name]
+    raise LookupError(f"moto has no {service} in {region}")
+
+
+def regional_backends(service: str) -> dict[str, Any]:
+    """moto's models of a service by region: those that a request has used."""
+    return dict(get_backend(service)[ACCOUNT_ID])
+
+
+def make_forward() -> Callable[[Request], Response]:
+    """Return a function that answers a request with moto's server, in this process."""
+    application = DomainDispatcherApplication(create_backend_app)
+    # moto lists the folders of its package per request, a third of a request's time.
+    application.get_backend_for_host = functools.cache(application.get_backend_for_host)
+
+    def forward(request: Request) -> Response:
+        request.environ["wsgi.input"].seek(0)
+        chunks, status, headers = run_wsgi_app(application, request.environ, buffered=True)
+        return Response(int(status.split()[0]), b"".join(chunks), list(headers.items()))
+
+    return forward
 
 
 @functools.cache

@@ -189,6 +189,12 @@ class Processes:
             raise ProcessMemoryError(f"{argv[0]} used more than {memory_mib} MiB of memory")
         return status
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """Process ids of the children that have not ended."""
+        with self._lock:
+            return frozenset(self._children)
+
     def close(self) -> None:
         """Ends every child and all that the children started."""
         self._closed.set()

@@ -1,38 +1,64 @@
-"""What a provider is: the running half of one AWS service.
+"""Base class of providers and the interfaces through which they use moto and each other.
 
 moto's server keeps every resource and answers every request that no provider takes. A provider takes the
-operations that must *do* something (run a function, start a build) or that moto lacks.
+operations that have to run something (a function, a build) or that moto lacks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
-from emulator.wire import Operation, Route
+from emulator.wire import Operation, Request, Response, Route
 
-if TYPE_CHECKING:
-    from emulator.app import Emulator
+Forward = Callable[[Request], Response]
+"""Answers a request with moto."""
+
+
+class EmitEvent(Protocol):
+    """Sends an event of an AWS service to the default event bus of a region."""
+
+    def __call__(
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Iterable[str],
+        region: str,
+    ) -> None: ...
+
+
+class FunctionResult(Protocol):
+    """Result of a synchronous invocation: JSON payload, and the FunctionError or an empty string."""
+
+    @property
+    def payload(self) -> str: ...
+
+    @property
+    def error(self) -> str: ...
+
+
+class InvokeFunction(Protocol):
+    """Invokes one of moto's Lambda functions with a JSON payload and waits for the result."""
+
+    def __call__(self, function: Any, payload: str) -> FunctionResult: ...
 
 
 class Provider:
-    """The running half of one service; a subclass overrides what it has."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self.emulator = emulator
+    """Running half of one AWS service; subclasses override what they need."""
 
     def operations(self) -> dict[str, Operation]:
-        """Handlers by X-Amz-Target. They may call ``emulator.forward(request)`` for moto's own answer."""
+        """Handlers by X-Amz-Target."""
         return {}
 
     def routes(self) -> list[Route]:
-        """Handlers of REST services."""
+        """Handlers of REST operations."""
         return []
 
-    def before_moto(self) -> None:
-        """Called on a request's thread before moto answers it."""
-
-    def after_moto(self) -> None:
-        """Called on the same thread once moto has answered."""
+    def around_moto(self) -> AbstractContextManager[None]:
+        """Context in which moto answers a request, on the request's thread."""
+        return nullcontext()
 
     def close(self) -> None:
-        """Ends what the provider runs; children are ended by ``emulator.processes``."""
+        """End what the provider runs; child processes have ended before."""

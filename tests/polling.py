@@ -10,7 +10,7 @@ T = TypeVar("T")
 FIRST_PAUSE_S, LAST_PAUSE_S, PAUSE_GROWTH = 0.02, 0.3, 1.3
 
 
-def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
+def eventually(look: Callable[[], T | None], timeout_s: float = 30.0, what: str = "condition") -> T:
     """Call ``look`` until it returns a true value, and return that value.
 
     Raises:

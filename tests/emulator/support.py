@@ -6,12 +6,12 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from emulator.app import Emulator
+from tests.polling import eventually
 
-T = TypeVar("T")
 WAIT_S = 20.0
 
 
@@ -24,16 +24,6 @@ def zipped(files: Mapping[str, str]) -> bytes:
             info.external_attr = 0o755 << 16
             archive.writestr(info, content)
     return buffer.getvalue()
-
-
-def wait_for(look: Callable[[], T], timeout_s: float = WAIT_S) -> T:
-    """The first true thing that ``look`` returns."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"nothing within {timeout_s:g} s")
 
 
 def make_role(emulator: Emulator, name: str, service: str, *statements: dict[str, Any]) -> str:
@@ -115,7 +105,7 @@ def receive(emulator: Emulator, queue_url: str, timeout_s: float = WAIT_S) -> di
         found = sqs.receive_message(QueueUrl=queue_url, MessageAttributeNames=["All"])
         return list(found.get("Messages", []))
 
-    message = wait_for(look, timeout_s)[0]
+    message = eventually(look, timeout_s)[0]
     sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
     return message
 

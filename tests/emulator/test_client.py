@@ -12,7 +12,8 @@ import boto3
 import pytest
 
 from emulator.app import Emulator
-from tests.emulator.support import document, wait_for, zipped
+from tests.emulator.support import document, zipped
+from tests.polling import eventually
 
 REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1")
 CODE = """
@@ -153,7 +154,7 @@ def test_an_object_runs_the_function_of_a_plain_client(shop: Shop) -> None:
     s3.put_object(Bucket=bucket, Key="in/run=1/part", Body=b"not this one")
     s3.put_object(Bucket=bucket, Key="in/run=1/_SUCCESS", Body=b"whole")
 
-    found = wait_for(lambda: "Contents" in s3.list_objects_v2(Bucket=bucket, Prefix="seen.json"))
+    found = eventually(lambda: "Contents" in s3.list_objects_v2(Bucket=bucket, Prefix="seen.json"))
     assert found
     seen = json.load(s3.get_object(Bucket=bucket, Key="seen.json")["Body"])
     expected = {"key": "in/run=1/_SUCCESS", "bucket": bucket, "rule": "whole"}

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from emulator.processes import Processes, ProcessMemoryError, ProcessTimeoutError
-from tests.emulator.support import wait_for
+from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MARK": "a b"}
@@ -32,7 +32,9 @@ HOST = """
 import signal, sys, threading, time
 from pathlib import Path
 from emulator.app import Emulator
-from tests.emulator.support import make_function, make_role, wait_for
+from emulator.region import Region
+from tests.emulator.support import make_function, make_role
+from tests.polling import eventually
 FAMILY = sys.argv[2]
 BUSY = "import time\\ndef handler(e, c):\\n    print('busy')\\n    time.sleep(60)"
 def main():
@@ -51,8 +53,9 @@ def main():
             environment={"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL"})
         emulator.client("codebuild").start_build(projectName="build")
         family = [sys.executable, "-c", FAMILY]
-        emulator.processes.start(family, cwd=Path.cwd(), env=emulator.child_env(), on_line=lines.append)
-        wait_for(lambda: lines.count("busy") == 2 and "ready" in lines, 50)
+        env = Region(emulator.host, emulator.region).child_env()
+        emulator.host.processes.start(family, cwd=Path.cwd(), env=env, on_line=lines.append)
+        eventually(lambda: lines.count("busy") == 2 and "ready" in lines, 50)
         print(f"up {emulator.url}", flush=True)
         time.sleep(300)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
@@ -122,12 +125,12 @@ def test_a_family_over_its_memory_is_killed(processes: Processes, tmp_path: Path
 def test_stopping_reaches_every_descendant(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
     child = processes.start(python(FAMILY), cwd=tmp_path, env=ENV, on_line=lines.append)
-    wait_for(lambda: lines)
+    eventually(lambda: lines)
     family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
     assert len(family) >= 4
     child.stop(grace_s=0.2)
     assert child.ended_by == "stop"
-    wait_for(lambda: not any(_alive(process) for process in family))
+    eventually(lambda: not any(_alive(process) for process in family))
 
 
 def test_what_a_command_leaves_behind_ends_with_it(processes: Processes, tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_what_a_command_leaves_behind_ends_with_it(processes: Processes, tmp_pat
     assert (
         processes.run(["sh", "-c", "sleep 300 & echo $!"], cwd=tmp_path, env=ENV, on_line=lines.append) == 0
     )
-    wait_for(lambda: not psutil.pid_exists(int(lines[0])) or not _alive(psutil.Process(int(lines[0]))))
+    eventually(lambda: not psutil.pid_exists(int(lines[0])) or not _alive(psutil.Process(int(lines[0]))))
 
 
 def test_nothing_starts_once_it_is_closed(tmp_path: Path) -> None:
@@ -165,8 +168,8 @@ def test_no_process_outlives_the_emulator(tmp_path: Path, signum: signal.Signals
         host.send_signal(signum)
         status = host.wait(20)
         assert status == (130 if signum is signal.SIGINT else -signal.SIGKILL)
-        wait_for(lambda: not _of_emulator(url))
-        wait_for(lambda: not any(_alive(process) for process in family))
+        eventually(lambda: not _of_emulator(url))
+        eventually(lambda: not any(_alive(process) for process in family))
     finally:
         host.kill()
         host.wait(10)

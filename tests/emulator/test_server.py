@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from moto.s3.models import S3Backend
 
 from emulator.app import Emulator
+from emulator.region import Region
 from tests.emulator.support import make_bucket
 
 
@@ -24,7 +25,7 @@ def test_an_environment_for_children_holds_nothing_of_the_user(
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy")
-    environment = emulator.child_env("eu-west-1", OWN="1")
+    environment = Region(emulator.host, "eu-west-1").child_env(OWN="1")
     assert environment["AWS_ENDPOINT_URL"] == emulator.url
     assert (environment["AWS_REGION"], environment["OWN"]) == ("eu-west-1", "1")
     assert not {"AWS_PROFILE", "HTTP_PROXY"} & set(environment)

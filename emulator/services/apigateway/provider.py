@@ -10,26 +10,21 @@ import json
 import logging
 import re
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.apigatewayv2.models import Api
-from moto.backends import get_backend
 
-from emulator import policies
+from emulator import moto_state, policies
+from emulator.host import Host
 from emulator.moto_patches import MotoPatches
-from emulator.provider import Provider
+from emulator.provider import FunctionResult, InvokeFunction, Provider
+from emulator.region import Region
 from emulator.services.apigateway.access import TokenBucket, render_access_line
 from emulator.services.apigateway.event import event_of, response_of
 from emulator.services.apigateway.routes import Exchange, match_route, split_stage
-from emulator.services.lambda_.provider import LambdaProvider
-from emulator.services.lambda_.sandbox import Invocation, Outcome
 from emulator.wire import Request, Response, Route, ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 PREFIX = "/_aws/execute-api"
 MAX_BODY_BYTES = 10 * 2**20  # API Gateway quotas, HTTP API payload
@@ -48,8 +43,9 @@ class IntegrationError(Exception):
 class ApiGatewayProvider(Provider):
     """The front door of HTTP APIs."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
+    def __init__(self, host: Host, invoke_function: InvokeFunction) -> None:
+        self._host = host
+        self._invoke_function = invoke_function
         self._pool = ThreadPoolExecutor(64, thread_name_prefix="gateway")
         self._buckets: dict[tuple[str, str, str], TokenBucket] = {}
         self._patches = MotoPatches()
@@ -68,7 +64,7 @@ class ApiGatewayProvider(Provider):
     def _make_init(self, original: Any) -> Any:
         def __init__(api: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands for Api's
             original(api, *args, **kwargs)
-            api.api_endpoint = f"{self.emulator.url}{PREFIX}/{api.api_id}"
+            api.api_endpoint = f"{self._host.url}{PREFIX}/{api.api_id}"
 
         return __init__
 
@@ -76,7 +72,7 @@ class ApiGatewayProvider(Provider):
         api = self._find(match[1])
         path = match[2] or "/"
         stage, path = split_stage(api.stages, path) if api else (None, path)
-        exchange = Exchange(request, api, stage, path, self.emulator.account_id)
+        exchange = Exchange(request, api, stage, path, self._host.account_id)
         if stage is None:
             return _message(404, "Not Found", exchange)
         exchange.matched = match_route(list(api.routes.values()), request.method, path)
@@ -85,7 +81,7 @@ class ApiGatewayProvider(Provider):
         return response
 
     def _find(self, api_id: str) -> Any:
-        for backend in list(get_backend("apigatewayv2")[self.emulator.account_id].values()):
+        for backend in moto_state.regional_backends("apigatewayv2").values():
             if api_id in backend.apis:
                 return backend.apis[api_id]
         return None
@@ -106,7 +102,7 @@ class ApiGatewayProvider(Provider):
             message = "Internal Server Error" if error.status == 500 else "Service Unavailable"
             return _message(error.status, message, exchange)
 
-    def _integrate(self, exchange: Exchange, route: Any) -> Outcome:
+    def _integrate(self, exchange: Exchange, route: Any) -> FunctionResult:
         """The function's answer to the event.
 
         Raises:
@@ -122,8 +118,7 @@ class ApiGatewayProvider(Provider):
         function = self._function(integration.integration_uri)
         self._require_permission(exchange, function)
         started = time.perf_counter()
-        invocation = Invocation(json.dumps(event_of(exchange)), function.function_arn, str(uuid.uuid4()))
-        future = self._pool.submit(self.emulator.provider(LambdaProvider).run, function, invocation)
+        future = self._pool.submit(self._invoke_function, function, json.dumps(event_of(exchange)))
         try:
             outcome = future.result(integration.timeout_in_millis / 1000)
         except FutureTimeoutError as error:
@@ -144,7 +139,7 @@ class ApiGatewayProvider(Provider):
         if found is None:
             raise IntegrationError(500, f"{uri!r} is no function")
         try:
-            return self.emulator.backend("lambda", found[1]).get_function(found[0])
+            return moto_state.backend("lambda", found[1]).get_function(found[0])
         except Exception as error:
             raise IntegrationError(500, f"{found[0]}: {error}") from error
 
@@ -153,12 +148,12 @@ class ApiGatewayProvider(Provider):
         method, _, path = exchange.route_key.partition(" ")
         called = f"{method}{path}" if path else "$default"
         region = api.backend.region_name
-        source = f"arn:aws:execute-api:{region}:{self.emulator.account_id}:{api.api_id}/{stage.name}/{called}"
+        source = f"arn:aws:execute-api:{region}:{self._host.account_id}:{api.api_id}/{stage.name}/{called}"
         call = policies.Call(
             "lambda:InvokeFunction",
             function.function_arn,
             "apigateway.amazonaws.com",
-            {"aws:SourceArn": source, "aws:SourceAccount": self.emulator.account_id},
+            {"aws:SourceArn": source, "aws:SourceAccount": self._host.account_id},
         )
         if not policies.allows([{"Statement": function.policy.statements}], call):
             raise IntegrationError(
@@ -186,7 +181,7 @@ class ApiGatewayProvider(Provider):
         text = render_access_line(settings["format"], exchange, response)
         group = settings["destinationArn"].split(":log-group:", 1)[1].removesuffix(":*")
         stream = hashlib.sha256(f"{exchange.api.api_id}/{exchange.stage.name}".encode()).hexdigest()[:32]
-        self.emulator.log(group, stream, text, exchange.api.backend.region_name)
+        Region(self._host, exchange.api.backend.region_name).log(group, stream, text)
 
 
 def _message(status: int, message: str, exchange: Exchange) -> Response:

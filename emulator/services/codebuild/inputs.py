@@ -7,16 +7,14 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from emulator import roles
+from emulator.region import Region
 from emulator.services.codebuild.buildspec import Buildspec, BuildspecError, parse, source_location
 from emulator.wire import ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 
 class PhaseError(Exception):
@@ -30,10 +28,9 @@ class PhaseError(Exception):
 class BuildInputs:
     """Fetches what one build's record names."""
 
-    def __init__(self, emulator: Emulator, record: dict[str, Any], region: str, folder: Path) -> None:
-        self.emulator = emulator
-        self.record = record
+    def __init__(self, region: Region, record: dict[str, Any], folder: Path) -> None:
         self.region = region
+        self.record = record
         self.folder = folder
 
     def check_role(self) -> None:
@@ -41,7 +38,7 @@ class BuildInputs:
         role = self.record["serviceRole"]
         try:
             trusted = roles.trusts(
-                self.emulator.backend("iam", self.region), role, "codebuild.amazonaws.com", self.record["arn"]
+                self.region.backend("iam"), role, "codebuild.amazonaws.com", self.record["arn"]
             )
         except ServiceError:
             trusted = False
@@ -64,7 +61,7 @@ class BuildInputs:
         version = {"VersionId": self.record["sourceVersion"]} if self.record.get("sourceVersion") else {}
         try:
             bucket, key = source_location(described["location"])
-            found = self.emulator.client("s3", self.region).get_object(Bucket=bucket, Key=key, **version)
+            found = self.region.client("s3").get_object(Bucket=bucket, Key=key, **version)
             _unzip(found["Body"].read(), source)
         except (BuildspecError, ClientError, zipfile.BadZipFile) as error:
             raise PhaseError("CLIENT_ERROR", f"{error} for primary source and source version") from error
@@ -88,7 +85,7 @@ class BuildInputs:
         if text.startswith(("arn:", "s3://")):
             bucket, key = source_location(text)
             try:
-                found = self.emulator.client("s3", self.region).get_object(Bucket=bucket, Key=key)
+                found = self.region.client("s3").get_object(Bucket=bucket, Key=key)
             except ClientError as error:
                 raise BuildspecError(f"{text}: {error}") from error
             return str(found["Body"].read().decode())
@@ -113,7 +110,7 @@ class BuildInputs:
                 variable.get("type", "PLAINTEXT"), str
             )
             values[variable["name"]] = resolve(variable["value"])
-        role = self.emulator.role_env(self.record["serviceRole"], "AWSCodeBuild", self.region)
+        role = self.region.role_env(self.record["serviceRole"], "AWSCodeBuild")
         own = {
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder),
@@ -133,11 +130,11 @@ class BuildInputs:
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
-        return {**self.emulator.child_env(self.region), **role, **values, **own}
+        return {**self.region.child_env(), **role, **values, **own}
 
     def _parameter(self, name: str) -> str:
         try:
-            found = self.emulator.client("ssm", self.region).get_parameter(Name=name, WithDecryption=True)
+            found = self.region.client("ssm").get_parameter(Name=name, WithDecryption=True)
         except ClientError as error:
             raise PhaseError("CLIENT_ERROR", f"Parameter Store {name}: {error}") from error
         return str(found["Parameter"]["Value"])
@@ -148,9 +145,7 @@ class BuildInputs:
         count = 7 if reference.startswith("arn:") else 1
         secret_id, key = ":".join(parts[:count]), (parts[count : count + 1] or [""])[0]
         try:
-            text = self.emulator.client("secretsmanager", self.region).get_secret_value(SecretId=secret_id)[
-                "SecretString"
-            ]
+            text = self.region.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
             return str(json.loads(text)[key]) if key else str(text)
         except (ClientError, KeyError, ValueError) as error:
             raise PhaseError("CLIENT_ERROR", f"Secrets Manager {reference}: {error}") from error

@@ -7,9 +7,12 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from emulator.provider import Provider
+from emulator import moto_state
+from emulator.host import Host
+from emulator.provider import EmitEvent, Forward, Provider
+from emulator.region import Region
 from emulator.services.codebuild.record import (
     FORGOTTEN,
     digest_of,
@@ -20,9 +23,6 @@ from emulator.services.codebuild.record import (
 )
 from emulator.services.codebuild.run import BuildRun
 from emulator.wire import Operation, Request, Response, ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 TARGET = "CodeBuild_20161006"
 TOKEN_LIFE_S = 300  # StartBuild: an idempotencyToken is valid for five minutes
@@ -50,8 +50,10 @@ log = logging.getLogger("emulator.services.codebuild.provider")
 class CodeBuildProvider(Provider):
     """Builds in child processes, from the source bundle in S3."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
+    def __init__(self, host: Host, forward: Forward, emit: EmitEvent) -> None:
+        self._host = host
+        self._forward = forward
+        self._emit_event = emit
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(BUILDERS, thread_name_prefix="codebuild")
         self._runs: dict[str, BuildRun] = {}
@@ -78,7 +80,7 @@ class CodeBuildProvider(Provider):
 
     # -- projects ---------------------------------------------------------------------------------
     def _create_project(self, request: Request) -> Response:
-        response = self.emulator.forward(request)
+        response = self._forward(request)
         if response.status == 200:
             project = self._project(request.json["name"], request.region)
             project |= {name: request.json[name] for name in FORGOTTEN if name in request.json}
@@ -94,9 +96,9 @@ class CodeBuildProvider(Provider):
         return {"project": project}
 
     def _project(self, name: str, region: str) -> dict[str, Any]:
-        projects = self.emulator.backend("codebuild", region).codebuild_projects
+        projects = moto_state.backend("codebuild", region).codebuild_projects
         if name not in projects:
-            arn = f"arn:aws:codebuild:{region}:{self.emulator.account_id}:project/{name}"
+            arn = f"arn:aws:codebuild:{region}:{self._host.account_id}:project/{name}"
             raise ServiceError("ResourceNotFoundException", f"Project cannot be found: {arn}")
         return projects[name].project_metadata
 
@@ -110,15 +112,15 @@ class CodeBuildProvider(Provider):
         with self._lock:
             if (known := self._known(arguments, request.region)) is not None:
                 return {"build": known}
-            backend = self.emulator.backend("codebuild", request.region)
+            backend = moto_state.backend("codebuild", request.region)
             number = len(backend.build_history[project["name"]]) + 1
-            record = new_record(project, arguments, request.region, self.emulator.account_id, number)
+            record = new_record(project, arguments, request.region, self._host.account_id, number)
             backend.build_history[project["name"]].append(record["id"])
             backend.build_metadata_history[project["name"]].append(record)
             if token := arguments.get("idempotencyToken"):
                 key = (request.region, project["name"], token)
                 self._tokens[key] = (time.monotonic(), digest_of(arguments), record)
-            run = self._runs[record["id"]] = BuildRun(self.emulator, record, request.region)
+            run = self._runs[record["id"]] = BuildRun(Region(self._host, request.region), record)
         self._emit(record, request.region)
         self._pool.submit(self._build, run)
         return {"build": dict(record)}
@@ -141,7 +143,7 @@ class CodeBuildProvider(Provider):
             run.record |= {"buildStatus": "FAULT", "buildComplete": True, "currentPhase": "COMPLETED"}
         finally:
             self._runs.pop(run.record["id"], None)
-        self._emit(run.record, run.region)
+        self._emit(run.record, run.region.name)
 
     def _stop_build(self, request: Request) -> dict[str, Any]:
         build_id = request.json["id"]
@@ -159,12 +161,12 @@ class CodeBuildProvider(Provider):
         return {"builds": found, "buildsNotFound": [i for i in ids if i not in known]}
 
     def _find(self, ids: list[str], region: str) -> list[dict[str, Any]]:
-        history = self.emulator.backend("codebuild", region).build_metadata_history
+        history = moto_state.backend("codebuild", region).build_metadata_history
         records = [record for records in list(history.values()) for record in list(records)]
         return [dict(record) for record in records if record["id"] in ids or record["arn"] in ids]
 
     def _list_builds(self, request: Request) -> dict[str, Any]:
-        history = self.emulator.backend("codebuild", request.region).build_metadata_history
+        history = moto_state.backend("codebuild", request.region).build_metadata_history
         records = [record for records in list(history.values()) for record in list(records)]
         records.sort(key=lambda record: record["startTime"])
         return {"ids": _sorted([record["id"] for record in records], request)}
@@ -172,12 +174,12 @@ class CodeBuildProvider(Provider):
     def _list_builds_for_project(self, request: Request) -> dict[str, Any]:
         name = request.json["projectName"]
         self._project(name, request.region)
-        ids = self.emulator.backend("codebuild", request.region).build_history[name]
+        ids = moto_state.backend("codebuild", request.region).build_history[name]
         return {"ids": _sorted(list(ids), request)}
 
     def _emit(self, record: Mapping[str, Any], region: str) -> None:
         kind = "CodeBuild Build State Change"
-        self.emulator.emit("aws.codebuild", kind, state_change(record), [record["arn"]], region)
+        self._emit_event("aws.codebuild", kind, state_change(record), [record["arn"]], region)
 
 
 def _sorted(ids: list[str], request: Request) -> list[str]:

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emulator.processes import Child
+from emulator.region import Region
 from emulator.services.codebuild.buildspec import MARK, PHASES, Buildspec, Phase, script
 from emulator.services.codebuild.inputs import BuildInputs, PhaseError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 # CodeBuild user guide, "Build environment compute modes and types"
 MEMORY_MIB = {
@@ -38,10 +36,9 @@ class BuildEndedError(Exception):
 class BuildRun:
     """Runs one build to its end; ``record`` is the build as BatchGetBuilds shows it, changed in place."""
 
-    def __init__(self, emulator: Emulator, record: dict[str, Any], region: str) -> None:
-        self.emulator = emulator
-        self.record = record
+    def __init__(self, region: Region, record: dict[str, Any]) -> None:
         self.region = region
+        self.record = record
         self.group = record["logs"]["groupName"]
         self.stream = record["logs"]["streamName"]
         self._child: Child | None = None
@@ -85,8 +82,8 @@ class BuildRun:
 
     def _run_phases(self) -> None:
         with self._phase("PROVISIONING", quiet=True):
-            self._folder = self.emulator.folder("codebuild", self.record["projectName"])
-            inputs = BuildInputs(self.emulator, self.record, self.region, self._folder)
+            self._folder = self.region.host.folder("codebuild", self.record["projectName"])
+            inputs = BuildInputs(self.region, self.record, self._folder)
             inputs.check_role()
         with self._phase("DOWNLOAD_SOURCE"):
             source = inputs.download_source()
@@ -123,7 +120,7 @@ class BuildRun:
         program = self._folder / "phase.sh"
         program.write_text(script(commands, self._folder / "state.sh", self._succeeding), encoding="utf-8")
         self._pending, self._command = commands, commands[0]
-        self._child = self.emulator.processes.start(
+        self._child = self.region.host.processes.start(
             [shell, str(program)],
             cwd=source,
             env=environment,
@@ -147,7 +144,7 @@ class BuildRun:
     def _on_line(self, line: str) -> None:
         text, marked, mark = line.partition(MARK)
         if text or not marked:
-            self.emulator.log(self.group, self.stream, text, self.region)
+            self.region.log(self.group, self.stream, text)
         if marked and mark.startswith("run "):
             self._command = self._pending[int(mark.split()[1])]
             self._say(f"Running command {self._command}")
@@ -159,7 +156,7 @@ class BuildRun:
                 [f'. "{self._folder / "state.sh"}"', *(f'echo "{n}=${{{n}-}}"' for n in spec.exported)]
             )
             lines: list[str] = []
-            self.emulator.processes.run(
+            self.region.host.processes.run(
                 [spec.shell, "-c", probe],
                 cwd=self._folder,
                 env={"PATH": os.defpath},
@@ -207,4 +204,4 @@ class BuildRun:
 
     def _say(self, line: str) -> None:
         now = datetime.now(UTC).strftime("%Y/%m/%d %H:%M:%S.%f")
-        self.emulator.log(self.group, self.stream, f"[Container] {now} {line}", self.region)
+        self.region.log(self.group, self.stream, f"[Container] {now} {line}")

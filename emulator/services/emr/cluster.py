@@ -8,17 +8,16 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.utils import utcnow
 
+from emulator.provider import EmitEvent
+from emulator.region import Region
 from emulator.services.emr.capacity import has_fleets, subnets_of
 from emulator.services.emr.fleets import Fleet
 from emulator.services.emr.step import StepRun
 from emulator.services.emr.validation import find_profile
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 ENDING = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
 # EMR management guide, "Monitoring Amazon EMR events with CloudWatch". Where no severity is named it is INFO.
@@ -37,18 +36,18 @@ log = logging.getLogger("emulator.services.emr.provider")
 class ClusterRun:
     """Moves moto's cluster through its states as its steps run, one after the other."""
 
-    def __init__(self, emulator: Emulator, cluster: Any, flow: Mapping[str, Any], region: str) -> None:
-        self._emulator = emulator
+    def __init__(self, region: Region, emit: EmitEvent, cluster: Any, flow: Mapping[str, Any]) -> None:
+        self._region = region
+        self._emit_event = emit
         self._cluster = cluster
         self.flow = flow
-        self._region = region
         self._changed = threading.Condition()
         self._terminated = False
         self._step: StepRun | None = None
         self._state = ""  # as it was last told; moto sets the cluster's own when a step is added
         self._waiting: deque[tuple[Any, Mapping[str, Any]]] = deque()
         self._keep_alive = bool(flow.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps"))
-        self._role_arn = find_profile(emulator, flow["JobFlowRole"], region).roles[0].arn
+        self._role_arn = find_profile(region, flow["JobFlowRole"]).roles[0].arn
         self.fleets = [Fleet(config) for config in flow.get("Instances", {}).get("InstanceFleets", [])]
         cluster.instance_collection_type = "INSTANCE_FLEET" if has_fleets(flow) else "INSTANCE_GROUP"
         # Of several subnets EMR takes the one with the most capacity; here all have it.
@@ -91,7 +90,7 @@ class ClusterRun:
             self._to("RUNNING", "", "Running step")
             state, code, message = self._run_steps()
         except Exception as error:
-            if self._emulator.closing:
+            if self._region.host.closing:
                 return
             log.exception("%s", self._cluster.id)
             state, code, message = "TERMINATED_WITH_ERRORS", "INTERNAL_ERROR", str(error)
@@ -113,9 +112,7 @@ class ClusterRun:
                 if not self._waiting:
                     return "TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed"
                 model, spec = self._waiting.popleft()
-                self._step = StepRun(
-                    self._emulator, self.flow, spec, region=self._region, role_arn=self._role_arn
-                )
+                self._step = StepRun(self._region, self.flow, spec, self._role_arn)
             self._to("RUNNING", "", "Running step")
             failed = not self._run_step(model, self._step)
             if failed and model.action_on_failure != "CONTINUE" and not self._terminated:
@@ -162,7 +159,7 @@ class ClusterRun:
             "state": state,
             "message": f"Amazon EMR Cluster {self._cluster.id} ({self._cluster.name}) {words}",
         }
-        self._emulator.emit("aws.emr", "EMR Cluster State Change", detail, [], self._region)
+        self._emit_event("aws.emr", "EMR Cluster State Change", detail, [], self._region.name)
 
     def _emit_step(self, model: Any) -> None:
         detail = {
@@ -175,12 +172,12 @@ class ClusterRun:
             "message": f"Step {model.id} ({model.name}) in Amazon EMR cluster {self._cluster.id} "
             f"({self._cluster.name}) is {model.state}.",
         }
-        self._emulator.emit("aws.emr", "EMR Step Status Change", detail, [], self._region)
+        self._emit_event("aws.emr", "EMR Step Status Change", detail, [], self._region.name)
 
     def _release_machines(self) -> None:
         ids = [instance.ec2_instance.id for instance in self._cluster.ec2_instances]
         if ids:
             with contextlib.suppress(Exception):  # a client may have ended them itself
-                self._emulator.backend("ec2", self._region).terminate_instances(ids)
+                self._region.backend("ec2").terminate_instances(ids)
         for group in self._cluster.instance_groups:
             group.state, group.end_date_time = "TERMINATED", utcnow()

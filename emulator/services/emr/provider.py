@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.responses import BaseResponse
 from moto.emr.models import Cluster, Ec2InstanceAttributes, Step
 from moto.emr.responses import ElasticMapReduceResponse
 
+from emulator import moto_state
+from emulator.host import Host
 from emulator.moto_patches import MotoPatches
-from emulator.provider import Provider
+from emulator.provider import EmitEvent, Forward, Provider
+from emulator.region import Region
 from emulator.services.emr.cluster import ClusterRun
 from emulator.services.emr.validation import validate_job_flow, validate_steps
 from emulator.wire import Operation, Request, Response, ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 TARGET = "ElasticMapReduce"
 
@@ -26,8 +26,10 @@ TARGET = "ElasticMapReduce"
 class EmrProvider(Provider):
     """RunJobFlow that runs the flow."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
+    def __init__(self, host: Host, forward: Forward, emit: EmitEvent) -> None:
+        self._host = host
+        self._forward = forward
+        self._emit = emit
         self._lock = threading.Lock()
         self._runs: dict[str, ClusterRun] = {}
         self._patches = MotoPatches()
@@ -59,14 +61,15 @@ class EmrProvider(Provider):
 
     def _run_job_flow(self, request: Request) -> Response:
         flow = request.json
-        validate_job_flow(self.emulator, flow, request.region)
-        response = self.emulator.forward(request)
+        region = Region(self._host, request.region)
+        validate_job_flow(region, flow)
+        response = self._forward(request)
         if response.status != 200:
             return response
         cluster_id = json.loads(response.encoded()[0])["JobFlowId"]
-        cluster = self.emulator.backend("emr", request.region).clusters[cluster_id]
+        cluster = region.backend("emr").clusters[cluster_id]
         cluster.add_tags({tag["Key"]: tag["Value"] for tag in flow.get("Tags", [])})
-        run = ClusterRun(self.emulator, cluster, flow, request.region)
+        run = ClusterRun(region, self._emit, cluster, flow)
         with self._lock:
             self._runs[cluster_id] = run
         run.start()
@@ -79,7 +82,7 @@ class EmrProvider(Provider):
             raise ServiceError(
                 "ValidationException", "A job flow that is shutting down, or does not exist, takes no steps"
             )
-        response = self.emulator.forward(request)
+        response = self._forward(request)
         if response.status == 200:
             run.add_steps(request.json["Steps"])
         return response
@@ -109,7 +112,7 @@ class EmrProvider(Provider):
         return get
 
     def _terminate(self, request: Request) -> dict[str, Any]:
-        clusters = self.emulator.backend("emr", request.region).clusters
+        clusters = moto_state.backend("emr", request.region).clusters
         for cluster_id in request.json["JobFlowIds"]:
             if cluster_id in clusters and clusters[cluster_id].termination_protected:
                 raise ServiceError(

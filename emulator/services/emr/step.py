@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from emulator.processes import Child
+from emulator.region import Region
 from emulator.services.emr.mirror import Mirror, is_s3, split_uri
 from emulator.services.emr.submit import (
     CLUSTER_OPTIONS,
@@ -25,9 +26,6 @@ from emulator.services.emr.submit import (
     local_options,
     parse_submit,
 )
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 # Of the platform itself: no ports but on this machine, short logs, partitions for a few cores.
 OWN_DEFAULTS = {
@@ -64,17 +62,14 @@ class StepRun:
 
     def __init__(
         self,
-        emulator: Emulator,
+        region: Region,
         flow: Mapping[str, Any],
         spec: Mapping[str, Any],
-        *,
-        region: str,
         role_arn: str,
     ) -> None:
-        self._emulator = emulator
+        self._region = region
         self._flow = flow
         self._submit = parse_submit(spec["HadoopJarStep"]["Args"])
-        self._region = region
         self._role_arn = role_arn
         self._child: Child | None = None
         self._stopped = False
@@ -84,12 +79,12 @@ class StepRun:
     def run(self, cluster_id: str, step_id: str) -> StepFailure | None:
         """Runs the step to its end; None when it succeeded."""
         self._tail_group, self._tail_stream = f"/emr/{cluster_id}", step_id
-        folder = self._emulator.folder("emr", step_id)
-        mirror = Mirror(self._emulator.client("s3", self._region), folder / "s3")
+        folder = self._region.host.folder("emr", step_id)
+        mirror = Mirror(self._region.client("s3"), folder / "s3")
         failure = ("", "")
         try:
             status = self._run(folder, mirror)
-            if not self._emulator.closing:
+            if not self._region.host.closing:
                 for uri in mirror.push():
                     self._note(f"INFO stored {uri}")
             if status != 0:
@@ -131,7 +126,7 @@ class StepRun:
         self._unpack_archives(mirror, folder / "code", work)
         if self._stopped:
             return -15
-        self._child = self._emulator.processes.start(
+        self._child = self._region.host.processes.start(
             argv,
             cwd=work,
             env=self._environment(folder),
@@ -176,8 +171,8 @@ class StepRun:
     def _environment(self, folder: Path) -> dict[str, str]:
         conf = str(folder / "conf")
         return {
-            **self._emulator.child_env(self._region),
-            **self._emulator.role_env(self._role_arn, "emr", self._region),
+            **self._region.child_env(),
+            **self._region.role_env(self._role_arn, "emr"),
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "SPARK_HOME": str(_spark_home()),
@@ -192,7 +187,7 @@ class StepRun:
     # -- logs -------------------------------------------------------------------------------------
     def _keep(self, name: str, line: str) -> None:
         self._logs[name].append(line)
-        self._emulator.tail(self._tail_group, self._tail_stream, line)
+        self._region.host.logs.tail(self._tail_group, self._tail_stream, line)
 
     def _note(self, line: str) -> None:
         self._keep("controller", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z {line}")
@@ -209,7 +204,7 @@ class StepRun:
             return ""
         bucket, prefix = split_uri(log_uri.rstrip("/") + "/")
         base = f"{prefix}{cluster_id}/steps/{step_id}/"
-        s3 = self._emulator.client("s3", self._region)
+        s3 = self._region.client("s3")
         try:
             for name, lines in self._logs.items():
                 body = gzip.compress("\n".join([*lines, ""]).encode())

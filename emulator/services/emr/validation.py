@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emulator import roles
+from emulator.region import Region
 from emulator.services.emr.capacity import subnets_of, validate_capacity
 from emulator.services.emr.submit import SubmitError, parse_submit
 from emulator.wire import ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 RELEASE = re.compile(r"emr-[67]\.\d+\.\d+")  # Spark 3 on YARN
 RUNNER = "command-runner.jar"
@@ -20,7 +18,7 @@ RUNNER = "command-runner.jar"
 REFUSED = ("BootstrapActions", "SupportedProducts", "AmiVersion", "KerberosAttributes", "AutoScalingRole")
 
 
-def validate_job_flow(emulator: Emulator, flow: dict[str, Any], region: str) -> None:
+def validate_job_flow(region: Region, flow: dict[str, Any]) -> None:
     """Checks a RunJobFlow request against what is there.
 
     Raises:
@@ -31,11 +29,11 @@ def validate_job_flow(emulator: Emulator, flow: dict[str, Any], region: str) -> 
             raise _invalid(f"{field}: the emulator does not run it")
     if not RELEASE.fullmatch(flow.get("ReleaseLabel", "")):
         raise _invalid(f"ReleaseLabel: The supplied release label is invalid: {flow.get('ReleaseLabel')}.")
-    _check_roles(emulator, flow, region)
+    _check_roles(region, flow)
     validate_capacity(flow)
-    _check_network(emulator, flow, region)
+    _check_network(region, flow)
     name = flow.get("SecurityConfiguration")
-    if name and name not in emulator.backend("emr", region).security_configurations:
+    if name and name not in region.backend("emr").security_configurations:
         raise _missing(f"Security configuration with name '{name}' does not exist.")
     validate_steps(flow.get("Steps", []))
 
@@ -56,34 +54,34 @@ def validate_steps(steps: Sequence[dict[str, Any]]) -> None:
             raise _invalid(f"step {step['Name']}: {error}") from error
 
 
-def _check_roles(emulator: Emulator, flow: dict[str, Any], region: str) -> None:
-    iam = emulator.backend("iam", region)
-    service_role = _role_arn(emulator, flow.get("ServiceRole", ""))
-    cluster_arn = f"arn:aws:elasticmapreduce:{region}:{emulator.account_id}:cluster/*"
+def _check_roles(region: Region, flow: dict[str, Any]) -> None:
+    iam = region.backend("iam")
+    service_role = _role_arn(region, flow.get("ServiceRole", ""))
+    cluster_arn = region.arn("elasticmapreduce", "cluster/*")
     try:
         trusted = roles.trusts(iam, service_role, "elasticmapreduce.amazonaws.com", cluster_arn)
     except ServiceError:
         trusted = False
     if not trusted:
         raise _invalid(f"ServiceRole: {flow.get('ServiceRole')} does not exist or does not trust EMR")
-    profile = find_profile(emulator, flow.get("JobFlowRole", ""), region)
+    profile = find_profile(region, flow.get("JobFlowRole", ""))
     if profile is None or not profile.roles:
         raise _invalid(f"JobFlowRole: Invalid InstanceProfile: {flow.get('JobFlowRole')}.")
 
 
-def find_profile(emulator: Emulator, name: str, region: str) -> Any:
+def find_profile(region: Region, name: str) -> Any:
     """moto's instance profile of a name or an ARN; None when there is none."""
-    profiles = emulator.backend("iam", region).instance_profiles.values()
+    profiles = region.backend("iam").instance_profiles.values()
     return next((p for p in profiles if name in (p.name, p.arn)), None)
 
 
-def _role_arn(emulator: Emulator, role: str) -> str:
-    return role if role.startswith("arn:") else f"arn:aws:iam::{emulator.account_id}:role/{role}"
+def _role_arn(region: Region, role: str) -> str:
+    return role if role.startswith("arn:") else f"arn:aws:iam::{region.account_id}:role/{role}"
 
 
-def _check_network(emulator: Emulator, flow: dict[str, Any], region: str) -> None:
+def _check_network(region: Region, flow: dict[str, Any]) -> None:
     instances = flow.get("Instances", {})
-    ec2 = emulator.backend("ec2", region)
+    ec2 = region.backend("ec2")
     subnets = {subnet.id for subnet in ec2.describe_subnets()}
     for subnet in subnets_of(flow):
         if subnet not in subnets:

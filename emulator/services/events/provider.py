@@ -7,50 +7,43 @@ what goes wrong for S3 events, and sends each completed upload twice; so what le
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.events.models import EventPattern, Rule
 from moto.s3 import notifications
 
+from emulator import moto_state
+from emulator.delivery import Backoff, DeliveryQueue, RetryPolicy
+from emulator.host import Host
 from emulator.moto_patches import MotoPatches
 from emulator.provider import Provider
-from emulator.services.events.input import render_input
-from emulator.services.events.targets import (
-    Delivery,
-    RetryableError,
-    Targets,
-    UndeliverableError,
-    send_to_queue,
-)
+from emulator.services.events.delivery import RuleDelivery
+from emulator.services.events.targets import TargetEvent, Targets
 from emulator.wire import Operation, Request, Response, ServiceError
 
-if TYPE_CHECKING:
-    from emulator.app import Emulator
-
-MAX_ATTEMPTS = 185  # EventBridge's defaults: 185 retries within 24 hours
-MAX_AGE_S = 86_400
-FIRST_RETRY_S = 0.5  # the service waits longer; the policy's counts and ages are kept
-LONGEST_RETRY_S = 30.0
-WORKERS = 16
+# EventBridge user guide, "Retry policy": 185 retries within 24 hours, exponential backoff with jitter. The
+# service waits longer between attempts.
+RETRY_POLICY = RetryPolicy(
+    max_retries=185, max_age_s=86_400, backoff=Backoff(first_s=0.5, longest_s=30.0, jitter=0.5)
+)
+N_WORKERS = 16
 S3_REASONS = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject"}
-log = logging.getLogger("emulator.services.events.provider")
 
 
 class EventsProvider(Provider):
     """The default bus and its like: from an event to its targets."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
-        self._targets = Targets(emulator, self.publish)
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="events")
-        self._closed = threading.Event()
+    def __init__(self, host: Host, retry_policy: RetryPolicy = RETRY_POLICY) -> None:
+        self._host = host
+        self._targets = Targets(host, self.publish)
+        self._retry_policy = retry_policy
+        self._deliveries = DeliveryQueue("events", N_WORKERS)
         self._held = threading.local()  # events of the request that moto answers right now
         self._patches = MotoPatches()
         # The one place where a matched event leaves a rule; moto raises for targets that it does not know.
@@ -64,45 +57,55 @@ class EventsProvider(Provider):
 
     def close(self) -> None:
         """Gives up what waits for a retry."""
-        self._closed.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._deliveries.close()
         self._patches.undo()
 
     # -- from an event to deliveries --------------------------------------------------------------
     def publish(self, event: dict[str, Any], region: str, bus: str = "default") -> None:
         """Sends a whole event to every enabled rule of a bus that matches it."""
-        buses = self.emulator.backend("events", region).event_buses
+        buses = moto_state.backend("events", region).event_buses
         for rule in list(buses[bus].rules.values()):
             rule.send_to_targets({**event, "ingestion-time": time.time()})
 
     def emit(
-        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: list[str], region: str
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Iterable[str],
+        region: str,
     ) -> None:
         """An event of an AWS service on the default bus."""
         self.publish(self._event(source, detail_type, detail, resources, region), region)
 
-    def before_moto(self) -> None:
-        """Holds this thread's S3 events: moto sends them before the object's metadata is there."""
+    @contextmanager
+    def around_moto(self) -> Iterator[None]:
+        """Hold this thread's S3 events until moto has answered: it sends them before the metadata is set."""
         self._held.events = []
-
-    def after_moto(self) -> None:
-        """Sends what was held."""
-        held, self._held.events = getattr(self._held, "events", None), None
-        for event in held or []:
-            self.publish(event, event["region"])
+        try:
+            yield
+        finally:
+            held, self._held.events = self._held.events, None
+            for event in held or []:
+                self.publish(event, event["region"])
 
     def _event(
-        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: list[str], region: str
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Iterable[str],
+        region: str,
     ) -> dict[str, Any]:
         return {
             "version": "0",
             "id": str(uuid.uuid4()),
             "detail-type": detail_type,
             "source": source,
-            "account": self.emulator.account_id,
+            "account": self._host.account_id,
             "time": _iso(time.time()),
             "region": region,
-            "resources": resources,
+            "resources": list(resources),
             "detail": dict(detail),
         }
 
@@ -125,8 +128,8 @@ class EventsProvider(Provider):
         if not rule.event_pattern.matches_event(whole):
             return
         for target in list(rule.targets):
-            delivery = Delivery(whole, rule.name, rule.arn, dict(target), rule.region_name)
-            self._submit(delivery, attempt=1, started=time.monotonic())
+            sent = TargetEvent(whole, rule.name, rule.arn, dict(target), rule.region_name)
+            self._deliveries.submit(RuleDelivery(sent, self._targets, self._retry_policy))
 
     def _from_s3(self, account_id: str, bucket: Any, event_name: Any, key: Any) -> None:
         """moto's hook for buckets with EventBridge on."""
@@ -136,70 +139,12 @@ class EventsProvider(Provider):
         if described is None:
             return
         detail_type, detail = described
-        detail["requester"] = self.emulator.account_id
+        detail["requester"] = self._host.account_id
         event = self._event("aws.s3", detail_type, detail, [bucket.arn], bucket.region_name)
         if getattr(self._held, "events", None) is not None:
             self._held.events.append(event)
         else:
             self.publish(event, bucket.region_name)
-
-    # -- deliveries -------------------------------------------------------------------------------
-    def _submit(self, delivery: Delivery, *, attempt: int, started: float) -> None:
-        if not self._closed.is_set():
-            self._pool.submit(self._deliver, delivery, attempt, started)
-
-    def _deliver(self, delivery: Delivery, attempt: int, started: float) -> None:
-        rule = {"arn": delivery.rule_arn, "name": delivery.rule_name}
-        try:
-            payload = render_input(delivery.target, delivery.event, rule)
-            self._targets.send(delivery, payload)
-            log.info("%s -> %s: delivered", delivery.rule_name, delivery.arn)
-        except RetryableError as error:
-            self._retry(delivery, attempt, started, error)
-        except UndeliverableError as error:
-            self._dead_letter(delivery, attempt, error.code, str(error), exhausted="")
-        except Exception as error:  # a template that can't be filled must not vanish with its thread
-            self._dead_letter(delivery, attempt, "SDK_CLIENT_ERROR", repr(error), exhausted="")
-
-    def _retry(self, delivery: Delivery, attempt: int, started: float, error: RetryableError) -> None:
-        policy = delivery.target.get("RetryPolicy", {})
-        most, oldest = (
-            policy.get("MaximumRetryAttempts", MAX_ATTEMPTS),
-            policy.get("MaximumEventAgeInSeconds", MAX_AGE_S),
-        )
-        wait_s = min(FIRST_RETRY_S * 2 ** (attempt - 1), LONGEST_RETRY_S)
-        if attempt > most:
-            self._dead_letter(delivery, attempt, error.code, str(error), exhausted="MaximumRetryAttempts")
-        elif time.monotonic() - started + wait_s > oldest:
-            self._dead_letter(delivery, attempt, error.code, str(error), exhausted="MaximumEventAgeInSeconds")
-        else:
-            timer = threading.Timer(
-                wait_s, self._submit, args=(delivery,), kwargs={"attempt": attempt + 1, "started": started}
-            )
-            timer.daemon = True
-            timer.start()
-
-    def _dead_letter(
-        self, delivery: Delivery, attempt: int, code: str, message: str, *, exhausted: str
-    ) -> None:
-        log.warning("%s -> %s: %s: %s", delivery.rule_name, delivery.arn, code, message)
-        queue = delivery.target.get("DeadLetterConfig", {}).get("Arn")
-        if not queue:
-            log.error("%s -> %s: no dead-letter queue; the event is lost", delivery.rule_name, delivery.arn)
-            return
-        attributes = {
-            "RULE_ARN": delivery.rule_arn,
-            "TARGET_ARN": delivery.arn,
-            "ERROR_CODE": code,
-            "ERROR_MESSAGE": message[:1024],
-            "RETRY_ATTEMPTS": str(attempt - 1),
-        }
-        if exhausted:
-            attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
-        try:
-            send_to_queue(self.emulator, delivery, queue, json.dumps(delivery.event), attributes=attributes)
-        except Exception as error:  # whatever the queue's fault, it must be seen
-            log.error("%s -> dead-letter queue %s: %s; the event is lost", delivery.rule_name, queue, error)
 
     # -- operations -------------------------------------------------------------------------------
     def _test_event_pattern(self, request: Request) -> dict[str, Any] | Response:

@@ -1,179 +1,193 @@
 """Asynchronous invocations: retries, then the function's dead-letter queue and destinations.
 
-Lambda developer guide, "Error handling for asynchronous invocation". The waits between attempts are seconds
-here and minutes there.
+Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation".
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from emulator import roles
+from emulator import moto_state, roles
+from emulator.delivery import Backoff, Delivery, DeliveryError, DeliveryQueue, Failure, RetryPolicy
+from emulator.host import Host
 from emulator.services.lambda_.sandbox import Invocation, Outcome
 from emulator.wire import ServiceError
 
-if TYPE_CHECKING:
-    from emulator.app import Emulator
-
-MAX_RETRIES = 2
-MAX_AGE_S = 21_600
-RETRY_WAITS_S = (1.0, 2.0)  # 60 and 120 at the service
-LONGEST_WAIT_S = 30.0
-WORKERS = 16
+# Lambda waits 60 s and 120 s after function errors, and up to 5 minutes after throttling.
+RETRY_POLICY = RetryPolicy(
+    max_retries=2,
+    max_age_s=21_600,
+    backoff=Backoff(first_s=1.0, longest_s=2.0),
+    throttling=Backoff(first_s=1.0, longest_s=30.0),
+)
+N_WORKERS = 16
+MAX_ERROR_MESSAGE_BYTES = 1024
+CONDITIONS = {"": "RetriesExhausted", "attempts": "RetriesExhausted", "age": "EventAgeExceeded"}
 SEND_ACTIONS = {
     "sqs": "sqs:SendMessage",
     "sns": "sns:Publish",
     "lambda": "lambda:InvokeFunction",
     "events": "events:PutEvents",
 }
-log = logging.getLogger("emulator.lambda")
+THROTTLED = Outcome(json.dumps({"errorMessage": "Rate Exceeded."}), "Throttled")
+log = logging.getLogger("emulator.services.lambda")
 
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try at one queued event; ``tries`` counts what the function itself failed."""
-
-    function: Any
-    invocation: Invocation
-    queued_at: float
-    tries: int = 0
-    throttles: int = 0
+Run = Callable[[Any, Invocation], Outcome]
 
 
 class AsyncInvocations:
-    """The queue in front of the functions."""
+    """Queue of asynchronous invocations of all functions.
 
-    def __init__(self, emulator: Emulator, run: Callable[[Any, Invocation], Outcome]) -> None:
-        self._emulator = emulator
+    Args:
+        run: invokes a function and waits for the outcome.
+    """
+
+    def __init__(self, host: Host, run: Run, policy: RetryPolicy = RETRY_POLICY) -> None:
+        self._destinations = Destinations(host)
         self._run = run
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="lambda")
-        self._closed = threading.Event()
-
-    def close(self) -> None:
-        """Gives up what waits."""
-        self._closed.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._policy = policy
+        self._queue = DeliveryQueue("lambda", N_WORKERS)
 
     def submit(self, function: Any, invocation: Invocation) -> None:
-        """Queues one event."""
-        self._queue(Attempt(function, invocation, time.monotonic()))
+        """Queue one event."""
+        policy = self._policy.limited(_invoke_config(function))
+        self._queue.submit(AsyncInvocation(function, invocation, self._run, self._destinations, policy))
 
-    def _queue(self, attempt: Attempt) -> None:
-        if not self._closed.is_set():
-            self._pool.submit(self._try, attempt)
+    def close(self) -> None:
+        """Drop queued events."""
+        self._queue.close()
 
-    def _try(self, attempt: Attempt) -> None:
+
+class AsyncInvocation(Delivery):
+    """One event of one function."""
+
+    def __init__(
+        self,
+        function: Any,
+        invocation: Invocation,
+        run: Run,
+        destinations: Destinations,
+        policy: RetryPolicy,
+    ) -> None:
+        self._function = function
+        self._invocation = invocation
+        self._run = run
+        self._destinations = destinations
+        self._n_runs = 0  # completed runs of the function, failed or not
+        self._outcome = THROTTLED
+        self.label = function.function_name
+        self.policy = policy
+        self.dead_letter_arn = (function.extra.get("DeadLetterConfig") or {}).get("TargetArn", "")
+
+    def attempt(self, number: int) -> None:
+        """Run the function.
+
+        Raises:
+            DeliveryError: the function failed or was throttled.
+        """
+        del number
         try:
-            outcome = self._run(attempt.function, attempt.invocation)
+            outcome = self._run(self._function, self._invocation)
         except ServiceError as error:
             if error.status == 429:
-                self._wait(attempt, throttled=True)
-                return
-            outcome = Outcome(
-                json.dumps({"errorType": error.code, "errorMessage": error.message}), "Unhandled"
-            )
-        except Exception:
-            if not self._closed.is_set():
-                log.exception("%s", attempt.function.function_name)
-            return
+                raise DeliveryError(error.code, error.message, throttled=True) from error
+            payload = {"errorType": error.code, "errorMessage": error.message}
+            outcome = Outcome(json.dumps(payload), "Unhandled")
+        self._n_runs += 1
+        self._outcome = outcome
         if outcome.error:
-            self._wait(attempt, throttled=False, outcome=outcome)
-        else:
-            self._to_destination(attempt, outcome, "OnSuccess", "Success")
+            raise DeliveryError(outcome.error, outcome.payload, retryable=True)
+        self._send_record("OnSuccess", "Success")
 
-    def _wait(self, attempt: Attempt, *, throttled: bool, outcome: Outcome | None = None) -> None:
-        """Queues the next attempt for later, or gives the event up."""
-        config = _invoke_config(attempt.function)
-        tries = attempt.tries + (0 if throttled else 1)
-        throttles = attempt.throttles + (1 if throttled else 0)
-        if throttled:
-            wait_s = min(0.5 * 2**throttles, LONGEST_WAIT_S)
-        else:
-            wait_s = RETRY_WAITS_S[min(tries, len(RETRY_WAITS_S)) - 1]
-        age_s = time.monotonic() - attempt.queued_at
-        again = Attempt(attempt.function, attempt.invocation, attempt.queued_at, tries, throttles)
-        if tries > config.get("MaximumRetryAttempts", MAX_RETRIES):
-            self._give_up(again, outcome, "RetriesExhausted")
-        elif age_s + wait_s > config.get("MaximumEventAgeInSeconds", MAX_AGE_S):
-            self._give_up(again, outcome, "EventAgeExceeded")
-        else:
-            timer = threading.Timer(wait_s, self._queue, args=(again,))
-            timer.daemon = True
-            timer.start()
+    def send_dead_letter(self, failure: Failure) -> None:
+        """Send the event with the error in message attributes.
 
-    def _give_up(self, attempt: Attempt, outcome: Outcome | None, condition: str) -> None:
-        outcome = outcome or Outcome(json.dumps({"errorMessage": "Rate Exceeded."}), "Throttled")
-        log.warning("%s: %s: %s", attempt.function.function_name, condition, outcome.payload)
-        self._to_dead_letter(attempt, outcome)
-        self._to_destination(attempt, outcome, "OnFailure", condition)
-
-    def _to_dead_letter(self, attempt: Attempt, outcome: Outcome) -> None:
-        arn = (attempt.function.extra.get("DeadLetterConfig") or {}).get("TargetArn")
-        if not arn:
-            return
-        error = json.loads(outcome.payload)
+        Raises:
+            ServiceError: the function's role may not send to the queue or topic.
+            ClientError: the queue or topic does not exist.
+        """
+        message = str(json.loads(self._failed_outcome(failure).payload).get("errorMessage", ""))
+        text = message.encode()[:MAX_ERROR_MESSAGE_BYTES].decode(errors="ignore")
         attributes = {
-            "RequestID": {"DataType": "String", "StringValue": attempt.invocation.request_id},
+            "RequestID": {"DataType": "String", "StringValue": self._invocation.request_id},
             "ErrorCode": {"DataType": "Number", "StringValue": "200"},
-            "ErrorMessage": {
-                "DataType": "String",
-                "StringValue": str(error.get("errorMessage", "")).encode()[:1024].decode(errors="ignore")
-                or "-",
-            },
+            "ErrorMessage": {"DataType": "String", "StringValue": text or "-"},
         }
-        self._send(attempt, arn, attempt.invocation.payload, attributes)
+        self._destinations.send(self._function, self.dead_letter_arn, self._invocation.payload, attributes)
 
-    def _to_destination(self, attempt: Attempt, outcome: Outcome, kind: str, condition: str) -> None:
-        destinations = _invoke_config(attempt.function).get("DestinationConfig", {})
+    def send_failure(self, failure: Failure) -> bool:
+        """Send a record to the function's OnFailure destination."""
+        self._outcome = self._failed_outcome(failure)
+        return self._send_record("OnFailure", CONDITIONS[failure.exhausted])
+
+    def _failed_outcome(self, failure: Failure) -> Outcome:
+        return THROTTLED if failure.error.throttled else self._outcome
+
+    def _send_record(self, kind: str, condition: str) -> bool:
+        """Send the invocation record to a destination; False if none is configured or it is refused."""
+        destinations = _invoke_config(self._function).get("DestinationConfig", {})
         arn = destinations.get(kind, {}).get("Destination")
         if not arn:
-            return
-        context = {"statusCode": 200, "executedVersion": str(attempt.function.version)}
+            return False
+        try:
+            self._destinations.send(self._function, arn, json.dumps(self._record(condition)), {})
+        except Exception as error:
+            log.error("%s -> %s: %s; the record is lost", self.label, arn, error)
+            return False
+        return True
+
+    def _record(self, condition: str) -> dict[str, Any]:
+        function, outcome = self._function, self._outcome
+        context = {"statusCode": 200, "executedVersion": str(function.version)}
         if outcome.error:
             context["functionError"] = outcome.error
-        record = {
+        return {
             "version": "1.0",
             "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "requestContext": {
-                "requestId": attempt.invocation.request_id,
-                "functionArn": f"{attempt.function.function_arn}:{attempt.function.version}",
+                "requestId": self._invocation.request_id,
+                "functionArn": f"{function.function_arn}:{function.version}",
                 "condition": condition,
-                "approximateInvokeCount": max(attempt.tries, 1),
+                "approximateInvokeCount": max(self._n_runs, 1),
             },
-            "requestPayload": json.loads(attempt.invocation.payload),
+            "requestPayload": json.loads(self._invocation.payload),
             "responseContext": context,
             "responsePayload": json.loads(outcome.payload),
         }
-        self._send(attempt, arn, json.dumps(record), {})
 
-    def _send(self, attempt: Attempt, arn: str, body: str, attributes: dict[str, Any]) -> None:
-        """Sends as the function's role; what can't be sent is lost, as at the service, but said."""
-        function, service, region = attempt.function, arn.split(":")[2], arn.split(":")[3]
-        try:
-            iam = self._emulator.backend("iam", region)
-            action = SEND_ACTIONS[service]
-            if roles.decide_for_role(iam, function.role, action, arn) != "allowed":
-                raise ServiceError("AccessDenied", f"{function.role} may not call {action} on {arn}", 403)
-            client = self._emulator.client(service, region)
-            if service == "sqs":
-                url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
-                client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
-            elif service == "sns":
-                client.publish(TopicArn=arn, Message=body, MessageAttributes=attributes)
-            elif service == "lambda":
-                client.invoke(FunctionName=arn, InvocationType="Event", Payload=body.encode())
-            else:
-                client.put_events(Entries=[_as_event(arn, function, body)])
-        except Exception as error:
-            log.error("%s -> %s: %s; the event is lost", function.function_name, arn, error)
+
+class Destinations:
+    """Sends to queues, topics, functions and event buses with the permissions of a function's role."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def send(self, function: Any, arn: str, body: str, attributes: dict[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            ServiceError: AccessDenied, the role does not allow it.
+            ClientError: the destination does not exist or refuses the message.
+        """
+        service, region = arn.split(":")[2], arn.split(":")[3]
+        action = SEND_ACTIONS[service]
+        iam = moto_state.backend("iam", region)
+        if roles.decide_for_role(iam, function.role, action, arn) != "allowed":
+            raise ServiceError("AccessDenied", f"{function.role} may not call {action} on {arn}", 403)
+        client = self._host.client(service, region)
+        if service == "sqs":
+            url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+            client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+        elif service == "sns":
+            client.publish(TopicArn=arn, Message=body, MessageAttributes=attributes)
+        elif service == "lambda":
+            client.invoke(FunctionName=arn, InvocationType="Event", Payload=body.encode())
+        else:
+            client.put_events(Entries=[_as_event(arn, function, body)])
 
 
 def _as_event(bus_arn: str, function: Any, body: str) -> dict[str, Any]:

@@ -8,12 +8,11 @@ import zipfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from emulator import moto_state
+from emulator.host import Host
 from emulator.wire import ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 # AWS's runtime: the SDK and what it needs (Lambda developer guide, "Runtime-included SDK versions").
 RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
@@ -26,8 +25,8 @@ PUBLIC_LAYERS = {
 class Packages:
     """Unpacked packages, one folder for each code or layer, shared by the sandboxes that run it."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._lock = threading.Lock()
         self._folders: dict[str, Path] = {}
 
@@ -42,16 +41,16 @@ class Packages:
         return [code, *layers, self._linked("runtime", RUNTIME_MODULES)]
 
     def _layer(self, function: Any, arn: str) -> Path:
-        if arn.split(":")[4] != self._emulator.account_id:
+        if arn.split(":")[4] != self._host.account_id:
             name = public_layer(arn)
             return self._linked(name, PUBLIC_LAYERS[name])
-        version = self._emulator.backend("lambda", function.region).layers_versions_by_arn(arn)
+        version = moto_state.backend("lambda", function.region).layers_versions_by_arn(arn)
         return self._unpacked(f"layer-{arn}", version.name, version.code_bytes) / "python"
 
     def _unpacked(self, key: str, name: str, content: bytes) -> Path:
         with self._lock:
             if key not in self._folders:
-                folder = self._emulator.folder("lambda", name)
+                folder = self._host.folder("lambda", name)
                 try:
                     with zipfile.ZipFile(io.BytesIO(content)) as archive:
                         archive.extractall(folder)
@@ -66,7 +65,7 @@ class Packages:
         """A folder that holds these modules of this environment and no others."""
         with self._lock:
             if name not in self._folders:
-                folder = self._emulator.folder("lambda", name)
+                folder = self._host.folder("lambda", name)
                 for module in modules:
                     spec = find_spec(module)
                     if spec is None or spec.origin is None:

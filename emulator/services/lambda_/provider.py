@@ -7,21 +7,21 @@ import re
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.core.exceptions import JsonRESTError
 
+from emulator import moto_state
+from emulator.delivery import RetryPolicy
+from emulator.host import Host
 from emulator.moto_patches import MotoPatches
-from emulator.provider import Provider
-from emulator.services.lambda_ import models
-from emulator.services.lambda_.asynchronous import AsyncInvocations
+from emulator.provider import Forward, Provider
+from emulator.region import Region
+from emulator.services.lambda_ import asynchronous, models
 from emulator.services.lambda_.package import Packages
 from emulator.services.lambda_.sandbox import Invocation, Outcome, Sandbox
 from emulator.wire import Request, Response, Route, ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 MAX_SYNC_BYTES = 6 * 2**20  # Lambda quotas: invocation payload
 MAX_ASYNC_BYTES = 2**20
@@ -32,14 +32,17 @@ WAIT_FOR_SANDBOX_S = 60.0
 class LambdaProvider(Provider):
     """Invoke, synchronous and not."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
-        self._packages = Packages(emulator)
+    def __init__(
+        self, host: Host, forward: Forward, retry_policy: RetryPolicy = asynchronous.RETRY_POLICY
+    ) -> None:
+        self._host = host
+        self._forward = forward
+        self._packages = Packages(host)
         self._lock = threading.Lock()
         self._pools: dict[str, SandboxPool] = {}
-        self._later = AsyncInvocations(emulator, self.run)
+        self._later = asynchronous.AsyncInvocations(host, self.run, retry_policy)
         self._patches = MotoPatches()
-        models.patch(self._patches, self._invoke_for_moto)
+        models.patch(self._patches, self.invoke)
 
     def routes(self) -> list[Route]:
         """Invoke, and what ends sandboxes."""
@@ -62,12 +65,20 @@ class LambdaProvider(Provider):
             ServiceError: TooManyRequestsException, or a package that can't be run.
         """
         with self._lock:
-            pool = self._pools.setdefault(function.function_arn, SandboxPool(self.emulator, self._packages))
+            pool = self._pools.setdefault(function.function_arn, SandboxPool(self._host, self._packages))
         sandbox = pool.acquire(function)
         try:
             return _within_size(sandbox.invoke(invocation))
         finally:
             pool.release(sandbox)
+
+    def invoke(self, function: Any, payload: str) -> Outcome:
+        """Invoke a function for other services: API Gateway, and moto's S3, SNS and SQS.
+
+        Raises:
+            ServiceError: as `run`.
+        """
+        return self.run(function, Invocation(payload or "{}", function.function_arn, str(uuid.uuid4())))
 
     def _invoke(self, request: Request, match: re.Match[str]) -> Response:
         del match
@@ -96,7 +107,7 @@ class LambdaProvider(Provider):
     def _delete(self, request: Request, match: re.Match[str]) -> Response:
         del match
         function = self._find(request.path.rstrip("/").rpartition("/")[2], None, request.region)
-        response = self.emulator.forward(request)
+        response = self._forward(request)
         if response.status < 300 and "Qualifier" not in request.query:
             with self._lock:
                 pool = self._pools.pop(function.function_arn, None)
@@ -108,21 +119,16 @@ class LambdaProvider(Provider):
         if re.fullmatch(r"\d{12}:function:.+", name):  # a partial ARN
             name = name.split(":", 2)[2]
         try:
-            return self.emulator.backend("lambda", region).get_function(name, qualifier)
+            return moto_state.backend("lambda", region).get_function(name, qualifier)
         except (LambdaClientError, JsonRESTError) as error:
             raise ServiceError("ResourceNotFoundException", str(error.message), 404) from error
-
-    def _invoke_for_moto(self, function: Any, body: str) -> Outcome:
-        """For moto's own callers: S3 and SNS notifications, queues that feed a function."""
-        invocation = Invocation(body or "{}", function.function_arn, str(uuid.uuid4()))
-        return self.run(function, invocation)
 
 
 class SandboxPool:
     """The sandboxes of one function version; warm ones are used until its code or configuration changes."""
 
-    def __init__(self, emulator: Emulator, packages: Packages) -> None:
-        self._emulator = emulator
+    def __init__(self, host: Host, packages: Packages) -> None:
+        self._host = host
         self._packages = packages
         self._free = threading.Condition()
         self._idle: list[Sandbox] = []
@@ -143,7 +149,7 @@ class SandboxPool:
             if reserved is not None and self._running() >= int(reserved):
                 raise _throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
             while not self._idle and self._running() >= MAX_SANDBOXES:
-                if not self._free.wait(deadline - time.monotonic()) or self._emulator.closing:
+                if not self._free.wait(deadline - time.monotonic()) or self._host.closing:
                     raise _throttled("ConcurrentInvocationLimitExceeded")
             fingerprint = self._fingerprint
             if self._idle:
@@ -152,7 +158,9 @@ class SandboxPool:
                 return sandbox
             self._starting += 1
         try:
-            sandbox = Sandbox(self._emulator, function, self._packages.import_path(function))
+            sandbox = Sandbox(
+                Region(self._host, function.region), function, self._packages.import_path(function)
+            )
         finally:
             with self._free:
                 self._starting -= 1

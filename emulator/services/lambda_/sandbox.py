@@ -15,13 +15,11 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from emulator.region import Region
 from emulator.services.lambda_ import runtime
 from emulator.services.lambda_.runtime import END_OF_LOG
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 INIT_TIMEOUT_S = 10.0  # Lambda developer guide, "Execution environment lifecycle"
 LOG_TAIL_BYTES = 4096  # Invoke: LogType Tail
@@ -56,8 +54,8 @@ class Outcome:
 class Sandbox:
     """A process with the function's package and environment, and nothing else of this machine's."""
 
-    def __init__(self, emulator: Emulator, function: Any, import_path: list[Path]) -> None:
-        self._emulator = emulator
+    def __init__(self, region: Region, function: Any, import_path: list[Path]) -> None:
+        self._region = region
         self._function = function
         self._lines: deque[str] = deque(maxlen=1000)
         self._drained = threading.Event()
@@ -71,7 +69,7 @@ class Sandbox:
         with theirs:
             fd = str(theirs.fileno())
             paths = [str(path) for path in import_path]
-            self._child = emulator.processes.start(
+            self._child = region.host.processes.start(
                 [sys.executable, "-S", "-P", "-u", runtime.__file__, fd, function.handler, *paths],
                 cwd=import_path[0],
                 env=self._environment(import_path[0]),
@@ -173,7 +171,7 @@ class Sandbox:
     def _environment(self, code: Path) -> dict[str, str]:
         """The function's variables and Lambda's own; nothing of the machine but the system's programs."""
         function = self._function
-        temporary = self._emulator.folder("lambda-tmp", function.function_name)
+        temporary = self._region.host.folder("lambda-tmp", function.function_name)
         python = {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}  # some builds need it
         return {
             **python,
@@ -191,7 +189,7 @@ class Sandbox:
             "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "_HANDLER": function.handler,
-            **self._emulator.role_env(function.role, function.function_name, function.region),
+            **self._region.role_env(function.role, function.function_name),
             **{name: str(value) for name, value in function.environment_vars.items()},
         }
 
@@ -204,7 +202,7 @@ class Sandbox:
 
     def _log(self, line: str) -> None:
         self._lines.append(line)
-        self._emulator.log(self.log_group, self.log_stream, line, self._function.region)
+        self._region.log(self.log_group, self.log_stream, line)
 
     def _report(self, request_id: str, duration_ms: float) -> None:
         self._child.measure()

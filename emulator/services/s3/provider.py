@@ -9,25 +9,22 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
 from emulator.moto_patches import MotoPatches
-from emulator.provider import Provider
+from emulator.provider import Forward, Provider
 from emulator.wire import Request, Response, Route
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 
 class S3Provider(Provider):
     """moto looks for the object and then stores it; the service does both as one."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
         self._lock = threading.Lock()
         self._patches = MotoPatches()
         self._patches.replace(FakeBucket, "get_permission", lambda _: _permit_by_no_policy)
@@ -44,8 +41,8 @@ class S3Provider(Provider):
         del match
         if "If-None-Match" in request.headers or "If-Match" in request.headers:
             with self._lock:
-                return self.emulator.forward(request)
-        return self.emulator.forward(request)
+                return self._forward(request)
+        return self._forward(request)
 
 
 def _permit_by_no_policy(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionResult:

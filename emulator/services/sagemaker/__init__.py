@@ -1,5 +1,1 @@
-"""SageMaker in the emulator: jobs, pipelines, the registry and endpoints that really run."""
-
-from emulator.services.sagemaker.provider import SageMakerProvider
-
-__all__ = ["SageMakerProvider"]
+"""SageMaker in the emulator: jobs, pipelines, the registry and endpoints that run."""

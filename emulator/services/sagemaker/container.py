@@ -65,7 +65,7 @@ class Container:
             if self._stopped_by:
                 return ContainerEnd(0, self._stopped_by, "")
             try:
-                self._child = self._site.emulator.processes.start(
+                self._child = self._site.host.processes.start(
                     argv,
                     cwd=self._tree.opt_ml,
                     env=self._site.child_env(self._tree.reroot_all(env)),

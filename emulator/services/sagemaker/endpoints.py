@@ -39,7 +39,7 @@ class Endpoints:
             fleet = Fleet(
                 self.site, name, spec["EndpointConfigName"], specs_of(self.site, spec["EndpointConfigName"])
             )
-            response = self.site.emulator.forward(request)
+            response = self.site.forward(request)
             if response.status != 200:
                 return response
             live = self._live[name] = LiveEndpoint(self.site.backend.endpoints[name])
@@ -93,7 +93,7 @@ class Endpoints:
             live = self._live.get(name)
             if live is not None and live.record.endpoint_status in BUSY:
                 raise invalid(f'Cannot update in-progress endpoint "{live.record.arn}".')
-            response = self.site.emulator.forward(request)
+            response = self.site.forward(request)
             if live is None or response.status != 200:
                 return response
             del self._live[name]

@@ -108,7 +108,7 @@ class Variant:
         self.spec = spec
         self._site = site
         self._endpoint = endpoint
-        self._tree = ContainerTree(site.emulator.folder("endpoint", f"{endpoint}-{spec.name}"))
+        self._tree = ContainerTree(site.host.folder("endpoint", f"{endpoint}-{spec.name}"))
         self._instance = f"i-{random.getrandbits(68):017x}"
         self._child: Child | None = None
         self._http: urllib3.HTTPConnectionPool  # once started
@@ -142,7 +142,7 @@ class Variant:
         script = str(Path(inference_server.__file__))
         environment = {"OMP_NUM_THREADS": "1", **self._tree.reroot_all(self.spec.environment)}
         group = LOG_GROUP.format(self._endpoint)
-        return self._site.emulator.processes.start(
+        return self._site.host.processes.start(
             [sys.executable, "-P", script, str(listener.fileno()), str(model)],
             cwd=self._tree.opt_ml,
             env=self._site.child_env(environment),

@@ -91,7 +91,7 @@ def invoke(site: Site, name: str, live: LiveEndpoint | None, request: Request) -
     Raises:
         ServiceError: no such endpoint, nothing in service, or a body that is too large.
     """
-    account = site.emulator.account_id
+    account = site.aws.account_id
     if live is None:
         raise _invalid(f"Endpoint {name} of account {account} not found.")
     if len(request.body) > MAX_BODY_BYTES:
@@ -134,7 +134,7 @@ def _model_error(
     group = LOG_GROUP.format(name)
     body = {
         "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if 400 <= status < 500 else "SERVER_ERROR_FROM_MODEL",
-        "LogStreamArn": f"arn:aws:logs:{site.region}:{site.emulator.account_id}:log-group:{group}",
+        "LogStreamArn": f"arn:aws:logs:{site.region}:{site.aws.account_id}:log-group:{group}",
         "Message": f"{message} See {variant.log_stream} in {group} of CloudWatch Logs for more information.",
         "OriginalMessage": said,
         "OriginalStatusCode": status,

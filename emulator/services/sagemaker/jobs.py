@@ -31,7 +31,7 @@ class JobRun(ABC):
         self.record = record
         self.spec = spec
         self.storage = Storage(site.client("s3"))
-        self.tree = ContainerTree(site.emulator.folder(self.kind, name))
+        self.tree = ContainerTree(site.host.folder(self.kind, name))
         self.container = Container(site, self.tree, self.on_line)
         self.done = threading.Event()
 
@@ -116,7 +116,7 @@ class JobBook(ABC):
                     "ResourceInUse",
                     f"{self.noun} names must be unique within an AWS account and region: {name}",
                 )
-            response = self.site.emulator.forward(request)
+            response = self.site.forward(request)
             if response.status == 200:
                 run = self.run_type(self.site, name, self.records()[name], spec)
                 self._runs[name] = run

@@ -54,7 +54,7 @@ class Pipelines:
     def create(self, request: Request) -> Response:
         """moto keeps it, once its definition is known to run here."""
         text = self._checked_definition(request.json)
-        response = self.site.emulator.forward(request)
+        response = self.site.forward(request)
         if response.status == 200:
             self._pipeline(request.json["PipelineName"]).pipeline_definition = text
         return response
@@ -65,7 +65,7 @@ class Pipelines:
         text = pipeline.pipeline_definition
         if {"PipelineDefinition", "PipelineDefinitionS3Location"} & set(request.json):
             text = self._checked_definition(request.json)
-        response = self.site.emulator.forward(request)
+        response = self.site.forward(request)
         pipeline.pipeline_definition = text
         pipeline.last_modified_time = now()
         return response
@@ -73,7 +73,7 @@ class Pipelines:
     def known_only(self, request: Request) -> Response:
         """moto's answer about a pipeline; the service's error for one that does not exist."""
         self._pipeline(request.json["PipelineName"])
-        return self.site.emulator.forward(request)
+        return self.site.forward(request)
 
     def refuse(self, request: Request) -> Response:
         """Operations that would have to pretend."""

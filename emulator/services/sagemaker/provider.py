@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.exceptions import ServiceException
 
-from emulator.provider import Provider
+from emulator.host import Host
+from emulator.provider import EmitEvent, Forward, Provider
+from emulator.region import Region
 from emulator.services.sagemaker.endpoints import Endpoints
 from emulator.services.sagemaker.pipelines import Pipelines
 from emulator.services.sagemaker.processing import ProcessingJobs
@@ -17,9 +19,6 @@ from emulator.services.sagemaker.registry import Registry
 from emulator.services.sagemaker.site import Site
 from emulator.services.sagemaker.training import TrainingJobs
 from emulator.wire import Operation, Request, Response, Route, ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 TARGET = "SageMaker."
 INVOKE_PATH = r"/endpoints/(?P<name>[^/]+)/invocations"
@@ -51,14 +50,16 @@ class RegionalSageMaker:
 class SageMakerProvider(Provider):
     """moto is the control plane and keeps every resource; this is the half that runs."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__(emulator)
+    def __init__(self, host: Host, forward: Forward, emit: EmitEvent) -> None:
+        self._host = host
+        self._forward = forward
+        self._emit = emit
         self._lock = threading.Lock()
         self._regions: dict[str, RegionalSageMaker] = {}
 
     def operations(self) -> dict[str, Operation]:
         """Handlers by X-Amz-Target."""
-        names = self._region(self.emulator.region).operations()
+        names = self.regional(self._host.default_region).operations()
         return {f"{TARGET}{name}": self._handle for name in names}
 
     def routes(self) -> list[Route]:
@@ -66,17 +67,19 @@ class SageMakerProvider(Provider):
         return [Route("POST", INVOKE_PATH, self._invoke, "sagemaker")]
 
     def _handle(self, request: Request) -> Mapping[str, Any] | Response | None:
-        handler = self._region(request.region).operations()[request.operation]
+        handler = self.regional(request.region).operations()[request.operation]
         try:
             return handler(request)
         except ServiceException as error:  # moto's own: a model or a configuration that does not exist
             raise ServiceError(error.code, error.message) from error
 
     def _invoke(self, request: Request, match: re.Match[str]) -> Response:
-        return self._region(request.region).endpoints.invoke(request, match)
+        return self.regional(request.region).endpoints.invoke(request, match)
 
-    def _region(self, name: str) -> RegionalSageMaker:
+    def regional(self, name: str) -> RegionalSageMaker:
+        """SageMaker of a region."""
         with self._lock:
             if name not in self._regions:
-                self._regions[name] = RegionalSageMaker(Site(self.emulator, name))
+                site = Site(Region(self._host, name), self._forward, self._emit)
+                self._regions[name] = RegionalSageMaker(site)
             return self._regions[name]

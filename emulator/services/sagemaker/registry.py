@@ -55,7 +55,7 @@ class Registry:
                 raise invalid(
                     f"Model Package Group already exists: {self.site.arn('model-package-group', name)}"
                 )
-            return self.site.emulator.forward(request)
+            return self.site.forward(request)
 
     def delete_group(self, request: Request) -> None:
         """Deletes a group that holds no package."""
@@ -72,7 +72,7 @@ class Registry:
     def create_package(self, request: Request) -> Response:
         """The next version of a group, or a package without one."""
         with self._lock:
-            response = self.site.emulator.forward(request)
+            response = self.site.forward(request)
         if response.status == 200:
             package = self._newest(request.json)
             for field in EXTRA_FIELDS:
@@ -137,7 +137,7 @@ class Registry:
         with self._lock:
             if name in self.site.backend._models:
                 raise invalid(f'Cannot create already existing model "{self.site.arn("model", name)}".')
-            response = self.site.emulator.forward(request)
+            response = self.site.forward(request)
         if response.status == 200:
             isolation = bool(request.json.get("EnableNetworkIsolation"))
             self.site.backend._models[name].enable_network_isolation = isolation
@@ -154,7 +154,7 @@ class Registry:
             if name in self.site.backend.endpoint_configs:
                 arn = self.site.arn("endpoint-config", name)
                 raise invalid(f'Cannot create already existing endpoint configuration "{arn}".')
-            return self.site.emulator.forward(request)
+            return self.site.forward(request)
 
     # -- tags -----------------------------------------------------------------------------------
     def add_tags(self, request: Request) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from emulator.host import Host
+from emulator.provider import EmitEvent, Forward
+from emulator.region import Region
 from emulator.wire import ServiceError
-
-if TYPE_CHECKING:
-    from emulator.app import Emulator
 
 EVENT_SOURCE = "aws.sagemaker"
 MAX_FAILURE_REASON = 1024  # API reference, FailureReason
@@ -63,38 +63,47 @@ def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Site:
-    """One region of the emulator."""
+    """One region of the emulator, with moto's answers and events."""
 
-    emulator: Emulator
-    region: str
+    aws: Region
+    forward: Forward
+    send_event: EmitEvent
+
+    @property
+    def host(self) -> Host:
+        """Child processes and folders."""
+        return self.aws.host
+
+    @property
+    def region(self) -> str:
+        """The region's name."""
+        return self.aws.name
 
     def client(self, service: str) -> Any:
         """A client of the emulator in this region."""
-        return self.emulator.client(service, self.region)
+        return self.aws.client(service)
 
     @property
     def backend(self) -> Any:
         """moto's SageMaker of this region: where every resource is kept."""
-        return self.emulator.backend("sagemaker", self.region)
+        return self.aws.backend("sagemaker")
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a SageMaker resource."""
-        return f"arn:aws:sagemaker:{self.region}:{self.emulator.account_id}:{kind}/{name}"
+        return self.aws.arn("sagemaker", f"{kind}/{name}")
 
     def emit(self, detail_type: str, detail: Mapping[str, Any], resources: Iterable[str]) -> None:
         """An event of SageMaker on the default bus; one that can't be delivered fails nothing else."""
-        if self.emulator.closing:
+        if self.host.closing:
             return
         try:
-            self.emulator.emit(
-                EVENT_SOURCE, detail_type, dict(jsonable(detail)), list(resources), self.region
-            )
+            self.send_event(EVENT_SOURCE, detail_type, dict(jsonable(detail)), resources, self.region)
         except Exception:
             self.report(detail_type)
 
     def log(self, group: str, stream: str, line: str) -> None:
         """One line in CloudWatch Logs."""
-        self.emulator.log(group, stream, line, self.region)
+        self.aws.log(group, stream, line)
 
     def child_env(self, extra: Mapping[str, str]) -> dict[str, str]:
         """The environment of a container.
@@ -103,7 +112,7 @@ class Site:
         job changes the environment that it shares with the emulator.
         """
         pip = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        return self.emulator.child_env(self.region, **{**pip, **extra})
+        return self.aws.child_env(**{**pip, **extra})
 
     def background(self, name: str, work: Callable[[], None]) -> None:
         """Runs work on a thread of its own; what it raises is reported."""
@@ -118,5 +127,5 @@ class Site:
 
     def report(self, what: str) -> None:
         """Log the exception that is being handled; nothing once the emulator is closing."""
-        if not self.emulator.closing:
+        if not self.host.closing:
             logger.exception("%s", what)

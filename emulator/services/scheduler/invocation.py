@@ -1,30 +1,41 @@
-"""One time that a schedule was due."""
+"""One invocation of a schedule's target: the call as its role, retries and the dead-letter queue."""
 
 from __future__ import annotations
 
 import json
-import time
+import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from emulator import moto_state
+from emulator.delivery import Delivery, DeliveryError, Failure, RetryPolicy, string_attributes
+from emulator.host import Host
+from emulator.services.scheduler.targets import Call, Target, TargetError
+from emulator.wire import ServiceError
+
+SERVICE = "scheduler.amazonaws.com"
+MAX_ERROR_MESSAGE = 1024
+EXHAUSTED = {"attempts": "MaximumRetryAttempts", "age": "MaximumEventAgeInSeconds"}
+log = logging.getLogger("emulator.services.scheduler.invocation")
+
 
 @dataclass(frozen=True)
-class Invocation:
-    """One time that a schedule was due, and the attempts to call its target."""
+class Occurrence:
+    """One time at which a schedule was due."""
 
     schedule_arn: str
     target: Mapping[str, Any]
     due: datetime
     region: str
-    attempt: int = 1
-    started: float = field(default_factory=time.monotonic)
     execution_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-    def payload(self) -> str:
-        """The input with its context attributes in place; without one, the scheduled event."""
+    def payload(self, attempt: int) -> str:
+        """Input with its context attributes replaced; without an Input, the scheduled event."""
         if "Input" not in self.target:
             return json.dumps(self._event())
         text = str(self.target["Input"])
@@ -32,7 +43,7 @@ class Invocation:
             "schedule-arn": self.schedule_arn,
             "scheduled-time": _iso(self.due),
             "execution-id": self.execution_id,
-            "attempt-number": str(self.attempt),
+            "attempt-number": str(attempt),
         }.items():
             text = text.replace(f"<aws.scheduler.{name}>", value)
         return text
@@ -50,21 +61,91 @@ class Invocation:
             "detail": "{}",
         }
 
-    def dead_letter_attributes(self, code: str, message: str, exhausted: str) -> dict[str, dict[str, str]]:
-        """What a dead letter says beside the input."""
+
+class TargetInvocation(Delivery):
+    """Calls a schedule's target.
+
+    Args:
+        is_trusted: whether EventBridge Scheduler may assume a role (ARN) in a region.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        occurrence: Occurrence,
+        policy: RetryPolicy,
+        is_trusted: Callable[[str, str], bool],
+    ) -> None:
+        self._host = host
+        self._occurrence = occurrence
+        self._is_trusted = is_trusted
+        self.label = occurrence.schedule_arn
+        self.policy = policy.limited(occurrence.target.get("RetryPolicy") or {})
+        self.dead_letter_arn = (occurrence.target.get("DeadLetterConfig") or {}).get("Arn", "")
+
+    def attempt(self, number: int) -> None:
+        """Call the target.
+
+        Raises:
+            DeliveryError: the call cannot be made, or its service refused it.
+        """
+        occurrence = self._occurrence
+        try:
+            call = Target(occurrence.target["Arn"], occurrence.target).call(occurrence.payload(number))
+            self._require_role(call)
+            client = self._host.client(call.service, occurrence.region)
+            getattr(client, call.method)(**call.parameters)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise DeliveryError(code, str(error), retryable=_is_retryable(error)) from error
+        except (TargetError, ParamValidationError) as error:
+            raise DeliveryError("ValidationException", str(error)) from error
+        except ServiceError as error:
+            raise DeliveryError(error.code, error.message) from error
+        except BotoCoreError as error:
+            raise DeliveryError(type(error).__name__, str(error), retryable=True) from error
+        log.info("%s: %s called", self.label, call.action)
+
+    def send_dead_letter(self, failure: Failure) -> None:
+        """Send the input, as the target's role, with the error in message attributes.
+
+        Raises:
+            DeliveryError: the role may not send to the queue.
+            ClientError: the queue does not exist.
+        """
+        occurrence = self._occurrence
         attributes = {
-            "ERROR_CODE": code,
-            "ERROR_MESSAGE": message[:1024],
-            "EXECUTION_ID": self.execution_id,
+            "ERROR_CODE": failure.error.code,
+            "ERROR_MESSAGE": str(failure.error)[:MAX_ERROR_MESSAGE],
+            "EXECUTION_ID": occurrence.execution_id,
             "IS_PAYLOAD_TRUNCATED": "false",
-            "RETRY_ATTEMPTS": str(self.attempt - 1),
-            "SCHEDULED_TIME": _iso(self.due),
-            "SCHEDULE_ARN": self.schedule_arn,
-            "TARGET_ARN": self.target["Arn"],
+            "RETRY_ATTEMPTS": str(failure.n_retries),
+            "SCHEDULED_TIME": _iso(occurrence.due),
+            "SCHEDULE_ARN": occurrence.schedule_arn,
+            "TARGET_ARN": occurrence.target["Arn"],
         }
-        if exhausted:
-            attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
-        return {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        if failure.exhausted:
+            attributes["EXHAUSTED_RETRY_CONDITION"] = EXHAUSTED[failure.exhausted]
+        send = Target(self.dead_letter_arn).call(occurrence.payload(failure.n_retries + 1))
+        self._require_role(send)
+        client = self._host.client("sqs", self.dead_letter_arn.split(":")[3])
+        client.send_message(**send.parameters, MessageAttributes=string_attributes(attributes))
+
+    def _require_role(self, call: Call) -> None:
+        """Raise DeliveryError unless the scheduler may assume the target's role and it allows the call."""
+        role, region = self._occurrence.target["RoleArn"], self._occurrence.region
+        if not self._is_trusted(role, region):
+            raise DeliveryError("AccessDeniedException", f"{role} does not trust {SERVICE}")
+        if not call.is_allowed(moto_state.backend("iam", region), role):
+            raise DeliveryError("AccessDeniedException", f"{role} may not call {call.action}")
+
+
+def _is_retryable(error: ClientError) -> bool:
+    """Throttling and server errors, except 501 (not implemented)."""
+    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return (
+        (status >= 500 and status != 501) or status == 429 or "Throttl" in code or "TooManyRequests" in code
+    )
 
 
 def _iso(moment: datetime) -> str:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.app import Emulator
-from emulator.providers import all_providers
-from emulator.services.sagemaker.provider import SageMakerProvider
+from emulator.app import PROVIDERS, Emulator
 from local.deploy.engine import Deployment, deploy
 from tests.local.projects import REGION, write_project
 
@@ -27,7 +25,7 @@ def make_project(tmp_path: Path) -> MakeProject:
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The emulator, with endpoints that are in service at once: no container is started for them."""
-    providers = [provider for provider in all_providers() if provider is not SageMakerProvider]
+    providers = {name: factory for name, factory in PROVIDERS.items() if name != "sagemaker"}
     with Emulator(
         region=REGION, root=tmp_path_factory.mktemp("emulator"), providers=providers
     ).start() as running:

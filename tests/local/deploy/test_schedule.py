@@ -9,7 +9,7 @@ from typing import Any
 from emulator.app import Emulator
 from local.deploy.engine import deploy
 from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id
-from tests.emulator.support import wait_for
+from tests.polling import eventually
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +33,7 @@ def test_the_schedule_of_dev_launches_the_published_job_flow_for_its_own_time(em
         **{name: nightly[name] for name in kept}, ScheduleExpression=f"at({due:%Y-%m-%dT%H:%M:%S})"
     )
 
-    (step,) = wait_for(lambda: steps(emulator), timeout_s=90)
+    (step,) = eventually(lambda: steps(emulator), timeout_s=90)
     for cluster in emulator.client("emr").list_clusters()["Clusters"]:
         emulator.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
     arguments = step["Config"]["Args"]

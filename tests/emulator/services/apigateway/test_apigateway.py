@@ -12,7 +12,8 @@ import pytest
 
 from emulator.app import Emulator
 from emulator.services.apigateway.routes import match_route, split_stage
-from tests.emulator.support import make_function, wait_for
+from tests.emulator.support import make_function
+from tests.polling import eventually
 
 ECHO = """
 import base64, json
@@ -164,7 +165,7 @@ def test_a_stage_of_a_name_answers_below_it_and_its_functions_need_a_permission(
     assert call(endpoint, "POST", "/v1/x")[0] == 404
     emulator.client("lambda").remove_permission(FunctionName="named", StatementId="api")
     assert call(endpoint, "GET", "/v1/x")[0] == 500
-    wait_for(lambda: "does not let" in (emulator.root / "logs" / "cloud.log").read_text())
+    eventually(lambda: "does not let" in (emulator.root / "logs" / "cloud.log").read_text())
 
 
 def test_more_than_the_stage_takes_is_throttled(emulator: Emulator) -> None:

@@ -17,9 +17,9 @@ from tests.emulator.support import (
     make_rule,
     receive,
     rule_arn,
-    wait_for,
     zipped,
 )
+from tests.polling import eventually
 
 IMAGE = "aws/codebuild/amazonlinux2-x86_64-standard:5.0"
 PROBE = """
@@ -86,7 +86,7 @@ def finished(emulator: Emulator, build_id: str) -> dict[str, Any]:
         build = emulator.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
         return dict(build) if build["buildComplete"] else None
 
-    build = wait_for(look, 30)
+    build = eventually(look, 30)
     assert build is not None
     return build
 
@@ -213,7 +213,7 @@ def test_the_same_token_starts_one_build(emulator: Emulator, project: str) -> No
 def test_a_build_can_be_stopped(emulator: Emulator, project: str) -> None:
     build_id = start(emulator, "[echo begun, sleep 60]")
     client = emulator.client("codebuild")
-    wait_for(lambda: client.batch_get_builds(ids=[build_id])["builds"][0]["currentPhase"] == "BUILD")
+    eventually(lambda: client.batch_get_builds(ids=[build_id])["builds"][0]["currentPhase"] == "BUILD")
     began = time.monotonic()
     client.stop_build(id=build_id)
     build = finished(emulator, build_id)
@@ -266,7 +266,7 @@ def test_a_rule_starts_a_build_with_its_input(emulator: Emulator, project: str) 
     before = set(emulator.client("codebuild").list_builds()["ids"])
     entry = {"Source": "spec", "DetailType": "rendered", "Detail": json.dumps({"key": "specs/1.yml"})}
     emulator.client("events").put_events(Entries=[entry])
-    new = wait_for(lambda: set(emulator.client("codebuild").list_builds()["ids"]) - before)
+    new = eventually(lambda: set(emulator.client("codebuild").list_builds()["ids"]) - before)
     build = finished(emulator, new.pop())
     assert build["source"]["buildspec"] == "arn:aws:s3:::sources/specs/1.yml"
     assert log_of(emulator, build) == ["by rule"]

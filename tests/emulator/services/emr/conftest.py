@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from emulator.app import Emulator
-from tests.emulator.support import make_bucket, make_role, wait_for, zipped
+from tests.emulator.support import make_bucket, make_role, zipped
+from tests.polling import eventually
 
 JOB = """
 import sys
@@ -95,7 +96,7 @@ def ended(emulator: Emulator, cluster_id: str, timeout_s: float = 120) -> dict[s
         found = emulator.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]
         return dict(found) if found["Status"]["State"] in STATES else None
 
-    cluster = wait_for(look, timeout_s)
+    cluster = eventually(look, timeout_s)
     assert cluster is not None
     return cluster
 

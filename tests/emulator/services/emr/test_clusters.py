@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
 from tests.emulator.services.emr.conftest import ended, step, steps_of
-from tests.emulator.support import is_empty, make_queue, make_rule, receive, rule_arn, wait_for
+from tests.emulator.support import is_empty, make_queue, make_rule, receive, rule_arn
+from tests.polling import eventually
 
 
 @pytest.mark.spark
@@ -89,11 +90,11 @@ def test_a_cluster_that_is_kept_waits_for_steps_until_it_is_terminated(
     def state() -> str:
         return str(emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"])
 
-    wait_for(lambda: state() == "WAITING")
+    eventually(lambda: state() == "WAITING")
     added = step("s3://absent-bucket/raw/", "nowhere", name="added", on_failure="CONTINUE")
     emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[added])
-    wait_for(lambda: steps_of(emulator, cluster_id)["added"]["State"] == "FAILED")
-    wait_for(lambda: state() == "WAITING")
+    eventually(lambda: steps_of(emulator, cluster_id)["added"]["State"] == "FAILED")
+    eventually(lambda: state() == "WAITING")
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
     assert ended(emulator, cluster_id)["Status"]["StateChangeReason"]["Code"] == "USER_REQUEST"
     with pytest.raises(ClientError, match="takes no steps"):

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
 from tests.emulator.services.emr.conftest import ended
-from tests.emulator.support import wait_for
+from tests.polling import eventually
 
 
 def fleet(role: str, on_demand: int, spot: int = 0, **changes: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_fleets_and_policies_are_told_as_they_were_asked_for(
     def described() -> dict[str, Any]:
         return dict(emr.describe_cluster(ClusterId=cluster_id)["Cluster"])
 
-    wait_for(lambda: described()["Status"]["State"] == "WAITING")
+    eventually(lambda: described()["Status"]["State"] == "WAITING")
     cluster = described()
     assert cluster["InstanceCollectionType"] == "INSTANCE_FLEET"
     network = cluster["Ec2InstanceAttributes"]

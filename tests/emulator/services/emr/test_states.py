@@ -17,8 +17,8 @@ from tests.emulator.support import (
     make_rule,
     receive,
     rule_arn,
-    wait_for,
 )
+from tests.polling import eventually
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,9 @@ def test_each_state_is_told_as_the_service_tells_it(emulator: Emulator, flow: di
     make_rule(emulator, "told", pattern, {"Arn": queue, "InputPath": "$.detail"})
     emr = emulator.client("emr")
     cluster_id = emr.run_job_flow(**flow)["JobFlowId"]
-    wait_for(lambda: state(emulator, cluster_id) == "WAITING")
+    eventually(lambda: state(emulator, cluster_id) == "WAITING")
     emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("s3://absent/raw/", "TERMINATE_CLUSTER")])
-    wait_for(lambda: state(emulator, cluster_id) in STATES)
+    eventually(lambda: state(emulator, cluster_id) in STATES)
 
     states = [
         *("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"),
@@ -84,15 +84,15 @@ def test_a_step_that_is_only_just_starting_ends_with_its_cluster(
 ) -> None:
     emr = emulator.client("emr")
     cluster_id = emr.run_job_flow(**flow)["JobFlowId"]
-    wait_for(lambda: state(emulator, cluster_id) == "WAITING")
-    start = emulator.processes.start
+    eventually(lambda: state(emulator, cluster_id) == "WAITING")
+    start = emulator.host.processes.start
 
     def start_late(_: Any, **named: Any) -> Any:
         emr.terminate_job_flows(JobFlowIds=[cluster_id])
         return start([sys.executable, "-c", "import time; time.sleep(300)"], **named)
 
-    monkeypatch.setattr(emulator.processes, "start", start_late)
+    monkeypatch.setattr(emulator.host.processes, "start", start_late)
     emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("s3://code-told/job.py", "CONTINUE")])
-    wait_for(lambda: state(emulator, cluster_id) == "TERMINATED")
+    eventually(lambda: state(emulator, cluster_id) == "TERMINATED")
     (ended,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
     assert ended["Status"]["State"] in {"CANCELLED", "FAILED"}  # long before its five minutes are over

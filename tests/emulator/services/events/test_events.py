@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from emulator.app import Emulator
-from emulator.services.events import provider as events_module
+from emulator.app import PROVIDERS, Emulator
+from emulator.delivery import Backoff, RetryPolicy
+from emulator.provider import Provider
+from emulator.services.events.provider import EventsProvider
+from emulator.wire import Operation, Request, ServiceError
 from tests.emulator.support import (
     document,
     is_empty,
@@ -19,10 +23,42 @@ from tests.emulator.support import (
     make_rule,
     receive,
     rule_arn,
-    wait_for,
 )
+from tests.polling import eventually
 
 NOTHING = "def handler(event, context):\n    return event\n"
+
+
+class BusyCodeBuild(Provider):
+    """CodeBuild whose quota of concurrent builds is used up; records the builds that it refused."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def operations(self) -> dict[str, Operation]:
+        return {"CodeBuild_20161006.StartBuild": self._start_build}
+
+    def _start_build(self, request: Request) -> None:
+        self.refused.append(request.json["projectName"])
+        raise ServiceError("AccountLimitExceededException", "Cannot have more than 1 builds in queue")
+
+
+@pytest.fixture(scope="module")
+def busy() -> BusyCodeBuild:
+    return BusyCodeBuild()
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, busy: BusyCodeBuild) -> Iterator[Emulator]:
+    """Emulator that retries at once and whose CodeBuild starts no build."""
+    policy = RetryPolicy(max_retries=185, max_age_s=86_400, backoff=Backoff(first_s=0.01, longest_s=0.02))
+    providers = {
+        **PROVIDERS,
+        "events": lambda wiring: EventsProvider(wiring.host, policy),
+        "codebuild": lambda _: busy,
+    }
+    with Emulator(root=tmp_path_factory.mktemp("emulator"), providers=providers).start() as running:
+        yield running
 
 
 def created_in(bucket: str) -> dict[str, Any]:
@@ -182,22 +218,13 @@ def test_a_target_that_cannot_be_reached_is_dead_lettered(
     assert receive(emulator, url)["MessageAttributes"]["ERROR_CODE"]["StringValue"] == code
 
 
-def test_a_throttled_target_is_tried_again_and_then_given_up(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events_module, "FIRST_RETRY_S", 0.01)
-    tries = []
-    provider = emulator.provider(events_module.EventsProvider)
-
-    def refuse(delivery: Any, payload: str) -> None:
-        tries.append(payload)
-        raise events_module.RetryableError("THROTTLING", "Rate exceeded")
-
-    monkeypatch.setattr(provider._targets, "send", refuse)
+def test_a_throttled_target_is_tried_again_and_then_given_up(emulator: Emulator, busy: BusyCodeBuild) -> None:
+    project = f"arn:aws:codebuild:{emulator.region}:{emulator.account_id}:project/slow"
+    allow = {"Effect": "Allow", "Action": "codebuild:StartBuild", "Resource": project}
     url, queue = make_queue(emulator, "slow", rule_arn(emulator, "slow"))
     target = {
-        "Arn": queue,
-        "Input": '"again"',
+        "Arn": project,
+        "RoleArn": make_role(emulator, "starts-slow", "events.amazonaws.com", allow),
         "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60},
         "DeadLetterConfig": {"Arn": queue},
     }
@@ -206,7 +233,8 @@ def test_a_throttled_target_is_tried_again_and_then_given_up(
 
     attributes = receive(emulator, url)["MessageAttributes"]
 
-    assert tries == ['"again"'] * 3
+    assert busy.refused == ["slow"] * 3
+    assert attributes["ERROR_CODE"]["StringValue"] == "THROTTLING"
     assert attributes["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
     assert attributes["RETRY_ATTEMPTS"]["StringValue"] == "2"
 
@@ -216,7 +244,7 @@ def test_a_queue_that_does_not_let_the_rule_in_gets_nothing_and_the_log_says_so(
     make_rule(emulator, "barred", {"source": ["barred"]}, {"Arn": queue})
     put_event(emulator, "barred")
     log = emulator.root / "logs" / "cloud.log"
-    wait_for(lambda: "barred -> " in log.read_text() and "the event is lost" in log.read_text())
+    eventually(lambda: "barred -> " in log.read_text() and "the event is lost" in log.read_text())
     assert is_empty(emulator, url)
 
 
@@ -250,7 +278,7 @@ def test_topics_log_groups_and_buses_are_targets_too(emulator: Emulator) -> None
     put_event(emulator, "many", order=1)
 
     assert {receive(emulator, url)["Body"] for _ in range(2)} == {'"from the bus"', '"from the topic"'}
-    found = wait_for(lambda: logs.filter_log_events(logGroupName="/aws/events/many")["events"])
+    found = eventually(lambda: logs.filter_log_events(logGroupName="/aws/events/many")["events"])
     assert json.loads(found[0]["message"])["detail"] == {"order": 1}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from emulator.app import Emulator
-from emulator.services.lambda_ import asynchronous
-from tests.emulator.support import make_function, make_queue, receive, wait_for, zipped
+from emulator.app import PROVIDERS, Emulator
+from emulator.delivery import Backoff, RetryPolicy
+from emulator.services.lambda_.provider import LambdaProvider
+from tests.emulator.support import make_function, make_queue, receive, zipped
+from tests.polling import eventually
 
 POWERTOOLS = (
     "arn:aws:lambda:ap-northeast-2:017000801446:layer:AWSLambdaPowertoolsPythonV3-python311-x86_64:18"
@@ -42,6 +45,19 @@ def handler(event, context):
         "me": boto3.client("sts").get_caller_identity()["Arn"],
     }
 """
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Emulator that retries asynchronous invocations at once."""
+    soon = Backoff(first_s=0.01, longest_s=0.02)
+    policy = RetryPolicy(max_retries=2, max_age_s=21_600, backoff=soon, throttling=soon)
+    providers = {
+        **PROVIDERS,
+        "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward, policy),
+    }
+    with Emulator(root=tmp_path_factory.mktemp("emulator"), providers=providers).start() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +107,7 @@ def test_a_deleted_function_leaves_no_process(emulator: Emulator) -> None:
     pid = invoke(emulator, "deleted", {})[0]["pid"]
     assert psutil.pid_exists(pid)
     emulator.client("lambda").delete_function(FunctionName="deleted")
-    wait_for(lambda: not psutil.pid_exists(pid))
+    eventually(lambda: not psutil.pid_exists(pid))
     with pytest.raises(ClientError, match="Function not found"):
         invoke(emulator, "deleted", {})
 
@@ -182,7 +198,7 @@ def test_the_log_tells_each_invocation(emulator: Emulator, probe: str) -> None:
         logGroupName="/aws/lambda/probe", logStreamName=seen["stream"]
     )
     assert [event["message"] for event in events["events"]][-4:] == tail
-    assert tail[1] in emulator.log_file("/aws/lambda/probe", seen["stream"]).read_text()
+    assert tail[1] in emulator.host.logs.path("/aws/lambda/probe", seen["stream"]).read_text()
 
 
 def test_reserved_concurrency_throttles(emulator: Emulator) -> None:
@@ -200,7 +216,7 @@ def test_reserved_concurrency_throttles(emulator: Emulator) -> None:
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(invoke, emulator, "narrow", {"sleep": 1})
         with pytest.raises(ClientError, match="TooManyRequestsException"):
-            wait_for(lambda: impatient.invoke(FunctionName="narrow") and False, 3)
+            eventually(lambda: impatient.invoke(FunctionName="narrow") and False, 3)
         assert "FunctionError" not in slow.result()[1]
 
 
@@ -210,9 +226,8 @@ def test_a_payload_that_is_not_json_is_refused(emulator: Emulator, probe: str) -
 
 
 def test_an_event_that_keeps_failing_is_retried_and_dead_lettered(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator,
 ) -> None:
-    monkeypatch.setattr(asynchronous, "RETRY_WAITS_S", (0.05, 0.05))
     url, queue = make_queue(emulator, "failed")
     send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
     destinations = {"OnFailure": {"Destination": queue}}

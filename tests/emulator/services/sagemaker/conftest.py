@@ -6,17 +6,16 @@ import io
 import json
 import re
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulator.app import Emulator
-from emulator.services.events.provider import EventsProvider
-from emulator.services.lambda_.provider import LambdaProvider
-from emulator.services.sagemaker import SageMakerProvider
+from emulator.app import PROVIDERS, Emulator, Wiring
+from emulator.provider import EmitEvent
+from emulator.services.sagemaker.provider import SageMakerProvider
+from tests.polling import eventually
 
 BUCKET = "tests"
 Put = Callable[[str, str | bytes], str]  # key, body -> URI
@@ -46,13 +45,54 @@ def output_fn(prediction, accept):
 """
 
 
+class SageMakerUnderTest:
+    """Makes the SageMaker provider, and records the events that it emits.
+
+    Attributes:
+        provider: set when the emulator starts.
+        events: (detail type, detail, resources) of every event.
+    """
+
+    provider: SageMakerProvider
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any], list[str]]] = []
+
+    def make_provider(self, wiring: Wiring) -> SageMakerProvider:
+        self.provider = SageMakerProvider(wiring.host, wiring.forward, self._recorded(wiring.emit))
+        return self.provider
+
+    def _recorded(self, emit: EmitEvent) -> EmitEvent:
+        def record(
+            source: str,
+            detail_type: str,
+            detail: Mapping[str, Any],
+            resources: Iterable[str],
+            region: str,
+        ) -> None:
+            assert source == "aws.sagemaker"
+            self.events.append((detail_type, json.loads(json.dumps(detail)), list(resources)))
+            emit(source, detail_type, detail, resources, region)
+
+        return record
+
+
 @pytest.fixture(scope="package")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def under_test() -> SageMakerUnderTest:
+    """The SageMaker provider of the package's emulator."""
+    return SageMakerUnderTest()
+
+
+@pytest.fixture(scope="package")
+def emulator(tmp_path_factory: pytest.TempPathFactory, under_test: SageMakerUnderTest) -> Iterator[Emulator]:
     """A running emulator with a bucket."""
     root = tmp_path_factory.mktemp("emulator")
-    with Emulator(
-        root=root, providers=[EventsProvider, LambdaProvider, SageMakerProvider]
-    ).start() as running:
+    providers = {
+        "events": PROVIDERS["events"],
+        "lambda": PROVIDERS["lambda"],
+        "sagemaker": under_test.make_provider,
+    }
+    with Emulator(root=root, providers=providers).start() as running:
         location = {"LocationConstraint": running.region}
         running.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
         yield running
@@ -71,20 +111,10 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def events(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[str, dict[str, Any], list[str]]]:
+def events(emulator: Emulator, under_test: SageMakerUnderTest) -> list[tuple[str, dict[str, Any], list[str]]]:
     """(detail type, detail, resources) of every event from now on, as it reaches the bus."""
-    seen: list[tuple[str, dict[str, Any], list[str]]] = []
-    emit = emulator.emit
-
-    def record(source: str, detail_type: str, detail: dict[str, Any], resources: Any, region: str) -> None:
-        assert source == "aws.sagemaker"
-        seen.append((detail_type, json.loads(json.dumps(detail)), list(resources)))
-        emit(source, detail_type, detail, resources, region)
-
-    monkeypatch.setattr(emulator, "emit", record)
-    return seen
+    under_test.events.clear()
+    return under_test.events
 
 
 @pytest.fixture
@@ -130,15 +160,6 @@ def endpoint(sagemaker: Any, name: str, make_config: Callable[..., str]) -> Iter
     yield name
     in_service(sagemaker, name)
     sagemaker.delete_endpoint(EndpointName=name)
-
-
-def wait_until(check: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
-    """The first true value of a check; fails when there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := check()):
-        assert time.monotonic() < deadline, "nothing came in time"
-        time.sleep(0.02)
-    return value
 
 
 def archive(files: dict[str, str]) -> bytes:
@@ -206,7 +227,7 @@ def in_service(sagemaker: Any, name: str) -> dict[str, Any]:
         found = sagemaker.describe_endpoint(EndpointName=name)
         return found if found["EndpointStatus"] in ("InService", "Failed") else None
 
-    return wait_until(settled)
+    return eventually(settled)
 
 
 def invoke(emulator: Emulator, name: str, body: Any = None, content_type: str = "application/json") -> Any:

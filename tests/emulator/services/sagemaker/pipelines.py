@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, training_job, wait_until
+from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, training_job
+from tests.polling import eventually
 
 GATE_FLOOR = 0.5
 EVALUATE = "open('/opt/ml/processing/report/report.json', 'w').write('{\"model\": {\"score\": %s}}')"
@@ -77,6 +78,6 @@ def follow(sagemaker: Any, arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
         found = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
         return None if found["PipelineExecutionStatus"] in ("Executing", "Stopping") else found
 
-    execution = wait_until(ended)
+    execution = eventually(ended)
     steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
     return execution, {step["StepName"]: step for step in steps}

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
 from emulator.services.sagemaker import deployment
-from tests.emulator.services.sagemaker.conftest import in_service, invoke, wait_until
+from tests.emulator.services.sagemaker.conftest import in_service, invoke
+from tests.polling import eventually
 
 KIND = "SageMaker Endpoint State Change"
 CANARY = {"Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50}}
@@ -69,7 +70,7 @@ def test_an_update_switches_without_a_gap(
             )
             during = sagemaker.describe_endpoint(EndpointName=endpoint)
             after = in_service(sagemaker, endpoint)
-            wait_until(lambda: answers[-1] == "two")
+            eventually(lambda: answers[-1] == "two")
         finally:
             done.set()
         for asker in askers:
@@ -127,20 +128,20 @@ def test_an_alarm_while_baking_gives_the_traffic_back(
     long_baking: None,
     routing: dict[str, Any],
 ) -> None:
-    sagemaker, before = emulator.client("sagemaker"), set(emulator.processes._children)
+    sagemaker, before = emulator.client("sagemaker"), set(emulator.host.processes.pids)
     alarm = f"{endpoint}-alarm"
     ring(emulator, alarm, "OK")
     config = blue_green(alarm, **{"WaitIntervalInSeconds": 300, **routing})
     sagemaker.update_endpoint(
         EndpointName=endpoint, EndpointConfigName=make_config("two"), DeploymentConfig=config
     )
-    wait_until(lambda: invoke(emulator, endpoint)["answer"] == "two")
-    assert set(emulator.processes._children) > before
+    eventually(lambda: invoke(emulator, endpoint)["answer"] == "two")
+    assert set(emulator.host.processes.pids) > before
     ring(emulator, alarm, "ALARM")
     after = in_service(sagemaker, endpoint)
     assert after["EndpointConfigName"] == f"{endpoint}-one"
     assert alarm in after["FailureReason"]
-    wait_until(lambda: set(emulator.processes._children) == before)
+    eventually(lambda: set(emulator.host.processes.pids) == before)
     assert {invoke(emulator, endpoint)["answer"] for _ in range(10)} == {"one"}
 
 
@@ -179,17 +180,17 @@ def test_retained_variants_keep_what_autoscaling_made_of_them(
 def test_an_update_and_a_deletion_leave_no_process(
     emulator: Emulator, sagemaker: Any, name: str, make_config: Callable[..., str]
 ) -> None:
-    before = set(emulator.processes._children)
+    before = set(emulator.host.processes.pids)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=make_config("one"))
     in_service(sagemaker, name)
-    first = set(emulator.processes._children) - before
+    first = set(emulator.host.processes.pids) - before
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=make_config("two"))
     in_service(sagemaker, name)
-    wait_until(lambda: not first & set(emulator.processes._children))
-    second = set(emulator.processes._children) - before
+    eventually(lambda: not first & set(emulator.host.processes.pids))
+    second = set(emulator.host.processes.pids) - before
     assert (len(first), len(second)) == (1, 1)
     sagemaker.delete_endpoint(EndpointName=name)
-    wait_until(lambda: not second & set(emulator.processes._children))
+    eventually(lambda: not second & set(emulator.host.processes.pids))
     with pytest.raises(ClientError, match="not found"):
         invoke(emulator, name)
 

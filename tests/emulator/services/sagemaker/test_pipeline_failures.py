@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from emulator.app import Emulator
-from emulator.services.sagemaker import SageMakerProvider
 from emulator.wire import ServiceError
-from tests.emulator.services.sagemaker.conftest import wait_until
+from tests.emulator.services.sagemaker.conftest import SageMakerUnderTest
 from tests.emulator.services.sagemaker.pipelines import (
     create,
     follow,
@@ -21,6 +20,7 @@ from tests.emulator.services.sagemaker.pipelines import (
     training_step,
 )
 from tests.emulator.support import make_function
+from tests.polling import eventually
 
 
 def test_a_failed_training_job_fails_its_step_and_ends_the_execution(sagemaker: Any, name: str) -> None:
@@ -60,7 +60,7 @@ while not pathlib.Path("{tmp_path}/go").exists():
         steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
         return any(step["StepStatus"] == "Failed" for step in steps)
 
-    wait_until(failed)
+    eventually(failed)
     (tmp_path / "go").touch()
     execution, steps = follow(sagemaker, arn)
     statuses = {key: step["StepStatus"] for key, step in steps.items()}
@@ -110,9 +110,13 @@ def test_a_lambda_step_fails_with_its_function(
 
 
 def test_a_call_over_a_limit_is_retried_as_the_policy_says(
-    emulator: Emulator, sagemaker: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator,
+    under_test: SageMakerUnderTest,
+    sagemaker: Any,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    jobs = emulator.provider(SageMakerProvider)._region(emulator.region).training
+    jobs = under_test.provider.regional(emulator.region).training
     left, check = [2], jobs.check
 
     def limited(spec: dict[str, Any]) -> None:

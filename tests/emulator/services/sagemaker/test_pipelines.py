@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, Put, wait_until
+from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, Put
 from tests.emulator.services.sagemaker.pipelines import create, follow, get, start, training_step
+from tests.polling import eventually
 
 
 def test_a_definition_may_lie_in_s3(sagemaker: Any, put: Put, name: str) -> None:
@@ -104,7 +105,7 @@ def test_a_stopped_execution_stops_its_job_and_starts_no_further_step(sagemaker:
         training_step("Next", "pass", DependsOn=["Train"]),
     )
     arn = start(sagemaker, name)
-    wait_until(
+    eventually(
         lambda: (
             "TrainingJob"
             in sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"][0][

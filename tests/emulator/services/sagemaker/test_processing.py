@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
-from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, Put, log_lines, wait_until
+from tests.emulator.services.sagemaker.conftest import BUCKET, ROLE, Put, log_lines
+from tests.polling import eventually
 
 
 def processing_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def run(sagemaker: Any, request: dict[str, Any]) -> dict[str, Any]:
         job = sagemaker.describe_processing_job(ProcessingJobName=name)
         return job if job["ProcessingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    return wait_until(ended)
+    return eventually(ended)
 
 
 def s3_input(name: str, uri: str) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def test_a_job_can_be_stopped(sagemaker: Any, name: str) -> None:
     def status() -> str:
         return str(sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"])
 
-    wait_until(lambda: status() in {"Stopped", "Failed", "Completed"})
+    eventually(lambda: status() in {"Stopped", "Failed", "Completed"})
     assert status() == "Stopped"
 
 

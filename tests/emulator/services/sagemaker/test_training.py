@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from emulator import moto_state
 from emulator.app import Emulator
 from tests.emulator.services.sagemaker.conftest import (
     BUCKET,
@@ -17,8 +18,8 @@ from tests.emulator.services.sagemaker.conftest import (
     source_folder,
     training_job,
     unpacked,
-    wait_until,
 )
+from tests.polling import eventually
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -32,7 +33,7 @@ def run(sagemaker: Any, request: dict[str, Any]) -> dict[str, Any]:
         job = sagemaker.describe_training_job(TrainingJobName=name)
         return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    return wait_until(ended)
+    return eventually(ended)
 
 
 def channel(name: str, uri: str) -> dict[str, Any]:
@@ -158,11 +159,14 @@ def test_a_job_over_its_runtime_is_stopped_and_keeps_its_model(
 
 def test_a_job_can_be_stopped(emulator: Emulator, sagemaker: Any, name: str) -> None:
     sagemaker.create_training_job(**training_job(name, "import time; print('on'); time.sleep(60)"))
-    wait_until(
-        lambda: emulator.backend("logs").groups.get(LOG_GROUP) and log_lines(emulator, LOG_GROUP, name)
+    eventually(
+        lambda: (
+            moto_state.backend("logs", emulator.region).groups.get(LOG_GROUP)
+            and log_lines(emulator, LOG_GROUP, name)
+        )
     )
     sagemaker.stop_training_job(TrainingJobName=name)
-    job = wait_until(
+    job = eventually(
         lambda: (
             (job := sagemaker.describe_training_job(TrainingJobName=name))["TrainingJobStatus"] == "Stopped"
             and job

@@ -5,18 +5,57 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
 
-from emulator.app import Emulator
+from emulator import moto_state
+from emulator.app import PROVIDERS, Emulator
+from emulator.delivery import Backoff, RetryPolicy
+from emulator.provider import Forward, Provider
+from emulator.services.scheduler.provider import SchedulerProvider
 from emulator.services.scheduler.targets import Target, TargetError
-from tests.emulator.support import is_empty, make_function, make_role, receive, wait_for
+from emulator.wire import Operation, Request, Response, ServiceError
+from tests.emulator.support import is_empty, make_function, make_role, receive
+from tests.polling import eventually
 
 SERVICE = "scheduler.amazonaws.com"
 SEND = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
 TOLD = "<aws.scheduler.scheduled-time> <aws.scheduler.attempt-number> <aws.scheduler.schedule-arn>"
+
+
+class ThrottledQueue(Provider):
+    """SQS whose queue ``encrypted`` is throttled by KMS; records the messages that it refused."""
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+
+    refused: ClassVar[list[str]] = []
+
+    def operations(self) -> dict[str, Operation]:
+        return {"AmazonSQS.SendMessage": self._send_message}
+
+    def _send_message(self, request: Request) -> Response:
+        if not request.json["QueueUrl"].endswith("/encrypted"):
+            return self._forward(request)
+        self.refused.append(request.json["MessageBody"])
+        raise ServiceError("KMS.ThrottlingException", "Rate exceeded")  # botocore does not retry it
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Emulator that retries at once and looks at the clock often."""
+    policy = RetryPolicy(max_retries=185, max_age_s=86_400, backoff=Backoff(first_s=0.01, longest_s=0.02))
+    providers = {
+        **PROVIDERS,
+        "sqs": lambda wiring: ThrottledQueue(wiring.forward),
+        "scheduler": lambda wiring: SchedulerProvider(
+            wiring.host, wiring.forward, retry_policy=policy, tick_s=0.05
+        ),
+    }
+    with Emulator(root=tmp_path_factory.mktemp("emulator"), providers=providers).start() as running:
+        yield running
 
 
 @pytest.fixture
@@ -96,7 +135,7 @@ def test_a_function_gets_the_scheduled_event(emulator: Emulator) -> None:
         found = emulator.client("logs").filter_log_events(logGroupName="/aws/lambda/nightly")["events"]
         return [event["message"] for event in found if event["message"].startswith("got")]
 
-    event = json.loads(wait_for(lambda: _or_nothing(lines))[0].removeprefix("got "))
+    event = json.loads(eventually(lambda: _or_nothing(lines))[0].removeprefix("got "))
     assert (event["detail-type"], event["source"], event["resources"]) == (
         "Scheduled Event",
         "aws.scheduler",
@@ -128,29 +167,19 @@ def test_a_call_that_can_t_succeed_is_a_dead_letter_at_once(
 
 
 def test_a_call_that_the_service_can_t_take_now_is_tried_as_often_as_the_policy_says(
-    emulator: Emulator, queues: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, queues: tuple[str, str], role: str
 ) -> None:
-    busy = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    calls: list[str] = []
-
-    def refuse(**parameters: Any) -> None:
-        calls.append(parameters["Name"])
-        raise ClientError(busy, "CreateTopic")
-
-    monkeypatch.setattr(emulator.client("sns"), "create_topic", refuse)
-    allows = {"Effect": "Allow", "Action": ["sns:CreateTopic", "sqs:SendMessage"], "Resource": "*"}
-    target = {
-        "Arn": "arn:aws:scheduler:::aws-sdk:sns:createTopic",
-        "RoleArn": make_role(emulator, "makes-topics", SERVICE, allows),
-        "Input": '{"Name": "try-<aws.scheduler.attempt-number>"}',
-        "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60},
-        "DeadLetterConfig": {"Arn": queue_arn(emulator, "dead-letters")},
-    }
+    encrypted = emulator.client("sqs").create_queue(QueueName="encrypted")["QueueUrl"]
+    retries = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60}
+    letters = {"Arn": queue_arn(emulator, "dead-letters")}
+    body = "try-<aws.scheduler.attempt-number>"
+    target = send(encrypted, role, body, RetryPolicy=retries, DeadLetterConfig=letters)
 
     schedule(emulator, "busy", target)
 
     said = receive(emulator, queues[1])["MessageAttributes"]
-    assert calls == ["try-1", "try-2", "try-3"]
+    assert ThrottledQueue.refused == ["try-1", "try-2", "try-3"]
+    assert said["ERROR_CODE"]["StringValue"] == "KMS.ThrottlingException"
     assert said["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
     assert said["RETRY_ATTEMPTS"]["StringValue"] == "2"
 
@@ -189,7 +218,8 @@ def test_a_tag_that_the_role_s_policy_asks_for_is_looked_for_in_the_request(emul
     tagged = {"StringEquals": {"elasticmapreduce:RequestTag/team": "ncf"}}
     allow = {"Effect": "Allow", "Action": "elasticmapreduce:RunJobFlow", "Resource": "*", "Condition": tagged}
     role = make_role(emulator, "launches", SERVICE, allow)
-    target, iam = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow"), emulator.backend("iam")
+    target = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow")
+    iam = moto_state.backend("iam", emulator.region)
 
     assert target.call('{"Tags": [{"Key": "team", "Value": "ncf"}]}').is_allowed(iam, role)
     assert not target.call('{"Tags": [{"Key": "team", "Value": "web"}]}').is_allowed(iam, role)

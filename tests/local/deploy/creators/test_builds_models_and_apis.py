@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from emulator import moto_state
 from emulator.app import Emulator
 from local.deploy.errors import CreateError
 from tests.local.deploy.conftest import DeploySource
@@ -84,7 +85,7 @@ pulumi.export("config", config.name)
 def test_an_endpoint_that_fails_is_reported_with_its_reason(
     deploy_source: DeploySource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend: Any = emulator.backend("sagemaker")
+    backend: Any = moto_state.backend("sagemaker", emulator.region)
     create = backend.create_endpoint
 
     def fail(*args: Any, **kwargs: Any) -> Any:

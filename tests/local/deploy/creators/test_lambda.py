@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from emulator import moto_state
 from emulator.app import Emulator
 from local.deploy.errors import UnusedInputError
 from tests.local.deploy.conftest import DeploySource
@@ -60,7 +61,7 @@ def test_the_deployed_package_is_the_programs_archive(
     names = deploy_source(
         FUNCTION + 'pulumi.export("names", pulumi.Output.all(function("one").name, function("two").name))'
     ).outputs["names"]
-    packages = {emulator.backend("lambda").get_function(name).code_bytes for name in names}
+    packages = {moto_state.backend("lambda", emulator.region).get_function(name).code_bytes for name in names}
 
     assert len(packages) == 1, "the same files are the same bytes"
     with zipfile.ZipFile(io.BytesIO(packages.pop())) as package:
