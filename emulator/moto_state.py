@@ -14,6 +14,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.moto_server import werkzeug_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.test import run_wsgi_app
 
 from emulator.environment import ACCOUNT_ID
@@ -26,6 +27,7 @@ def reset() -> None:
     for service in list(BackendDict._instances):
         service.clear()
     BackendDict._instances.clear()
+    s3_backends.bucket_accounts.clear()  # not part of a backend
     reset_model_data()
 
 

@@ -49,6 +49,7 @@ def test_a_process_has_one_emulator_and_the_next_one_is_empty(tmp_path: Path) ->
         assert len(emulator.client("s3").list_buckets()["Buckets"]) == 1
     with Emulator(root=tmp_path, providers={}).start() as emulator:
         assert emulator.client("s3").list_buckets()["Buckets"] == []
+        make_bucket(emulator, "first")
 
 
 def test_work_goes_with_the_emulator_and_logs_stay(tmp_path: Path) -> None:
