@@ -19,7 +19,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from local.deploy import program, schema, values
-from local.deploy.program import Created, Registration
+from local.deploy.monitor import Created, Monitor, Registration
 from local.deploy.project import load_stage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,11 @@ def preview(stage: str, root: Path = ROOT) -> list[Resource]:
         ProgramError: the program fails, or looks something up.
     """
     settings = load_stage(stage, root)
-    monitor = program.Monitor(settings, lambda registration: _computed(registration, settings.region))
+    monitor = Monitor(
+        project=settings.project,
+        stack=settings.name,
+        create=lambda registration: _computed(registration, settings.region),
+    )
     program.run(settings, monitor)
     resources = [
         Resource(

@@ -1,31 +1,33 @@
-"""A Pulumi engine that records: programs run under it for real, and nothing is created.
+"""Run Pulumi programs and components with the monitor of `local.deploy`, with plausible outputs of AWS.
 
-`run` ends only when every registration and every output has resolved, so an assertion on what it
-returns can't be skipped. A provider function that is called is an error: the program looks nothing up.
+Nothing is created. `run` returns after every registration and output is resolved, so that no assertion on
+its result can be skipped. Look-ups and outputs that are not computed are errors.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi.runtime import mocks, rpc, settings
-from pulumi.runtime.proto import resource_pb2
-from pulumi.runtime.stack import Stack, run_pulumi_func
+
+from local.deploy import program, values
+from local.deploy.monitor import STACK_TYPE, Created, Monitor, Registration, refuse_unknown
+from local.deploy.project import Stage
 
 ACCOUNT = "123456789012"
 REGION = "ap-northeast-2"
 PROJECT = "ncf"
-MAX_RUN_S = 300  # a program takes seconds; whoever waits for an output that never comes is told
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT_S = 300  # a program takes seconds
+RETURNED = "returned"  # stack output with the value that the program returned
 
 
 @dataclass(frozen=True, kw_only=True)
-class Registration:
-    """One resource as the program registered it."""
+class Resource:
+    """A registered resource with decoded inputs and outputs."""
 
     type: str
     name: str
@@ -35,25 +37,24 @@ class Registration:
     outputs: dict[str, Any]
     custom: bool
     protect: bool
-    retain_on_delete: bool
     ignore_changes: tuple[str, ...]
     dependencies: frozenset[str]
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What a program did: its registrations in order, its exports, and the values that it returned."""
+    """Result of a program: registered resources in order, stack outputs and the value that it returned."""
 
-    resources: list[Registration] = field(default_factory=list)
+    resources: list[Resource]
     exports: dict[str, Any] = field(default_factory=dict)
     values: Any = None
 
-    def of(self, kind: str) -> list[Registration]:
+    def of(self, kind: str) -> list[Resource]:
         """The resources of a type, such as ``aws:s3/bucket:Bucket``."""
         return [resource for resource in self.resources if resource.type == kind]
 
-    def one(self, kind: str, name: str | None = None) -> Registration:
-        """The only resource of a type, or the one of that name."""
+    def one(self, kind: str, name: str | None = None) -> Resource:
+        """The only resource of a type, or the one with this name."""
         found = [each for each in self.of(kind) if name is None or each.name == name]
         assert len(found) == 1, (
             f"{len(found)} of {kind} {name or ''}: {[each.name for each in self.of(kind)]}"
@@ -61,81 +62,48 @@ class Recording:
         return found[0]
 
 
-class Recorder(mocks.Mocks, mocks.MockMonitor):
-    """The monitor that a program talks to: it answers with plausible outputs and notes every request."""
+def run(main: Callable[[], Any], *, config: Mapping[str, str] | None = None, stack: str = "dev") -> Recording:
+    """Run a program and return what it registered.
 
-    def __init__(self) -> None:
-        mocks.MockMonitor.__init__(self, self)
-        self.recording = Recording()
-        self._lock = threading.Lock()
-
-    def call(self, args: mocks.MockCallArgs) -> Any:
-        raise AssertionError(f"the program called the provider function {args.token}")
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        return f"{args.name}-id", {**args.inputs, **_outputs(args)} if args.custom else {}
-
-    def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802 (gRPC name)
-        response = super().RegisterResource(request)
-        if request.type == "pulumi:pulumi:Stack":
-            return response
-        registration = Registration(
-            type=request.type,
-            name=request.name,
-            urn=response.urn,
-            parent=request.parent,
-            inputs=rpc.deserialize_properties(request.object),
-            outputs=rpc.deserialize_properties(response.object),
-            custom=request.custom,
-            protect=request.protect,
-            retain_on_delete=request.retainOnDelete,
-            ignore_changes=tuple(request.ignoreChanges),
-            dependencies=frozenset(request.dependencies),
-        )
-        with self._lock:
-            self.recording.resources.append(registration)
-        return response
-
-
-def run(
-    program: Callable[[], Any], *, config: Mapping[str, str] | None = None, stack: str = "dev"
-) -> Recording:
-    """Run a program to its end and return what it did.
-
-    `program` may return outputs, plain or in lists and dictionaries: `values` has them resolved. Whatever
-    the program raises, in an ``apply`` too, is raised here.
+    `main` may return outputs, also in lists and dictionaries; `Recording.values` has the resolved values.
+    Exceptions of the program are raised here.
     """
-    recorder = Recorder()
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    settings.reset_options(project=PROJECT, stack=stack)
-    try:
-        mocks.set_mocks(recorder, project=PROJECT, stack=stack, preview=False, monitor=recorder)
-        pulumi.runtime.set_all_config(dict(config or {}))
-        loop.run_until_complete(asyncio.wait_for(_run(program, recorder), timeout=MAX_RUN_S))
-    finally:
-        loop.close()
-        asyncio.set_event_loop(None)
-    return recorder.recording
+    stage = Stage(project=PROJECT, name=stack, root=ROOT, config=dict(config or {}))
+    monitor = Monitor(project=PROJECT, stack=stack, create=_create)
+    program.execute(lambda: pulumi.export(RETURNED, main()), stage, monitor, timeout_s=TIMEOUT_S)
+    exports = monitor.stack_outputs()
+    returned = exports.pop(RETURNED, None)
+    resources = [
+        _resource(registration, monitor.created.get(registration.urn))
+        for registration in monitor.registrations.values()
+        if registration.type != STACK_TYPE
+    ]
+    return Recording(resources=resources, exports=exports, values=returned)
 
 
-async def _run(program: Callable[[], Any], recorder: Recorder) -> None:
-    async def body() -> None:
-        returned = program()
-        recorder.recording.values = await pulumi.Output.from_input(returned).future()
-        root = settings.get_root_resource()
-        assert isinstance(root, Stack)
-        recorder.recording.exports = await pulumi.Output.from_input(dict(root.outputs)).future() or {}
+def _resource(registration: Registration, created: Created | None) -> Resource:
+    return Resource(
+        type=registration.type,
+        name=registration.name,
+        urn=registration.urn,
+        parent=registration.parent,
+        inputs=values.decode(registration.properties),
+        outputs=created.outputs if created else {},
+        custom=registration.is_custom,
+        protect=registration.protect,
+        ignore_changes=registration.ignore_changes,
+        dependencies=registration.dependencies,
+    )
 
-    await run_pulumi_func(body)
 
-
-def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
-    """The outputs that AWS would add; what a type has of its own comes last."""
-    service = args.typ.split(":")[1].split("/")[0]
-    name = args.inputs.get("name") or f"{args.name}-1a2b3c"
-    group = args.inputs.get("modelPackageGroupName")
-    own: dict[str, dict[str, Any]] = {
+def _create(registration: Registration) -> Created:
+    """The outputs that AWS would compute; those of a single type come last."""
+    inputs = values.decode(registration.properties)
+    refuse_unknown(registration, inputs)
+    service = registration.type.split(":")[1].split("/")[0]
+    name = inputs.get("name") or f"{registration.name}-1a2b3c"
+    group = inputs.get("modelPackageGroupName")
+    by_type: dict[str, dict[str, Any]] = {
         "aws:s3/bucket:Bucket": {"bucket": name, "arn": f"arn:aws:s3:::{name}"},
         "aws:kms/key:Key": {"keyId": "key-1", "arn": _arn("kms", "key/key-1")},
         "aws:iam/role:Role": {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
@@ -154,7 +122,8 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
         },
         "aws:ec2/vpcEndpoint:VpcEndpoint": {"prefixListId": "pl-1"},
     }
-    return {"name": name, "arn": _arn(service, args.name), **own.get(args.typ, {})}
+    outputs = {"name": name, "arn": _arn(service, registration.name), **by_type.get(registration.type, {})}
+    return Created(id=f"{registration.name}-id", outputs=outputs)
 
 
 def _arn(service: str, resource: str) -> str:

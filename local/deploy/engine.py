@@ -19,10 +19,10 @@ from emulator.app import Emulator
 from local.deploy import program, schema, values
 from local.deploy.context import Context
 from local.deploy.creators import CREATORS
-from local.deploy.errors import CreateError, ProgramError, UnusedInputError
+from local.deploy.errors import CreateError, UnusedInputError
 from local.deploy.inputs import Inputs
+from local.deploy.monitor import Created, Monitor, Registration, refuse_unknown
 from local.deploy.not_emulated import NOT_EMULATED
-from local.deploy.program import Created, Registration
 from local.deploy.project import load_stage
 
 Progress = Callable[[str, str, int], None]
@@ -74,14 +74,10 @@ def deploy(stage: str, *, root: Path, emulator: Emulator, on_progress: Progress 
     settings = load_stage(stage, root)
     context = Context(emulator=emulator, stage=settings)
     provider = Provider(context, on_progress or (lambda _type, _name, _n: None))
-    monitor = program.Monitor(settings, provider.create)
+    monitor = Monitor(project=settings.project, stack=settings.name, create=provider.create)
     program.run(settings, monitor)
-    outputs = dict(sorted(values.decode(monitor.exports).items()))
-    for name, value in outputs.items():
-        if values.is_unknown(value):
-            raise ProgramError(f"the stack output {name} depends on a value that nobody computed")
     return Deployment(
-        outputs=outputs,
+        outputs=dict(sorted(monitor.stack_outputs().items())),
         secret_outputs=frozenset(values.secret_keys(monitor.exports)),
         resources=provider.resources,
         not_emulated=frozenset(provider.not_emulated),
@@ -127,7 +123,7 @@ class Provider:
     def _inputs(self, registration: Registration) -> tuple[Inputs, dict[str, Any]]:
         """The inputs with the provider's defaults in them, and the outputs that all types share."""
         decoded = values.decode(registration.properties)
-        program.refuse_unknown(registration, decoded)
+        refuse_unknown(registration, decoded)
         region = decoded.pop("region", self._context.region)
         if region != self._context.region:
             raise CreateError(f"{registration.type} {registration.name}: region {region} is not the stage's")

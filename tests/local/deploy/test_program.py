@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pulumi.runtime import settings
 
-from local.deploy import program
+from local.deploy import program, values
 from local.deploy.errors import ProgramError, ProjectError
-from local.deploy.program import Created, Monitor, Registration
+from local.deploy.monitor import Created, Monitor, Registration, refuse_unknown
 from local.deploy.project import load_stage
 from tests.local.deploy.conftest import MakeProject
 
@@ -31,7 +31,7 @@ def record(registration: Registration) -> Created:
 def run(make_project: MakeProject) -> Any:
     def run(source: str, create: Any = record, **config: object) -> Monitor:
         stage = load_stage("dev", make_project(source, **config))
-        monitor = Monitor(stage, create)
+        monitor = Monitor(project=stage.project, stack=stage.name, create=create)
         program.run(stage, monitor)
         return monitor
 
@@ -90,7 +90,7 @@ def test_a_resource_waits_for_what_it_depends_on(run: Any) -> None:
 
 def test_an_output_that_nobody_computed_is_refused_where_it_is_used(run: Any) -> None:
     def create(registration: Registration) -> Created:
-        program.refuse_unknown(registration, program.values.decode(registration.properties))
+        refuse_unknown(registration, values.decode(registration.properties))
         return record(registration)
 
     with pytest.raises(ProgramError, match=r"TopicPolicy p: input policy depends on.*aws:sns/topic:Topic::t"):
@@ -129,7 +129,7 @@ def test_the_first_error_is_the_one_reported(run: Any) -> None:
 def test_programs_in_one_process_do_not_see_each_other(run: Any) -> None:
     source = 'pulumi.export("n", pulumi.Config().require("n"))'
 
-    exports = [program.values.decode(run(source, **{"tiny:n": n}).exports) for n in ("one", "two")]
+    exports = [values.decode(run(source, **{"tiny:n": n}).exports) for n in ("one", "two")]
 
     assert exports == [{"n": "one"}, {"n": "two"}]
     with pytest.raises(RuntimeError, match="no running event loop"):
@@ -162,4 +162,4 @@ def test_an_output_is_secret_by_its_input_or_by_the_resources_options(run: Any) 
         create,
     )
 
-    assert program.values.secret_keys(monitor.exports) == {"display_name", "owner"}
+    assert values.secret_keys(monitor.exports) == {"display_name", "owner"}
