@@ -1,4 +1,4 @@
-"""What child processes and clients see of this machine: the emulator, and nothing of the user's AWS."""
+"""Environment of child processes and boto3 clients: the emulator, without the user's AWS settings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# moto and boto3 read the user's settings as soon as they are imported, and a profile that isn't there stops
-# them. The process of the emulator is an account of its own: it forgets them before either is loaded.
+# moto and boto3 read the user's AWS settings when they are imported, and fail on a profile that does not
+# exist. They are removed from this process before either is loaded.
 for _name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[_name]
 os.environ |= {
@@ -25,7 +25,7 @@ os.environ |= {
 ACCOUNT_ID = "123456789012"
 ACCESS_KEY_ID = "AKIAEMULATOR00000000"
 SECRET_ACCESS_KEY = "emulator"  # noqa: S105 - moto checks no signature
-# What a program needs of the machine, and nothing else of the user's environment.
+# Variables that child processes inherit.
 KEPT = ("JAVA_HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SSL_CERT_FILE", "TZ")
 CLIENT_CONFIG = Config(
     connect_timeout=5,
@@ -37,7 +37,7 @@ CLIENT_CONFIG = Config(
 
 
 def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
-    """The environment of application code: this environment's programs first, and the emulator."""
+    """Environment of a child process: endpoint, fake credentials, this interpreter first on PATH."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {
         **kept,
@@ -56,8 +56,8 @@ def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
 
 
 def make_client(service: str, url: str, region: str) -> Any:
-    """A boto3 client of the emulator."""
-    with _making:  # clients are thread-safe, the making of them is not
+    """boto3 client of the emulator."""
+    with _making:  # boto3 sessions are not thread-safe; clients are
         return _session().client(
             service,
             region_name=region,
@@ -70,7 +70,7 @@ def make_client(service: str, url: str, region: str) -> Any:
 
 @cache
 def _session() -> boto3.session.Session:
-    """One for all clients: each session would read botocore's tables of every service anew."""
+    """Session shared by all clients; each new session reads botocore's service models again."""
     return boto3.session.Session()
 
 

@@ -1,6 +1,6 @@
-"""Kills registered process trees when its standard input closes; run as a process of its own.
+"""Process that kills registered process trees when its standard input closes.
 
-Input lines: ``+PID`` registers a process, ``-PID`` forgets it.
+Input lines: ``+PID`` registers a process, ``-PID`` removes it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psutil
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """The process and its living descendants; empty when it is gone."""
+    """The process and its descendants; empty when it has ended."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -23,7 +23,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def kill_tree(pid: int, signum: signal.Signals) -> None:
-    """Signals a session leader, its descendants and what remains of its process group."""
+    """Signal a session leader, its descendants and the rest of its process group."""
     for process in tree(pid):
         with contextlib.suppress(psutil.Error):
             process.send_signal(signum)
@@ -32,7 +32,7 @@ def kill_tree(pid: int, signum: signal.Signals) -> None:
 
 
 def main() -> None:
-    """Reads registrations until the parent is gone."""
+    """Read registrations until the parent ends, then kill what is registered."""
     registered: set[int] = set()
     for line in sys.stdin:
         pid = int(line[1:])

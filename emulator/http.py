@@ -1,4 +1,4 @@
-"""The HTTP side of the emulator: requests in, providers or moto, responses out."""
+"""HTTP server side: keep-alive handler, request parsing, error responses, access check."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from werkzeug.test import run_wsgi_app
 
 from emulator.wire import Request, Response, ServiceError, render_error
 
-IDLE_S = 65  # keep-alive; longer than the 60 s for which boto3 waits
+IDLE_S = 65  # keep-alive timeout; longer than the 60 s after which boto3 closes idle connections
 log = logging.getLogger("emulator.requests")
 
 
 class KeepAliveHandler(MotoRequestHandler):
-    """Keeps connections open: werkzeug's handler closes each one, because it may leave a body unread.
+    """HTTP/1.1 handler with keep-alive.
 
-    The whole request body is read before the application runs, so nothing is left.
+    werkzeug's handler closes each connection because the application may leave the body unread; this one
+    reads the whole body first.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # one write a response
+    wbufsize = -1  # one write per response
     timeout = IDLE_S
 
     def run_wsgi(self) -> None:
-        """Answers one request of the connection."""
+        """Answer one request of the connection."""
         if self.headers.get("Expect", "").lower().strip() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
@@ -70,23 +71,23 @@ class KeepAliveHandler(MotoRequestHandler):
         self.wfile.flush()
 
     def handle_expect_100(self) -> bool:
-        """`run_wsgi` answers the expectation."""
+        """Nothing; `run_wsgi` sends 100 Continue."""
         return True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """`run_wsgi` logs, with the time that the request took."""
+        """Nothing; `run_wsgi` logs the request with its duration."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Goes to the request log, never to the terminal."""
+        """Write to the request log instead of the terminal."""
         log.log(logging.ERROR if type == "error" else logging.INFO, message, *args)
 
     def connection_dropped(self, *_: Any) -> None:
-        """A client that went away needs no answer; the thread ends."""
+        """End the thread when the client has disconnected."""
         self.close_connection = True
 
 
 def read_request(environ: dict[str, Any], default_region: str) -> Request:
-    """The AWS request in a WSGI environment whose input holds the whole body."""
+    """Parse the AWS request of a WSGI environment whose input holds the whole body."""
     body = environ["wsgi.input"].read()
     environ["wsgi.input"] = io.BytesIO(body)
     headers = Headers(EnvironHeaders(environ))
@@ -127,10 +128,10 @@ def _credential_scope(authorization: str) -> tuple[str, str]:
 
 
 def is_of_this_machine(environ: dict[str, Any]) -> bool:
-    """Whether a request names this machine as its host, and comes from no web page of another one.
+    """Whether the Host header, and the Origin header if present, name this machine.
 
-    The server runs code for whoever can reach it; a page in the user's browser can, by a form or by a name
-    that it lets point to 127.0.0.1.
+    The server runs code for its clients. Without this check a web page in the user's browser could reach it,
+    by a form or by DNS rebinding.
     """
     hosts = [environ.get("HTTP_HOST", "")]
     if origin := environ.get("HTTP_ORIGIN", ""):
@@ -148,12 +149,12 @@ def _is_local_name(name: str) -> bool:
 
 
 def answer(request: Request, handler: Callable[[Request], Response]) -> Response:
-    """The handler's response; what it raises becomes an error response."""
+    """Response of a handler; exceptions become error responses."""
     try:
         return handler(request)
     except ServiceError as error:
         return render_error(error, request)
-    except Exception as error:  # one bad request must not end the server
+    except Exception as error:  # a failed request must not end the server
         log.error("%s %s\n%s", request.target or request.method, request.path, traceback.format_exc())
         missing = isinstance(error, NotImplementedError)
         return render_error(
@@ -168,14 +169,14 @@ def answer(request: Request, handler: Callable[[Request], Response]) -> Response
 
 
 def send(response: Response, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """A response by WSGI."""
+    """Send a response by WSGI."""
     body, headers = response.encoded()
     start_response(f"{response.status} ", list(headers.items()))
     return [body]
 
 
 def listen(host: str, wanted: int) -> socket.socket:
-    """A listening socket on ``wanted``, or on a port of the system's choice when that is taken (or 0)."""
+    """Listening socket on port ``wanted``, or on a free port when that is in use or 0."""
     try:
         return socket.create_server((host, wanted), backlog=128)
     except OSError:

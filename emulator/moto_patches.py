@@ -1,4 +1,4 @@
-"""Changes to moto itself: the provider that needs one makes it, says why, and undoes it at its end."""
+"""Patches of moto, which providers apply when they start and undo when they close."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class MotoPatches:
         self._originals: list[tuple[Any, str, Any]] = []
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Sets ``owner.name`` to ``make(original)``."""
+        """Set ``owner.name`` to ``make(original)``."""
         original = getattr(owner, name)
         self._originals.append((owner, name, original))
         setattr(owner, name, make(original))
 
     def undo(self) -> None:
-        """Puts every original back, the last first."""
+        """Restore every original, in reverse order."""
         while self._originals:
             owner, name, original = self._originals.pop()
             setattr(owner, name, original)

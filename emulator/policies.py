@@ -1,7 +1,7 @@
-"""Decides policy documents: who may do what on which resource (IAM user guide, "Policy evaluation logic").
+"""IAM policy evaluation (IAM user guide, "Policy evaluation logic").
 
-Used where the service itself would refuse: a rule's call on a function or queue, a role that a service
-assumes, SimulatePrincipalPolicy. Requests to the emulator are not authorised with it.
+Used where a service acts for the user: a rule's call on a function or queue, a role that a service assumes.
+Requests to the emulator are not authorised.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One call to decide.
+    """One call to authorise.
 
     Attributes:
         action: ``lambda:InvokeFunction``.
-        resource: its ARN, or ``*``.
+        resource: ARN, or ``*``.
         service: the calling service (``events.amazonaws.com``), for resource and trust policies.
         context: condition keys, e.g. ``aws:SourceArn``; compared without regard to case.
     """
@@ -35,12 +35,12 @@ class Call:
 
 
 def parse(document: str | Document) -> Document:
-    """A policy document from its JSON."""
+    """Policy document from its JSON."""
     return json.loads(document) if isinstance(document, str) else document
 
 
 def decide(documents: Iterable[str | Document], call: Call) -> Decision:
-    """An explicit deny wins, then any allow."""
+    """Decision of several documents: an explicit deny overrides any allow."""
     decision: Decision = "implicitDeny"
     for document in documents:
         for statement in _as_list(parse(document).get("Statement", [])):
@@ -79,12 +79,12 @@ def _action_applies(statement: Document, action: str) -> bool:
 def _resource_applies(statement: Document, resource: str) -> bool:
     if "NotResource" in statement:
         return not any(_like(resource, p) for p in _as_list(statement["NotResource"]))
-    # A trust policy names no resource.
+    # Trust policies have no Resource.
     return any(_like(resource, p) for p in _as_list(statement.get("Resource", "*")))
 
 
 def _principal_applies(statement: Document, service: str) -> bool:
-    if "Principal" not in statement:  # an identity policy
+    if "Principal" not in statement:  # identity-based policy
         return True
     principal = statement["Principal"]
     if principal == "*":
@@ -94,7 +94,7 @@ def _principal_applies(statement: Document, service: str) -> bool:
 
 
 def _condition_holds(operator: str, key: str, wanted: list[str], context: Mapping[str, str]) -> bool:
-    """One condition; an operator that is not known here does not hold."""
+    """Whether one condition holds; unsupported operators do not."""
     if_exists = operator.endswith("IfExists")
     operator = operator.removesuffix("IfExists")
     actual = {name.lower(): value for name, value in context.items()}.get(key.lower())
@@ -120,14 +120,14 @@ def _family(operator: str) -> str:
         "StringEquals": "String",
         "StringEqualsIgnoreCase": "StringIgnoreCase",
         "StringLike": "Like",
-        "ArnEquals": "Like",  # both ARN operators take wildcards
+        "ArnEquals": "Like",  # both ARN operators accept wildcards
         "ArnLike": "Like",
         "Bool": "Bool",
     }.get(plain, plain)
 
 
 def _like(value: str, pattern: str) -> bool:
-    """``*`` is any run of characters and ``?`` any one; brackets mean themselves."""
+    """Wildcard match with ``*`` and ``?``; brackets are literal."""
     return re.fullmatch(fnmatch.translate(pattern.replace("[", "[[]")), value) is not None
 
 

@@ -1,9 +1,9 @@
-"""Child processes that never outlive the emulator.
+"""Child processes that end with the emulator.
 
-Every child leads its own session, so that one signal reaches all that it starts. A normal end goes through
-`Processes.close`. For an end that runs no code (SIGKILL, a crash) a small *guard* process holds the other end
-of a pipe: when the pipe closes, it kills whatever is still registered. PR_SET_PDEATHSIG would not do: it
-fires when the *thread* that forked ends, and grandchildren don't inherit it.
+Every child is a session leader, so that one signal reaches its descendants. `Processes.close` ends them. If
+this process is killed (SIGKILL, a crash), the *guard* process, which holds the other end of a pipe, kills all
+registered children when the pipe closes. PR_SET_PDEATHSIG is no substitute: it is sent when the thread that
+forked ends, and grandchildren do not inherit it.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ import psutil
 from emulator import guard
 
 EndedBy = Literal["timeout", "memory", "stop"]
-WATCH_INTERVAL_S = 0.1  # how often limits are looked at
+WATCH_INTERVAL_S = 0.1  # between checks of time and memory limits
 GRACE_S = 3.0  # between SIGTERM and SIGKILL
-MAX_LINE_BYTES = 256 * 1024  # CloudWatch Logs: the largest event
+MAX_LINE_BYTES = 256 * 1024  # CloudWatch Logs quotas, event size
 
 
 class ProcessLimitError(Exception):
-    """A child was killed at its limit; the message says which."""
+    """A child exceeded a limit and was killed."""
 
 
 class ProcessTimeoutError(ProcessLimitError):
-    """A child ran for longer than it may."""
+    """A child exceeded its time limit."""
 
 
 class ProcessMemoryError(ProcessLimitError):
-    """A child and its descendants held more memory than they may."""
+    """A child and its descendants exceeded their memory limit."""
 
 
 class Child:
-    """A running command. Its output goes, line by line, to the callbacks, each on a thread of its own."""
+    """A running command; one thread per output stream calls the callback with each line."""
 
     def __init__(
         self,
@@ -70,23 +70,23 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether the command itself has not ended yet."""
+        """Whether the command has not ended."""
         return self._popen.poll() is None
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """The exit status (negative: the signal), once the command has ended and its output is read.
+        """Exit status (negative: the signal), after the command has ended and its output has been read.
 
         Raises:
             subprocess.TimeoutExpired: it still runs after ``timeout_s``; nothing is killed.
         """
         status = self._popen.wait(timeout_s)
-        guard.kill_tree(self.pid, signal.SIGKILL)  # what it left behind would hold the pipe open
+        guard.kill_tree(self.pid, signal.SIGKILL)  # descendants would keep the pipe open
         for reader in self._readers:
             reader.join(GRACE_S)
         return status
 
     def stop(self, grace_s: float = GRACE_S, *, because: EndedBy = "stop") -> None:
-        """Ends the command and its descendants: SIGTERM, then SIGKILL after ``grace_s``."""
+        """End the command and its descendants: SIGTERM, then SIGKILL after ``grace_s``."""
         if self.running:
             self.ended_by = self.ended_by or because
             guard.kill_tree(self.pid, signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
@@ -97,21 +97,21 @@ class Child:
             self._popen.wait(GRACE_S)
 
     def check_limits(self) -> None:
-        """Kills the child when it is over a limit, as the kernel or the service would."""
+        """Kill the child if it exceeds a limit."""
         if self._deadline is not None and time.monotonic() > self._deadline:
             self.stop(0, because="timeout")
         if self.memory_mib is not None and self.measure() > self.memory_mib:
             self.stop(0, because="memory")
 
     def measure(self) -> float:
-        """The memory that the command and its descendants hold now, in MiB (resident)."""
+        """Resident memory of the command and its descendants, in MiB."""
         held = _tree_memory_mib(self.pid)
         self.peak_memory_mib = max(self.peak_memory_mib, held)
         return held
 
 
 class Processes:
-    """The children of one emulator."""
+    """Child processes of one emulator."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -132,20 +132,20 @@ class Processes:
         memory_mib: int | None = None,
         pass_fds: Sequence[int] = (),
     ) -> Child:
-        """Starts a command with exactly the environment ``env``.
+        """Start a command with exactly the environment ``env``.
 
         Args:
-            on_line: takes each line of standard output, and of standard error unless ``on_error_line`` does.
-            timeout_s, memory_mib: limits; over one, the child is killed and its `Child.ended_by` says so.
+            on_line: called per line of standard output, and of standard error without ``on_error_line``.
+            timeout_s, memory_mib: limits; a child that exceeds one is killed, see `Child.ended_by`.
 
         Raises:
-            OSError: the command can't be started.
+            OSError: the command cannot be started.
             RuntimeError: the emulator is closing.
         """
         with self._lock:
             if self._closed.is_set():
                 raise RuntimeError("the emulator is closing")
-            keeper = self._start_guard()
+            guard_process = self._start_guard()
             popen = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
@@ -156,10 +156,10 @@ class Processes:
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
-            _tell(keeper, f"+{popen.pid}")
+            _send(guard_process, f"+{popen.pid}")
             child = Child(popen, on_line, on_error_line, timeout_s=timeout_s, memory_mib=memory_mib)
             self._children[child.pid] = child
-        threading.Thread(target=self._forget_at_end, args=(child,), daemon=True).start()
+        threading.Thread(target=self._remove_at_end, args=(child,), daemon=True).start()
         self._start_watcher()
         return child
 
@@ -173,11 +173,11 @@ class Processes:
         timeout_s: float | None = None,
         memory_mib: int | None = None,
     ) -> int:
-        """Runs a command to its end; returns the exit status, negative for a signal.
+        """Run a command and return its exit status, negative for a signal.
 
         Raises:
-            ProcessTimeoutError, ProcessMemoryError: it was killed at a limit.
-            OSError: the command can't be started.
+            ProcessTimeoutError, ProcessMemoryError: it exceeded a limit.
+            OSError: the command cannot be started.
         """
         child = self.start(
             argv, cwd=cwd, env=env, on_line=on_line, timeout_s=timeout_s, memory_mib=memory_mib
@@ -196,20 +196,20 @@ class Processes:
             return frozenset(self._children)
 
     def close(self) -> None:
-        """Ends every child and all that the children started."""
+        """End every child and its descendants."""
         self._closed.set()
         with self._lock:
             children, self._children = list(self._children.values()), {}
-            keeper, self._guard = self._guard, None
+            guard_process, self._guard = self._guard, None
         for child in children:
             child.ended_by = child.ended_by or "stop"
             guard.kill_tree(child.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
         for child in children:
             child.stop(max(0.0, deadline - time.monotonic()))
-        if keeper is not None:
+        if guard_process is not None:
             with contextlib.suppress(OSError):
-                keeper.communicate(timeout=GRACE_S)  # closes the pipe; the guard ends by itself
+                guard_process.communicate(timeout=GRACE_S)  # closes the pipe, which ends the guard
 
     def _start_guard(self) -> subprocess.Popen[bytes]:
         if self._guard is None or self._guard.poll() is not None:
@@ -218,18 +218,18 @@ class Processes:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C must not reach it
+                start_new_session=True,  # not reached by Ctrl-C
             )
             for pid in self._children:
-                _tell(self._guard, f"+{pid}")
+                _send(self._guard, f"+{pid}")
         return self._guard
 
-    def _forget_at_end(self, child: Child) -> None:
+    def _remove_at_end(self, child: Child) -> None:
         child.wait()
         with self._lock:
             self._children.pop(child.pid, None)
             if self._guard is not None:
-                _tell(self._guard, f"-{child.pid}")
+                _send(self._guard, f"-{child.pid}")
 
     def _start_watcher(self) -> None:
         with self._lock:
@@ -251,10 +251,10 @@ def _read_lines(stream: IO[bytes], on_line: Callable[[str], None]) -> None:
             on_line(raw.decode(errors="replace").rstrip("\r\n"))
 
 
-def _tell(keeper: subprocess.Popen[bytes], message: str) -> None:
-    if keeper.stdin is not None:
-        with contextlib.suppress(OSError):  # a guard that was killed is replaced by the next start
-            os.write(keeper.stdin.fileno(), f"{message}\n".encode())
+def _send(guard_process: subprocess.Popen[bytes], message: str) -> None:
+    if guard_process.stdin is not None:
+        with contextlib.suppress(OSError):  # the next start replaces a guard that was killed
+            os.write(guard_process.stdin.fileno(), f"{message}\n".encode())
 
 
 def _tree_memory_mib(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""What the roles in moto's IAM trust and allow."""
+"""IAM roles in moto: trust policies and permissions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from emulator.wire import ServiceError
 
 
 def find_role(iam: Any, arn: str) -> Any:
-    """moto's role.
+    """moto's role of an ARN.
 
     Raises:
-        ServiceError: NoSuchEntity, there is none of that ARN.
+        ServiceError: NoSuchEntity, the role does not exist.
     """
     try:
         return iam.get_role_by_arn(arn)
@@ -24,14 +24,14 @@ def find_role(iam: Any, arn: str) -> Any:
 
 
 def trusts(iam: Any, arn: str, service: str, source_arn: str) -> bool:
-    """Whether ``service`` (``codebuild.amazonaws.com``) may assume the role on behalf of a resource."""
+    """Whether ``service`` (``codebuild.amazonaws.com``) may assume the role for a resource."""
     document = unquote(find_role(iam, arn).assume_role_policy_document)
     context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
     return allows([document], Call("sts:AssumeRole", service=service, context=context))
 
 
 def identity_documents(iam: Any, arn: str) -> list[Document]:
-    """The role's inline policies and the default versions of its attached ones."""
+    """The role's inline policies and the default versions of its managed policies."""
     role = find_role(iam, arn)
     inline = [unquote(document) for document in role.policies.values()]
     attached = [
@@ -44,5 +44,5 @@ def identity_documents(iam: Any, arn: str) -> list[Document]:
 
 
 def decide_for_role(iam: Any, arn: str, action: str, resource: str = "*") -> Decision:
-    """What the role's own policies say of an action."""
+    """Decision of the role's identity-based policies about an action."""
     return decide(identity_documents(iam, arn), Call(action, resource))

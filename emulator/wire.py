@@ -1,4 +1,4 @@
-"""AWS requests and responses as providers see them, and how results and errors are rendered."""
+"""AWS requests and responses, and how results and errors are rendered in each protocol."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ JSON_1_1 = "application/x-amz-json-1.1"
 
 
 class ServiceError(Exception):
-    """An error as the service would answer it.
+    """Error response of a service.
 
     Attributes:
         code: the service's error code, e.g. ``ResourceNotFoundException``.
-        message: one line for people.
+        message: one line, in the service's words where it has any.
         status: the HTTP status.
     """
 
@@ -34,16 +34,16 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One AWS request.
+    """An AWS request.
 
     Attributes:
         service: the signing name of the credential scope (``lambda``, ``s3``), or the prefix of
             X-Amz-Target; empty for an unsigned request.
-        region: the region of the credential scope, else the emulator's own.
+        region: the region of the credential scope, else the emulator's default.
         operation: ``StartBuild`` of the JSON and query protocols; empty for REST.
         target: X-Amz-Target, e.g. ``CodeBuild_20161006.StartBuild``, or ``iam.SimulatePrincipalPolicy``
             for the query protocol; empty for REST.
-        path: percent-decoded; ``raw_path`` is as it came.
+        path: percent-decoded; ``raw_path`` is not.
         environ: the WSGI environment, with a fresh input stream over ``body``.
     """
 
@@ -61,10 +61,10 @@ class Request:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; an empty body is an empty object.
+        """The body as a JSON object; empty for an empty body.
 
         Raises:
-            ServiceError: SerializationException, the body is no JSON object.
+            ServiceError: SerializationException, the body is not a JSON object.
         """
         try:
             value = json.loads(self.body or b"{}")
@@ -77,14 +77,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP response; a mapping as the body goes out as JSON."""
+    """An HTTP response; a mapping as the body is sent as JSON."""
 
     status: int = 200
     body: bytes | str | Mapping[str, Any] = b""
     headers: Mapping[str, str] | list[tuple[str, str]] = field(default_factory=dict)
 
     def encoded(self) -> tuple[bytes, Headers]:
-        """The body's bytes and the headers, with a request id and a content type."""
+        """Body bytes and headers, with a request id and a content type."""
         headers = Headers(self.headers)
         headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
         if isinstance(self.body, bytes):
@@ -96,7 +96,7 @@ class Response:
 
 
 def _timestamp(value: Any) -> Any:
-    """AWS's JSON protocols carry moments as seconds since 1970."""
+    """Times in AWS's JSON protocols are seconds since 1970."""
     if hasattr(value, "timestamp"):
         return value.timestamp()
     raise TypeError(f"{type(value).__name__} is not JSON")
@@ -107,7 +107,7 @@ RouteHandler = Callable[[Request, "re.Match[str]"], Response]
 
 
 class Route(NamedTuple):
-    """A REST operation: the pattern must match the whole raw path; ``service`` None takes any signer."""
+    """A REST operation: regular expression of the raw path; ``service`` None matches any signing name."""
 
     method: str  # "*" is any
     pattern: str
@@ -116,14 +116,14 @@ class Route(NamedTuple):
 
 
 def render(result: Mapping[str, Any] | Response | None) -> Response:
-    """An operation's result in AWS JSON 1.1."""
+    """Render an operation's result in AWS JSON 1.1."""
     if isinstance(result, Response):
         return result
     return Response(200, dict(result or {}), {"Content-Type": JSON_1_1})
 
 
 def render_error(error: ServiceError, request: Request) -> Response:
-    """The error in the protocol that the request speaks: AWS JSON, query XML or REST JSON."""
+    """Render an error in the request's protocol: AWS JSON, query XML or REST JSON."""
     headers = {"x-amzn-ErrorType": error.code}
     if request.headers.get("X-Amz-Target"):
         body = {"__type": error.code, "message": error.message}

@@ -1,1 +1,1 @@
-"""API Gateway in the emulator: the front door of HTTP APIs."""
+"""API Gateway: HTTP APIs with Lambda proxy integrations."""

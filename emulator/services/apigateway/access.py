@@ -1,4 +1,4 @@
-"""A stage's throttling and its access log."""
+"""Throttling and access log of a stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emulator.wire import Response
 
 
 class TokenBucket:
-    """``rate`` tokens a second, at most ``burst`` of them kept."""
+    """Token bucket: refilled with ``rate`` tokens per second up to ``burst``."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self.rate = rate
@@ -22,7 +22,7 @@ class TokenBucket:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Whether there was a token."""
+        """Take a token; False if the bucket is empty."""
         with self._lock:
             now = time.monotonic()
             self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
@@ -34,7 +34,7 @@ class TokenBucket:
 
 
 def render_access_line(form: str, exchange: Exchange, response: Response) -> str:
-    """The format with its ``$context`` variables; one that is not known is ``-``."""
+    """Render an access log format; unknown ``$context`` variables become ``-``."""
     request, api, error = exchange.request, exchange.api, exchange.integration_error
     moment = datetime.fromtimestamp(exchange.started, UTC)
     values = {
@@ -65,5 +65,5 @@ def render_access_line(form: str, exchange: Exchange, response: Response) -> str
 
 
 def _escaped(value: str) -> str:
-    """Fits between the quotes of a JSON format."""
+    """Escape a value for the quotes of a JSON format."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") or "-"

@@ -1,4 +1,4 @@
-"""Payload format 2.0: the event of a request, and the response of a result.
+"""Payload format 2.0: event from a request, response from a function's result.
 
 API Gateway guide, "AWS Lambda proxy integrations for HTTP APIs".
 """
@@ -20,7 +20,7 @@ TEXT_SUFFIXES = ("+json", "+xml")
 
 
 def event_of(exchange: Exchange) -> dict[str, Any]:
-    """The event that the function gets; absent parts are absent."""
+    """Event for the function; parts that the request lacks are left out."""
     request, api, stage = exchange.request, exchange.api, exchange.stage
     decoded = request.path.split(f"/{api.api_id}", 1)[1] or "/"
     headers, cookies = _headers(request)
@@ -67,7 +67,7 @@ def event_of(exchange: Exchange) -> dict[str, Any]:
 
 
 def response_of(payload: str, request_id: str) -> Response:
-    """A result with a statusCode is a response; any other is the JSON body of a 200."""
+    """Response of a result; a result without a statusCode is the JSON body of a 200."""
     result = json.loads(payload)
     own = [("Apigw-Requestid", request_id)]
     if not isinstance(result, dict) or "statusCode" not in result:
@@ -85,7 +85,7 @@ def response_of(payload: str, request_id: str) -> Response:
 
 
 def _headers(request: Request) -> tuple[dict[str, str], list[str]]:
-    """(headers, cookies): names in lower case, repeated values joined by commas."""
+    """(headers, cookies): lower-case names, repeated values joined by commas."""
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         key = name.lower()
@@ -97,9 +97,9 @@ def _headers(request: Request) -> tuple[dict[str, str], list[str]]:
 
 
 def _body(request: Request) -> tuple[str, bool]:
-    """(body, whether it is base64): text goes as text."""
+    """(body, whether it is base64); text is not encoded."""
     kind = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if kind.startswith(TEXT_TYPES) or kind.endswith(TEXT_SUFFIXES):
-        with contextlib.suppress(UnicodeDecodeError):  # then it is bytes, whatever its header says
+        with contextlib.suppress(UnicodeDecodeError):  # not text, despite its content type
             return request.body.decode(), False
     return base64.b64encode(request.body).decode(), True

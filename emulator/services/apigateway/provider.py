@@ -1,6 +1,6 @@
-"""API Gateway: HTTP APIs answer at ``<url>/_aws/execute-api/<api id>``, by their routes and functions.
+"""API Gateway: serves HTTP APIs at ``<url>/_aws/execute-api/<api id>``.
 
-Signatures are not verified: a route with AWS_IAM is as open here as one with NONE.
+Signatures are not verified: routes with AWS_IAM accept unsigned requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger("emulator.services.apigateway.provider")
 
 
 class IntegrationError(Exception):
-    """The function could not answer; ``status`` is what the client gets."""
+    """The integration failed; ``status`` is the HTTP status for the client."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class IntegrationError(Exception):
 
 
 class ApiGatewayProvider(Provider):
-    """The front door of HTTP APIs."""
+    """Routes, throttles, integrates and logs the requests to HTTP APIs."""
 
     def __init__(self, host: Host, invoke_function: InvokeFunction) -> None:
         self._host = host
@@ -49,7 +49,7 @@ class ApiGatewayProvider(Provider):
         self._pool = ThreadPoolExecutor(64, thread_name_prefix="gateway")
         self._buckets: dict[tuple[str, str, str], TokenBucket] = {}
         self._patches = MotoPatches()
-        # moto's endpoints are names that nothing here resolves; this one answers.
+        # moto's endpoints are host names that do not resolve.
         self._patches.replace(Api, "__init__", self._make_init)
 
     def routes(self) -> list[Route]:
@@ -57,12 +57,12 @@ class ApiGatewayProvider(Provider):
         return [Route("*", rf"{PREFIX}/([^/]+)(/.*)?", self._answer)]
 
     def close(self) -> None:
-        """Gives moto's endpoints back."""
+        """Undo the patch of moto's endpoints."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._patches.undo()
 
     def _make_init(self, original: Any) -> Any:
-        def __init__(api: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands for Api's
+        def __init__(api: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - replaces Api.__init__
             original(api, *args, **kwargs)
             api.api_endpoint = f"{self._host.url}{PREFIX}/{api.api_id}"
 
@@ -103,18 +103,18 @@ class ApiGatewayProvider(Provider):
             return _message(error.status, message, exchange)
 
     def _integrate(self, exchange: Exchange, route: Any) -> FunctionResult:
-        """The function's answer to the event.
+        """Invoke the function of a route and return its result.
 
         Raises:
-            IntegrationError: there is no function, no permission, an error, or no answer in time.
+            IntegrationError: the function is missing, not permitted, failed or timed out.
         """
         if (route.authorization_type or "NONE") not in OPEN_AUTHORIZATION:
             raise IntegrationError(500, f"the emulator has no {route.authorization_type} authorizers")
         integration = exchange.api.integrations.get((route.target or "").removeprefix("integrations/"))
         if integration is None or integration.integration_type != "AWS_PROXY":
-            raise IntegrationError(500, "the emulator integrates by AWS_PROXY only")
+            raise IntegrationError(500, "the emulator supports AWS_PROXY integrations only")
         if integration.payload_format_version != "2.0":
-            raise IntegrationError(500, "the emulator speaks payload format 2.0 only")
+            raise IntegrationError(500, "the emulator supports payload format 2.0 only")
         function = self._function(integration.integration_uri)
         self._require_permission(exchange, function)
         started = time.perf_counter()
@@ -137,7 +137,7 @@ class ApiGatewayProvider(Provider):
     def _function(self, uri: str) -> Any:
         found = re.search(r"arn:[\w-]+:lambda:([\w-]+):\d+:function:[^/]+", uri or "")
         if found is None:
-            raise IntegrationError(500, f"{uri!r} is no function")
+            raise IntegrationError(500, f"{uri!r} is not a Lambda function")
         try:
             return moto_state.backend("lambda", found[1]).get_function(found[0])
         except Exception as error:
@@ -185,6 +185,6 @@ class ApiGatewayProvider(Provider):
 
 
 def _message(status: int, message: str, exchange: Exchange) -> Response:
-    """API Gateway's own answers."""
+    """Error response of API Gateway itself."""
     headers = {"Content-Type": "application/json", "Apigw-Requestid": exchange.request_id}
     return Response(status, {"message": message}, headers)

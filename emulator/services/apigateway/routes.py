@@ -1,4 +1,4 @@
-"""One request to an HTTP API: which stage and which route its path means, and what became of it."""
+"""Routing of a request to an HTTP API: stage and route by path and method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT = "$default"
 
 @dataclass(frozen=True)
 class Matched:
-    """A route and the values of its path parameters, decoded."""
+    """A route and its decoded path parameters."""
 
     route: Any
     parameters: dict[str, str]
@@ -25,7 +25,7 @@ class Matched:
 
 @dataclass
 class Exchange:
-    """A request on its way through an API; ``path`` is below the stage, percent-encoded."""
+    """A request to an API and its outcome; ``path`` is below the stage, percent-encoded."""
 
     request: Request
     api: Any
@@ -41,12 +41,12 @@ class Exchange:
 
     @property
     def route_key(self) -> str:
-        """The matched route's key."""
+        """Key of the matched route, ``-`` without one."""
         return self.matched.route.route_key if self.matched else "-"
 
 
 def split_stage(stages: Mapping[str, Any], path: str) -> tuple[Any, str]:
-    """(stage, path below it): a stage named by the first segment, else ``$default``, else None."""
+    """(stage, path below it): the stage named by the first segment, else ``$default``, else None."""
     first, _, rest = path.removeprefix("/").partition("/")
     if first in stages and first != DEFAULT:
         return stages[first], f"/{rest}"
@@ -58,7 +58,7 @@ def match_route(routes: Sequence[Any], method: str, path: str) -> Matched | None
     before greedy ones, a method before ANY, and ``$default`` for the rest.
 
     Args:
-        path: as it came, percent-encoded.
+        path: percent-encoded.
     """
     candidates = []
     for route in routes:

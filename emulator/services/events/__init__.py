@@ -1,1 +1,1 @@
-"""EventBridge in the emulator: matched events reach their targets, or a dead-letter queue."""
+"""EventBridge: rules, targets, retries and dead-letter queues; S3's events."""

@@ -1,4 +1,4 @@
-"""What a target receives of an event: all of it, a constant, a part, or a template filled from it.
+"""Input of a target: the whole event, a constant, a part of the event, or a filled template.
 
 EventBridge user guide, "Amazon EventBridge input transformation".
 """
@@ -16,10 +16,10 @@ PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.\-]+)>")
 
 
 def render_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Mapping[str, str]) -> str:
-    """The text that goes to a target, JSON unless a template made it something else.
+    """Render the input of a target: JSON, unless a template is something else.
 
     Args:
-        target: the target as PutTargets took it.
+        target: as in PutTargets.
         rule: ``arn`` and ``name`` of the rule.
     """
     if target.get("Input"):
@@ -33,10 +33,10 @@ def render_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Mapp
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
-    """A template with its placeholders filled.
+    """Fill the placeholders of a template.
 
-    Outside quotes a placeholder becomes a JSON value; inside quotes its text, escaped; a name without a
-    value becomes the empty string. A name that no one defined stays as it is.
+    Outside quotes a placeholder becomes a JSON value; inside quotes its text, escaped; a path that the event
+    lacks becomes the empty string. Undefined placeholders are kept.
     """
     return "".join(_fill_part(text, values, quoted) for text, quoted in _parts(template))
 
@@ -55,7 +55,7 @@ def _fill_part(text: str, values: Mapping[str, Any], quoted: bool) -> str:
 
 
 def _parts(template: str) -> Iterator[tuple[str, bool]]:
-    """The template in pieces, each with whether it lies inside a JSON string."""
+    """Pieces of the template, each with whether it is inside a JSON string."""
     quoted, start, position = False, 0, 0
     while position < len(template):
         if template[position] == "\\" and quoted:
@@ -75,7 +75,7 @@ def _find(path: str, event: Mapping[str, Any]) -> Any:
 
 
 def _quoted_fields(path: str) -> str:
-    """``$.detail-type`` is valid for EventBridge; jsonpath-ng takes the dash only within quotes."""
+    """Quote path segments with a dash, such as ``$.detail-type``, for jsonpath-ng."""
     return re.sub(r"\.([A-Za-z_][\w]*-[\w-]*)", r'."\1"', path)
 
 

@@ -1,7 +1,7 @@
-"""EventBridge: rules that deliver, with retries and dead-letter queues, and S3's events.
+"""EventBridge: delivers matched events to targets; turns S3's notifications into events.
 
-moto keeps buses, rules and targets and matches patterns. It knows few targets, raises on the others, swallows
-what goes wrong for S3 events, and sends each completed upload twice; so what leaves a rule leaves it here.
+moto stores buses, rules and targets and matches patterns. It delivers to few kinds of target, raises for the
+others, ignores errors of S3 events, and sends each completed upload twice; deliveries are therefore made here.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ S3_REASONS = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject"}
 
 
 class EventsProvider(Provider):
-    """The default bus and its like: from an event to its targets."""
+    """Sends events to the targets of the rules that match them."""
 
     def __init__(self, host: Host, retry_policy: RetryPolicy = RETRY_POLICY) -> None:
         self._host = host
         self._targets = Targets(host, self.publish)
         self._retry_policy = retry_policy
         self._deliveries = DeliveryQueue("events", N_WORKERS)
-        self._held = threading.local()  # events of the request that moto answers right now
+        self._held = threading.local()  # S3 events of the request in progress
         self._patches = MotoPatches()
-        # The one place where a matched event leaves a rule; moto raises for targets that it does not know.
+        # moto delivers to few kinds of target and raises for the others.
         self._patches.replace(Rule, "send_to_targets", self._make_send_to_targets)
-        # moto's S3 events have no ids, a made-up sequencer, "eTag", and reasons that the service doesn't use.
+        # moto's S3 events lack ids and differ from S3's in sequencer, eTag and reason.
         self._patches.replace(notifications, "_send_event_bridge_message", lambda _: self._from_s3)
 
     def operations(self) -> dict[str, Operation]:
-        """moto has no TestEventPattern."""
+        """TestEventPattern, which moto lacks."""
         return {"AWSEvents.TestEventPattern": self._test_event_pattern}
 
     def close(self) -> None:
-        """Gives up what waits for a retry."""
+        """Drop what waits for a retry."""
         self._deliveries.close()
         self._patches.undo()
 
     # -- from an event to deliveries --------------------------------------------------------------
     def publish(self, event: dict[str, Any], region: str, bus: str = "default") -> None:
-        """Sends a whole event to every enabled rule of a bus that matches it."""
+        """Send an event to the targets of every enabled rule of a bus that matches it."""
         buses = moto_state.backend("events", region).event_buses
         for rule in list(buses[bus].rules.values()):
             rule.send_to_targets({**event, "ingestion-time": time.time()})
@@ -75,7 +75,7 @@ class EventsProvider(Provider):
         resources: Iterable[str],
         region: str,
     ) -> None:
-        """An event of an AWS service on the default bus."""
+        """Send an event of an AWS service to the default bus."""
         self.publish(self._event(source, detail_type, detail, resources, region), region)
 
     @contextmanager
@@ -111,7 +111,7 @@ class EventsProvider(Provider):
 
     def _make_send_to_targets(self, original: Callable[..., None]) -> Callable[..., None]:
         def send_to_targets(rule: Any, original_event: Any, transform_input: bool = True) -> None:
-            if rule.managed_by:  # an archive's
+            if rule.managed_by:  # rule of an archive
                 original(rule, original_event, transform_input)
             else:
                 self._rule_to_targets(rule, original_event)
@@ -119,7 +119,7 @@ class EventsProvider(Provider):
         return send_to_targets
 
     def _rule_to_targets(self, rule: Any, event: Mapping[str, Any]) -> None:
-        """moto itself forgets the rule's state, and lets a schedule match every event."""
+        """Deliver to a rule's targets; moto ignores the rule's state and lets schedules match every event."""
         if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
             return
         whole = {name: value for name, value in event.items() if name != "ingestion-time"}
@@ -132,7 +132,7 @@ class EventsProvider(Provider):
             self._deliveries.submit(RuleDelivery(sent, self._targets, self._retry_policy))
 
     def _from_s3(self, account_id: str, bucket: Any, event_name: Any, key: Any) -> None:
-        """moto's hook for buckets with EventBridge on."""
+        """Called by moto for buckets with EventBridge notifications."""
         del account_id
         name = str(getattr(event_name, "value", event_name))
         described = _s3_detail(name, bucket, key)

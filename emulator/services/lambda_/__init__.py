@@ -1,1 +1,1 @@
-"""Lambda in the emulator: functions run from their deployed packages."""
+"""Lambda: runs functions from their deployment packages."""

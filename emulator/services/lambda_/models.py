@@ -1,4 +1,4 @@
-"""moto's Lambda functions, with what moto forgets or would run in Docker."""
+"""Patches of moto's Lambda: settings that it drops, and invocation without Docker."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from emulator.moto_patches import MotoPatches
 from emulator.services.lambda_.package import public_layer
 from emulator.services.lambda_.sandbox import Outcome
 
-FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")  # moto takes these and keeps nothing
+FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")  # accepted and dropped by moto
 NOT_UPDATED = {
     "TracingConfig": "tracing_config",
     "KMSKeyArn": "kms_key_arn",
-}  # moto sets them on creation only
+}  # set by moto on creation only
 
 
 @dataclass(frozen=True)
 class PublicLayerVersion:
-    """A layer that AWS publishes from its own account; moto knows only layers of ours."""
+    """Layer version of another account; moto has layers of its own account only."""
 
     arn: str
     code_size: int = 0
 
 
 def patch(patches: MotoPatches, invoke: Callable[[Any, str], Outcome]) -> None:
-    """Makes moto keep whole configurations, know public layers, and run functions through ``invoke``."""
+    """Make moto keep whole configurations, accept public layers and run functions through ``invoke``."""
     patches.replace(LambdaFunction, "__init__", _make_init)
     patches.replace(LambdaFunction, "get_configuration", _make_get_configuration)
     patches.replace(LambdaFunction, "update_configuration", _make_update_configuration)
@@ -39,7 +39,7 @@ def patch(patches: MotoPatches, invoke: Callable[[Any, str], Outcome]) -> None:
 
 
 def fingerprint(function: Any) -> str:
-    """Changes when a running sandbox is out of date."""
+    """Text that changes when running sandboxes are out of date."""
     parts = [
         function.code_sha_256,
         function.handler,
@@ -98,14 +98,14 @@ def _make_layers_versions_by_arn(original: Callable[..., Any]) -> Callable[..., 
     def layers_versions_by_arn(self: Any, layer_version_arn: str) -> Any:
         if layer_version_arn.split(":")[4] == self.account_id:
             return original(self, layer_version_arn)
-        public_layer(layer_version_arn)  # or it is refused by name
+        public_layer(layer_version_arn)  # raises for unknown layers
         return PublicLayerVersion(layer_version_arn)
 
     return layers_versions_by_arn
 
 
 def _put_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
-    """moto appends, and then answers with the first one for ever."""
+    """Replace the configuration; moto would append it and keep returning the first."""
     function = self.get_function(function_name)
     function.event_invoke_config = [EventInvokeConfig(function.function_arn, function.last_modified, config)]
     return function.event_invoke_config[0].response()

@@ -1,4 +1,4 @@
-"""A function's deployment package on disk, its layers, and what AWS's Python runtime brings itself."""
+"""Deployment packages, layers and the runtime's own modules as folders."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from emulator import moto_state
 from emulator.host import Host
 from emulator.wire import ServiceError
 
-# AWS's runtime: the SDK and what it needs (Lambda developer guide, "Runtime-included SDK versions").
+# Lambda developer guide, "Runtime-included SDK versions": the SDK and its dependencies.
 RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-# Layers that AWS publishes, and what they hold; their modules are this environment's.
+# Modules of layers that AWS publishes, taken from this environment.
 PUBLIC_LAYERS = {
     "AWSLambdaPowertoolsPythonV3": ("aws_lambda_powertools", "typing_extensions", "jmespath"),
 }
 
 
 class Packages:
-    """Unpacked packages, one folder for each code or layer, shared by the sandboxes that run it."""
+    """Unpacked packages: one folder per package or layer, shared by the sandboxes that use it."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -31,10 +31,10 @@ class Packages:
         self._folders: dict[str, Path] = {}
 
     def import_path(self, function: Any) -> list[Path]:
-        """Where a function's imports are looked up, the first wins: its code, its layers, the runtime.
+        """Import path of a function: its code, its layers, the runtime's modules.
 
         Raises:
-            ServiceError: the code is no zip file, or a layer is not there.
+            ServiceError: the package is not a zip file, or a layer does not exist.
         """
         code = self._unpacked(f"code-{function.code_sha_256}", function.function_name, function.code_bytes)
         layers = [self._layer(function, layer["Arn"]) for layer in function.layers]
@@ -56,13 +56,13 @@ class Packages:
                         archive.extractall(folder)
                 except zipfile.BadZipFile as error:
                     raise ServiceError(
-                        "InvalidZipFileException", f"{name}: the package is no zip file: {error}", 502
+                        "InvalidZipFileException", f"{name}: the package is not a zip file: {error}", 502
                     ) from error
                 self._folders[key] = folder
             return self._folders[key]
 
     def _linked(self, name: str, modules: Sequence[str]) -> Path:
-        """A folder that holds these modules of this environment and no others."""
+        """Folder with links to these modules of this environment."""
         with self._lock:
             if name not in self._folders:
                 folder = self._host.folder("lambda", name)
@@ -78,10 +78,10 @@ class Packages:
 
 
 def public_layer(arn: str) -> str:
-    """Which of `PUBLIC_LAYERS` an ARN of another account means.
+    """Name in `PUBLIC_LAYERS` of a layer ARN of another account.
 
     Raises:
-        ServiceError: none of them.
+        ServiceError: the layer is unknown.
     """
     name = arn.split(":")[6]
     for known in PUBLIC_LAYERS:
@@ -89,5 +89,5 @@ def public_layer(arn: str) -> str:
             return known
     raise ServiceError(
         "InvalidParameterValueException",
-        f"the emulator knows the public layers {', '.join(PUBLIC_LAYERS)} only, not {arn}",
+        f"the emulator has the public layers {', '.join(PUBLIC_LAYERS)} only, not {arn}",
     )

@@ -1,4 +1,4 @@
-"""Lambda: invoking the deployed packages that moto keeps."""
+"""Lambda: runs the functions that moto stores."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from emulator.wire import Request, Response, Route, ServiceError
 
 MAX_SYNC_BYTES = 6 * 2**20  # Lambda quotas: invocation payload
 MAX_ASYNC_BYTES = 2**20
-MAX_SANDBOXES = 8  # of one function: this machine's limit, not Lambda's
+MAX_SANDBOXES = 8  # per function; a limit of this machine, not of Lambda
 WAIT_FOR_SANDBOX_S = 60.0
 
 
 class LambdaProvider(Provider):
-    """Invoke, synchronous and not."""
+    """Invoke, synchronous and asynchronous."""
 
     def __init__(
         self, host: Host, forward: Forward, retry_policy: RetryPolicy = asynchronous.RETRY_POLICY
@@ -45,24 +45,24 @@ class LambdaProvider(Provider):
         models.patch(self._patches, self.invoke)
 
     def routes(self) -> list[Route]:
-        """Invoke, and what ends sandboxes."""
+        """Invoke, and DeleteFunction, which ends sandboxes."""
         return [
             Route("POST", r"/2015-03-31/functions/([^/]+)/invocations/?", self._invoke, "lambda"),
             Route("DELETE", r"/2015-03-31/functions/([^/]+)/?", self._delete, "lambda"),
         ]
 
     def close(self) -> None:
-        """Ends every sandbox."""
+        """End every sandbox."""
         self._later.close()
         for pool in self._pools.values():
             pool.close()
         self._patches.undo()
 
     def run(self, function: Any, invocation: Invocation) -> Outcome:
-        """One invocation, to its end.
+        """Invoke a function and wait for the outcome.
 
         Raises:
-            ServiceError: TooManyRequestsException, or a package that can't be run.
+            ServiceError: TooManyRequestsException, or the package cannot be run.
         """
         with self._lock:
             pool = self._pools.setdefault(function.function_arn, SandboxPool(self._host, self._packages))
@@ -116,7 +116,7 @@ class LambdaProvider(Provider):
         return response
 
     def _find(self, name: str, qualifier: str | None, region: str) -> Any:
-        if re.fullmatch(r"\d{12}:function:.+", name):  # a partial ARN
+        if re.fullmatch(r"\d{12}:function:.+", name):  # partial ARN
             name = name.split(":", 2)[2]
         try:
             return moto_state.backend("lambda", region).get_function(name, qualifier)
@@ -125,7 +125,7 @@ class LambdaProvider(Provider):
 
 
 class SandboxPool:
-    """The sandboxes of one function version; warm ones are used until its code or configuration changes."""
+    """Sandboxes of one function, reused until its code or configuration changes."""
 
     def __init__(self, host: Host, packages: Packages) -> None:
         self._host = host
@@ -137,10 +137,10 @@ class SandboxPool:
         self._fingerprint = ""
 
     def acquire(self, function: Any) -> Sandbox:
-        """A sandbox for one invocation.
+        """Take a sandbox for one invocation; start one if none is idle.
 
         Raises:
-            ServiceError: TooManyRequestsException, the reserved concurrency is used up.
+            ServiceError: TooManyRequestsException, no concurrency is left.
         """
         reserved = function.reserved_concurrency
         deadline = time.monotonic() + WAIT_FOR_SANDBOX_S
@@ -169,7 +169,7 @@ class SandboxPool:
         return sandbox
 
     def release(self, sandbox: Sandbox) -> None:
-        """Takes a sandbox back; one that is spent or out of date is ended."""
+        """Return a sandbox; end it if its process has ended or it is out of date."""
         with self._free:
             current = self._busy.pop(sandbox) == self._fingerprint
             if current and sandbox.alive:
@@ -179,7 +179,7 @@ class SandboxPool:
             sandbox.stop()
 
     def close(self) -> None:
-        """Ends them all."""
+        """End all sandboxes."""
         with self._free:
             for sandbox in [*self._idle, *self._busy]:
                 sandbox.stop()

@@ -1,8 +1,8 @@
-"""The Lambda runtime: runs inside a function's own process and calls its handler.
+"""Lambda runtime: loads a function's handler in its process and calls it.
 
-Standard library only, and nothing of this repository: what the function can import is its package, its layers
-and what AWS's runtime brings. The protocol with the sandbox is one JSON document a line on a socket; standard
-output and error are the function's log.
+Standard library only: the function can import its package, its layers and the modules of AWS's runtime, and
+nothing else. The protocol with the sandbox is one JSON document per line on a socket; standard output and
+error are the function's log.
 
     python -S -P -u runtime.py SOCKET_FD HANDLER IMPORT_PATH...
 """
@@ -41,12 +41,12 @@ class Context:
         self._deadline_s = message["deadline_s"]
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function is cut off."""
+        """Milliseconds until the function's timeout."""
         return max(0, int((self._deadline_s - time.time()) * 1000))
 
 
 class HandlerError(Exception):
-    """The handler can't be loaded; ``kind`` is Lambda's errorType."""
+    """The handler cannot be loaded; ``kind`` is Lambda's errorType."""
 
     def __init__(self, kind: str, message: str, stack: list[str]) -> None:
         super().__init__(message)
@@ -55,21 +55,21 @@ class HandlerError(Exception):
 
 
 class RequestIdFilter(logging.Filter):
-    """Puts the request id into log records, as the runtime's own formatter does."""
+    """Adds the request id to log records."""
 
     request_id = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keeps every record."""
+        """Keep every record."""
         record.aws_request_id = self.request_id
         return True
 
 
 def load(handler: str) -> Callable[[Any, Context], Any]:
-    """The function that ``module.path.name`` means.
+    """Import the handler ``module.path.name``.
 
     Raises:
-        HandlerError: as Lambda reports it.
+        HandlerError: with Lambda's error type and message.
     """
     module_name, _, name = handler.replace("/", ".").rpartition(".")
     try:
@@ -80,7 +80,7 @@ def load(handler: str) -> Callable[[Any, Context], Any]:
     except SyntaxError as error:
         reason = f"Syntax error in module '{module_name}': {error}"
         raise HandlerError("Runtime.UserCodeSyntaxError", reason, []) from error
-    except Exception as error:  # the module's own code: its type is the errorType
+    except Exception as error:  # raised by the module's code: its type is the errorType
         raise HandlerError(type(error).__name__, str(error), _frames(error.__traceback__, skip=3)) from error
     try:
         return getattr(module, name)
@@ -90,7 +90,7 @@ def load(handler: str) -> Callable[[Any, Context], Any]:
 
 
 def call(handler: Callable[[Any, Context], Any], message: dict[str, Any]) -> dict[str, Any]:
-    """The reply to one invocation."""
+    """Call the handler and return the reply to the sandbox."""
     try:
         result = handler(json.loads(message["payload"]), Context(message))
     except Exception as error:
@@ -127,7 +127,7 @@ def _frames(trace: TracebackType | None, skip: int) -> list[str]:
 
 
 def _set_up_logging() -> RequestIdFilter:
-    """The root handler that AWS's runtime installs: plain text, UTC, the request id."""
+    """Install the root log handler of AWS's runtime: plain text, UTC, request id."""
     handler = logging.StreamHandler(sys.stdout)
     form = "[%(levelname)s]\t%(asctime)s.%(msecs)dZ\t%(aws_request_id)s\t%(message)s"
     formatter = logging.Formatter(form, "%Y-%m-%dT%H:%M:%S")
@@ -140,7 +140,7 @@ def _set_up_logging() -> RequestIdFilter:
 
 
 def main(argv: list[str]) -> int:
-    """Loads the handler, then serves invocations until the socket closes."""
+    """Load the handler, then serve invocations until the socket closes."""
     fd, handler_name, *paths = argv
     channel = socket.socket(fileno=int(fd))
     requests = channel.makefile("r", encoding="utf-8")

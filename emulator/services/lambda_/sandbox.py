@@ -1,4 +1,4 @@
-"""One execution environment of a function: a process, initialised once and invoked many times."""
+"""Execution environment of a function: a process, initialised once and invoked many times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOG_DRAIN_S = 2.0
 
 @dataclass(frozen=True)
 class Invocation:
-    """What one invocation brings."""
+    """Input of one invocation."""
 
     payload: str
     arn: str
@@ -38,12 +38,12 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one invocation gave.
+    """Result of one invocation.
 
     Attributes:
-        payload: the handler's result, or the error's document, as JSON.
-        error: empty, or the FunctionError (``Unhandled``).
-        log_tail: the last 4 KiB of its log, base64.
+        payload: the handler's result or the error document, as JSON.
+        error: FunctionError (``Unhandled``), or empty.
+        log_tail: the last 4 KiB of the log, base64.
     """
 
     payload: str
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class Sandbox:
-    """A process with the function's package and environment, and nothing else of this machine's."""
+    """Process with the function's package and environment."""
 
     def __init__(self, region: Region, function: Any, import_path: list[Path]) -> None:
         self._region = region
@@ -82,17 +82,17 @@ class Sandbox:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be invoked again."""
+        """Whether the process can be invoked again."""
         return self._child.running
 
     def stop(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self._child.stop(grace_s=0.5)
         self._replies.close()
         self._channel.close()
 
     def invoke(self, invocation: Invocation) -> Outcome:
-        """Calls the handler; an environment that failed, ran out of time or of memory is ended."""
+        """Call the handler; end the process after an init error, a timeout or an exceeded memory limit."""
         timeout_s = float(self._function.timeout)
         init_error = self._initialise(max(INIT_TIMEOUT_S, timeout_s))
         self._lines.clear()
@@ -117,7 +117,7 @@ class Sandbox:
         )
 
     def _initialise(self, timeout_s: float) -> dict[str, Any] | None:
-        """Waits for the handler to be loaded, once; the error document if it can't be."""
+        """Wait until the handler is loaded; return the error document if that fails."""
         if self._init_ms is not None:
             return None
         reply = self._exchange(None, timeout_s)
@@ -125,7 +125,7 @@ class Sandbox:
         return reply.get("init_error") or reply.get("error")
 
     def _exchange(self, message: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
-        """The reply to a message; a process that gives none is ended, and its end is the reply."""
+        """Send a message and return the reply, or an error document if the process times out or ends."""
         request_id = message["request_id"] if message else ""
         try:
             self._channel.settimeout(timeout_s)
@@ -169,10 +169,12 @@ class Sandbox:
         }
 
     def _environment(self, code: Path) -> dict[str, str]:
-        """The function's variables and Lambda's own; nothing of the machine but the system's programs."""
+        """Variables of the function and of Lambda; PATH has the system's folders only."""
         function = self._function
         temporary = self._region.host.folder("lambda-tmp", function.function_name)
-        python = {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}  # some builds need it
+        python = {
+            k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ
+        }  # needed by some Python builds
         return {
             **python,
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -216,7 +218,7 @@ class Sandbox:
         ]
         if self._init_ms:
             parts.append(f"Init Duration: {self._init_ms:.2f} ms")
-            self._init_ms = 0.0  # reported once, known for ever
+            self._init_ms = 0.0  # Init Duration is reported once
         self._log("\t".join(parts))
 
     def _tail(self) -> str:

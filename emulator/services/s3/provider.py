@@ -1,7 +1,7 @@
-"""S3: what moto keeps, with conditional writes that two requests at once can't both win.
+"""S3: atomic conditional writes, and EventBridge notifications in bucket configurations.
 
-Bucket policies are kept and read back, not enforced: moto knows no condition but StringEquals, so the
-usual refusal of plain HTTP would refuse everything.
+Bucket policies are stored but not enforced: moto evaluates no condition but StringEquals, so that the usual
+denial of plain HTTP would deny everything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from emulator.wire import Request, Response, Route
 
 
 class S3Provider(Provider):
-    """moto looks for the object and then stores it; the service does both as one."""
+    """Makes conditional writes atomic; moto checks for the object and stores it in two steps."""
 
     def __init__(self, forward: Forward) -> None:
         self._forward = forward
@@ -34,7 +34,7 @@ class S3Provider(Provider):
         self._patches.undo()
 
     def routes(self) -> list[Route]:
-        """Every PUT, for the header's sake."""
+        """Every PUT; conditional ones are recognised by their headers."""
         return [Route("PUT", "/.*", self._put, "s3")]
 
     def _put(self, request: Request, match: re.Match[str]) -> Response:
@@ -50,7 +50,7 @@ def _permit_by_no_policy(_bucket: FakeBucket, _action: str, _resource: str) -> P
 
 
 def _make_get_bucket_notification(original: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
-    """moto keeps that a bucket tells EventBridge, and leaves it out of its answer."""
+    """Include EventBridgeConfiguration, which moto stores but leaves out of the response."""
 
     def get_bucket_notification(self: S3Response) -> Any:
         status, headers, body = original(self)

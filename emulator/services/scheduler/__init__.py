@@ -1,1 +1,1 @@
-"""EventBridge Scheduler in the emulator: schedules that fire by this machine's clock."""
+"""EventBridge Scheduler: invokes targets at the times of their schedules."""

@@ -1,4 +1,4 @@
-"""When a schedule is due: ``at``, ``rate`` and ``cron`` expressions.
+"""Schedule expressions: ``at``, ``rate`` and ``cron``.
 
 EventBridge Scheduler user guide, "Schedule types".
 """
@@ -22,39 +22,39 @@ Days = Callable[[date], bool]
 
 
 class ExpressionError(ValueError):
-    """A schedule expression that says no time; the message names the part."""
+    """Invalid schedule expression; the message names the invalid part."""
 
 
 class Expression(Protocol):
     """A parsed expression."""
 
     def next_after(self, moment: datetime, anchor: datetime) -> datetime | None:
-        """The first time after a moment, in UTC; None when there is none any more.
+        """First due time after a moment, in UTC; None if there is none.
 
         Args:
-            anchor: when the schedule starts, from which rates are counted.
+            anchor: start of the schedule, from which rates are counted.
         """
 
 
 @dataclass(frozen=True)
 class At:
-    """Once."""
+    """One time."""
 
     due: datetime
 
     def next_after(self, moment: datetime, anchor: datetime) -> datetime | None:
-        """The one time, unless it is past."""
+        """The time, unless it is past."""
         return self.due if self.due > max(moment, anchor) else None
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Ever again, beginning with the start."""
+    """Repeated with a fixed period, beginning with the start."""
 
     period: timedelta
 
     def next_after(self, moment: datetime, anchor: datetime) -> datetime | None:
-        """The next multiple of the period."""
+        """Next multiple of the period."""
         if moment < anchor:
             return anchor
         return anchor + ((moment - anchor) // self.period + 1) * self.period
@@ -62,9 +62,9 @@ class Rate:
 
 @dataclass(frozen=True)
 class Cron:
-    """By the calendar and the clock of a time zone.
+    """Calendar times in a time zone.
 
-    A time that the change to summer time leaves out is skipped; one that comes twice is due once.
+    Times that the change to daylight saving time skips are not due; times that occur twice are due once.
     """
 
     minutes: frozenset[int]
@@ -75,7 +75,7 @@ class Cron:
     zone: ZoneInfo
 
     def next_after(self, moment: datetime, anchor: datetime) -> datetime | None:
-        """The next matching minute."""
+        """Next matching minute."""
         after = max(moment, anchor)
         for day in self._days(after.astimezone(self.zone).date()):
             for hour in sorted(self.hours):
@@ -100,10 +100,10 @@ class Cron:
 
 
 def parse(expression: str, timezone: str) -> Expression:
-    """The expression of a schedule, in its time zone.
+    """Parse the expression of a schedule in its time zone.
 
     Raises:
-        ExpressionError: it is none, or the zone is unknown.
+        ExpressionError: the expression is invalid or the time zone unknown.
     """
     try:
         zone = ZoneInfo(timezone)
@@ -151,7 +151,7 @@ def _cron(text: str, zone: ZoneInfo) -> Cron:
 
 
 def _day_of_month(field: str) -> Days:
-    """Days by number, the last (``L``), or the working day nearest to one (``15W``)."""
+    """Day-of-month field: numbers, the last day (``L``), or the weekday nearest to a day (``15W``)."""
     if field == "L":
         return lambda day: day.day == _length(day)
     if field.endswith("W"):
@@ -162,7 +162,7 @@ def _day_of_month(field: str) -> Days:
 
 
 def _day_of_week(field: str) -> Days:
-    """Days by number or name, the n-th of the month (``FRI#2``), or the last one (``FRIL``)."""
+    """Day-of-week field: numbers or names, the n-th (``FRI#2``) or the last (``FRIL``) of the month."""
     if "#" in field:
         name, _, nth = field.partition("#")
         weekday = _number("day-of-week", name, 1, 7, WEEKDAYS)
@@ -178,7 +178,7 @@ def _day_of_week(field: str) -> Days:
 def _numbers(
     name: str, field: str, low: int, high: int, names: Mapping[str, int] | None = None
 ) -> frozenset[int]:
-    """The values of a field: ``*``, numbers and names, ranges, steps, and lists of them."""
+    """Values of a field: ``*``, numbers and names, ranges, steps, and lists of them."""
     found: set[int] = set()
     for item in field.split(","):
         span, slash, step = item.partition("/")
@@ -201,7 +201,7 @@ def _number(name: str, text: str, low: int, high: int, names: Mapping[str, int])
 
 
 def _weekday(day: date) -> int:
-    """1 is Sunday."""
+    """Day of the week; 1 is Sunday."""
     return day.isoweekday() % 7 + 1
 
 
@@ -210,7 +210,7 @@ def _length(day: date) -> int:
 
 
 def _nearest_working_day(day: date, wanted: int) -> int:
-    """The day of the month; it stays within the month, and 0 says that the month has no such day."""
+    """Weekday nearest to a day, within the month; 0 if the month has no such day."""
     if wanted > _length(day):
         return 0
     weekday = day.replace(day=wanted).isoweekday()

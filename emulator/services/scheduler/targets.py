@@ -1,4 +1,4 @@
-"""What a schedule calls: one operation of an API, made from its target and its input.
+"""API call of a schedule, from its target and input.
 
 EventBridge Scheduler user guide, "Managing targets": universal targets name any operation, templated ones a
 function, a queue or a topic.
@@ -20,7 +20,7 @@ from emulator import policies, roles
 from emulator.policies import Document
 
 UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
-# The user guide's list of actions that only read.
+# Prefixes of read-only actions, from the user guide.
 READ_ONLY = (
     *("get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup"),
     *("discover", "validate", "batchGet", "batchDescribe", "batchRead", "transactGet", "adminGet"),
@@ -31,17 +31,17 @@ _models = botocore.session.Session()
 
 
 class TargetError(ValueError):
-    """A target that no schedule can have, or an input that its operation can't take."""
+    """Invalid target, or an input that is invalid for the target's operation."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call to make.
+    """One API call.
 
     Attributes:
         service, method: of boto3.
-        action: as IAM names it.
-        resource: the ARN that it is on; empty where the request alone says.
+        action: IAM action.
+        resource: ARN; empty if only the request determines it.
     """
 
     service: str
@@ -51,7 +51,7 @@ class Call:
     resource: str = ""
 
     def is_allowed(self, iam: Any, role_arn: str) -> bool:
-        """Whether the role's policies let it be made; without a resource, on whichever they name."""
+        """Whether the role's policies allow the call; without a resource, on any resource that they name."""
         documents = roles.identity_documents(iam, role_arn)
         tags = self.parameters.get("Tags")
         context = {
@@ -68,7 +68,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Target:
-    """A schedule's target, understood: what it calls, and how its input becomes parameters."""
+    """Target of a schedule: its operation, and parameters from the input."""
 
     arn: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -77,10 +77,10 @@ class Target:
         self.call("{}")
 
     def call(self, payload: str) -> Call:
-        """The call for an input.
+        """The call for an input (JSON).
 
         Raises:
-            TargetError: there is no such operation, or the input is none of its.
+            TargetError: the operation does not exist, or the input is invalid for it.
         """
         if self.arn.startswith(UNIVERSAL):
             return _universal_call(self.arn.removeprefix(UNIVERSAL), payload)
@@ -129,7 +129,7 @@ def _universal_call(name: str, payload: str) -> Call:
 
 
 def _as_members(shape: Any, value: Any) -> Any:
-    """A value with the service's own member names, whose first letter is small in some services."""
+    """The value with the service's member names, whose first letter is lower case in some services."""
     if shape.type_name == "structure" and isinstance(value, dict):
         own = {name[:1].upper() + name[1:]: name for name in shape.members}
         named = {own.get(name[:1].upper() + name[1:], name): item for name, item in value.items()}
