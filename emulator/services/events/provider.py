@@ -1,7 +1,7 @@
 """EventBridge: delivers matched events to targets; turns S3's notifications into events.
 
-moto stores buses, rules and targets and matches patterns. It delivers to few kinds of target, raises for the
-others, ignores errors of S3 events, and sends each completed upload twice; deliveries are therefore made here.
+moto stores buses, rules and targets and matches patterns. It delivers to few kinds of target, raises for
+others, ignores errors of S3 events and sends completed uploads twice, so that deliveries are made here.
 """
 
 from __future__ import annotations
