@@ -1,4 +1,4 @@
-"""The platform on one machine, with no account, no Docker and no network."""
+"""Run the recommender platform on this machine, without an AWS account, Docker or a network."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from local.errors import (
     StepFailedError,
 )
 
-DEFAULT_PORT = 4566  # where clients of an AWS emulator look first
+DEFAULT_PORT = 4566  # conventional port of AWS emulators
 
-# The endpoints that the AWS provider must be pointed at for this program, as its configuration spells them.
+# Services of the Pulumi program, by the names that the AWS provider uses in its `endpoints` setting.
 PROVIDER_SERVICES = (
     *("apigatewayv2", "appautoscaling", "budgets", "cloudwatch", "codebuild", "ec2", "emr", "events", "iam"),
     *("kms", "lambda", "logs", "s3", "sagemaker", "scheduler", "sns", "sqs", "sts"),
@@ -46,10 +46,8 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-StageOption = Annotated[str, typer.Option(help="The stage: dev, prod, or any other Pulumi.<stage>.yaml.")]
-PortOption = Annotated[
-    int, typer.Option(min=0, max=65535, help="The port; when it is taken, another one is.")
-]
+StageOption = Annotated[str, typer.Option(help="Stage: dev, prod, or another Pulumi.<stage>.yaml.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; a free one is used if it is in use.")]
 
 
 @app.command()
@@ -58,56 +56,58 @@ def up(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Interactions: MovieLens u.data or ratings.dat, CSV, TSV, Parquet, or a folder of them."
+            help="Interactions: MovieLens u.data or ratings.dat, CSV, TSV or Parquet; a file or a folder."
         ),
     ] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Leave the API running until Ctrl-C.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep the API running until Ctrl-C.")] = False,
     port: PortOption = DEFAULT_PORT,
-    output: Annotated[Path, typer.Option(help="Where the run's JSON goes.")] = Path("out/run.json"),
+    output: Annotated[Path, typer.Option(help="File for the JSON summary of the run.")] = Path(
+        "out/run.json"
+    ),
 ) -> None:
-    """Deploy a stage here, prepare data, and let the events train, register and serve a model."""
+    """Deploy a stage, prepare data, then train, register and serve a model."""
     from local.up import UpOptions
     from local.up import up as run_up
 
-    with ends_well(), run_up(UpOptions(stage, data, port, output), out) as deployed:
+    with exit_codes(), run_up(UpOptions(stage, data, port, output), out) as deployed:
         out.print(f"[dim]written to[/] {output}")
         if serve:
-            serve_until_interrupted(_how_to_use(deployed.outputs["api_url"]))
+            serve_until_interrupted(_usage(deployed.outputs["api_url"]))
 
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="More interactions, as `up --data` takes them.")],
+    data: Annotated[Path, typer.Argument(help="More interactions, in the formats of `up --data`.")],
 ) -> None:
-    """Add interactions to the stage that serves here, and follow the new model until it is served."""
+    """Add interactions to the running stage, and train a model that replaces the current one."""
     from local.aws import running_stage
     from local.preparation import upload_interactions
     from local.timeline import Timeline
     from local.up import train as train_run
     from ml.contract import run_id_of
 
-    with ends_well():
+    with exit_codes():
         stage = running_stage()
         with Timeline(out) as timeline:
             with timeline.step("upload", str(data)):
                 upload_interactions(stage, data)
             run_id = run_id_of(datetime.now(UTC))
             _, evaluation = train_run(stage, run_id, timeline)
-        out.print(f"model [bold]{run_id}[/] is served: HR@10 {evaluation['model']['hr_at_10']:.3f}")
+        out.print(f"model [bold]{run_id}[/] is deployed: HR@10 {evaluation['model']['hr_at_10']:.3f}")
 
 
 @app.command()
 def preview(
     stage: StageOption = "dev",
     as_json: Annotated[
-        bool, typer.Option("--json", help="A list of {type, name, urn, parent, inputs}.")
+        bool, typer.Option("--json", help="Print a list of {type, name, urn, parent, inputs}.")
     ] = False,
 ) -> None:
-    """Show what `pulumi up` would register, without credentials."""
+    """List the resources that `pulumi up` would register, without credentials."""
     from local.preview import preview as preview_stage
     from local.preview import render_tree, to_json
 
-    with ends_well():
+    with exit_codes():
         resources = preview_stage(stage)
         if as_json:
             typer.echo(json.dumps(to_json(resources), indent=2))
@@ -117,15 +117,15 @@ def preview(
 
 @app.command()
 def recommend(
-    user: Annotated[str, typer.Argument(help="A user id of the data.")],
-    k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
+    user: Annotated[str, typer.Argument(help="User id.")],
+    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
 ) -> None:
-    """Ask the API that serves here."""
-    from local.api import recommend as ask
+    """Request recommendations from the API of the running stage."""
+    from local.api import recommend as request_recommendations
     from local.aws import running_stage
 
-    with ends_well():
-        answer = ask(running_stage(), user, k)
+    with exit_codes():
+        answer = request_recommendations(running_stage(), user, k)
         table = Table("#", "item", "score", box=None, header_style="dim", padding=(0, 2, 0, 0))
         for place, item in enumerate(answer["items"], start=1):
             table.add_row(str(place), Text(item["item_id"]), f"{item['score']:.4f}")
@@ -138,22 +138,22 @@ def recommend(
 @app.command()
 def cloud(
     port: PortOption = DEFAULT_PORT,
-    region: Annotated[str, typer.Option(help="The region of requests that name none.")] = "ap-northeast-2",
+    region: Annotated[str, typer.Option(help="Region of requests without one.")] = "ap-northeast-2",
 ) -> None:
-    """Run the emulator alone, for any AWS client, until Ctrl-C."""
+    """Run the AWS emulator alone, for any AWS client, until Ctrl-C."""
     from emulator.app import Emulator
 
-    with ends_well(), Emulator(region=region).start(port) as emulator:
+    with exit_codes(), Emulator(region=region).start(port) as emulator:
         if emulator.moved:
-            err.print(f"port {port} is in use: {emulator.port} is taken instead")
-        serve_until_interrupted(_client_settings(emulator.url, region))
+            err.print(f"port {port} is in use: using {emulator.port} instead")
+        serve_until_interrupted(client_settings(emulator.url, region))
 
 
 @contextmanager
-def ends_well() -> Iterator[None]:
-    """Errors become one clear line and an exit code; SIGTERM ends what Ctrl-C would."""
+def exit_codes() -> Iterator[None]:
+    """Print an expected error as one line and exit with its code; handle SIGTERM like Ctrl-C."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        # SIGINT too: a shell's background jobs start with it ignored.
+        # SIGINT too: a shell starts background jobs with SIGINT ignored.
         signal.signal(signum, signal.default_int_handler)
     try:
         yield
@@ -171,12 +171,12 @@ def ends_well() -> Iterator[None]:
         err.print(f"[red]failed:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
-        err.print("interrupted; everything that was started has ended")
+        err.print("interrupted; all processes have ended")
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def serve_until_interrupted(message: str) -> None:
-    """Says what is served, and blocks until Ctrl-C or SIGTERM, which here is no failure."""
+    """Print a message and block until Ctrl-C or SIGTERM; neither is a failure here."""
     try:
         out.print(message, soft_wrap=True)
         threading.Event().wait()
@@ -184,7 +184,7 @@ def serve_until_interrupted(message: str) -> None:
         out.print("\nstopped")
 
 
-def _how_to_use(api_url: str) -> str:
+def _usage(api_url: str) -> str:
     url = api_url.rstrip("/")
     return (
         f"\nserving at [bold]{url}[/]  (Ctrl-C stops it)\n"
@@ -194,14 +194,14 @@ def _how_to_use(api_url: str) -> str:
     )
 
 
-def _client_settings(url: str, region: str) -> str:
+def client_settings(url: str, region: str) -> str:
     endpoints = ", ".join(f"{service}: {url}" for service in PROVIDER_SERVICES)
     return (
         f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
         "[dim]# boto3, the aws command line, and most other clients[/]\n"
         f"export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={region}\n"
         "export AWS_ACCESS_KEY_ID=embedded AWS_SECRET_ACCESS_KEY=embedded\n\n"
-        "[dim]# pulumi up itself: under config in a Pulumi.<stage>.yaml of its own[/]\n"
+        "[dim]# pulumi up itself: under config in a separate Pulumi.<stage>.yaml[/]\n"
         "  aws:skipCredentialsValidation: true\n"
         "  aws:skipRequestingAccountId: true\n"
         "  aws:skipMetadataApiCheck: true\n"

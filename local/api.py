@@ -1,4 +1,4 @@
-"""The recommendation API of a deployed stage, as a client calls it."""
+"""Client of the recommendation API of a deployed stage."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SETTLE_TIMEOUT_S = 30
     reraise=True,
 )
 def recommend(stage: DeployedStage, user: str, k: int = 10) -> dict[str, Any]:
-    """What the API answers for a user.
+    """Recommendations for a user: the response body of the API.
 
     Raises:
-        StepFailedError: it answers with an error.
-        requests.ConnectionError: nothing answers.
+        StepFailedError: the API responded with an error.
+        requests.ConnectionError: the API could not be reached within ``SETTLE_TIMEOUT_S``.
     """
     url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations/{quote(user, safe='')}"
     response = requests.get(url, params={"k": str(k)}, timeout=API_TIMEOUT_S)

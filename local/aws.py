@@ -1,4 +1,4 @@
-"""The emulator as a client sees it: from the process that runs it, or from another terminal."""
+"""Access to a stage in the emulator, from the process that runs it or from another terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATE_FILE = Path(".local/stage.json")
 
 @dataclass(frozen=True)
 class DeployedStage:
-    """A stage in a running emulator: where it is, and the stack's outputs."""
+    """Stage in a running emulator, with the outputs of its stack."""
 
     stage: str
     url: str
@@ -28,7 +28,7 @@ class DeployedStage:
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """A client of the emulator that reads none of the user's own AWS settings."""
+        """A boto3 client of the emulator that ignores the user's AWS settings."""
         if service not in self._clients:
             self._clients[service] = make_client(service, self.url, self.region)
         return self._clients[service]
@@ -37,25 +37,25 @@ class DeployedStage:
     def _clients(self) -> dict[str, Any]:
         return {}
 
-    def remember(self) -> None:
-        """Let other terminals find this stage."""
+    def publish(self) -> None:
+        """Write the state file, from which other terminals find this stage."""
         STATE_FILE.parent.mkdir(exist_ok=True)
         STATE_FILE.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
-    def forget(self) -> None:
-        """The stage is gone; a newer one's file stays."""
+    def withdraw(self) -> None:
+        """Delete the state file, unless it belongs to a newer stage."""
         if STATE_FILE.exists() and json.loads(STATE_FILE.read_text())["pid"] == self.pid:
             STATE_FILE.unlink()
 
 
 def running_stage() -> DeployedStage:
-    """The stage that ``make up SERVE=1`` serves in this folder.
+    """The stage that ``make up SERVE=1`` serves from this folder.
 
     Raises:
-        BadInputError: there is none, or its process has ended.
+        BadInputError: no stage is running.
     """
     if STATE_FILE.exists():
         stage = DeployedStage(**json.loads(STATE_FILE.read_text()))
         if psutil.pid_exists(stage.pid):
             return stage
-    raise BadInputError("nothing serves here: run `make up SERVE=1` in another terminal first")
+    raise BadInputError("no stage is running in this folder: run `make up SERVE=1` in another terminal first")

@@ -1,4 +1,4 @@
-"""How a run on this machine can end badly, and with which exit code."""
+"""Failures of a local run, and their exit codes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
-EXIT_REJECTED = 3  # the candidate lost the gate: the platform works, the model doesn't
+EXIT_REJECTED = 3  # the candidate failed the quality gate
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 
 class BadInputError(Exception):
-    """What the user gave can't be used; the message says why, in one line."""
+    """Unusable input; the message gives the reason in one line."""
 
 
 @dataclass
 class StepFailedError(Exception):
-    """A step failed: which, why, and the last lines of its log."""
+    """Failure of a step: its name, the reason, and the last lines of its log."""
 
     step: str
     reason: str

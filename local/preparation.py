@@ -1,4 +1,4 @@
-"""Puts raw interactions into a deployed stage and launches the job flow that the stage published."""
+"""Upload raw interactions to a deployed stage and run the job flow that the stage published."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ LOG_LINES = 20
 
 
 def upload_interactions(stage: DeployedStage, path: Path) -> int:
-    """Upload a file, or the files of a folder, under ``raw/interactions/``; returns how many.
+    """Upload a file, or the files of a folder, under ``raw/interactions/``; returns the number of files.
 
     Raises:
-        BadInputError: there is no such file or folder, or nothing in it.
+        BadInputError: the path does not exist, or the folder is empty.
     """
     if not path.exists():
         raise BadInputError(f"{path}: no such file or folder")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     if not files:
-        raise BadInputError(f"{path}: an empty folder")
+        raise BadInputError(f"{path}: the folder is empty")
     root = path.parent if path.is_file() else path
     s3 = stage.client("s3")
     for file in files:
@@ -45,11 +45,11 @@ def upload_interactions(stage: DeployedStage, path: Path) -> int:
 
 
 def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any]:
-    """Launch the published RunJobFlow document for a run and wait for its step; returns the run's manifest.
+    """Launch the published RunJobFlow document for a run and wait for its step; returns the manifest.
 
     Raises:
         BadInputError: the job refused its input.
-        StepFailedError: the step failed, or did not end in time.
+        StepFailedError: the step failed or did not end in time.
     """
     s3, emr = stage.client("s3"), stage.client("emr")
     published = s3.get_object(Bucket=stage.outputs["artifacts_bucket"], Key=contract.RUN_JOB_FLOW_KEY)
@@ -63,7 +63,9 @@ def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any
         if status["State"] in ENDED_STATES:
             break
         if time.monotonic() > deadline:
-            raise StepFailedError(STEP, f"EMR's step still is {status['State']} after {JOB_FLOW_TIMEOUT_S} s")
+            raise StepFailedError(
+                STEP, f"the EMR step is still {status['State']} after {JOB_FLOW_TIMEOUT_S} s"
+            )
         time.sleep(POLL_S)
     if status["State"] != "COMPLETED":
         raise _failure(stage, status.get("FailureDetails", {}))
@@ -72,7 +74,7 @@ def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any
 
 
 def _failure(stage: DeployedStage, details: Mapping[str, str]) -> Exception:
-    """The step's own last word where it refused its input, else the reason and the log."""
+    """The error of a failed step: the job's message if it refused its input, otherwise reason and log."""
     reason = details.get("Message") or details.get("Reason", "no reason given")
     status, _, refusal = reason.partition(f"{PREPARATION}: ")
     if refusal and f"code {EXIT_BAD_INPUT}:" in status:
@@ -81,10 +83,10 @@ def _failure(stage: DeployedStage, details: Mapping[str, str]) -> Exception:
 
 
 def _log_lines(stage: DeployedStage, uri: str) -> list[str]:
-    """The step's standard error, as EMR keeps it in the logs bucket."""
+    """Standard error of the step, from the logs bucket; empty if there is none."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         data = stage.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     except (BotoCoreError, ClientError):
-        return []  # the reason stands without its log
+        return []  # the reason is reported without a log
     return (gzip.decompress(data) if key.endswith(".gz") else data).decode(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""What a finished ``make up`` leaves: ``out/run.json`` for machines, a summary for people."""
+"""Result of ``make up``: ``out/run.json``, and a summary on the terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ITEMS_SHOWN = 8
 
 @dataclass(frozen=True)
 class Summary:
-    """One run, as ``out/run.json`` holds it (DESIGN, part 4)."""
+    """Result of one run; its fields are those of ``out/run.json``."""
 
     stage: str
     run_id: str
@@ -83,7 +83,7 @@ class Summary:
         )
 
     def _recommendations_table(self) -> Table:
-        table = _table("user", "by", f"the first {ITEMS_SHOWN} items")
+        table = _table("user", "strategy", f"first {ITEMS_SHOWN} items")
         for row in self.recommendations:
             items = ", ".join(item["item_id"] for item in row["items"][:ITEMS_SHOWN])
             table.add_row(Text(row["user_id"]), row["strategy"], Text(items))

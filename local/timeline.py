@@ -1,4 +1,4 @@
-"""The steps of a run as they happen: on the terminal while they run, in ``out/run.json`` afterwards."""
+"""Progress of the steps of a run, on the terminal and in ``out/run.json``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFRESH_PER_SECOND = 8
 
 @dataclass
 class Step:
-    """One step: ``seconds`` of wall time, and the newest line that it had to say."""
+    """One step: its status, ``seconds`` of wall time, and its newest message."""
 
     name: str
     status: Status = "running"
@@ -41,7 +41,7 @@ class Step:
 
 
 class Timeline:
-    """Shows steps: a spinner for each that runs on a terminal, plain lines where there is none."""
+    """Progress display: a spinner per running step on a terminal, otherwise plain lines."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -65,7 +65,7 @@ class Timeline:
             self._live.stop()
 
     def begin(self, name: str, detail: str = "") -> Step:
-        """A step starts now."""
+        """Start a step."""
         step = Step(name, started=time.monotonic(), detail=detail)
         self.steps.append(step)
         if not self.console.is_terminal:
@@ -73,14 +73,14 @@ class Timeline:
         return step
 
     def end(self, step: Step, status: Status = "succeeded", seconds: float | None = None) -> None:
-        """The step ended: now, or after as long as the cloud itself says."""
+        """End a step, now or with the duration that the service reports."""
         step.seconds = time.monotonic() - step.started if seconds is None else seconds
         step.status = status
         self.console.print(_line(step))
 
     @contextmanager
     def step(self, name: str, detail: str = "") -> Iterator[Step]:
-        """A step around a block; an exception leaves it failed."""
+        """Context manager for a step that fails when its block raises."""
         step = self.begin(name, detail)
         try:
             yield step
@@ -92,8 +92,12 @@ class Timeline:
             raise
         self.end(step)
 
+    def refresh(self) -> None:
+        """Draw the running steps now, on a terminal."""
+        self._live.refresh()
+
     def as_json(self) -> list[dict[str, object]]:
-        """``step``, ``seconds`` and ``status`` of each, in the order in which they began."""
+        """``step``, ``seconds`` and ``status`` of each step, in start order."""
         rows = [asdict(step) for step in self.steps]
         return [{"step": r["name"], "seconds": round(r["seconds"], 2), "status": r["status"]} for r in rows]
 

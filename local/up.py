@@ -1,4 +1,4 @@
-"""The main job on one machine: deploy a stage, publish the code, prepare a run; the events do the rest."""
+"""`make up`: deploy a stage to the emulator, publish the code, prepare a run and serve its model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SUBPROCESS_TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What ``make up`` was asked for; without ``data`` a seeded synthetic shop is made."""
+    """Options of ``make up``; without ``data`` a seeded synthetic data set is generated."""
 
     stage: str
     data: Path | None
@@ -47,11 +47,11 @@ class UpOptions:
 
 @contextmanager
 def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
-    """Run the main job; inside the block the stage keeps serving, after it nothing runs any more.
+    """Deploy a stage and serve a model of the data inside the block; every process ends after it.
 
     Raises:
-        BadInputError: the stage, its config or the interactions can't be used.
-        StepFailedError: a step failed, or the candidate lost the gate.
+        BadInputError: the stage, its config or the interactions are unusable.
+        StepFailedError: a step failed, or the candidate failed the quality gate.
     """
     data = options.data
     if data is not None and not data.exists():
@@ -59,21 +59,21 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
     config = load_stage(options.stage, ROOT)
     with Emulator(region=config.region).start(options.port) as emulator:
         if emulator.moved:
-            console.print(f"port {options.port} is in use: {emulator.port} is taken instead", style="dim")
+            console.print(f"port {options.port} is in use: using {emulator.port} instead", style="dim")
         with Timeline(console) as timeline:
             stage = deploy_stage(config, emulator, timeline)
             summary = _first_run(stage, data, timeline)
         summary.write(options.output)
         summary.show(console)
-        stage.remember()
+        stage.publish()
         try:
             yield stage
         finally:
-            stage.forget()
+            stage.withdraw()
 
 
 def deploy_stage(config: Stage, emulator: Emulator, timeline: Timeline) -> DeployedStage:
-    """Run the Pulumi program for a stage against the emulator."""
+    """Deploy the Pulumi program of a stage to the emulator."""
     with timeline.step("deploy", "the Pulumi program") as step:
 
         def show(kind: str, name: str, n_done: int) -> None:
@@ -86,16 +86,16 @@ def deploy_stage(config: Stage, emulator: Emulator, timeline: Timeline) -> Deplo
 
 def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:
     run_id = contract.run_id_of(datetime.now(UTC))
-    with timeline.step("publish code", "what Jenkins runs"):
+    with timeline.step("publish code", "the Jenkins scripts"):
         publish_code(stage)
-    with timeline.step("upload", str(data or "a synthetic shop")):
-        upload_interactions(stage, data or synthetic_shop())
+    with timeline.step("upload", str(data or "a synthetic data set")):
+        upload_interactions(stage, data or synthetic_interactions())
     manifest, evaluation = train(stage, run_id, timeline)
     with timeline.step("recommend", "three users, through the API"):
         recommendations = [recommend(stage, user) for user in example_users(stage, run_id)]
     versions = {answer.pop("model_version") for answer in recommendations}
     if versions != {run_id}:
-        raise StepFailedError("recommend", f"the API answers with model {', '.join(versions)}, not {run_id}")
+        raise StepFailedError("recommend", f"the API serves model {', '.join(versions)}, not {run_id}")
     return Summary(
         stage=stage.stage,
         run_id=run_id,
@@ -109,10 +109,10 @@ def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> S
 
 
 def train(stage: DeployedStage, run_id: str, timeline: Timeline) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Prepare a run and follow it until its model is served; returns its manifest and its evaluation.
+    """Prepare a run and follow it until its model is deployed; returns its manifest and its evaluation.
 
     Raises:
-        BadInputError, StepFailedError: as `run_job_flow` and `Chain.follow`.
+        BadInputError, StepFailedError: see `run_job_flow` and `Chain.follow`.
     """
     with timeline.step("prepare", "Spark") as step:
         manifest = run_job_flow(stage, run_id, step)
@@ -123,7 +123,7 @@ def train(stage: DeployedStage, run_id: str, timeline: Timeline) -> tuple[dict[s
 
 
 def publish_code(stage: DeployedStage) -> None:
-    """Bundle and upload the code with the scripts that Jenkins runs.
+    """Bundle and upload the code with the scripts of the Jenkins pipeline.
 
     Raises:
         StepFailedError: a script failed.
@@ -135,8 +135,8 @@ def publish_code(stage: DeployedStage) -> None:
     _script("publish code", ["ci.publish", "--bucket", bucket, "--bundle", str(bundle)], environment)
 
 
-def synthetic_shop() -> Path:
-    """The seeded shop that stands in when no data is given."""
+def synthetic_interactions() -> Path:
+    """Generate the seeded data set that is used without ``--data``."""
     path = STATE_FILE.parent.resolve() / "synthetic" / "shop.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     _script("upload", ["ml.synthetic", "--output", str(path), "--seed", str(SYNTHETIC_SEED)], None)
@@ -159,7 +159,7 @@ def _script(step: str, module: list[str], environment: dict[str, str] | None) ->
 
 
 def example_users(stage: DeployedStage, run_id: str) -> list[str]:
-    """Three users of the run: the first, the middle and the last by id."""
+    """Three users of the run: the first, the middle and the last in order of id."""
     key = contract.run_prefix(run_id) + contract.USERS_FILE
     body = stage.client("s3").get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"].read()
     users = pq.read_table(io.BytesIO(body), columns=["user_id"])["user_id"].to_pylist()

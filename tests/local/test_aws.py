@@ -1,4 +1,4 @@
-"""A stage that serves is found from other terminals for as long as its process lives."""
+"""Other terminals find a running stage until its process has ended."""
 
 import os
 import subprocess
@@ -16,30 +16,30 @@ def stage_of(pid: int) -> DeployedStage:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_stage_is_found_until_it_is_forgotten(here: None) -> None:
+def test_stage_is_found_until_it_is_withdrawn(in_empty_folder: None) -> None:
     stage = stage_of(os.getpid())
-    stage.remember()
+    stage.publish()
     assert running_stage() == stage
-    stage.forget()
+    stage.withdraw()
     assert not STATE_FILE.exists()
-    with pytest.raises(BadInputError, match="nothing serves here"):
+    with pytest.raises(BadInputError, match="no stage is running"):
         running_stage()
 
 
-def test_a_stage_whose_process_has_ended_is_not_found(here: None) -> None:
+def test_stage_whose_process_has_ended_is_not_found(in_empty_folder: None) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    stage_of(ended.pid).remember()
-    with pytest.raises(BadInputError, match="nothing serves here"):
+    stage_of(ended.pid).publish()
+    with pytest.raises(BadInputError, match="no stage is running"):
         running_stage()
 
 
-def test_forgetting_leaves_the_file_of_a_newer_stage(here: None) -> None:
+def test_withdrawing_keeps_the_file_of_a_newer_stage(in_empty_folder: None) -> None:
     newer = stage_of(os.getpid())
-    newer.remember()
-    stage_of(os.getpid() + 1).forget()
+    newer.publish()
+    stage_of(os.getpid() + 1).withdraw()
     assert running_stage() == newer

@@ -1,4 +1,4 @@
-"""What `python -m local cloud` prints for `pulumi up` is what the provider takes, for all of the program."""
+"""The provider settings that `python -m local cloud` prints work for every resource of the program."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import yaml
 from pulumi_aws import ProviderEndpointArgs
 from rich.text import Text
 
-from local.__main__ import PROVIDER_SERVICES, _client_settings
+from local.__main__ import PROVIDER_SERVICES, client_settings
 from tests.stacks.program import STAGES, recorded
 
 URL = "http://127.0.0.1:4566"
-ENDPOINT_OF = {"vpc": "ec2"}  # a module of the provider that has no endpoint of its own
+ENDPOINT_OF = {"vpc": "ec2"}  # provider modules without a separate endpoint setting
 
 
-def test_the_settings_are_a_stage_s_configuration() -> None:
-    printed = Text.from_markup(_client_settings(URL, "ap-northeast-2")).plain
+def test_printed_settings_are_valid_stage_config() -> None:
+    printed = Text.from_markup(client_settings(URL, "ap-northeast-2")).plain
     settings = yaml.safe_load("\n".join(line for line in printed.splitlines() if line.startswith("  aws:")))
     assert settings.pop("aws:endpoints") == [dict.fromkeys(PROVIDER_SERVICES, URL)]
     assert set(settings.values()) == {True}
 
 
-def test_the_provider_knows_each_endpoint() -> None:
+def test_provider_knows_every_endpoint_setting() -> None:
     known = {name.rstrip("_") for name in inspect.signature(ProviderEndpointArgs.__init__).parameters}
     assert set(PROVIDER_SERVICES) <= known
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_resource_of_the_program_goes_to_aws(stage: str) -> None:
+def test_every_resource_type_of_the_program_has_an_endpoint_setting(stage: str) -> None:
     types = [each.type for each in recorded(stage).resources if each.type.startswith("aws:")]
     modules = {each.split(":")[1].partition("/")[0] for each in types}
     assert len(modules) > 10

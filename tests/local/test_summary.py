@@ -35,7 +35,7 @@ def summary() -> Summary:
     )
 
 
-def test_the_file_holds_what_the_design_names(summary: Summary, tmp_path: Path) -> None:
+def test_file_contains_the_documented_fields(summary: Summary, tmp_path: Path) -> None:
     summary.write(tmp_path / "out" / "run.json")
     written = json.loads((tmp_path / "out" / "run.json").read_text())
     assert {"stage", "run_id", "timeline", "metrics", "recommendations", "model_version", "api_url"} <= set(
@@ -45,7 +45,7 @@ def test_the_file_holds_what_the_design_names(summary: Summary, tmp_path: Path) 
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
 
 
-def test_the_summary_shows_gain_counts_and_ids_as_they_are(summary: Summary) -> None:
+def test_summary_shows_gain_counts_and_unescaped_ids(summary: Summary) -> None:
     console = Console(file=io.StringIO(), width=120)
     summary.show(console)
     text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above

@@ -17,7 +17,7 @@ def printed(console: Console) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]  # the fixture's StringIO
 
 
-def test_where_there_is_no_terminal_each_step_gets_plain_lines(console: Console) -> None:
+def test_steps_are_plain_lines_without_a_terminal(console: Console) -> None:
     with Timeline(console) as timeline, timeline.step("deploy", "a stage"):
         pass
     lines = printed(console).splitlines()
@@ -27,14 +27,14 @@ def test_where_there_is_no_terminal_each_step_gets_plain_lines(console: Console)
     assert "\x1b" not in printed(console)
 
 
-def test_on_a_terminal_a_spinner_turns_and_each_step_stays_as_one_line(
+def test_terminal_shows_a_spinner_and_one_line_per_finished_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Timeline(console) as timeline:
         with timeline.step("first"):
-            timeline._live.refresh()  # what its thread does by and by
+            timeline.refresh()
         with timeline.step("second"):
             pass
     assert "\x1b" in printed(console)
@@ -43,7 +43,7 @@ def test_on_a_terminal_a_spinner_turns_and_each_step_stays_as_one_line(
     assert "… first" not in printed(console)
 
 
-def test_the_json_holds_every_step_in_order_with_seconds_and_status(console: Console) -> None:
+def test_json_contains_every_step_in_order_with_seconds_and_status(console: Console) -> None:
     with Timeline(console) as timeline:
         with timeline.step("deploy"):
             pass
@@ -62,7 +62,7 @@ def test_the_json_holds_every_step_in_order_with_seconds_and_status(console: Con
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed")])
-def test_neither_ctrl_c_nor_an_error_leaves_a_step_running(
+def test_no_step_is_running_after_an_exception(
     console: Console, error: type[BaseException], status: str
 ) -> None:
     with contextlib.suppress(error), Timeline(console) as timeline:
