@@ -1,43 +1,48 @@
-# The front door. Every target sets up what it needs; a second run reuses it.
+# Every target sets up the environment that it needs, and reuses it on later runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up test test-dags check preview lock clean
+.PHONY: help up test test-dags check preview lock clean environment environment-airflow
 
 STAGE ?= dev
 PYTHON := .venv/bin/python
+LAMBDAS := $(patsubst %/handler.py,%,$(wildcard lambdas/*/handler.py))
 
-help: ## what there is
-	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1]   the whole platform on this machine, to the first recommendation"
-	@echo "make test [ARGS='-k gate']                  every test"
-	@echo "make test-dags                              the Airflow DAG's tests, in an environment of their own"
-	@echo "make check                                  lint, formatting, types, CI definition"
-	@echo "make preview [STAGE=dev|prod]               what pulumi up would register, offline"
-	@echo "make lock                                   renew requirements/lock.txt, airflow.lock and spark.lock"
-	@echo "make clean                                  remove what the targets above made"
+help: ## list the targets
+	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1]   run the whole platform on this machine, up to the first recommendations"
+	@echo "make test [ARGS='-k gate']                  run the tests"
+	@echo "make test-dags                              run the tests of the Airflow DAG, in a separate environment"
+	@echo "make check                                  lint, formatting, types and the GitLab CI definition"
+	@echo "make preview [STAGE=dev|prod]               list the resources that pulumi up would register, offline"
+	@echo "make lock                                   update requirements/lock.txt, airflow.lock and spark.lock"
+	@echo "make clean                                  delete the environments and everything that was built"
 
 up: environment
 	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(DATA),--data '$(DATA)') $(if $(filter-out 0,$(SERVE)),--serve)
 
+# loadfile: the tests of a file share a process, because a process runs at most one emulator at a time.
+# no-loadscope-reorder: tests/conftest.py puts the slowest files first.
 test: environment
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-dags: environment
-	@bash ci/environment.sh airflow
+test-dags: environment environment-airflow
 	@.venv-airflow/bin/python -m pytest --confcutdir tests/dags tests/dags $(ARGS)
 
+# Lambdas share module names, so mypy checks each from its own folder.
 check: environment
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@for function in lambdas/*/; do (cd $$function && ../../$(PYTHON) -m mypy --config-file ../../pyproject.toml *.py) || exit 1; done
+	@for folder in $(LAMBDAS); do (cd $$folder && $(CURDIR)/$(PYTHON) -m mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache/lambdas *.py) || exit 1; done
 	@.venv/bin/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 
 preview: environment
 	@$(PYTHON) -m local preview --stage '$(STAGE)'
 
-.PHONY: environment
 environment:
 	@bash ci/environment.sh
+
+environment-airflow:
+	@bash ci/environment.sh airflow
 
 lock: environment
 	@$(PYTHON) -m pip install --quiet 'uv>=0.13,<1'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The virtual environments of this checkout, each made once and reused until its lock or the place changes:
-#   environment.sh            .venv, the platform, from requirements/lock.txt, and build/spark-packages.zip
-#   environment.sh airflow    .venv-airflow, what runs dags/, from requirements/airflow.lock
+# Create a virtual environment of this checkout, or reuse it if its lock and its folder are unchanged:
+#   environment.sh            .venv from requirements/lock.txt, and build/spark-packages.zip
+#   environment.sh airflow    .venv-airflow, for dags/, from requirements/airflow.lock
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ fail() { echo "setup: $*" >&2; exit 1; }
 case "${1:-platform}" in
     platform) venv=.venv lock=requirements/lock.txt ;;
     airflow) venv=.venv-airflow lock=requirements/airflow.lock ;;
-    *) fail "no environment '$1': there are platform and airflow" ;;
+    *) fail "unknown environment '$1': use platform or airflow" ;;
 esac
 
 is_python_311() { "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
@@ -23,15 +23,15 @@ find_python() {
             return
         fi
     done
-    fail "Python 3.11 is needed, found $(python3 --version 2>/dev/null || echo none): install python3.11 and python3.11-venv, or name one in PYTHON311"
+    fail "Python 3.11 is needed, found $(python3 --version 2>/dev/null || echo none): install python3.11 and python3.11-venv, or set PYTHON311 to one"
 }
 
 check_java() {
     local java="${JAVA_HOME:+$JAVA_HOME/bin/}java" version
-    # Spark 3.5 reads no Java newer than 17, and pyspark finds the same one: JAVA_HOME first, then PATH.
+    # Spark 3.5 supports Java up to 17. pyspark uses the same order: JAVA_HOME, then PATH.
     version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1) || true
     [[ "$version" == 17 ]] ||
-        fail "Java 17 is needed, found ${version:-none}: install openjdk-17-jre-headless (or any JRE 17), or point JAVA_HOME at one"
+        fail "Java 17 is needed, found ${version:-none}: install openjdk-17-jre-headless (or any JRE 17), or set JAVA_HOME to one"
 }
 
 pack_for_spark() {
@@ -48,15 +48,15 @@ fi
 
 python=$(find_python)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python has no venv: install python3.11-venv"
-echo "setup: making $venv from $lock (a few minutes the first time)"
+echo "setup: creating $venv from $lock (takes a few minutes)"
 rm -rf "$venv"
 "$python" -m venv "$venv"
-# The lock is whole, so nothing is left to resolve; a build from source (pyspark) still gets its own tools.
+# --no-deps: the lock is complete. Builds from source (pyspark) still get their build dependencies.
 log=$venv/pip.log
 "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --requirement "$lock" > "$log" 2>&1 || {
     grep -v '^WARNING' "$log" | tail -n 15 >&2
     fail "the packages in $lock could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
 }
-"$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "$lock contradicts itself: run 'make lock'"
+"$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "the versions in $lock are incompatible: run 'make lock'"
 echo "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" > "$stamp"
 pack_for_spark

@@ -1,7 +1,7 @@
-"""Put a stage's preview on the merge request, as one note that later pipelines rewrite.
+"""Publish the preview of a stage as a note on the GitLab merge request; later pipelines update the note.
 
-Reads what GitLab gives every merge-request job (``CI_API_V4_URL``, ``CI_PROJECT_ID``,
-``CI_MERGE_REQUEST_IID``) and ``GITLAB_NOTE_TOKEN``, a masked project access token with the ``api`` scope.
+Reads the predefined variables ``CI_API_V4_URL``, ``CI_PROJECT_ID`` and ``CI_MERGE_REQUEST_IID``, and
+``GITLAB_NOTE_TOKEN``, a masked project access token with the ``api`` scope.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 MAX_NOTE_CHARACTERS = 1_000_000  # GitLab docs, "Instance limits", size of comments
-ROOM_FOR_THE_FRAME = 1_000
+FRAME_CHARACTERS = 1_000  # upper limit for the marker, the heading and the fences
 TIMEOUT_S = (5, 30)
 
 
 def note_body(stage: str, preview: str) -> str:
-    """The note's Markdown; its first line is how a later pipeline finds it again."""
-    limit = MAX_NOTE_CHARACTERS - ROOM_FOR_THE_FRAME
+    """Markdown of the note; its first line identifies the note to later pipelines."""
+    limit = MAX_NOTE_CHARACTERS - FRAME_CHARACTERS
     if len(preview) > limit:
-        preview = preview[:limit] + "\n… cut: the job's log has the rest"
+        preview = preview[:limit] + "\n… truncated: see the log of the job"
     fence = "`" * 3
     while fence in preview:
         fence += "`"
@@ -37,19 +37,19 @@ def marker(stage: str) -> str:
 
 
 def session_for(token: str) -> requests.Session:
-    """A session that retries what may safely be repeated."""
+    """HTTP session that retries idempotent requests."""
     session = requests.Session()
     session.headers["PRIVATE-TOKEN"] = token
     retry = Retry(
         total=4, backoff_factor=1, status_forcelist=(429, 502, 503, 504), allowed_methods={"GET", "PUT"}
     )
-    for scheme in ("https://", "http://"):  # http: a GitLab on a private network, or a test's
+    for scheme in ("https://", "http://"):  # http: GitLab on a private network, and the tests
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
 
 
-def notes_of(session: requests.Session, notes_url: str) -> list[dict[str, Any]]:
-    """Every note of the merge request, page by page."""
+def list_notes(session: requests.Session, notes_url: str) -> list[dict[str, Any]]:
+    """All notes of the merge request, from every page."""
     found: list[dict[str, Any]] = []
     page = "1"
     while page:
@@ -61,9 +61,9 @@ def notes_of(session: requests.Session, notes_url: str) -> list[dict[str, Any]]:
 
 
 def put_note(session: requests.Session, notes_url: str, stage: str, preview: str) -> str:
-    """Write the stage's note, or rewrite the one that is there; returns ``created`` or ``updated``."""
+    """Create or update the note of the stage; returns ``created`` or ``updated``."""
     body = note_body(stage, preview)
-    for note in notes_of(session, notes_url):
+    for note in list_notes(session, notes_url):
         if note["body"].startswith(marker(stage)):
             session.put(
                 f"{notes_url}/{note['id']}", json={"body": body}, timeout=TIMEOUT_S
@@ -78,7 +78,7 @@ def main() -> int:
         prog="python -m ci.merge_request_note", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("stage")
-    parser.add_argument("preview", type=Path, help="the file that holds the preview's text")
+    parser.add_argument("preview", type=Path, help="file with the output of the preview")
     args = parser.parse_args()
     try:
         env = {name: os.environ[name] for name in ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")}

@@ -1,6 +1,6 @@
-"""Upload a bundle as a new version of ``code/source.zip``; S3 checks the bytes against the bundle's checksum.
+"""Upload a bundle as a new version of ``code/source.zip``; S3 verifies its SHA-256.
 
-The object version that it prints is the code version: it is what a run's buildspec pins.
+Prints the object version. It is the code version that the buildspec of a run pins.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.contract import CODE_BUNDLE_KEY
 
-PATIENCE = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4})
+CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4})
 
 
-def checked_bytes(bundle: Path) -> bytes:
-    """The bundle's bytes, once they agree with the checksum file beside it.
+def read_verified(bundle: Path) -> bytes:
+    """Read a bundle and compare it with its checksum file.
 
     Raises:
-        ValueError: they don't.
+        ValueError: the checksums differ.
     """
     data = bundle.read_bytes()
     expected = bundle.with_name(bundle.name + ".sha256").read_text().split()[0]
     if hashlib.sha256(data).hexdigest() != expected:
-        raise ValueError(f"{bundle}: not the bytes that {bundle.name}.sha256 was made from; bundle again")
+        raise ValueError(f"{bundle}: its SHA-256 differs from {bundle.name}.sha256; create the bundle again")
     return data
 
 
@@ -37,10 +37,10 @@ def publish(bundle: Path, bucket: str) -> str:
     """Upload the bundle; returns the new object version.
 
     Raises:
-        ValueError: the bundle is not what its checksum says, or the bucket keeps no versions.
+        ValueError: the bundle differs from its checksum, or the bucket is not versioned.
     """
-    data = checked_bytes(bundle)
-    response = boto3.client("s3", config=PATIENCE).put_object(
+    data = read_verified(bundle)
+    response = boto3.client("s3", config=CLIENT_CONFIG).put_object(
         Bucket=bucket,
         Key=CODE_BUNDLE_KEY,
         Body=data,
@@ -48,13 +48,15 @@ def publish(bundle: Path, bucket: str) -> str:
         ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
     )
     if response.get("VersionId", "null") == "null":
-        raise ValueError(f"{bucket}: keeps no versions, and the object version is the code version")
+        raise ValueError(
+            f"{bucket}: versioning is off, but the code version is an object version; enable versioning"
+        )
     return str(response["VersionId"])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ci.publish", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--bucket", required=True, help="the stage's artifacts bucket")
+    parser.add_argument("--bucket", required=True, help="artifacts bucket of the stage")
     parser.add_argument("--bundle", type=Path, default=Path("dist/source.zip"))
     args = parser.parse_args()
     try:

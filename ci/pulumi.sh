@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Preview or deploy one stage. What it needs beside the Pulumi CLI is in the environment:
-#   PULUMI_BACKEND_URL   where the state lies (an s3:// bucket), credentials for it and for the stage's account
-#   AWS_ROLE_ARN, GITLAB_OIDC_TOKEN   optional: the role that the job's own token may assume, instead of stored keys
+# Preview or deploy one stage with the Pulumi CLI. Environment:
+#   PULUMI_BACKEND_URL   S3 bucket of the Pulumi state, as an s3:// URL
+#   AWS_ROLE_ARN, GITLAB_OIDC_TOKEN   optional: role to assume with the OIDC token of the job
+# and AWS credentials for the state bucket and the account of the stage, unless the token is used.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage="usage: ci/pulumi.sh preview|up STAGE [FILE for the preview's text]"
+usage="usage: ci/pulumi.sh preview|up STAGE [OUTPUT_FILE]"
 action=${1:?$usage}
 stage=${2:?$usage}
 [[ "$action" == preview || "$action" == up ]] || { echo "$usage" >&2; exit 2; }
@@ -19,10 +20,10 @@ if [[ -n "${GITLAB_OIDC_TOKEN:-}" ]]; then
     printf '%s' "$GITLAB_OIDC_TOKEN" > "$AWS_WEB_IDENTITY_TOKEN_FILE"
 fi
 
-pack() { python -m ci.spark_packages > /dev/null; }  # the program uploads it, and asks no network itself
+pack() { python -m ci.spark_packages > /dev/null; }  # the program uploads the archive
 
 if [[ "$action" == preview ]]; then
-    # The note must say what failed, too: keep the text, and pipefail passes the exit code on.
+    # The merge request note includes errors, so keep all output; pipefail preserves the exit code.
     { pack && pulumi preview --stack "$stage" --non-interactive --color never --diff; } 2>&1 | tee "${3:-/dev/null}"
 else
     pack

@@ -1,26 +1,26 @@
-"""## Prepare the shop's interactions every night
+"""## Prepare the interactions of the previous day every night
 
 Launches the Spark job of one stage on a transient EMR cluster, from the RunJobFlow document that the stage
-published, and ends well only when the prepared run is whole. What trains and serves follows by events.
+published, and succeeds when the prepared run is complete and valid. S3 events start training and deployment.
 
-| Airflow Variable | what it is | stack output |
+| Airflow Variable | Value | Stack output |
 | --- | --- | --- |
-| `ncf_run_job_flow_uri` | S3 URI of the document | `run_job_flow_uri` |
-| `ncf_alarm_topic_arn` | SNS topic that is told of failures and of late runs | `alarm_topic_arn` |
+| `ncf_run_job_flow_uri` | S3 URI of the RunJobFlow document | `run_job_flow_uri` |
+| `ncf_alarm_topic_arn` | SNS topic for failures and late runs | `alarm_topic_arn` |
 
-Like every Variable they may come from a secrets backend, or from the environment as `AIRFLOW_VAR_<NAME>`.
-Calls to AWS use the connection `aws_default`. The stack has a role for it, its output `airflow_role_arn`,
-which the workers' own role may assume:
-`{"conn_type": "aws", "extra": {"role_arn": "<the output>", "region_name": "<the stage's>"}}` in
-`AIRFLOW_CONN_AWS_DEFAULT`. Without a connection, calls are made as the workers themselves, in their region.
+Variables may come from a secrets backend, or from the environment as `AIRFLOW_VAR_<NAME>`. AWS calls use
+the connection `aws_default`. The stack has a role for it, the output `airflow_role_arn`, which the role of
+the workers may assume. Set `AIRFLOW_CONN_AWS_DEFAULT` to `{"conn_type": "aws", "extra": {"role_arn":
+"<airflow_role_arn>", "region_name": "<region of the stage>"}}`. Without a connection, calls use the
+credentials and the region of the workers.
 
-A run is named by the end of its data interval: a night that was missed is caught up under its own name, and
-a run that is already whole is checked but not launched again. To prepare a night once more, delete its
-`_SUCCESS` and clear the DAG run. A failed cluster is not launched again by itself: clear `wait_for_job_flow`,
-which also clears its set-up.
+The run id is the end of the data interval: a missed night is caught up under its own run id, and a complete
+run is validated but not launched again. To prepare a night again, delete its `_SUCCESS` object and clear
+the DAG run. A failed cluster is not launched again automatically: clear `wait_for_job_flow`, which also
+clears its setup task.
 
-Every night since `FIRST_DAY` counts as missed: set it before the DAG is first shipped, or each costs its
-cluster.
+Every night since `FIRST_DAY` is caught up: set it before the first deployment of the DAG, since each missed
+night launches a cluster.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
-# A bundle of DAGs puts its folder on sys.path; whoever parses this one file (a bare DagBag) may not.
+# A DAG bundle puts its folder on sys.path; a plain DagBag does not.
 sys.path.append(str(Path(__file__).parent))
 
 from ncf_preparation import alerts
@@ -66,24 +66,24 @@ from ncf_preparation.run import (
     run_id_of,
 )
 
-SCHEDULE = "0 2 * * *"  # `ncf:spark.cron` of the stages that Airflow launches; tests/dags hold them equal
+SCHEDULE = "0 2 * * *"  # equals `ncf:spark.cron` of the stages with scheduler: airflow (tests/dags)
 TIMEZONE = ZoneInfo("Asia/Seoul")
 FIRST_DAY = datetime(2026, 11, 23, tzinfo=TIMEZONE)
-DUE = timedelta(days=1, hours=4)  # after the start of the interval: four hours after the interval has ended
+DUE = timedelta(days=1, hours=4)  # after the start of the data interval: four hours after its end
 POLL_S = 60
 LONGEST_JOB_FLOW = timedelta(hours=3)
-CALL_LIMIT = timedelta(minutes=10)  # of tasks that only ask AWS
+CALL_LIMIT = timedelta(minutes=10)  # for tasks that only call AWS APIs
 AWS_CALLS = {
     "connect_timeout": 5,
     "read_timeout": 60,
     "retries": {"mode": "standard", "total_max_attempts": 5},
 }
-# RunJobFlow is not idempotent: botocore must not repeat it, the task's next try looks before it launches.
+# RunJobFlow is not idempotent: botocore must not retry it. A retry of the task looks for a job flow first.
 AWS_LAUNCH = {**AWS_CALLS, "retries": {"total_max_attempts": 1}}
 
 with DAG(
     dag_id="prepare_interactions",
-    description="Prepares the shop's interactions on a transient EMR cluster",
+    description="Prepare interactions on a transient EMR cluster",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable(SCHEDULE, timezone=TIMEZONE.key),
     start_date=FIRST_DAY,
@@ -93,7 +93,7 @@ with DAG(
     deadline=DeadlineAlert(
         reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
         interval=DUE,
-        callback=SyncCallback(alerts.tell_of_late_run),
+        callback=SyncCallback(alerts.notify_late_run),
     ),
     default_args={
         "owner": "recommendation",
@@ -101,15 +101,15 @@ with DAG(
         "retry_delay": timedelta(minutes=1),
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=15),
-        "on_failure_callback": alerts.task_failed(),
+        "on_failure_callback": alerts.task_failure_notifier(),
     },
 ) as dag:
 
     @task(multiple_outputs=True, execution_timeout=CALL_LIMIT)
     def read_launch_document() -> dict[str, Any]:
-        """The parameters of RunJobFlow for this run, and where it will lie."""
+        """The parameters of RunJobFlow for this run, and the location of its output."""
         context = get_current_context()
-        # A run started by hand may have no data interval; then the moment for which it was asked names it.
+        # A manual run may have no data interval: its run id is the time it was requested for.
         run_id = run_id_of(context.get("data_interval_end") or context["dag_run"].run_after)
         uri = Variable.get("ncf_run_job_flow_uri")
         try:
@@ -124,13 +124,13 @@ with DAG(
 
     @task.branch(execution_timeout=CALL_LIMIT)
     def choose(bucket: str, prefix: str) -> str:
-        """A run that is whole is not prepared again."""
-        whole = s3().check_for_key(Location(bucket, prefix).key(SUCCESS_FILE), bucket)
-        return "check_run" if whole else "launch_job_flow"
+        """Skip the preparation if the run is already complete."""
+        is_complete = s3().check_for_key(Location(bucket, prefix).key(SUCCESS_FILE), bucket)
+        return "check_run" if is_complete else "launch_job_flow"
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, execution_timeout=CALL_LIMIT)
     def check_run(bucket: str, prefix: str) -> dict[str, Any]:
-        """The run's counts, once `_SUCCESS` is there and the manifest agrees with the bucket."""
+        """Validate the manifest against the objects in the bucket; returns the counts of the run."""
         run, client = Location(bucket, prefix), s3().conn
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         sizes = {
@@ -140,7 +140,8 @@ with DAG(
         }
         if SUCCESS_FILE not in sizes:
             raise AirflowFailException(
-                f"{run.uri(SUCCESS_FILE)}: missing, though no step failed: did somebody end the job flow?"
+                f"{run.uri(SUCCESS_FILE)}: missing, although no step failed; "
+                "the job flow may have been terminated manually"
             )
         try:
             manifest = json.load(client.get_object(Bucket=bucket, Key=run.key(MANIFEST_FILE))["Body"])
@@ -152,15 +153,15 @@ with DAG(
         return counts
 
     def s3() -> S3Hook:
-        """S3 by the connection of this DAG."""
+        """S3 with the connection of this DAG."""
         return S3Hook(aws_conn_id="aws_default", config=AWS_CALLS)
 
     plan = read_launch_document()
-    run_lies_at = {"bucket": plan["bucket"], "prefix": plan["prefix"]}
+    run_location = {"bucket": plan["bucket"], "prefix": plan["prefix"]}
     launch = LaunchJobFlowOnceOperator(
         task_id="launch_job_flow",
         job_flow_overrides=plan["document"],
-        emr_conn_id=None,  # the document is whole
+        emr_conn_id=None,  # the document has all parameters
         botocore_config=AWS_LAUNCH,
         execution_timeout=CALL_LIMIT,
     )
@@ -172,8 +173,9 @@ with DAG(
         max_attempts=LONGEST_JOB_FLOW // timedelta(seconds=POLL_S),
         botocore_config=AWS_CALLS,
     )
-    # The cluster ends by itself after its step; this ends it when nobody waits for it any more. It doesn't
-    # defer: the provider's waiter would take a cluster that had failed before for a failed termination.
+    # The cluster terminates after its step; this task terminates it when the wait has failed or timed out.
+    # It is not deferrable: the waiter of the provider treats a cluster that failed earlier as a failed
+    # termination.
     terminate = EmrTerminateJobFlowOperator(
         task_id="terminate_job_flow",
         job_flow_id=launch.output,
@@ -181,6 +183,6 @@ with DAG(
         execution_timeout=CALL_LIMIT,
     ).as_teardown(setups=launch, on_failure_fail_dagrun=True)
 
-    check = check_run(**run_lies_at)
-    choose(**run_lies_at) >> [launch, check]
+    check = check_run(**run_location)
+    choose(**run_location) >> [launch, check]
     launch >> wait >> [check, terminate]

@@ -1,7 +1,23 @@
-"""Hypothesis profile of all tests."""
+"""Order of the test files, and the Hypothesis profile of all tests."""
 
+from __future__ import annotations
+
+import pytest
 from hypothesis import settings
+
+# Files of more than about ten seconds, in descending order of duration (`pytest --durations=0`). They run
+# first, so that no worker starts a long file at the end.
+SLOWEST_FILES = (
+    "tests/ml/preparation/test_kill.py",
+    "tests/e2e/test_up.py",
+    "tests/ml/preparation/test_job.py",
+)
 
 # The duration of an example depends on the load of the machine; a deadline would make tests flaky.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: index for index, name in enumerate(SLOWEST_FILES)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))

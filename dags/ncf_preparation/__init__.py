@@ -1,1 +1,1 @@
-"""What the DAG `prepare_interactions` is made of; it ships beside it, in the folder of DAGs."""
+"""Modules of the DAG `prepare_interactions`, deployed with it in the DAGs folder."""

@@ -1,4 +1,4 @@
-"""Who is told: the stage's alarm topic, of tasks that failed and of runs that are late."""
+"""Notifications on the alarm topic of the stage: failed tasks and late runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TOPIC_VARIABLE = "ncf_alarm_topic_arn"
 MAX_SUBJECT = 99  # SNS API, Publish: fewer than 100 characters
 
 
-def task_failed() -> SnsNotifier:
-    """Tells of a task that failed for good, and why. Templates: each notifier renders them but once."""
+def task_failure_notifier() -> SnsNotifier:
+    """Notifier for a task whose retries are exhausted. A notifier renders its templates only once."""
     return SnsNotifier(
         target_arn=f"{{{{ var.value.{TOPIC_VARIABLE} }}}}",
         subject=f"{{{{ ('Failed: ' ~ dag.dag_id ~ '.' ~ ti.task_id)[:{MAX_SUBJECT}] }}}}",
@@ -25,8 +25,8 @@ def task_failed() -> SnsNotifier:
     )
 
 
-def tell_of_late_run(context: Mapping[str, Any], **_: Any) -> None:
-    """On a missed deadline; Airflow runs it on the executor, with the run and the deadline in ``context``."""
+def notify_late_run(context: Mapping[str, Any], **_: Any) -> None:
+    """Callback of a missed deadline; ``context`` has the DAG run and the deadline."""
     run, due = context["dag_run"], context["deadline"]["deadline_time"]
     SnsHook(aws_conn_id="aws_default").publish_to_target(
         target_arn=Variable.get(TOPIC_VARIABLE),

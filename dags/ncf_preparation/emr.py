@@ -1,4 +1,4 @@
-"""Job flows of Amazon EMR: launched once a run, waited for without a worker, failing with their reason."""
+"""Airflow operators for EMR job flows: idempotent launch, deferrable wait, error messages with the cause."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from ncf_preparation.run import step_arguments
 ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 FAILED_STATE = "TERMINATED_WITH_ERRORS"
 FAILED_STEP_STATES = ("FAILED", "INTERRUPTED")
-JOB_PREFIX = "ml.preparation: "  # what the job's own last word begins with
-DRIVER_LOG = "_000001/stdout"  # Spark sends a Python driver's standard error to its own output
-LONGEST_LOG_BYTES = 4 * 2**20
+JOB_PREFIX = "ml.preparation: "  # start of the job's error message
+DRIVER_LOG = "_000001/stdout"  # Spark redirects the standard error of a Python driver to its standard output
+MAX_LOG_BYTES = 4 * 2**20
 
 
 class LaunchJobFlowOnceOperator(EmrCreateJobFlowOperator):
-    """Creates a run's job flow, unless one is at work on that very run.
+    """Launch the job flow of a run, unless an active one prepares the same run.
 
-    RunJobFlow takes no client token: after a worker that died between the call and its answer, the next try
-    would launch a second cluster.
+    RunJobFlow has no client token: if a worker dies between the call and its response, a retry without this
+    check launches a second cluster.
     """
 
     def execute(self, context: Context) -> str | None:
-        """The id of the job flow that prepares the run."""
+        """Returns the id of the job flow that prepares the run."""
         running = active_job_flow(self.hook.conn, self.job_flow_overrides)
         if running is None:
             return super().execute(context)
-        self.log.info("Job flow %s already prepares this run", running)
+        self.log.info("Job flow %s is already preparing this run", running)
         self._job_flow_id = running  # for on_kill
         return running
 
 
 class JobFlowSensor(EmrJobFlowSensor):
-    """Waits until a job flow has ended well; one that has not fails the run with the step's own reason."""
+    """Wait until a job flow has completed; fail with the reason of the failed step."""
 
     def execute(self, context: Context) -> None:
-        """Look once, then leave the waiting to the triggerer."""
+        """Check once, then defer to the triggerer."""
         try:
             super().execute(context)
         except AirflowException as error:
-            self._give_up_or_retry(error)
+            self._raise_final_or_retry(error)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> None:
-        """What the triggerer found."""
+        """Handle the event of the triggerer."""
         try:
             super().execute_complete(context, event)
         except AirflowException as error:
-            self._give_up_or_retry(error)
+            self._raise_final_or_retry(error)
 
-    def _give_up_or_retry(self, error: AirflowException) -> Never:
-        """Only a look that failed is worth another try: a job flow that failed stays so."""
+    def _raise_final_or_retry(self, error: AirflowException) -> Never:
+        """Fail without a retry if the job flow failed or timed out; otherwise re-raise the error."""
         emr = self.hook.conn
         state = emr.describe_cluster(ClusterId=self.job_flow_id)["Cluster"]["Status"]["State"]
         if state == FAILED_STATE:
@@ -71,11 +71,11 @@ class JobFlowSensor(EmrJobFlowSensor):
 
 
 def active_job_flow(emr: Any, document: Mapping[str, Any]) -> str | None:
-    """The job flow that is at work on just what a launch document asks for, if there is one."""
-    wanted = step_arguments(document)
+    """Id of an active job flow with the name and the step arguments of a launch document, or None."""
+    expected = step_arguments(document)
     for page in emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE_STATES)):
         for cluster in page["Clusters"]:
-            if cluster["Name"] == document["Name"] and _step_arguments(emr, cluster["Id"]) == wanted:
+            if cluster["Name"] == document["Name"] and _step_arguments(emr, cluster["Id"]) == expected:
                 return str(cluster["Id"])
     return None
 
@@ -87,7 +87,7 @@ def _step_arguments(emr: Any, job_flow_id: str) -> list[list[str]]:
 
 
 def failure_of(emr: Any, s3: Any, job_flow_id: str) -> str:
-    """Why a job flow failed, in one line: the first failed step's own word, else what EMR says."""
+    """Reason of a failed job flow in one line: state, first failed step, message of the job, log URI."""
     status = emr.describe_cluster(ClusterId=job_flow_id)["Cluster"]["Status"]
     change = status.get("StateChangeReason", {})
     parts = [f"EMR {job_flow_id} ended {status['State']}", change.get("Code", ""), change.get("Message", "")]
@@ -96,21 +96,22 @@ def failure_of(emr: Any, s3: Any, job_flow_id: str) -> str:
         step = steps[-1]  # the newest comes first
         details = step["Status"].get("FailureDetails", {})
         message, log_uri = details.get("Message", ""), details.get("LogFile", "")
-        word = last_word(s3, log_uri) or driver_word(s3, log_uri)
+        error_line = job_error(s3, log_uri) or driver_error(s3, log_uri)
         parts += [
             f"step {step['Name']} {step['Status']['State']}",
             details.get("Reason", ""),
             message,
-            word if word not in message else "",
+            error_line if error_line not in message else "",
             log_uri and f"log {log_uri}",
         ]
     return ": ".join(" ".join(part.split()) for part in parts if part)
 
 
-def driver_word(s3: Any, log_uri: str) -> str:
-    """The job's own error line in its driver's log; in cluster mode that is an application's first container.
+def driver_error(s3: Any, log_uri: str) -> str:
+    """Error message of the job from the log of its driver; empty if there is none.
 
-    The step's own log then only has what spark-submit saw of it.
+    In cluster mode the driver runs in the first container of the application, and the log of the step has
+    only the output of spark-submit.
     """
     bucket, _, key = log_uri.removeprefix("s3://").partition("/")
     cluster, found, _ = key.partition("/steps/")
@@ -121,22 +122,22 @@ def driver_word(s3: Any, log_uri: str) -> str:
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     except (BotoCoreError, ClientError):
         return ""
-    words = [last_word(s3, f"s3://{bucket}/{key}") for key in keys if DRIVER_LOG in key]
-    return next(filter(None, words), "")
+    found = [job_error(s3, f"s3://{bucket}/{key}") for key in keys if DRIVER_LOG in key]
+    return next(filter(None, found), "")
 
 
-def last_word(s3: Any, log_uri: str) -> str:
-    """The job's own error line in a step's log; empty when the log is not there, or not there yet."""
+def job_error(s3: Any, log_uri: str) -> str:
+    """Error message of the job from a log; empty if the log does not exist, or not yet."""
     bucket, _, key = log_uri.removeprefix("s3://").partition("/")
     if not key:
         return ""
     try:
         found = s3.get_object(Bucket=bucket, Key=key)
-        if found["ContentLength"] > LONGEST_LOG_BYTES:
+        if found["ContentLength"] > MAX_LOG_BYTES:
             return ""
         data = found["Body"].read()
         text = (gzip.decompress(data) if key.endswith(".gz") else data).decode(errors="replace")
     except (BotoCoreError, ClientError, OSError, EOFError):
-        return ""  # the reason stands without its log
+        return ""  # the failure is reported without the log
     lines = [line for line in text.splitlines() if line.startswith(JOB_PREFIX)]
     return lines[-1] if lines else ""

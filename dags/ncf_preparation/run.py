@@ -1,7 +1,7 @@
-"""A prepared run: the document that launches it, where it lies in S3, and what makes it whole.
+"""Prepared runs: launch document, location in S3, and validation of the manifest.
 
-Standard library only. The names are those of ``ml/contract.py``: the folder of DAGs ships alone, so it can
-import nothing of the repository, and ``tests/dags/test_run.py`` holds both equal.
+Standard library only. The DAGs folder is deployed alone, so the constants of ``ml/contract.py`` are
+repeated here; ``tests/dags/test_run.py`` compares them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 RUN_ID_PLACEHOLDER = "__RUN_ID__"
-OUTPUT_ARGUMENT = "--output"  # of the Spark job: where prepared runs go
+OUTPUT_ARGUMENT = "--output"  # argument of the Spark job: parent of the prepared runs
 MANIFEST_FILE = "manifest.json"
 SUCCESS_FILE = "_SUCCESS"
 SCHEMA_VERSION = 1
@@ -23,42 +23,42 @@ SPLITS = ("train", "validation", "test")
 
 
 class LaunchDocumentError(ValueError):
-    """The published RunJobFlow document is not one that launches a run."""
+    """The published RunJobFlow document cannot launch a run."""
 
 
 class PreparedRunError(ValueError):
-    """A prepared run that is not whole; the message names the file or the field."""
+    """The prepared run is incomplete or inconsistent; the message names the file or the field."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a prepared run lies."""
+    """Location of a prepared run in S3."""
 
     bucket: str
     prefix: str  # ends in a slash
 
     def key(self, name: str) -> str:
-        """The object key of one of the run's files."""
+        """Object key of a file of the run."""
         return self.prefix + name
 
     def uri(self, name: str = "") -> str:
-        """The S3 URI of the run or of one of its files."""
+        """S3 URI of the run, or of one of its files."""
         return f"s3://{self.bucket}/{self.prefix}{name}"
 
 
 def run_id_of(moment: datetime) -> str:
-    """The run id of an aware moment, such as the end of a data interval."""
+    """Run id of a timezone-aware time, such as the end of a data interval."""
     return moment.astimezone(UTC).strftime(RUN_ID_FORMAT)
 
 
 def launch_document(published: str, run_id: str) -> dict[str, Any]:
-    """The parameters of RunJobFlow for one run, from the document that the stage published.
+    """Parameters of RunJobFlow for one run, from the document that the stage published.
 
     Raises:
-        LaunchDocumentError: it is no JSON object, or nothing in it takes a run id.
+        LaunchDocumentError: it is not a JSON object, or has no placeholder for the run id.
     """
     if RUN_ID_PLACEHOLDER not in published:
-        raise LaunchDocumentError(f"no {RUN_ID_PLACEHOLDER} in it: every run would be the same")
+        raise LaunchDocumentError(f"no placeholder {RUN_ID_PLACEHOLDER} for the run id")
     try:
         document = json.loads(published.replace(RUN_ID_PLACEHOLDER, run_id))
     except json.JSONDecodeError as error:
@@ -69,35 +69,35 @@ def launch_document(published: str, run_id: str) -> dict[str, Any]:
 
 
 def step_arguments(document: Mapping[str, Any]) -> list[list[str]]:
-    """The arguments of each of a launch document's steps."""
+    """Arguments of each step of a launch document."""
     return [step.get("HadoopJarStep", {}).get("Args", []) for step in document.get("Steps", [])]
 
 
 def location_of(document: Mapping[str, Any], run_id: str) -> Location:
-    """Where the job that a document launches puts its run.
+    """Location to which the job of a launch document writes its run.
 
     Raises:
-        LaunchDocumentError: no step says where its output goes.
+        LaunchDocumentError: no step has an output argument.
     """
     for arguments in step_arguments(document):
         if OUTPUT_ARGUMENT in arguments[:-1]:
             uri = urlsplit(arguments[arguments.index(OUTPUT_ARGUMENT) + 1])
             root = uri.path.strip("/")
             return Location(uri.netloc, f"{root}/run={run_id}/" if root else f"run={run_id}/")
-    raise LaunchDocumentError(f"no step has {OUTPUT_ARGUMENT}: nobody knows where the run goes")
+    raise LaunchDocumentError(f"no step has {OUTPUT_ARGUMENT}, so the location of the run is unknown")
 
 
 def checked_counts(manifest: Any, sizes: Mapping[str, int]) -> dict[str, Any]:
-    """The counts of a run whose manifest agrees with itself and with what lies in the bucket.
+    """Validate a manifest against itself and the objects in the bucket; returns the counts of the run.
 
-    Bytes only: whoever trains on a file checks its sha256.
+    File sizes only: the training job verifies the SHA-256 of each file.
 
     Args:
         manifest: the parsed ``manifest.json``.
-        sizes: the size in bytes of every object of the run, by its name relative to the run.
+        sizes: size in bytes per object of the run, by name relative to the run.
 
     Raises:
-        PreparedRunError: naming the field or the file that is wrong.
+        PreparedRunError: the message names the invalid field or file.
     """
     try:
         if manifest["schema_version"] != SCHEMA_VERSION:
@@ -125,19 +125,17 @@ def checked_counts(manifest: Any, sizes: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _check_sums(counts: Mapping[str, Any]) -> None:
-    """Every event that was read is kept, quarantined, a duplicate or filtered; nobody is kept unread."""
-    accounted = (
-        counts["kept"] + sum(counts["quarantined"].values()) + counts["duplicates"] + counts["filtered"]
-    )
-    if accounted != counts["events_read"]:
+    """Check that every event is counted once, and that no more users or items are kept than were read."""
+    total = counts["kept"] + sum(counts["quarantined"].values()) + counts["duplicates"] + counts["filtered"]
+    if total != counts["events_read"]:
         raise PreparedRunError(
-            f"counts: kept + quarantined + duplicates + filtered = {accounted}, "
+            f"counts: kept + quarantined + duplicates + filtered = {total}, "
             f"but events_read = {counts['events_read']}"
         )
     in_splits = sum(counts[split] for split in SPLITS)
     if in_splits != counts["kept"]:
         raise PreparedRunError(f"counts: {' + '.join(SPLITS)} = {in_splits}, but kept = {counts['kept']}")
     for name in ("users", "items"):
-        read = counts.get(f"{name}_read", 0)  # 0: a run from before it was counted
+        read = counts.get(f"{name}_read", 0)  # older runs have no such count
         if read and counts[name] > read:
             raise PreparedRunError(f"counts: {name} = {counts[name]}, but {name}_read = {read}")

@@ -1,4 +1,4 @@
-"""The definitions that GitLab and Jenkins read, and the scripts that they run."""
+"""The GitLab and Jenkins pipelines, and their scripts."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def run(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def fake_pulumi(tmp_path: Path) -> Path:
-    """A stand-in for the CLI, which cannot be had here: it notes its arguments and its token file."""
+    """A fake Pulumi CLI that records its arguments and its token file."""
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
     program.write_text(
@@ -37,7 +37,7 @@ def pulumi_env(fake_pulumi: Path, tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{fake_pulumi}:{os.environ['PATH']}", "PULUMI_CALLS": str(tmp_path / "calls")}
 
 
-def test_gitlabs_published_schema_accepts_the_pipeline_and_refuses_a_broken_one(tmp_path: Path) -> None:
+def test_pipeline_is_valid_against_the_schema_of_gitlab(tmp_path: Path) -> None:
     validator = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
     assert run(*validator, str(GITLAB)).returncode == 0
     broken = tmp_path / "broken.yml"
@@ -45,18 +45,19 @@ def test_gitlabs_published_schema_accepts_the_pipeline_and_refuses_a_broken_one(
     assert run(*validator, str(broken)).returncode == 1
 
 
-def test_every_stage_is_previewed_and_only_prod_waits_for_a_hand() -> None:
+STAGES = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_has_a_preview_and_a_deployment_that_is_manual_except_in_dev(stage: str) -> None:
     jobs = yaml.safe_load(GITLAB.read_text())
-    stages = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
-    assert stages == ["dev", "prod"]
-    for stage in stages:
-        assert jobs[f"preview {stage}"]["variables"] == {"STAGE": stage}
-        assert jobs[f"deploy {stage}"]["variables"] == {"STAGE": stage}
-    assert "when" not in jobs["deploy dev"]["rules"][0]
-    assert jobs["deploy prod"]["rules"][0]["when"] == "manual"
+    assert jobs[f"preview {stage}"]["variables"] == {"STAGE": stage}
+    assert jobs[f"deploy {stage}"]["variables"] == {"STAGE": stage}
+    (rule,) = jobs[f"deploy {stage}"]["rules"]
+    assert (rule.get("when") == "manual") == (stage != "dev")
 
 
-def test_what_the_definitions_call_exists() -> None:
+def test_scripts_of_the_pipelines_exist() -> None:
     text = GITLAB.read_text() + (ROOT / "ci/Jenkinsfile").read_text()
     called = re.findall(r"(?:ci/[\w.]+\.sh|requirements/[\w.]+\.txt)", text)
     called += [f"ci/{module}.py" for module in re.findall(r"-m ci\.(\w+)", text)]
@@ -64,7 +65,7 @@ def test_what_the_definitions_call_exists() -> None:
     assert [path for path in called if not (ROOT / path).is_file()] == []
 
 
-def test_a_preview_keeps_its_text_and_its_exit_code(fake_pulumi: Path, tmp_path: Path) -> None:
+def test_preview_writes_its_output_and_returns_the_exit_code(fake_pulumi: Path, tmp_path: Path) -> None:
     env = pulumi_env(fake_pulumi, tmp_path)
     out = tmp_path / "preview.txt"
     assert run("bash", "ci/pulumi.sh", "preview", "dev", str(out), **env).returncode == 0
@@ -74,7 +75,7 @@ def test_a_preview_keeps_its_text_and_its_exit_code(fake_pulumi: Path, tmp_path:
 
 
 @pytest.mark.parametrize("action", ["preview", "up"])
-def test_packages_that_cannot_be_had_are_told_and_nothing_is_asked_of_pulumi(
+def test_unavailable_spark_packages_are_reported_before_pulumi_runs(
     action: str, fake_pulumi: Path, tmp_path: Path
 ) -> None:
     python, out = fake_pulumi / "python", tmp_path / "preview.txt"
@@ -83,13 +84,13 @@ def test_packages_that_cannot_be_had_are_told_and_nothing_is_asked_of_pulumi(
     env = pulumi_env(fake_pulumi, tmp_path)
     done = run("bash", "ci/pulumi.sh", action, "dev", str(out), **env)
     assert done.returncode == 2
-    said = out.read_text() if action == "preview" else done.stderr
-    assert said == "spark_packages: spark.lock: no network\n"
+    output = out.read_text() if action == "preview" else done.stderr
+    assert output == "spark_packages: spark.lock: no network\n"
     assert not (tmp_path / "calls").exists()
 
 
 @pytest.mark.parametrize("status", [0, 255])
-def test_a_preview_leaves_its_note_and_then_ends_the_job_as_pulumi_ended(
+def test_preview_job_posts_its_note_and_exits_like_pulumi(
     status: int, fake_pulumi: Path, tmp_path: Path
 ) -> None:
     (fake_pulumi / "python").write_text('#!/bin/sh\necho "python $@" >> "$PULUMI_CALLS"\n')
@@ -102,9 +103,7 @@ def test_a_preview_leaves_its_note_and_then_ends_the_job_as_pulumi_ended(
     assert (tmp_path / "out/preview-dev.txt").read_text() == "+ 3 to create\n"
 
 
-def test_the_jobs_token_reaches_pulumi_as_a_file_that_does_not_outlive_it(
-    fake_pulumi: Path, tmp_path: Path
-) -> None:
+def test_oidc_token_is_passed_in_a_file_that_is_deleted(fake_pulumi: Path, tmp_path: Path) -> None:
     env = pulumi_env(fake_pulumi, tmp_path)
     (tmp_path / "tmp").mkdir()
     done = run(
@@ -119,7 +118,9 @@ def test_the_jobs_token_reaches_pulumi_as_a_file_that_does_not_outlive_it(
 @pytest.mark.parametrize(
     ("arguments", "says"), [(["up", "nowhere"], "no such stage"), (["fly", "prod"], "usage")]
 )
-def test_a_wrong_call_is_refused(arguments: list[str], says: str, fake_pulumi: Path, tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(
+    arguments: list[str], says: str, fake_pulumi: Path, tmp_path: Path
+) -> None:
     env = pulumi_env(fake_pulumi, tmp_path)
     done = run("bash", "ci/pulumi.sh", *arguments, **env)
     assert done.returncode == 2
@@ -127,7 +128,7 @@ def test_a_wrong_call_is_refused(arguments: list[str], says: str, fake_pulumi: P
     assert not (tmp_path / "calls").exists()
 
 
-def test_the_requirements_of_the_ci_jobs_agree_with_the_lock() -> None:
+def test_requirements_of_the_ci_jobs_equal_the_lock() -> None:
     locked = set((ROOT / "requirements/lock.txt").read_text().split())
     for name in ("publish", "note"):
         pins = [

@@ -11,12 +11,12 @@ from ci.merge_request_note import MAX_NOTE_CHARACTERS, marker, note_body, put_no
 
 
 class GitLabNotes(BaseHTTPRequestHandler):
-    """The notes of one merge request, over HTTP and in pages of two, as GitLab serves them."""
+    """HTTP server with the notes of one merge request, two per page."""
 
     notes: ClassVar[list[dict]] = []
     tokens: ClassVar[set[str]] = set()
     failures_left: ClassVar[int] = 0
-    loses_answers: ClassVar[bool] = False
+    fails_after_post: ClassVar[bool] = False
 
     def do_GET(self) -> None:
         if GitLabNotes.failures_left:
@@ -29,7 +29,7 @@ class GitLabNotes(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.notes.append({"id": len(self.notes) + 1, **self.sent()})
-        self.reply(503 if GitLabNotes.loses_answers else 201, self.notes[-1])
+        self.reply(503 if GitLabNotes.fails_after_post else 201, self.notes[-1])
 
     def do_PUT(self) -> None:
         note = next(n for n in self.notes if n["id"] == int(self.path.rsplit("/", 1)[1]))
@@ -49,13 +49,13 @@ class GitLabNotes(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *args: object) -> None:
-        """Quiet."""
+        """Suppress the request log."""
 
 
 @pytest.fixture
 def notes_url() -> Iterator[str]:
     GitLabNotes.notes, GitLabNotes.tokens = [], set()
-    GitLabNotes.failures_left, GitLabNotes.loses_answers = 0, False
+    GitLabNotes.failures_left, GitLabNotes.fails_after_post = 0, False
     server = ThreadingHTTPServer(("127.0.0.1", 0), GitLabNotes)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/api/v4/projects/7/merge_requests/3/notes"
@@ -68,7 +68,7 @@ def session() -> requests.Session:
     return session_for("the-token")
 
 
-def test_a_second_pipeline_rewrites_the_stages_note(notes_url: str, session: requests.Session) -> None:
+def test_second_pipeline_updates_the_note_of_the_stage(notes_url: str, session: requests.Session) -> None:
     assert put_note(session, notes_url, "dev", "+ one bucket") == "created"
     assert put_note(session, notes_url, "dev", "+ two buckets") == "updated"
     assert len(GitLabNotes.notes) == 1
@@ -76,7 +76,9 @@ def test_a_second_pipeline_rewrites_the_stages_note(notes_url: str, session: req
     assert GitLabNotes.tokens == {"the-token"}
 
 
-def test_stages_have_a_note_each_and_peoples_notes_stay(notes_url: str, session: requests.Session) -> None:
+def test_each_stage_has_one_note_and_other_notes_are_unchanged(
+    notes_url: str, session: requests.Session
+) -> None:
     GitLabNotes.notes += [{"id": n, "body": f"please look at {marker('dev')}"} for n in (1, 2, 3)]
     put_note(session, notes_url, "dev", "dev preview")
     put_note(session, notes_url, "prod", "prod preview")
@@ -85,22 +87,20 @@ def test_stages_have_a_note_each_and_peoples_notes_stay(notes_url: str, session:
     assert all(n["body"].startswith("please") for n in GitLabNotes.notes[:3])
 
 
-def test_a_passing_fault_of_gitlab_is_retried(notes_url: str, session: requests.Session) -> None:
+def test_transient_error_of_gitlab_is_retried(notes_url: str, session: requests.Session) -> None:
     GitLabNotes.failures_left = 1
     assert put_note(session, notes_url, "dev", "text") == "created"
 
 
-def test_a_new_note_that_may_have_been_written_is_not_sent_again(
-    notes_url: str, session: requests.Session
-) -> None:
-    GitLabNotes.loses_answers = True
+def test_failed_creation_is_not_retried(notes_url: str, session: requests.Session) -> None:
+    GitLabNotes.fails_after_post = True
     with pytest.raises(requests.HTTPError, match="503"):
         put_note(session, notes_url, "dev", "text")
     assert len(GitLabNotes.notes) == 1
 
 
-def test_a_preview_cannot_end_its_own_fence_or_outgrow_a_note() -> None:
+def test_note_escapes_fences_and_truncates_long_previews() -> None:
     assert "````diff" in note_body("dev", "a\n```\nb")
     long = note_body("dev", "x" * (2 * MAX_NOTE_CHARACTERS))
     assert len(long) <= MAX_NOTE_CHARACTERS
-    assert "the job's log has the rest" in long
+    assert "see the log of the job" in long

@@ -28,16 +28,14 @@ def bucket(monkeypatch: pytest.MonkeyPatch):
         yield "artifacts"
 
 
-def test_each_upload_is_a_new_version_and_the_old_one_stays_readable(bundle: Path, bucket: str) -> None:
+def test_each_upload_is_a_new_version_and_old_versions_stay_readable(bundle: Path, bucket: str) -> None:
     first, second = publish(bundle, bucket), publish(bundle, bucket)
     assert first != second
     old = boto3.client("s3").get_object(Bucket=bucket, Key=CODE_BUNDLE_KEY, VersionId=first)
     assert old["Body"].read() == bundle.read_bytes()
 
 
-def test_s3_is_given_the_checksum_to_check_the_bytes_against(
-    bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upload_includes_the_checksum(bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.session.Session())
     sent: dict[str, str] = {}
     boto3.DEFAULT_SESSION.events.register(
@@ -48,14 +46,14 @@ def test_s3_is_given_the_checksum_to_check_the_bytes_against(
     assert base64.b64decode(sent["x-amz-checksum-sha256"]).hex() == digest
 
 
-def test_a_bundle_that_is_not_its_checksums_is_not_uploaded(bundle: Path, bucket: str) -> None:
+def test_bundle_that_differs_from_its_checksum_is_not_uploaded(bundle: Path, bucket: str) -> None:
     bundle.write_bytes(bundle.read_bytes() + b"!")
-    with pytest.raises(ValueError, match="bundle again"):
+    with pytest.raises(ValueError, match="create the bundle again"):
         publish(bundle, bucket)
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=bucket)
 
 
-def test_a_bucket_without_versions_is_refused(bundle: Path, bucket: str) -> None:
+def test_bucket_without_versioning_is_refused(bundle: Path, bucket: str) -> None:
     boto3.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    with pytest.raises(ValueError, match="keeps no versions"):
+    with pytest.raises(ValueError, match="versioning is off"):
         publish(bundle, bucket)

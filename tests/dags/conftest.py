@@ -1,4 +1,4 @@
-"""The DAG's tests run in Airflow's own environment (`make test-dags`); elsewhere nothing is collected."""
+"""The tests of the DAG run in the Airflow environment (`make test-dags`); elsewhere nothing is collected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,16 +18,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
-BUNDLE = "dags-folder"  # Airflow's name for the folder of its settings
-PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # has the emulator, which Airflow's environment has not
+BUNDLE = "dags-folder"  # name of the bundle of `core.dags_folder`
+Mailbox = Callable[[], list[str]]  # messages of the DAG on the alarm topic since the last call
+PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # has the emulator; the Airflow environment has not
 
 if find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]
-else:  # Airflow reads its settings when it is imported
+else:  # Airflow reads its settings on import
     HOME = tempfile.mkdtemp(prefix="airflow-")
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_"))]:
-        del os.environ[name]  # the user's own
-    sys.path.append(str(DAGS))  # as a bundle of DAGs does
+        del os.environ[name]  # settings of the user
+    sys.path.append(str(DAGS))  # as a DAG bundle does
     os.environ |= {
         "AIRFLOW_HOME": HOME,
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -41,19 +42,19 @@ else:  # Airflow reads its settings when it is imported
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Airflow's own, which no DAG can help."""
+    """Ignore warnings of Airflow itself."""
     for message in ("GitWildMatchPattern", "Using `httpx` with `starlette.testclient`"):
         config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
 
 def pytest_unconfigure() -> None:
-    """The metadata database and the logs go with the tests."""
+    """Delete the metadata database and the logs."""
     if find_spec("airflow") is not None:
         shutil.rmtree(HOME, ignore_errors=True)
 
 
 def parsed() -> Any:
-    """The folder of DAGs, as Airflow parses a bundle."""
+    """The DAGs folder, parsed as a bundle."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
     return BundleDagBag(DAGS, bundle_path=DAGS, bundle_name=BUNDLE)
@@ -61,7 +62,7 @@ def parsed() -> Any:
 
 @pytest.fixture(scope="session")
 def metadata_database() -> None:
-    """A fresh one in SQLite, with the DAGs in it."""
+    """New SQLite database with the DAGs."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import sync_bag_to_db
     from airflow.utils.db import initdb
@@ -73,13 +74,13 @@ def metadata_database() -> None:
 
 @pytest.fixture
 def dag() -> Any:
-    """The DAG, parsed afresh: a notifier is rendered but once."""
+    """The DAG, parsed again per test: a notifier renders its templates only once."""
     return parsed().dags["prepare_interactions"]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A deployed stage: its emulator and its outputs."""
+    """Stage deployed to an emulator."""
 
     url: str
     region: str
@@ -88,12 +89,12 @@ class Stage:
     def client(self, service: str) -> Any:
         import boto3
 
-        return boto3.client(service)  # by the environment, as Airflow's own calls
+        return boto3.client(service)  # configured by the environment, like the calls of Airflow
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The stage that Airflow schedules, in a process of its own; how to reach it is in the environment."""
+    """The stage that Airflow schedules, in a separate process; the environment is configured for it."""
     process = subprocess.Popen(
         [str(PLATFORM_PYTHON), "-m", "tests.dags.serve_stage", str(tmp_path_factory.mktemp("cloud"))],
         cwd=ROOT,
@@ -115,5 +116,25 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         }
         yield stage
     finally:
-        process.stdin.close()  # it ends with this process, however this one ends
-        process.wait(30)
+        process.stdin.close()  # the server ends when its standard input is closed
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def mailbox(stage: Stage) -> Iterator[Mailbox]:
+    """A subscription to the alarm topic that returns the messages of the DAG, without those of EMR."""
+    sqs, topic = stage.client("sqs"), stage.outputs["alarm_topic_arn"]
+    url = sqs.create_queue(QueueName="mailbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    stage.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def read() -> list[str]:
+        received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2)
+        texts = [json.loads(message["Body"])["Message"] for message in received.get("Messages", [])]
+        return [text for text in texts if text.startswith("prepare_interactions")]
+
+    yield read
+    sqs.delete_queue(QueueUrl=url)

@@ -1,4 +1,4 @@
-"""Deploys the stage that Airflow schedules to an emulator, says where, serves until stdin closes."""
+"""Deploy the stage that Airflow schedules to an emulator, print its address, serve until stdin is closed."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ def main() -> None:
     region = load_stage(STAGE, ROOT).region
     with Emulator(region=region, root=Path(sys.argv[1])).start() as emulator:
         deployed = deploy(STAGE, root=ROOT, emulator=emulator)
-        # What a whole run sets off is not these tests' business: two cores have enough to do.
+        # Completed runs must not start training: these tests cover the preparation only.
         events = emulator.client("events")
         for rule in events.list_rules()["Rules"]:
             if "aws.s3" in rule.get("EventPattern", ""):

@@ -1,4 +1,4 @@
-"""What EMR's answers mean to the DAG, in the service's own shapes."""
+"""Interpretation of EMR responses, with responses that botocore validates."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def steps_of(run_id: str) -> dict[str, Any]:
     return {"Steps": [{"Id": "s-1", "Config": {"Args": ["--run-id", run_id]}}]}
 
 
-def test_a_job_flow_is_at_work_on_a_run_by_its_steps_not_by_its_name(emr: Stubber) -> None:
+def test_active_job_flow_is_found_by_its_step_arguments(emr: Stubber) -> None:
     emr.add_response("list_clusters", listed(("j-1", "other"), ("j-2", "ncf-prod-preparation")), ACTIVE)
     emr.add_response("list_steps", steps_of("20261122T170000Z"), {"ClusterId": "j-2"})
     assert active_job_flow(emr.client, document("20261123T170000Z")) is None
@@ -71,7 +71,7 @@ def add_failed_step(emr: Stubber, details: dict[str, str]) -> None:
     emr.add_response("list_steps", {"Steps": [later, step]}, FAILED_STEPS)  # the newest first
 
 
-def test_a_failure_is_told_in_the_first_failed_step_s_own_words(emr: Stubber, s3: Stubber) -> None:
+def test_failure_contains_the_error_of_the_first_failed_step(emr: Stubber, s3: Stubber) -> None:
     add_cluster(emr, "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
     add_failed_step(emr, {"Reason": "Unknown Error.", "LogFile": LOG})
     log = gzip.compress(f"26/11/23 WARN something\n{REFUSAL}\n26/11/23 INFO end\n".encode())
@@ -85,7 +85,7 @@ def test_a_failure_is_told_in_the_first_failed_step_s_own_words(emr: Stubber, s3
     )
 
 
-def test_the_driver_s_word_is_found_where_yarn_keeps_it(emr: Stubber, s3: Stubber) -> None:
+def test_driver_error_is_read_from_the_yarn_container_logs(emr: Stubber, s3: Stubber) -> None:
     add_cluster(emr, "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
     add_failed_step(emr, {"Reason": "Unknown Error.", "LogFile": LOG})
     driver = "emr/j-1/containers/application_1_0001/container_1_0001_01_000001/stdout.gz"
@@ -109,18 +109,18 @@ def test_the_driver_s_word_is_found_where_yarn_keeps_it(emr: Stubber, s3: Stubbe
     assert f"Unknown Error.: {REFUSAL}: log {LOG}" in failure_of(emr.client, s3.client, "j-1")
 
 
-def test_without_its_log_a_failure_is_still_told(emr: Stubber, s3: Stubber) -> None:
+def test_failure_is_reported_without_a_log(emr: Stubber, s3: Stubber) -> None:
     add_cluster(emr, "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
     add_failed_step(emr, {"Message": "exit code 2", "LogFile": LOG})
     s3.add_client_error("get_object", "NoSuchKey")
     s3.add_client_error("list_objects_v2", "AccessDenied")
 
-    told = failure_of(emr.client, s3.client, "j-1")
+    failure = failure_of(emr.client, s3.client, "j-1")
 
-    assert told.endswith(f"step prepare FAILED: exit code 2: log {LOG}")
+    assert failure.endswith(f"step prepare FAILED: exit code 2: log {LOG}")
 
 
-def test_a_cluster_that_failed_before_its_step_is_told_by_emr_s_reason(emr: Stubber, s3: Stubber) -> None:
+def test_failure_before_the_first_step_contains_the_reason_of_emr(emr: Stubber, s3: Stubber) -> None:
     add_cluster(emr, "TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE", "No capacity\nfor r5.xlarge")
     emr.add_response("list_steps", {"Steps": []}, FAILED_STEPS)
 
@@ -137,7 +137,7 @@ def test_a_cluster_that_failed_before_its_step_is_told_by_emr_s_reason(emr: Stub
         ("RUNNING", "An error occurred (AccessDenied)", AirflowException, "AccessDenied"),
     ],
 )
-def test_only_a_look_that_failed_is_tried_again(
+def test_only_failed_polls_are_retried(
     emr: Stubber, state: str, message: str, raised: type[Exception], why: str
 ) -> None:
     sensor = JobFlowSensor(

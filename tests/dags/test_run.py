@@ -1,4 +1,4 @@
-"""What the DAG knows of a prepared run: the same as the platform, whose modules it can't import."""
+"""The DAG's copy of constants and checks equals the platform's, which it cannot import."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ RUN_ID = "20261123T170000Z"
 SHA256 = "0" * 64
 
 
-def whole_manifest() -> dict[str, Any]:
-    """One as the Spark job writes it."""
+def valid_manifest() -> dict[str, Any]:
+    """A manifest as the Spark job writes it."""
     written = manifest.Manifest(
         schema_version=contract.SCHEMA_VERSION,
         run_id=RUN_ID,
@@ -62,11 +62,11 @@ def whole_manifest() -> dict[str, Any]:
 
 
 def sizes() -> dict[str, int]:
-    listed = {name: entry["bytes"] for name, entry in whole_manifest()["files"].items()}
+    listed = {name: entry["bytes"] for name, entry in valid_manifest()["files"].items()}
     return listed | {contract.MANIFEST_FILE: 900, contract.SUCCESS_FILE: 0}
 
 
-def test_names_are_the_contract_s() -> None:
+def test_constants_equal_those_of_the_contract() -> None:
     for name in (
         "RUN_ID_FORMAT",
         "RUN_ID_PLACEHOLDER",
@@ -79,7 +79,7 @@ def test_names_are_the_contract_s() -> None:
     assert (contract.__name__.split(".")[0] + ".preparation: ") == JOB_PREFIX
 
 
-def test_a_run_is_named_and_lies_as_the_contract_has_it() -> None:
+def test_run_id_and_location_equal_those_of_the_contract() -> None:
     moment = datetime(2026, 11, 24, 2, 0, tzinfo=ZoneInfo("Asia/Seoul"))
     run_id = run.run_id_of(moment)
     assert run_id == contract.run_id_of(moment) == contract.run_id_of(moment.astimezone(UTC)) == RUN_ID
@@ -95,12 +95,12 @@ def test_a_run_is_named_and_lies_as_the_contract_has_it() -> None:
 @pytest.mark.parametrize(
     ("published", "why"),
     [
-        ("{}", "no __RUN_ID__ in it"),
+        ("{}", "no placeholder __RUN_ID__"),
         ("__RUN_ID__", "not JSON"),
         ('["__RUN_ID__"]', "not a JSON object"),
     ],
 )
-def test_a_document_that_launches_nothing_is_refused(published: str, why: str) -> None:
+def test_invalid_launch_document_is_refused(published: str, why: str) -> None:
     with pytest.raises(run.LaunchDocumentError, match=why):
         run.launch_document(published, RUN_ID)
 
@@ -108,19 +108,19 @@ def test_a_document_that_launches_nothing_is_refused(published: str, why: str) -
 @pytest.mark.parametrize(
     "document", [{}, {"Steps": [{}]}, {"Steps": [{"HadoopJarStep": {"Args": ["--output"]}}]}]
 )
-def test_a_document_that_says_no_output_is_refused(document: dict[str, Any]) -> None:
+def test_document_without_output_argument_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(run.LaunchDocumentError, match="no step has --output"):
         run.location_of(document, RUN_ID)
 
 
-def test_a_whole_run_is_counted() -> None:
-    counts = run.checked_counts(whole_manifest(), sizes())
+def test_counts_of_a_valid_run_are_returned() -> None:
+    counts = run.checked_counts(valid_manifest(), sizes())
 
-    assert counts == dataclasses.asdict(manifest.parse(json.dumps(whole_manifest())).counts)
+    assert counts == dataclasses.asdict(manifest.parse(json.dumps(valid_manifest())).counts)
 
 
 def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    document = whole_manifest()
+    document = valid_manifest()
     change(document)
     return document
 
@@ -140,17 +140,17 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         ([], "another type"),
     ],
 )
-def test_a_manifest_that_the_platform_refuses_is_refused_here(document: Any, why: str) -> None:
+def test_manifest_refused_by_the_platform_is_refused_by_the_dag(document: Any, why: str) -> None:
     with pytest.raises(manifest.ManifestError):
         manifest.parse(json.dumps(document))
     with pytest.raises(run.PreparedRunError, match=why):
         run.checked_counts(document, sizes())
 
 
-def test_a_file_that_is_missing_or_of_another_size_is_named() -> None:
+def test_missing_or_resized_file_is_named() -> None:
     there = sizes()
     del there["users.parquet"]
     with pytest.raises(run.PreparedRunError, match=r"users\.parquet: in the manifest, but not in the bucket"):
-        run.checked_counts(whole_manifest(), there)
+        run.checked_counts(valid_manifest(), there)
     with pytest.raises(run.PreparedRunError, match=r"users\.parquet: 89 bytes, but the manifest says 90"):
-        run.checked_counts(whole_manifest(), there | {"users.parquet": 89})
+        run.checked_counts(valid_manifest(), there | {"users.parquet": 89})

@@ -1,0 +1,106 @@
+"""Run the DAG with Airflow against the emulator, and read the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from aiobotocore.client import AioBaseClient
+from airflow.models import DagRun
+from airflow.utils.session import create_session
+from botocore.client import BaseClient
+
+from ml import contract
+from tests.dags.conftest import Stage
+
+ACTIONS = {
+    "HeadObject": "s3:GetObject",
+    "ListObjectsV2": "s3:ListBucket",
+}  # operations named differently by IAM
+N_USERS, N_EVENTS_EACH, N_ITEMS = 30, 8, 40
+
+
+def good_events() -> str:
+    rows = [
+        f"u{user},i{(user + 3 * n) % N_ITEMS},{1_700_000_000 + 1000 * n + user}"
+        for user in range(N_USERS)
+        for n in range(N_EVENTS_EACH)
+    ]
+    return "\n".join(["user_id,item_id,timestamp", *rows, ""])
+
+
+def put_raw(stage: Stage, body: str) -> None:
+    key = f"{contract.RAW_PREFIX}shop.csv"
+    stage.client("s3").put_object(Bucket=stage.outputs["data_bucket"], Key=key, Body=body.encode())
+
+
+def granted(stage: Stage) -> set[str]:
+    """Actions that the role of the stage for Airflow allows."""
+    iam, role = stage.client("iam"), stage.outputs["airflow_role_arn"].rpartition("/")[2]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+@contextmanager
+def calls() -> Iterator[set[str]]:
+    """Record the IAM actions of the AWS calls of tasks and triggers."""
+    made: set[str] = set()
+
+    def record(client: Any, operation: str) -> None:
+        service = client.meta.service_model.signing_name
+        made.add(ACTIONS.get(operation, f"{service}:{operation}"))
+
+    plain, deferred = BaseClient._make_api_call, AioBaseClient._make_api_call
+
+    def call(self: Any, operation: str, arguments: Any) -> Any:
+        record(self, operation)
+        return plain(self, operation, arguments)
+
+    async def call_later(self: Any, operation: str, arguments: Any) -> Any:
+        record(self, operation)
+        return await deferred(self, operation, arguments)
+
+    with (
+        patch.object(BaseClient, "_make_api_call", call),
+        patch.object(AioBaseClient, "_make_api_call", call_later),
+    ):
+        yield made
+
+
+def run(stage: Stage, dag: Any, night: datetime, *, max_polls: int = 180) -> DagRun:
+    """Run the DAG for a logical date, polling EMR every two seconds, at most ``max_polls`` times.
+
+    Asserts that the role of the stage for Airflow allows every AWS call.
+    """
+    dag.deadline = (
+        None  # `DAG.test` of Airflow 3.3 cannot finish a run with a deadline (apache/airflow#73428)
+    )
+    wait = dag.get_task("wait_for_job_flow")
+    wait.poke_interval, wait.max_attempts = 2, max_polls
+    with calls() as made:
+        dag_run = dag.test(logical_date=night)
+    assert made
+    assert made - granted(stage) == set()
+    return dag_run
+
+
+def states(dag_run: DagRun) -> dict[str, str]:
+    with create_session() as session:
+        return {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances(session=session)}
+
+
+def clusters(stage: Stage) -> dict[str, str]:
+    """State of each cluster, by id."""
+    listed = stage.client("emr").list_clusters()["Clusters"]
+    return {cluster["Id"]: cluster["Status"]["State"] for cluster in listed}
+
+
+def keys_of(stage: Stage, run_id: str) -> set[str]:
+    """Names of the objects of a run, relative to its prefix."""
+    bucket, prefix = stage.outputs["data_bucket"], contract.run_prefix(run_id)
+    listed = stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
+    return {item["Key"].removeprefix(prefix) for item in listed.get("Contents", [])}
