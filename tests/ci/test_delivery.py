@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.repository import ROOT, STAGES
+
 GITLAB = ROOT / ".gitlab-ci.yml"
 
 
@@ -43,9 +44,6 @@ def test_pipeline_is_valid_against_the_schema_of_gitlab(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text(GITLAB.read_text().replace("timeout: 15 minutes", "timeout: [15]"))
     assert run(*validator, str(broken)).returncode == 1
-
-
-STAGES = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
 
 
 @pytest.mark.parametrize("stage", STAGES)

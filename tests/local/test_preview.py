@@ -22,12 +22,13 @@ from rich.console import Console
 from local.deploy.errors import ProgramError, ProjectError
 from local.preview import ROOT, Resource, preview, render_tree, to_json
 from tests.local.projects import write_project
+from tests.repository import STAGES
 
 Change = Callable[[dict[str, Any]], object]
 MAX_CPU_S = 10  # the promise is 10 s on an idle machine
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
+@pytest.fixture(scope="module", params=STAGES)
 def resources(request: pytest.FixtureRequest) -> list[Resource]:
     return preview(request.param)
 

@@ -10,7 +10,8 @@ from pulumi_aws import ProviderEndpointArgs
 from rich.text import Text
 
 from local.__main__ import PROVIDER_SERVICES, client_settings
-from tests.stacks.program import STAGES, recorded
+from tests.repository import STAGES
+from tests.stacks.program import recorded
 
 URL = "http://127.0.0.1:4566"
 ENDPOINT_OF = {"vpc": "ec2"}  # provider modules without a separate endpoint setting

@@ -6,16 +6,14 @@ import functools
 import json
 import runpy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests import pulumi_engine
 from tests.pulumi_engine import PROJECT, Recording
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("dev", "prod")
 STORE: dict[str, Any] = {
     "secret_arn": "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:ncf/mongodb-a1B2c3",
     "kms_key_arn": None,

@@ -9,7 +9,8 @@ import pytest
 
 from stacks.config import ConfigError, StageConfig, load
 from tests import pulumi_engine
-from tests.stacks.program import STAGES, STORE, as_pulumi_hands_it_over, stage_file
+from tests.repository import STAGES
+from tests.stacks.program import STORE, as_pulumi_hands_it_over, stage_file
 
 Config = dict[str, Any]
 SECTIONS = (

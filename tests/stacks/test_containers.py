@@ -10,7 +10,8 @@ import pytest
 from stacks.config import StageConfig, load
 from stacks.containers import REGISTRY_ACCOUNT, inference_image
 from tests import pulumi_engine
-from tests.stacks.program import STAGES, as_pulumi_hands_it_over, stage_file
+from tests.repository import STAGES
+from tests.stacks.program import as_pulumi_hands_it_over, stage_file
 
 
 def published() -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tests.pulumi_engine import Recording
-from tests.stacks.program import ROOT, STAGES, recorded, stage_file
+from tests.repository import ROOT, STAGES
+from tests.stacks.program import recorded, stage_file
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 

@@ -11,7 +11,8 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.stacks.program import ROOT, STAGES, recorded
+from tests.repository import FUNCTIONS, ROOT, STAGES
+from tests.stacks.program import recorded
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 
@@ -117,7 +118,7 @@ def test_nobody_but_the_account_may_do_anything_with_the_key(stage: str) -> None
             }
 
 
-@pytest.mark.parametrize("function", ["deploy_model", "recommend", "render_buildspec"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_gets_exactly_the_environment_that_it_reads(stage: str, function: str) -> None:
     deployed = recorded(stage).one("aws:lambda/function:Function", function.replace("_", "-"))
     read = set()
@@ -127,7 +128,7 @@ def test_a_function_gets_exactly_the_environment_that_it_reads(stage: str, funct
     assert set(deployed.inputs["environment"]["variables"]) == read
 
 
-@pytest.mark.parametrize("function", ["deploy_model", "recommend", "render_buildspec"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_may_make_every_call_that_it_makes(stage: str, function: str) -> None:
     role = f"{function.replace('_', '-')}-role-policy"
     granted = {action for name, each in statements(stage) if name == role for action in each["Action"]}

@@ -16,7 +16,8 @@ from botocore import xform_name
 from stacks.spark_packages import SparkPackagesError, spark_packages
 from stacks.spark_sections import JobConfig
 from tests.pulumi_engine import Recording
-from tests.stacks.program import ROOT, STORE, recorded, run_program, stage_file
+from tests.repository import ROOT
+from tests.stacks.program import STORE, recorded, run_program, stage_file
 
 DOCUMENT = ("aws:s3/bucketObjectv2:BucketObjectv2", "preparation-run-job-flow")
 POLICY, ENDPOINT = "aws:iam/rolePolicy:RolePolicy", "aws:ec2/vpcEndpoint:VpcEndpoint"

@@ -20,7 +20,8 @@ from ml.contract import RUN_ID_PLACEHOLDER, SERVING_SOURCES, parse_run_id
 from ml.pipeline.environment import Stage
 from ml.preparation.arguments import parse_arguments
 from ml.settings import hyperparameters
-from tests.stacks.program import ROOT, STAGES, recorded, stage_file
+from tests.repository import ROOT, STAGES
+from tests.stacks.program import recorded, stage_file
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 

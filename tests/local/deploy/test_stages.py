@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,7 @@ from local.deploy.creators import CREATORS
 from local.deploy.engine import Deployment, deploy
 from local.deploy.not_emulated import NOT_EMULATED, as_markdown
 from local.preview import Resource, preview
-
-ROOT = Path(__file__).parents[3]
-STAGES = ("dev", "prod")
+from tests.repository import FUNCTIONS, ROOT, STAGES
 
 
 @pytest.fixture(scope="module", params=STAGES)
@@ -52,8 +49,8 @@ def test_what_a_stage_exports_is_there(stage: str, deployment: Deployment, emula
     assert outputs["codebuild_project"] in projects
     assert (outputs["endpoint_name"], endpoint["EndpointStatus"]) == (f"ncf-{stage}", "InService")
     assert outputs["api_url"].startswith(f"{emulator.url}/_aws/execute-api/")
-    for key in ("render_buildspec_function", "deploy_model_function", "recommend_function"):
-        emulator.client("lambda").get_function(FunctionName=outputs[key])
+    for function in FUNCTIONS:
+        emulator.client("lambda").get_function(FunctionName=outputs[f"{function}_function"])
 
 
 def test_the_published_job_flow_names_what_was_deployed(deployment: Deployment, emulator: Emulator) -> None:

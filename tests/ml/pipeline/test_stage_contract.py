@@ -11,7 +11,8 @@ from ml import contract
 from ml.pipeline.environment import Stage
 from ml.settings import hyperparameters
 from tests.ml.pipeline.conftest import REGION
-from tests.stacks.program import ROOT, STAGES, recorded
+from tests.repository import ROOT, STAGES
+from tests.stacks.program import recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # the SDK's advice to itself
 
