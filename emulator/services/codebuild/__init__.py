@@ -1,1 +1,1 @@
-"""CodeBuild in the emulator: a buildspec's phases, run from the source bundle."""
+"""CodeBuild in the emulator: builds run the phases of a buildspec as child processes."""

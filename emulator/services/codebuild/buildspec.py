@@ -1,4 +1,4 @@
-"""Buildspecs: reading them, and the shell script that runs one phase (CodeBuild user guide, version 0.2)."""
+"""Buildspecs: parser, and the shell script that runs a phase (CodeBuild user guide, version 0.2)."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import Any
 import yaml
 
 PHASES = ("install", "pre_build", "build", "post_build")
-KNOWN_KEYS = {"version", "run-as", "env", "phases", "artifacts", "cache", "reports", "batch", "proxy"}
-REFUSED_KEYS = {
+TOP_LEVEL_KEYS = {"version", "run-as", "env", "phases", "artifacts", "cache", "reports", "batch", "proxy"}
+# Keys that the emulator does not support, and what they are for.
+UNSUPPORTED_KEYS = {
     "batch": "batch builds",
     "proxy": "proxies",
     "reports": "report groups",
     "run-as": "other users",
 }
 PHASE_KEYS = {"commands", "finally", "on-failure", "runtime-versions"}
-MARK = "\x00"  # begins what the script tells the build; a command's output can't hold it
+MARK = "\x00"  # first character of the script's own output lines; not in the output of commands
 
 
 class BuildspecError(Exception):
-    """A buildspec that can't be run; the message names the field."""
+    """A buildspec cannot be run; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase's commands; ``finally_`` run whatever became of the others."""
+    """Commands of one phase; ``finally_`` run also after a failed command."""
 
     commands: tuple[str, ...] = ()
     finally_: tuple[str, ...] = ()
@@ -50,24 +51,24 @@ class Buildspec:
 
 
 def parse(text: str) -> Buildspec:
-    """A buildspec from its YAML.
+    """Parse a buildspec.
 
     Raises:
-        BuildspecError: it is not YAML, or says what CodeBuild or the emulator does not take.
+        BuildspecError: it is not YAML, or has content that CodeBuild or the emulator does not support.
     """
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BuildspecError(f"the buildspec is not YAML: {' '.join(str(error).split())}") from error
     document = _mapping(document, "the buildspec")
-    _refuse_unknown(document, KNOWN_KEYS, "the buildspec")
+    _check_keys(document, TOP_LEVEL_KEYS, "the buildspec")
     if str(document.get("version")) != "0.2":
         raise BuildspecError(f"version: {document.get('version')!r}; the emulator runs 0.2")
-    for key, what in REFUSED_KEYS.items():
+    for key, what in UNSUPPORTED_KEYS.items():
         if key in document:
             raise BuildspecError(f"{key}: the emulator has no {what}")
     phases = _mapping(document.get("phases"), "phases")
-    _refuse_unknown(phases, set(PHASES), "phases")
+    _check_keys(phases, set(PHASES), "phases")
     env = _mapping(document.get("env") or {}, "env")
     shell = str(env.get("shell", "sh"))
     if shell not in ("sh", "bash"):
@@ -83,10 +84,14 @@ def parse(text: str) -> Buildspec:
 
 
 def script(commands: tuple[str, ...], state: Path, succeeding: bool) -> str:
-    """Commands as one program of one shell, which goes on from the state that the last one left.
+    """Shell script that runs commands in one shell.
 
-    Before and after each command it writes a line that begins with `MARK`: ``run N`` and ``end N STATUS``.
-    The first command that fails ends it.
+    It restores working directory and variables from the file ``state``, and saves them when it ends. Before
+    and after each command it writes a line that begins with `MARK`: ``run N`` and ``end N STATUS``. The first
+    command that fails ends it.
+
+    Args:
+        succeeding: value of CODEBUILD_BUILD_SUCCEEDING.
     """
     lines = [
         f"__state={shlex.quote(str(state))}",
@@ -108,7 +113,7 @@ def script(commands: tuple[str, ...], state: Path, succeeding: bool) -> str:
 
 def _phase(name: str, content: Any) -> Phase:
     content = _mapping(content, f"phases.{name}")
-    _refuse_unknown(content, PHASE_KEYS, f"phases.{name}")
+    _check_keys(content, PHASE_KEYS, f"phases.{name}")
     on_failure = str(content.get("on-failure", ""))
     if on_failure not in ("", "ABORT", "CONTINUE"):
         raise BuildspecError(f"phases.{name}.on-failure: {on_failure!r}; write ABORT or CONTINUE")
@@ -142,7 +147,7 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _refuse_unknown(document: Mapping[str, Any], known: set[str], where: str) -> None:
+def _check_keys(document: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in document:
         if key not in known:
             raise BuildspecError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(known))}")
@@ -152,7 +157,7 @@ def source_location(location: str) -> tuple[str, str]:
     """(bucket, key) of an S3 source: ``bucket/key`` or ``arn:aws:s3:::bucket/key``.
 
     Raises:
-        BuildspecError: it is neither.
+        BuildspecError: it has another form.
     """
     match = re.fullmatch(r"(?:arn:[\w-]+:s3:::|s3://)?([^/]+)/(.+)", location)
     if not match:

@@ -1,4 +1,4 @@
-"""What a build starts from: its role, its source, its buildspec, its environment."""
+"""Inputs of a build: role, source, buildspec and environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emulator.wire import ServiceError
 
 
 class PhaseError(Exception):
-    """A phase that failed; ``code`` is the context's statusCode."""
+    """A phase failed; ``code`` is the statusCode of its context."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class PhaseError(Exception):
 
 
 class BuildInputs:
-    """Fetches what one build's record names."""
+    """Reads the inputs of one build."""
 
     def __init__(self, region: Region, record: dict[str, Any], folder: Path) -> None:
         self.region = region
@@ -34,7 +34,11 @@ class BuildInputs:
         self.folder = folder
 
     def check_role(self) -> None:
-        """Raises PhaseError unless the service role trusts CodeBuild."""
+        """Check that the service role trusts CodeBuild.
+
+        Raises:
+            PhaseError: ACCESS_DENIED.
+        """
         role = self.record["serviceRole"]
         try:
             trusted = roles.trusts(
@@ -48,10 +52,10 @@ class BuildInputs:
             )
 
     def download_source(self) -> Path:
-        """The unpacked source; the record learns which version it is.
+        """Download and unpack the source; sets the record's resolvedSourceVersion.
 
         Raises:
-            PhaseError: the object is not there, or is no zip file.
+            PhaseError: CLIENT_ERROR, the object does not exist or is not a zip file.
         """
         source = self.folder / "src"
         source.mkdir()
@@ -69,7 +73,7 @@ class BuildInputs:
         return source
 
     def read_buildspec(self, source: Path) -> Buildspec:
-        """The buildspec of the request or the project.
+        """Parse the buildspec of the request or the project.
 
         Raises:
             PhaseError: YAML_FILE_ERROR.
@@ -80,7 +84,7 @@ class BuildInputs:
             raise PhaseError("YAML_FILE_ERROR", str(error)) from error
 
     def _buildspec_text(self, source: Path) -> str:
-        """Inline YAML, an object, or a file of the source."""
+        """Text of the buildspec: inline YAML, an S3 object, or a file of the source."""
         text = self.record["source"].get("buildspec") or "buildspec.yml"
         if text.startswith(("arn:", "s3://")):
             bucket, key = source_location(text)
@@ -97,10 +101,10 @@ class BuildInputs:
             raise BuildspecError(f"{text}: no such file in the source") from error
 
     def environment(self, spec: Buildspec, source: Path) -> dict[str, str]:
-        """The buildspec's variables, over them the project's and the request's, over all CodeBuild's own.
+        """Environment variables: CodeBuild's override the request's, the project's and the buildspec's.
 
         Raises:
-            PhaseError: a parameter or a secret can't be read.
+            PhaseError: CLIENT_ERROR, a parameter or a secret cannot be read.
         """
         values = dict(spec.variables)
         values |= {name: self._parameter(value) for name, value in spec.parameters.items()}
@@ -111,7 +115,7 @@ class BuildInputs:
             )
             values[variable["name"]] = resolve(variable["value"])
         role = self.region.role_env(self.record["serviceRole"], "AWSCodeBuild")
-        own = {
+        codebuild = {
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder),
             "CODEBUILD_BUILD_ARN": self.record["arn"],
@@ -126,11 +130,11 @@ class BuildInputs:
             "CODEBUILD_SOURCE_REPO_URL": self.record["source"].get("location", ""),
             "CODEBUILD_SOURCE_VERSION": self.record.get("sourceVersion", ""),
             "CODEBUILD_RESOLVED_SOURCE_VERSION": self.record.get("resolvedSourceVersion", ""),
-            # Packages are this environment's: what is installed satisfies pip, the network is never asked.
+            # pip has no index: it accepts installed packages and downloads none.
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
-        return {**self.region.child_env(), **role, **values, **own}
+        return {**self.region.child_env(), **role, **values, **codebuild}
 
     def _parameter(self, name: str) -> str:
         try:
@@ -140,7 +144,7 @@ class BuildInputs:
         return str(found["Parameter"]["Value"])
 
     def _secret(self, reference: str) -> str:
-        """``id:json-key:version-stage:version-id``; an ARN keeps its own colons."""
+        """Value of ``id:json-key:version-stage:version-id``, where the id can be an ARN."""
         parts = reference.split(":")
         count = 7 if reference.startswith("arn:") else 1
         secret_id, key = ":".join(parts[:count]), (parts[count : count + 1] or [""])[0]
@@ -152,7 +156,7 @@ class BuildInputs:
 
 
 def _unzip(content: bytes, folder: Path) -> None:
-    """Unpacks with the modes that the archive keeps, so that scripts stay executable."""
+    """Unpack with the file modes of the archive, so that scripts are executable."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for member in archive.infolist():
             path = archive.extract(member, folder)

@@ -1,4 +1,4 @@
-"""CodeBuild: StartBuild that builds. moto keeps the projects, and answers each build with SUCCEEDED."""
+"""CodeBuild provider: runs builds. moto stores projects and builds, and runs none."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from emulator import moto_state
 from emulator.host import Host
 from emulator.provider import EmitEvent, Forward, Provider
 from emulator.region import Region
+from emulator.services.codebuild.build import Build
 from emulator.services.codebuild.record import (
-    FORGOTTEN,
+    NOT_STORED_BY_MOTO,
     digest_of,
     invalid,
     new_record,
     set_defaults,
     state_change,
 )
-from emulator.services.codebuild.run import BuildRun
 from emulator.wire import Operation, Request, Response, ServiceError
 
 TARGET = "CodeBuild_20161006"
-TOKEN_LIFE_S = 300  # StartBuild: an idempotencyToken is valid for five minutes
-BUILDERS = 2  # builds at once; the others stay QUEUED
-# What a request may override here; another override is refused by its name.
+TOKEN_LIFE_S = 300  # API reference, StartBuild: idempotencyToken is valid for five minutes
+MAX_CONCURRENT_BUILDS = 2  # further builds are QUEUED
+# Supported overrides of StartBuild.
 OVERRIDES = {
     "sourceVersion",
     "buildspecOverride",
@@ -48,19 +48,19 @@ log = logging.getLogger("emulator.services.codebuild.provider")
 
 
 class CodeBuildProvider(Provider):
-    """Builds in child processes, from the source bundle in S3."""
+    """Runs builds as child processes, from a source bundle in S3."""
 
     def __init__(self, host: Host, forward: Forward, emit: EmitEvent) -> None:
         self._host = host
         self._forward = forward
-        self._emit_event = emit
+        self._emit = emit
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(BUILDERS, thread_name_prefix="codebuild")
-        self._runs: dict[str, BuildRun] = {}
+        self._pool = ThreadPoolExecutor(MAX_CONCURRENT_BUILDS, thread_name_prefix="codebuild")
+        self._builds: dict[str, Build] = {}
         self._tokens: dict[tuple[str, str, str], tuple[float, str, dict[str, Any]]] = {}
 
     def operations(self) -> dict[str, Operation]:
-        """What runs builds or shows them."""
+        """Operations on projects and builds."""
         handlers: dict[str, Operation] = {
             "CreateProject": self._create_project,
             "UpdateProject": self._update_project,
@@ -73,29 +73,29 @@ class CodeBuildProvider(Provider):
         return {f"{TARGET}.{name}": handler for name, handler in handlers.items()}
 
     def close(self) -> None:
-        """Stops what runs and forgets what is queued."""
+        """Stop running builds and cancel queued ones."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for run in list(self._runs.values()):
-            run.stop()
+        for build in list(self._builds.values()):
+            build.stop()
 
     # -- projects ---------------------------------------------------------------------------------
     def _create_project(self, request: Request) -> Response:
         response = self._forward(request)
         if response.status == 200:
-            project = self._project(request.json["name"], request.region)
-            project |= {name: request.json[name] for name in FORGOTTEN if name in request.json}
+            project = self._find_project(request.json["name"], request.region)
+            project |= {name: request.json[name] for name in NOT_STORED_BY_MOTO if name in request.json}
             set_defaults(project)
             return Response(200, {"project": project}, {"Content-Type": "application/x-amz-json-1.1"})
         return response
 
     def _update_project(self, request: Request) -> dict[str, Any]:
-        project = self._project(request.json["name"], request.region)
+        project = self._find_project(request.json["name"], request.region)
         project |= {name: value for name, value in request.json.items() if name != "name"}
         project["lastModifiedDate"] = time.time()
         set_defaults(project)
         return {"project": project}
 
-    def _project(self, name: str, region: str) -> dict[str, Any]:
+    def _find_project(self, name: str, region: str) -> dict[str, Any]:
         projects = moto_state.backend("codebuild", region).codebuild_projects
         if name not in projects:
             arn = f"arn:aws:codebuild:{region}:{self._host.account_id}:project/{name}"
@@ -105,13 +105,13 @@ class CodeBuildProvider(Provider):
     # -- builds -----------------------------------------------------------------------------------
     def _start_build(self, request: Request) -> dict[str, Any]:
         arguments = request.json
-        project = self._project(arguments["projectName"], request.region)
+        project = self._find_project(arguments["projectName"], request.region)
         refused = set(arguments) - OVERRIDES - {"projectName", "idempotencyToken"}
         if refused:
             raise invalid(f"the emulator does not take {', '.join(sorted(refused))}")
         with self._lock:
-            if (known := self._known(arguments, request.region)) is not None:
-                return {"build": known}
+            if (existing := self._build_of_token(arguments, request.region)) is not None:
+                return {"build": existing}
             backend = moto_state.backend("codebuild", request.region)
             number = len(backend.build_history[project["name"]]) + 1
             record = new_record(project, arguments, request.region, self._host.account_id, number)
@@ -120,13 +120,13 @@ class CodeBuildProvider(Provider):
             if token := arguments.get("idempotencyToken"):
                 key = (request.region, project["name"], token)
                 self._tokens[key] = (time.monotonic(), digest_of(arguments), record)
-            run = self._runs[record["id"]] = BuildRun(Region(self._host, request.region), record)
-        self._emit(record, request.region)
-        self._pool.submit(self._build, run)
+            build = self._builds[record["id"]] = Build(Region(self._host, request.region), record)
+        self._publish_state(record, request.region)
+        self._pool.submit(self._run, build)
         return {"build": dict(record)}
 
-    def _known(self, arguments: Mapping[str, Any], region: str) -> dict[str, Any] | None:
-        """The build that the same token started within its life."""
+    def _build_of_token(self, arguments: Mapping[str, Any], region: str) -> dict[str, Any] | None:
+        """Record of the build that the same token started within `TOKEN_LIFE_S`."""
         key = (region, arguments["projectName"], arguments.get("idempotencyToken", ""))
         started, digest, record = self._tokens.get(key, (0.0, "", {}))
         if not record or time.monotonic() - started > TOKEN_LIFE_S:
@@ -135,23 +135,23 @@ class CodeBuildProvider(Provider):
             raise invalid("Idempotency token was used with other parameters")
         return record
 
-    def _build(self, run: BuildRun) -> None:
+    def _run(self, build: Build) -> None:
         try:
-            run.run()
+            build.run()
         except Exception:
-            log.exception("%s", run.record["id"])
-            run.record |= {"buildStatus": "FAULT", "buildComplete": True, "currentPhase": "COMPLETED"}
+            log.exception("%s", build.record["id"])
+            build.record |= {"buildStatus": "FAULT", "buildComplete": True, "currentPhase": "COMPLETED"}
         finally:
-            self._runs.pop(run.record["id"], None)
-        self._emit(run.record, run.region.name)
+            self._builds.pop(build.record["id"], None)
+        self._publish_state(build.record, build.region.name)
 
     def _stop_build(self, request: Request) -> dict[str, Any]:
         build_id = request.json["id"]
         found = self._find([build_id], request.region)
         if not found:
             raise ServiceError("ResourceNotFoundException", f"Build {build_id} does not exist")
-        if run := self._runs.get(build_id):
-            run.stop()
+        if build := self._builds.get(build_id):
+            build.stop()
         return {"build": found[0]}
 
     def _batch_get_builds(self, request: Request) -> dict[str, Any]:
@@ -173,15 +173,15 @@ class CodeBuildProvider(Provider):
 
     def _list_builds_for_project(self, request: Request) -> dict[str, Any]:
         name = request.json["projectName"]
-        self._project(name, request.region)
+        self._find_project(name, request.region)
         ids = moto_state.backend("codebuild", request.region).build_history[name]
         return {"ids": _sorted(list(ids), request)}
 
-    def _emit(self, record: Mapping[str, Any], region: str) -> None:
+    def _publish_state(self, record: Mapping[str, Any], region: str) -> None:
         kind = "CodeBuild Build State Change"
-        self._emit_event("aws.codebuild", kind, state_change(record), [record["arn"]], region)
+        self._emit("aws.codebuild", kind, state_change(record), [record["arn"]], region)
 
 
 def _sorted(ids: list[str], request: Request) -> list[str]:
-    """DESCENDING, the newest first, unless the request says otherwise."""
+    """Ids in the requested order; the default is DESCENDING, newest first."""
     return ids if request.json.get("sortOrder") == "ASCENDING" else ids[::-1]

@@ -1,4 +1,4 @@
-"""A build's record, as BatchGetBuilds shows it, and the event that tells of its changes."""
+"""Record of a build, as in BatchGetBuilds, and its state change event."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from emulator.wire import ServiceError
 DEFAULT_TIMEOUT_MINUTES = 60
 DEFAULT_QUEUED_MINUTES = 480
 SOURCE_TYPES = ("S3", "NO_SOURCE")
-# What moto's projects forget.
-FORGOTTEN = (
+# Fields of CreateProject that moto does not store.
+NOT_STORED_BY_MOTO = (
     "encryptionKey",
     "concurrentBuildLimit",
     "secondarySources",
@@ -27,10 +27,10 @@ FORGOTTEN = (
 def new_record(
     project: Mapping[str, Any], arguments: Mapping[str, Any], region: str, account_id: str, number: int
 ) -> dict[str, Any]:
-    """The record of a build that StartBuild just queued.
+    """Record of a new build.
 
     Raises:
-        ServiceError: InvalidInputException, the project or the request needs what is not emulated.
+        ServiceError: InvalidInputException, the project or the request needs a feature that is not emulated.
     """
     build_uuid, now = str(uuid.uuid4()), time.time()
     build_id = f"{project['name']}:{build_uuid}"
@@ -69,7 +69,7 @@ def new_record(
 
 
 def set_defaults(project: dict[str, Any]) -> None:
-    """CodeBuild's timeouts where the project names none; moto keeps 0."""
+    """Set CodeBuild's default timeouts; moto stores 0."""
     project["timeoutInMinutes"] = project.get("timeoutInMinutes") or DEFAULT_TIMEOUT_MINUTES
     project["queuedTimeoutInMinutes"] = project.get("queuedTimeoutInMinutes") or DEFAULT_QUEUED_MINUTES
 
@@ -93,7 +93,9 @@ def _environment(project: Mapping[str, Any], arguments: Mapping[str, Any]) -> di
             environment[name] = override
     overrides = arguments.get("environmentVariablesOverride", [])
     variables = [*environment.get("environmentVariables", []), *overrides]
-    environment["environmentVariables"] = list({v["name"]: v for v in variables}.values())  # the last wins
+    environment["environmentVariables"] = list(
+        {v["name"]: v for v in variables}.values()
+    )  # the last one has precedence
     return environment
 
 
@@ -115,7 +117,7 @@ def _logs(
 
 
 def state_change(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The detail of a "CodeBuild Build State Change" event."""
+    """Detail of a "CodeBuild Build State Change" event."""
     started = datetime.fromtimestamp(record["startTime"], UTC).strftime("%b %-d, %Y %-I:%M:%S %p")
     return {
         "build-status": record["buildStatus"],
@@ -139,10 +141,10 @@ def state_change(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest_of(arguments: Mapping[str, Any]) -> str:
-    """Tells one set of StartBuild parameters from another."""
+    """Digest of the parameters of StartBuild, to compare requests with the same token."""
     return json.dumps(arguments, sort_keys=True)
 
 
 def invalid(message: str) -> ServiceError:
-    """CodeBuild's error for parameters."""
+    """Error for parameters that are not valid."""
     return ServiceError("InvalidInputException", message)

@@ -1,1 +1,1 @@
-"""EMR in the emulator: job flows whose Spark steps run as child processes."""
+"""EMR in the emulator: clusters whose Spark steps run as child processes."""

@@ -1,4 +1,4 @@
-"""What a cluster is made of: instance groups or fleets, subnets, and the policies that bound them."""
+"""Capacity of a cluster: checks of instance groups or fleets, subnets, scaling and idle policies."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ IDLE_TIMEOUT_S = range(60, 604_801)  # EMR API, AutoTerminationPolicy
 
 
 def has_fleets(flow: Mapping[str, Any]) -> bool:
-    """Whether a request asks for instance fleets."""
+    """Whether a request has instance fleets."""
     return bool(flow.get("Instances", {}).get("InstanceFleets"))
 
 
 def subnets_of(flow: Mapping[str, Any]) -> list[str]:
-    """The subnets that a request names."""
+    """Subnet ids of a request."""
     instances = flow.get("Instances", {})
     return list(instances.get("Ec2SubnetIds") or filter(None, [instances.get("Ec2SubnetId")]))
 
 
 def validate_capacity(flow: Mapping[str, Any]) -> None:
-    """Checks groups, fleets and their policies as EMR does.
+    """Check groups, fleets and their policies as EMR does.
 
     Raises:
         ServiceError: ValidationException, naming the field.

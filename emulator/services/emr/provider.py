@@ -1,4 +1,4 @@
-"""EMR: clusters whose steps run. moto keeps the clusters, and leaves each WAITING for ever."""
+"""EMR provider: runs the steps of clusters. moto stores the clusters and does not run them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from emulator.host import Host
 from emulator.moto_patches import MotoPatches
 from emulator.provider import EmitEvent, Forward, Provider
 from emulator.region import Region
-from emulator.services.emr.cluster import ClusterRun
+from emulator.services.emr.cluster import RunningCluster
+from emulator.services.emr.step import StartProcess
 from emulator.services.emr.validation import validate_job_flow, validate_steps
 from emulator.wire import Operation, Request, Response, ServiceError
 
@@ -24,26 +25,33 @@ TARGET = "ElasticMapReduce"
 
 
 class EmrProvider(Provider):
-    """RunJobFlow that runs the flow."""
+    """Runs the steps of clusters, and answers what moto does not store.
 
-    def __init__(self, host: Host, forward: Forward, emit: EmitEvent) -> None:
+    Args:
+        start_process: starts the child process of a step, with the arguments of `Processes.start`.
+    """
+
+    def __init__(
+        self, host: Host, forward: Forward, emit: EmitEvent, *, start_process: StartProcess | None = None
+    ) -> None:
         self._host = host
         self._forward = forward
         self._emit = emit
+        self._start_process = start_process or host.processes.start
         self._lock = threading.Lock()
-        self._runs: dict[str, ClusterRun] = {}
+        self._clusters: dict[str, RunningCluster] = {}
         self._patches = MotoPatches()
-        # moto's statuses carry no reason's code and no failure details.
+        # moto's statuses have no reason code and no failure details.
         self._patches.replace(Cluster, "status", _make_cluster_status)
         self._patches.replace(Step, "status", _make_step_status)
-        # moto knows one subnet, and so no choice between several.
+        # moto stores one subnet and not the list of requested ones.
         self._patches.replace(Ec2InstanceAttributes, "__init__", _make_instance_attributes)
-        # moto reads EMR's region from the host name, which is this machine's.
+        # moto takes EMR's region from the host name, which is this machine's.
         region_of = BaseResponse.get_region_from_url
         self._patches.replace(ElasticMapReduceResponse, "get_region_from_url", lambda _: region_of)
 
     def operations(self) -> dict[str, Operation]:
-        """What starts or ends work, and what moto does not keep."""
+        """Operations that start or end steps, or that moto lacks."""
         return {
             f"{TARGET}.GetAutoTerminationPolicy": self._policy("AutoTerminationPolicy"),
             f"{TARGET}.GetManagedScalingPolicy": self._policy("ManagedScalingPolicy"),
@@ -54,9 +62,9 @@ class EmrProvider(Provider):
         }
 
     def close(self) -> None:
-        """Ends the clusters."""
-        for run in list(self._runs.values()):
-            run.terminate()
+        """Terminate the clusters."""
+        for cluster in list(self._clusters.values()):
+            cluster.terminate()
         self._patches.undo()
 
     def _run_job_flow(self, request: Request) -> Response:
@@ -67,69 +75,69 @@ class EmrProvider(Provider):
         if response.status != 200:
             return response
         cluster_id = json.loads(response.encoded()[0])["JobFlowId"]
-        cluster = region.backend("emr").clusters[cluster_id]
-        cluster.add_tags({tag["Key"]: tag["Value"] for tag in flow.get("Tags", [])})
-        run = ClusterRun(region, self._emit, cluster, flow)
+        record = region.backend("emr").clusters[cluster_id]
+        record.add_tags({tag["Key"]: tag["Value"] for tag in flow.get("Tags", [])})
+        cluster = RunningCluster(region, self._emit, record, flow, self._start_process)
         with self._lock:
-            self._runs[cluster_id] = run
-        run.start()
+            self._clusters[cluster_id] = cluster
+        cluster.start()
         return response
 
     def _add_steps(self, request: Request) -> Response:
         validate_steps(request.json["Steps"])
-        run = self._runs.get(request.json["JobFlowId"])
-        if run is None or not run.alive:
+        cluster = self._clusters.get(request.json["JobFlowId"])
+        if cluster is None or not cluster.accepts_steps:
             raise ServiceError(
                 "ValidationException", "A job flow that is shutting down, or does not exist, takes no steps"
             )
         response = self._forward(request)
         if response.status == 200:
-            run.add_steps(request.json["Steps"])
+            cluster.add_steps(request.json["Steps"])
         return response
 
-    def _run_of(self, request: Request) -> ClusterRun:
-        """The cluster that a request is about, as this provider runs it."""
+    def _find_cluster(self, request: Request) -> RunningCluster:
+        """Cluster of a request."""
         cluster_id = request.json.get("ClusterId", "")
-        if cluster_id not in self._runs:
+        if cluster_id not in self._clusters:
             raise ServiceError("InvalidRequestException", f"Cluster id '{cluster_id}' is not valid.")
-        return self._runs[cluster_id]
+        return self._clusters[cluster_id]
 
     def _list_fleets(self, request: Request) -> dict[str, Any]:
-        run = self._run_of(request)
-        if not run.fleets:
+        cluster = self._find_cluster(request)
+        if not cluster.fleets:
             raise ServiceError(
                 "InvalidRequestException", "Instance fleets and instance groups are mutually exclusive."
             )
-        return {"InstanceFleets": [fleet.describe() for fleet in run.fleets]}
+        return {"InstanceFleets": [fleet.describe() for fleet in cluster.fleets]}
 
     def _policy(self, name: str) -> Operation:
-        """What was asked for, as it was: nothing here scales, and no cluster is ended for being idle."""
+        """Handler that returns a policy of the request; the emulator does not act on it."""
 
         def get(request: Request) -> dict[str, Any]:
-            flow = self._run_of(request).flow
+            flow = self._find_cluster(request).flow
             return {name: flow[name]} if name in flow else {}
 
         return get
 
     def _terminate(self, request: Request) -> dict[str, Any]:
-        clusters = moto_state.backend("emr", request.region).clusters
+        records = moto_state.backend("emr", request.region).clusters
         for cluster_id in request.json["JobFlowIds"]:
-            if cluster_id in clusters and clusters[cluster_id].termination_protected:
+            if cluster_id in records and records[cluster_id].termination_protected:
                 raise ServiceError(
                     "ValidationException",
                     "Could not shut down one or more job flows since they are termination protected.",
                 )
         for cluster_id in request.json["JobFlowIds"]:
-            if run := self._runs.get(cluster_id):
-                run.terminate()
+            if cluster := self._clusters.get(cluster_id):
+                cluster.terminate()
         return {}
 
 
 def _make_cluster_status(original: property) -> property:
     def status(self: Any) -> dict[str, Any]:
-        whole = original.__get__(self)
-        whole["StateChangeReason"] = getattr(self, "state_change_reason", {})
-        return whole
+        fields = original.__get__(self)
+        fields["StateChangeReason"] = getattr(self, "state_change_reason", {})
+        return fields
 
     return property(status)
 
@@ -144,9 +152,9 @@ def _make_instance_attributes(original: Callable[..., None]) -> Callable[..., No
 
 def _make_step_status(original: property) -> property:
     def status(self: Any) -> dict[str, Any]:
-        whole = original.__get__(self)
+        fields = original.__get__(self)
         if details := getattr(self, "failure_details", None):
-            whole["FailureDetails"] = details
-        return whole
+            fields["FailureDetails"] = details
+        return fields
 
     return property(status)

@@ -1,4 +1,4 @@
-"""One spark-submit step as a child process on this machine."""
+"""One spark-submit step, run as a child process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -17,48 +17,51 @@ from botocore.exceptions import ClientError
 
 from emulator.processes import Child
 from emulator.region import Region
-from emulator.services.emr.mirror import Mirror, is_s3, split_uri
-from emulator.services.emr.submit import (
+from emulator.services.emr.s3_mirror import S3Mirror, is_s3, split_uri
+from emulator.services.emr.spark_submit import (
     CLUSTER_OPTIONS,
-    FETCHED,
+    FILE_OPTIONS,
     driver_memory_mib,
-    is_of_containers,
+    is_container_property,
     local_options,
     parse_submit,
 )
 
-# Of the platform itself: no ports but on this machine, short logs, partitions for a few cores.
-OWN_DEFAULTS = {
+# Settings of the emulator: local ports only, short logs, partitions for a few cores.
+SPARK_SETTINGS = {
     "spark.log.level": "WARN",
-    "spark.sql.shuffle.partitions": "8",  # of a cluster's 200, most would be empty
+    "spark.sql.shuffle.partitions": "8",  # most of the default's 200 would be empty
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-# A run of seconds spends half of its time in the optimising compiler, and ends before that pays.
+# A step of a few seconds would spend half of its time in the optimising compiler.
 SMALL_INPUT_BYTES = 64 * 2**20
 SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-ARCHIVES = "--archives"
-HONOURED = ("spark", "spark-defaults")  # configuration classifications
+ARCHIVES_OPTION = "--archives"
+SUPPORTED_CLASSIFICATIONS = ("spark", "spark-defaults")
+
+StartProcess = Callable[..., Child]
+"""Starts a child process; `Processes.start`."""
 
 
 @dataclass(frozen=True)
 class StepFailure:
-    """Why a step failed, as DescribeStep says it."""
+    """Reason of a failed step, as in DescribeStep."""
 
     reason: str
     message: str
     log_file: str
 
     def details(self) -> dict[str, str]:
-        """FailureDetails; EMR leaves out a log file that there is none of."""
-        whole = {"Reason": self.reason, "Message": self.message, "LogFile": self.log_file}
-        return {name: value for name, value in whole.items() if value}
+        """FailureDetails; without LogFile when the cluster stores no logs."""
+        details = {"Reason": self.reason, "Message": self.message, "LogFile": self.log_file}
+        return {name: value for name, value in details.items() if value}
 
 
-class StepRun:
-    """Fetches, runs, brings back, keeps the logs."""
+class SparkStep:
+    """Downloads the input, runs spark-submit, uploads the output and stores the logs."""
 
     def __init__(
         self,
@@ -66,31 +69,33 @@ class StepRun:
         flow: Mapping[str, Any],
         spec: Mapping[str, Any],
         role_arn: str,
+        start_process: StartProcess,
     ) -> None:
         self._region = region
         self._flow = flow
         self._submit = parse_submit(spec["HadoopJarStep"]["Args"])
         self._role_arn = role_arn
+        self._start_process = start_process
         self._child: Child | None = None
         self._stopped = False
         self._java_options: tuple[str, ...] = ()
         self._logs: dict[str, list[str]] = {"controller": [], "stdout": [], "stderr": []}
 
     def run(self, cluster_id: str, step_id: str) -> StepFailure | None:
-        """Runs the step to its end; None when it succeeded."""
+        """Run the step; returns None when it succeeded."""
         self._tail_group, self._tail_stream = f"/emr/{cluster_id}", step_id
         folder = self._region.host.folder("emr", step_id)
-        mirror = Mirror(self._region.client("s3"), folder / "s3")
+        mirror = S3Mirror(self._region.client("s3"), folder / "s3")
         failure = ("", "")
         try:
             status = self._run(folder, mirror)
             if not self._region.host.closing:
-                for uri in mirror.push():
+                for uri in mirror.upload():
                     self._note(f"INFO stored {uri}")
             if status != 0:
                 failure = (
                     f"The step exited with status {status}.",
-                    f"exit code {status}: {self._last_words()}",
+                    f"exit code {status}: {self._last_line()}",
                 )
         except (ClientError, OSError) as error:
             failure = ("Unable to fetch or store the step's files.", str(error))
@@ -98,26 +103,26 @@ class StepRun:
             failure = ("Unknown Error.", f"{type(error).__name__}: {error}")
         if failure[0]:
             self._note(f"{failure[0]} {failure[1]}")
-        log_file = self._keep_logs(cluster_id, step_id)
+        log_file = self._store_logs(cluster_id, step_id)
         return StepFailure(*failure, log_file) if failure[0] else None
 
     def stop(self) -> None:
-        """Ends the step."""
+        """End the step."""
         self._stopped = True
         if self._child is not None:
             self._child.stop()
 
-    def _run(self, folder: Path, mirror: Mirror) -> int:
+    def _run(self, folder: Path, mirror: S3Mirror) -> int:
         submit = self._submit
         self._note("INFO Executing " + shlex.join([submit.application, *submit.arguments]))
         for name, value in submit.options:
-            if name in CLUSTER_OPTIONS or is_of_containers(name, value):
-                self._note(f"WARN {name} {value}: one machine instead of a cluster: this driver does all")
+            if name in CLUSTER_OPTIONS or is_container_property(name, value):
+                self._note(f"WARN {name} {value} has no effect: the driver runs all tasks on this machine")
         for configuration in self._flow.get("Configurations", []):
-            if configuration["Classification"] not in HONOURED:
+            if configuration["Classification"] not in SUPPORTED_CLASSIFICATIONS:
                 self._note(f"WARN configuration {configuration['Classification']} is not emulated")
-        n_objects = mirror.fetch(argument for argument in submit.arguments if is_s3(argument))
-        self._note(f"INFO {n_objects} objects fetched; the driver has {driver_memory_mib(submit)} MiB")
+        n_objects = mirror.download(argument for argument in submit.arguments if is_s3(argument))
+        self._note(f"INFO {n_objects} objects downloaded; the driver has {driver_memory_mib(submit)} MiB")
         if mirror.size_bytes < SMALL_INPUT_BYTES:
             self._java_options = SMALL_JAVA_OPTIONS
         argv = self._command(folder, mirror)
@@ -126,46 +131,46 @@ class StepRun:
         self._unpack_archives(mirror, folder / "code", work)
         if self._stopped:
             return -15
-        self._child = self._region.host.processes.start(
+        self._child = self._start_process(
             argv,
             cwd=work,
             env=self._environment(folder),
-            on_line=lambda line: self._keep("stdout", line),
-            on_error_line=lambda line: self._keep("stderr", line),
+            on_line=lambda line: self._log("stdout", line),
+            on_error_line=lambda line: self._log("stderr", line),
         )
         if self._stopped:  # while it started
             self._child.stop()
         return self._child.wait()
 
-    def _command(self, folder: Path, mirror: Mirror) -> list[str]:
-        """spark-submit with what lies in S3 as local files, and the application's arguments untouched."""
+    def _command(self, folder: Path, mirror: S3Mirror) -> list[str]:
+        """spark-submit with local copies of S3 files; the application's arguments do not change."""
         code = folder / "code"
         code.mkdir()
         argv = [str(_spark_home() / "bin" / "spark-submit"), *local_options(self._submit)]
-        for name in sorted(FETCHED - {ARCHIVES}):
+        for name in sorted(FILE_OPTIONS - {ARCHIVES_OPTION}):
             if value := self._submit.value(name):
-                files = [_fetched(mirror, item, code) for item in value.split(",")]
+                files = [_local_path(mirror, item, code) for item in value.split(",")]
                 argv += [name, ",".join(files)]
-        application = _fetched(mirror, self._submit.application, code)
+        application = _local_path(mirror, self._submit.application, code)
         self._write_configuration(folder / "conf", mirror)
         return [*argv, application, *self._submit.arguments]
 
-    def _unpack_archives(self, mirror: Mirror, code: Path, work: Path) -> None:
-        """As YARN does in each container: below the working folder, by the name after the ``#``."""
-        for item in filter(None, self._submit.value(ARCHIVES).split(",")):
+    def _unpack_archives(self, mirror: S3Mirror, code: Path, work: Path) -> None:
+        """Unpack archives as YARN does: into the working folder, under the name after the ``#``."""
+        for item in filter(None, self._submit.value(ARCHIVES_OPTION).split(",")):
             uri, _, name = item.partition("#")
-            archive = Path(_fetched(mirror, uri, code))
+            archive = Path(_local_path(mirror, uri, code))
             shutil.unpack_archive(archive, work / (name or archive.name))
             self._note(f"INFO {uri} is in ./{name or archive.name}")
 
-    def _write_configuration(self, folder: Path, mirror: Mirror) -> None:
+    def _write_configuration(self, folder: Path, mirror: S3Mirror) -> None:
         folder.mkdir()
         (folder / "core-site.xml").write_text(mirror.core_site(), encoding="utf-8")
         defaults: dict[str, str] = {}
         for configuration in self._flow.get("Configurations", []):
             if configuration["Classification"] == "spark-defaults":
                 defaults |= configuration.get("Properties", {})
-        lines = [f"{name} {value}" for name, value in {**defaults, **OWN_DEFAULTS}.items()]
+        lines = [f"{name} {value}" for name, value in {**defaults, **SPARK_SETTINGS}.items()]
         (folder / "spark-defaults.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     def _environment(self, folder: Path) -> dict[str, str]:
@@ -185,20 +190,20 @@ class StepRun:
         }
 
     # -- logs -------------------------------------------------------------------------------------
-    def _keep(self, name: str, line: str) -> None:
+    def _log(self, name: str, line: str) -> None:
         self._logs[name].append(line)
         self._region.host.logs.tail(self._tail_group, self._tail_stream, line)
 
     def _note(self, line: str) -> None:
-        self._keep("controller", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z {line}")
+        self._log("controller", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z {line}")
 
-    def _last_words(self) -> str:
-        """The last line of what failed; Spark sends a Python driver's standard error to its own output."""
+    def _last_line(self) -> str:
+        """Last line of output; Spark writes a Python driver's standard error to standard output."""
         lines = self._logs["stdout"] or self._logs["stderr"]
-        return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return next((line for line in reversed(lines) if line.strip()), "no output")
 
-    def _keep_logs(self, cluster_id: str, step_id: str) -> str:
-        """Puts the logs where LogUri says; returns the URI of stderr's."""
+    def _store_logs(self, cluster_id: str, step_id: str) -> str:
+        """Write the logs to LogUri; returns the URI of stderr."""
         log_uri = self._flow.get("LogUri", "")
         if not log_uri:
             return ""
@@ -210,17 +215,17 @@ class StepRun:
                 body = gzip.compress("\n".join([*lines, ""]).encode())
                 s3.put_object(Bucket=bucket, Key=f"{base}{name}.gz", Body=body)
         except ClientError as error:
-            self._note(f"WARN the logs can't be stored: {error}")
+            self._note(f"WARN the logs cannot be stored: {error}")
             return ""
         return f"s3://{bucket}/{base}stderr.gz"
 
 
-def _fetched(mirror: Mirror, item: str, folder: Path) -> str:
-    return str(mirror.fetch_file(item, folder)) if is_s3(item) else item
+def _local_path(mirror: S3Mirror, item: str, folder: Path) -> str:
+    return str(mirror.download_file(item, folder)) if is_s3(item) else item
 
 
 def _spark_home() -> Path:
-    """The Spark of this environment's PySpark."""
+    """Spark of the installed PySpark."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise OSError("pyspark is not installed here")

@@ -1,4 +1,4 @@
-"""What EMR refuses at once, with the field that is wrong."""
+"""Checks of RunJobFlow requests; errors name the field."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from emulator import roles
 from emulator.region import Region
 from emulator.services.emr.capacity import subnets_of, validate_capacity
-from emulator.services.emr.submit import SubmitError, parse_submit
+from emulator.services.emr.spark_submit import SubmitError, parse_submit
 from emulator.wire import ServiceError
 
 RELEASE = re.compile(r"emr-[67]\.\d+\.\d+")  # Spark 3 on YARN
 RUNNER = "command-runner.jar"
-# What a request may hold that changes nothing on one machine.
-REFUSED = ("BootstrapActions", "SupportedProducts", "AmiVersion", "KerberosAttributes", "AutoScalingRole")
+# Fields that the emulator does not support.
+UNSUPPORTED = ("BootstrapActions", "SupportedProducts", "AmiVersion", "KerberosAttributes", "AutoScalingRole")
 
 
 def validate_job_flow(region: Region, flow: dict[str, Any]) -> None:
-    """Checks a RunJobFlow request against what is there.
+    """Check a RunJobFlow request and that the resources in it exist.
 
     Raises:
-        ServiceError: ValidationException, or InvalidRequestException for what is not there.
+        ServiceError: ValidationException, or InvalidRequestException for a missing resource.
     """
-    for field in REFUSED:
+    for field in UNSUPPORTED:
         if flow.get(field):
             raise _invalid(f"{field}: the emulator does not run it")
     if not RELEASE.fullmatch(flow.get("ReleaseLabel", "")):
@@ -39,7 +39,7 @@ def validate_job_flow(region: Region, flow: dict[str, Any]) -> None:
 
 
 def validate_steps(steps: Sequence[dict[str, Any]]) -> None:
-    """Steps are spark-submit through command-runner.jar.
+    """Check that steps run spark-submit with command-runner.jar.
 
     Raises:
         ServiceError: ValidationException, naming the step.
@@ -70,7 +70,7 @@ def _check_roles(region: Region, flow: dict[str, Any]) -> None:
 
 
 def find_profile(region: Region, name: str) -> Any:
-    """moto's instance profile of a name or an ARN; None when there is none."""
+    """moto's instance profile by name or ARN; None when it does not exist."""
     profiles = region.backend("iam").instance_profiles.values()
     return next((p for p in profiles if name in (p.name, p.arn)), None)
 

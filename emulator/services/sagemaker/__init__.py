@@ -1,1 +1,1 @@
-"""SageMaker in the emulator: jobs, pipelines, the registry and endpoints that run."""
+"""SageMaker in the emulator: jobs, pipelines, the model registry and endpoints that run."""

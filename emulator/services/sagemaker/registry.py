@@ -1,29 +1,32 @@
-"""The model registry and the models: moto's, with the rules that it leaves out, and their events."""
+"""Model registry, models and endpoint configurations: moto's, with SageMaker's checks and events."""
 
 from __future__ import annotations
 
 import threading
 from typing import Any
 
-from emulator.services.sagemaker.site import Site, epoch_s, invalid, iso, not_emulated, tag_map
+from emulator.provider import Forward
+from emulator.region import Region
+from emulator.services.sagemaker.errors import invalid, not_emulated
+from emulator.services.sagemaker.events import EventPublisher, tag_map
+from emulator.services.sagemaker.times import epoch_s, iso
 from emulator.wire import Operation, Request, Response, ServiceError
 
 APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
-# Fields of CreateModelPackage that moto forgets; DescribeModelPackage gives them back.
+# Fields of CreateModelPackage that DescribeModelPackage returns and moto does not store.
 EXTRA_FIELDS = ("SkipModelValidation", "SourceUri", "ModelCard", "ModelLifeCycle", "SecurityConfig")
-UNSERVED = (
-    "AsyncInferenceConfig",
-    "ExplainerConfig",
-    "ShadowProductionVariants",
-)  # of an endpoint configuration
+# Fields of an endpoint configuration.
+NOT_EMULATED = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
 PACKAGE = "model-package"
 
 
 class Registry:
-    """Model package groups, packages and models of one region."""
+    """Model package groups, model packages, models and endpoint configurations of one region."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, region: Region, forward: Forward, events: EventPublisher) -> None:
+        self.region = region
+        self._forward = forward
+        self._events = events
         self._lock = threading.Lock()
 
     def operations(self) -> dict[str, Operation]:
@@ -43,24 +46,28 @@ class Registry:
         }
 
     def refuse(self, request: Request) -> Response:
-        """Operations that would have to pretend."""
+        """Refuse an operation that is not emulated."""
         raise not_emulated(request.operation)
+
+    @property
+    def _backend(self) -> Any:
+        """moto's SageMaker."""
+        return self.region.backend("sagemaker")
 
     # -- groups and packages --------------------------------------------------------------------
     def create_group(self, request: Request) -> Response:
-        """A group; one that exists already is refused."""
+        """CreateModelPackageGroup; an existing name is refused."""
         name = request.json["ModelPackageGroupName"]
         with self._lock:
-            if name in self.site.backend.model_package_groups:
-                raise invalid(
-                    f"Model Package Group already exists: {self.site.arn('model-package-group', name)}"
-                )
-            return self.site.forward(request)
+            if name in self._backend.model_package_groups:
+                arn = self.region.arn("sagemaker", f"model-package-group/{name}")
+                raise invalid(f"Model Package Group already exists: {arn}")
+            return self._forward(request)
 
     def delete_group(self, request: Request) -> None:
-        """Deletes a group that holds no package."""
+        """DeleteModelPackageGroup; a group with packages is refused."""
         name = request.json["ModelPackageGroupName"].rpartition("/")[2]
-        backend = self.site.backend
+        backend = self._backend
         with self._lock:
             backend.describe_model_package_group(name)
             if any(item.model_package_group_name == name for item in backend.model_packages.values()):
@@ -70,19 +77,19 @@ class Registry:
             del backend.model_package_groups[name]
 
     def create_package(self, request: Request) -> Response:
-        """The next version of a group, or a package without one."""
+        """CreateModelPackage: the next version of a group, or a package without a group."""
         with self._lock:
-            response = self.site.forward(request)
+            response = self._forward(request)
         if response.status == 200:
             package = self._newest(request.json)
             for field in EXTRA_FIELDS:
                 setattr(package, f"extra_{field}", request.json.get(field))
-            self._announce(package, [])
+            self._publish_state(package, [])
         return response
 
     def describe_package(self, request: Request) -> dict[str, Any]:
-        """Everything about a package, moments as seconds."""
-        package = self.site.backend.describe_model_package(request.json["ModelPackageName"])
+        """DescribeModelPackage."""
+        package = self._backend.describe_model_package(request.json["ModelPackageName"])
         described = _describe(package)
         for key in ("CreationTime", "LastModifiedTime"):
             if key in described:
@@ -90,9 +97,9 @@ class Registry:
         return described
 
     def update_package(self, request: Request) -> dict[str, Any]:
-        """Changes what the request names, and nothing else; an approval is an event."""
+        """UpdateModelPackage: changes the fields of the request only, and publishes an event."""
         spec = request.json
-        package = self.site.backend.describe_model_package(spec["ModelPackageArn"])
+        package = self._backend.describe_model_package(spec["ModelPackageArn"])
         status = spec.get("ModelApprovalStatus")
         if status is not None and status not in APPROVALS:
             raise invalid(f"Value '{status}' at 'modelApprovalStatus' is not one of {', '.join(APPROVALS)}")
@@ -111,16 +118,16 @@ class Registry:
             if field in spec:
                 setattr(package, f"extra_{field}", spec[field])
         package.modifications_done()
-        self._announce(package, sorted(set(spec) - {"ModelPackageArn", "ClientToken"}))
+        self._publish_state(package, sorted(set(spec) - {"ModelPackageArn", "ClientToken"}))
         return {"ModelPackageArn": package.arn}
 
     def _newest(self, spec: dict[str, Any]) -> Any:
-        packages = self.site.backend.model_packages.values()
+        packages = self._backend.model_packages.values()
         group = (spec.get("ModelPackageGroupName") or "").rpartition("/")[2]
         name = group or spec.get("ModelPackageName")
         return [package for package in packages if package.model_package_name == name][-1]
 
-    def _announce(self, package: Any, updated: list[str]) -> None:
+    def _publish_state(self, package: Any, updated: list[str]) -> None:
         detail = _describe(package)
         for key in ("CreationTime", "LastModifiedTime"):
             if key in detail:
@@ -128,60 +135,61 @@ class Registry:
         if updated:
             detail["UpdatedModelPackageFields"] = updated
         detail["Tags"] = tag_map(package.tags)
-        self.site.emit("SageMaker Model Package State Change", detail, [package.arn])
+        self._events.publish("SageMaker Model Package State Change", detail, [package.arn])
 
     # -- models and endpoint configurations -----------------------------------------------------
     def create_model(self, request: Request) -> Response:
-        """A model; one that exists already is refused."""
+        """CreateModel; an existing name is refused."""
         name = request.json["ModelName"]
         with self._lock:
-            if name in self.site.backend._models:
-                raise invalid(f'Cannot create already existing model "{self.site.arn("model", name)}".')
-            response = self.site.forward(request)
+            if name in self._backend._models:
+                arn = self.region.arn("sagemaker", f"model/{name}")
+                raise invalid(f'Cannot create already existing model "{arn}".')
+            response = self._forward(request)
         if response.status == 200:
             isolation = bool(request.json.get("EnableNetworkIsolation"))
-            self.site.backend._models[name].enable_network_isolation = isolation
+            self._backend._models[name].enable_network_isolation = isolation
         return response
 
     def create_endpoint_config(self, request: Request) -> Response:
-        """An endpoint configuration; one that exists already is refused."""
+        """CreateEndpointConfig; an existing name is refused."""
         name = request.json["EndpointConfigName"]
-        if unserved := [field for field in UNSERVED if request.json.get(field)]:
-            raise not_emulated(f"an endpoint configuration with {', '.join(unserved)}")
+        if refused := [field for field in NOT_EMULATED if request.json.get(field)]:
+            raise not_emulated(f"an endpoint configuration with {', '.join(refused)}")
         if (request.json.get("DataCaptureConfig") or {}).get("EnableCapture"):
             raise not_emulated("an endpoint configuration with DataCaptureConfig.EnableCapture")
         with self._lock:
-            if name in self.site.backend.endpoint_configs:
-                arn = self.site.arn("endpoint-config", name)
+            if name in self._backend.endpoint_configs:
+                arn = self.region.arn("sagemaker", f"endpoint-config/{name}")
                 raise invalid(f'Cannot create already existing endpoint configuration "{arn}".')
-            return self.site.forward(request)
+            return self._forward(request)
 
     # -- tags -----------------------------------------------------------------------------------
     def add_tags(self, request: Request) -> dict[str, Any]:
-        """Sets tags; a key that exists gets the new value (moto would keep both)."""
-        resource = self._tagged(request)
+        """AddTags: replaces the value of an existing key, where moto would store both."""
+        resource = self._find_tagged(request)
         merged = {**tag_map(resource.tags), **tag_map(request.json["Tags"])}
         resource.tags = [{"Key": key, "Value": value} for key, value in merged.items()]
         return {"Tags": resource.tags}
 
     def list_tags(self, request: Request) -> dict[str, Any]:
-        """A resource's tags."""
-        return {"Tags": self._tagged(request).tags or []}
+        """ListTags."""
+        return {"Tags": self._find_tagged(request).tags or []}
 
     def delete_tags(self, request: Request) -> None:
-        """Removes tags by key."""
-        resource = self._tagged(request)
+        """DeleteTags."""
+        resource = self._find_tagged(request)
         resource.tags = [tag for tag in resource.tags or [] if tag["Key"] not in request.json["TagKeys"]]
 
-    def _tagged(self, request: Request) -> Any:
+    def _find_tagged(self, request: Request) -> Any:
         arn = request.json["ResourceArn"]
-        backend = self.site.backend
-        if f":{PACKAGE}/" in arn:  # moto knows no tags of a versioned package
+        backend = self._backend
+        if f":{PACKAGE}/" in arn:  # moto does not find versioned packages by ARN
             resource = backend.model_packages.get(arn)
         else:
             try:
                 resource = backend._get_resource_from_arn(arn)
-            except (AttributeError, ValueError):  # how moto says that it has no such kind of resource
+            except (AttributeError, ValueError):  # moto's errors for unknown resource types
                 resource = None
         if resource is None:
             raise invalid(f"Could not find {arn}")

@@ -1,4 +1,4 @@
-"""Buildspecs: what is read, what is refused by its name, and how commands share one shell."""
+"""Buildspecs: parsed fields, refused content, and the script that runs a phase."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from emulator.services.codebuild.buildspec import BuildspecError, parse, script, source_location
 
 
-def test_everything_that_is_run_is_read() -> None:
+def test_supported_fields_are_parsed() -> None:
     spec = parse(
         """
         version: 0.2
@@ -47,13 +47,13 @@ def test_everything_that_is_run_is_read() -> None:
         ("version: 0.2\nenv: {shell: zsh}\nphases: {}", "env.shell: 'zsh'"),
     ],
 )
-def test_what_cannot_be_run_is_refused_by_its_name(text: str, message: str) -> None:
+def test_unsupported_buildspec_is_refused_with_its_field(text: str, message: str) -> None:
     with pytest.raises(BuildspecError, match=message):
         parse(text)
 
 
 def run(commands: tuple[str, ...], folder: Path) -> tuple[int, str]:
-    """(exit status, output) of commands in one shell."""
+    """Run commands in one shell; returns exit status and output."""
     program = script(commands, folder / "state", succeeding=True)
     done = subprocess.run(
         ["sh", "-c", program], cwd=folder, capture_output=True, text=True, timeout=20, check=False
@@ -62,14 +62,14 @@ def run(commands: tuple[str, ...], folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_commands_share_folder_and_variables_within_a_phase_and_across(tmp_path: Path) -> None:
+def test_commands_share_directory_and_variables_within_and_across_phases(tmp_path: Path) -> None:
     status, output = run(('export A="it\'s"; B=2', "mkdir d && cd d", 'echo "$A $B"'), tmp_path)
     assert (status, "it's 2" in output) == (0, True)
     status, output = run(('echo "$A in $(basename "$PWD")"',), tmp_path)
     assert (status, "it's in d" in output) == (0, True)
 
 
-def test_the_first_failure_ends_a_phase_and_tells_its_status(tmp_path: Path) -> None:
+def test_first_failed_command_ends_the_phase_and_its_status_is_written(tmp_path: Path) -> None:
     assert run(("true", "sh -c 'exit 7'", "echo never"), tmp_path) == (
         7,
         "\0run 0\n\0end 0 0\n\0run 1\n\0end 1 7\n",
@@ -78,7 +78,7 @@ def test_the_first_failure_ends_a_phase_and_tells_its_status(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("location", ["b/k/x.zip", "arn:aws:s3:::b/k/x.zip", "s3://b/k/x.zip"])
-def test_a_source_is_a_bucket_and_a_key(location: str) -> None:
+def test_source_location_has_bucket_and_key(location: str) -> None:
     assert source_location(location) == ("b", "k/x.zip")
     with pytest.raises(BuildspecError, match="no S3 location"):
         source_location("b")

@@ -1,14 +1,16 @@
-"""One emulator for this package's tests, and what a cluster in it needs."""
+"""Fixtures of the EMR tests: one emulator, and the resources of a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from emulator.app import Emulator
-from tests.emulator.support import make_bucket, make_role, zipped
+from emulator.app import PROVIDERS, Emulator, Wiring
+from emulator.processes import Child
+from emulator.services.emr.provider import EmrProvider
+from tests.emulator.support import WAIT_S, make_bucket, make_role, zipped
 from tests.polling import eventually
 
 JOB = """
@@ -35,19 +37,43 @@ files.create(Path(target + "_SUCCESS")).close()
 assert open("packages/word.txt").read() == "unpacked"
 print(helper.GREETING, n_rows, n_top, spark.conf.get("spark.sql.session.timeZone"), spark.sparkContext.master)
 """
-STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+FINAL_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+
+
+class EmrUnderTest:
+    """Factory of the EMR provider.
+
+    Attributes:
+        before_start: called before the process of a step starts; takes its command, returns the one to start.
+    """
+
+    def __init__(self) -> None:
+        self.before_start: Callable[[Sequence[str]], Sequence[str]] = lambda command: command
+
+    def make_provider(self, wiring: Wiring) -> EmrProvider:
+        def start(command: Sequence[str], **options: Any) -> Child:
+            return wiring.host.processes.start(self.before_start(command), **options)
+
+        return EmrProvider(wiring.host, wiring.forward, wiring.emit, start_process=start)
 
 
 @pytest.fixture(scope="package")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """A running emulator with every provider."""
-    with Emulator(root=tmp_path_factory.mktemp("emulator")).start() as running:
+def under_test() -> EmrUnderTest:
+    """EMR in the package's emulator."""
+    return EmrUnderTest()
+
+
+@pytest.fixture(scope="package")
+def emulator(tmp_path_factory: pytest.TempPathFactory, under_test: EmrUnderTest) -> Iterator[Emulator]:
+    """Running emulator with every provider."""
+    providers = {**PROVIDERS, "emr": under_test.make_provider}
+    with Emulator(root=tmp_path_factory.mktemp("emulator"), providers=providers).start() as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 def flow(emulator: Emulator) -> dict[str, Any]:
-    """A RunJobFlow document without steps, and all that it names."""
+    """RunJobFlow request without steps; its resources exist."""
     service = make_role(emulator, "emr", "elasticmapreduce.amazonaws.com")
     make_role(emulator, "nodes", "ec2.amazonaws.com")
     iam, ec2, s3 = (emulator.client(name) for name in ("iam", "ec2", "s3"))
@@ -81,7 +107,7 @@ def flow(emulator: Emulator) -> dict[str, Any]:
 
 
 def step(*arguments: str, name: str = "prepare", on_failure: str = "TERMINATE_CLUSTER") -> dict[str, Any]:
-    """A step that submits `JOB`."""
+    """Step that submits `JOB`."""
     command = ["spark-submit", "--deploy-mode", "cluster", "--py-files", "s3://lake-code/spark/helper.zip"]
     command += ["--archives", "s3://lake-code/spark/packages.zip#packages"]
     args = [*command, "s3://lake-code/spark/job.py", *arguments]
@@ -90,17 +116,25 @@ def step(*arguments: str, name: str = "prepare", on_failure: str = "TERMINATE_CL
 
 
 def ended(emulator: Emulator, cluster_id: str, timeout_s: float = 120) -> dict[str, Any]:
-    """The cluster once it is gone."""
+    """Description of a cluster after its end."""
 
     def look() -> dict[str, Any] | None:
         found = emulator.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]
-        return dict(found) if found["Status"]["State"] in STATES else None
+        return dict(found) if found["Status"]["State"] in FINAL_STATES else None
 
-    cluster = eventually(look, timeout_s)
-    assert cluster is not None
-    return cluster
+    return eventually(look, timeout_s, f"cluster {cluster_id} ends")
+
+
+def await_state(emulator: Emulator, cluster_id: str, state: str) -> None:
+    """Wait until a cluster has a state."""
+
+    def look() -> bool:
+        cluster = emulator.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]
+        return bool(cluster["Status"]["State"] == state)
+
+    eventually(look, WAIT_S, f"cluster {cluster_id} is {state}")
 
 
 def steps_of(emulator: Emulator, cluster_id: str) -> dict[str, dict[str, Any]]:
-    """Status by step name."""
+    """Statuses of a cluster's steps by step name."""
     return {s["Name"]: s["Status"] for s in emulator.client("emr").list_steps(ClusterId=cluster_id)["Steps"]}

@@ -1,4 +1,4 @@
-"""Clusters: what EMR refuses, what a step sees, what it leaves, and how the cluster ends."""
+"""Clusters: input and output of steps, final states, and refused requests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
-from tests.emulator.services.emr.conftest import ended, step, steps_of
-from tests.emulator.support import is_empty, make_queue, make_rule, receive, rule_arn
+from tests.emulator.services.emr.conftest import await_state, ended, step, steps_of
+from tests.emulator.support import WAIT_S, is_empty, make_queue, make_rule, receive, rule_arn
 from tests.polling import eventually
 
 
 @pytest.mark.spark
-def test_a_step_reads_and_writes_s3_paths_and_its_marker_comes_last(
+def test_step_reads_and_writes_s3_paths_and_its_marker_is_uploaded_last(
     emulator: Emulator, flow: dict[str, Any]
 ) -> None:
     s3 = emulator.client("s3")
@@ -45,9 +45,9 @@ def test_a_step_reads_and_writes_s3_paths_and_its_marker_comes_last(
         "raw/ignored/b.csv",
         "top.csv",
     ]
-    told = [json.loads(receive(emulator, url)["Body"]) for _ in range(4)]
-    assert {d["object"]["key"] for d in told if d["reason"] == "DeleteObject"} == {"raw/i/old.csv"}
-    created = {d["object"]["key"]: d["object"]["sequencer"] for d in told if d["reason"] == "PutObject"}
+    events = [json.loads(receive(emulator, url)["Body"]) for _ in range(4)]
+    assert {d["object"]["key"] for d in events if d["reason"] == "DeleteObject"} == {"raw/i/old.csv"}
+    created = {d["object"]["key"]: d["object"]["sequencer"] for d in events if d["reason"] == "PutObject"}
     assert max(created, key=lambda key: created[key]) == "out/run=1/_SUCCESS"
     assert is_empty(emulator, url)
     step_id = emulator.client("emr").list_steps(ClusterId=cluster_id)["Steps"][0]["Id"]
@@ -56,7 +56,9 @@ def test_a_step_reads_and_writes_s3_paths_and_its_marker_comes_last(
 
 
 @pytest.mark.spark
-def test_a_failed_step_ends_the_cluster_and_says_why(emulator: Emulator, flow: dict[str, Any]) -> None:
+def test_failed_step_terminates_the_cluster_with_failure_details(
+    emulator: Emulator, flow: dict[str, Any]
+) -> None:
     failing = step("s3://lake/raw/", "nowhere", name="first", on_failure="CONTINUE")
     fatal = step("s3://absent-bucket/raw/", "nowhere", name="second")
     never = step("s3://lake/raw/", "nowhere", name="third")
@@ -80,21 +82,17 @@ def test_a_failed_step_ends_the_cluster_and_says_why(emulator: Emulator, flow: d
     assert [group["Status"]["State"] for group in groups] == ["TERMINATED"]
 
 
-def test_a_cluster_that_is_kept_waits_for_steps_until_it_is_terminated(
+def test_kept_cluster_waits_for_steps_until_it_is_terminated(
     emulator: Emulator, flow: dict[str, Any]
 ) -> None:
     emr = emulator.client("emr")
     instances = {**flow["Instances"], "KeepJobFlowAliveWhenNoSteps": True}
     cluster_id = emr.run_job_flow(**{**flow, "Instances": instances})["JobFlowId"]
-
-    def state() -> str:
-        return str(emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"])
-
-    eventually(lambda: state() == "WAITING")
+    await_state(emulator, cluster_id, "WAITING")
     added = step("s3://absent-bucket/raw/", "nowhere", name="added", on_failure="CONTINUE")
     emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[added])
-    eventually(lambda: steps_of(emulator, cluster_id)["added"]["State"] == "FAILED")
-    eventually(lambda: state() == "WAITING")
+    eventually(lambda: steps_of(emulator, cluster_id)["added"]["State"] == "FAILED", WAIT_S, "the step fails")
+    await_state(emulator, cluster_id, "WAITING")
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
     assert ended(emulator, cluster_id)["Status"]["StateChangeReason"]["Code"] == "USER_REQUEST"
     with pytest.raises(ClientError, match="takes no steps"):
@@ -120,7 +118,7 @@ def test_a_cluster_that_is_kept_waits_for_steps_until_it_is_terminated(
         ),
     ],
 )
-def test_what_is_wrong_is_refused_at_once(
+def test_invalid_request_is_refused(
     emulator: Emulator, flow: dict[str, Any], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClientError, match=message):

@@ -1,98 +1,86 @@
-"""What a cluster tells of itself on its way, and that its end is an end."""
+"""Events of cluster states, and the end of a cluster whose step is starting."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from emulator.app import Emulator
-from tests.emulator.services.emr.conftest import STATES
-from tests.emulator.support import (
-    make_bucket,
-    make_queue,
-    make_role,
-    make_rule,
-    receive,
-    rule_arn,
-)
-from tests.polling import eventually
+from tests.emulator.services.emr.conftest import EmrUnderTest, await_state, ended
+from tests.emulator.support import make_queue, make_rule, receive, rule_arn
+
+SLEEP_S = 300
 
 
-@pytest.fixture(scope="module")
-def flow(emulator: Emulator) -> dict[str, Any]:
-    """A cluster of one node that waits for steps."""
-    iam = emulator.client("iam")
-    service = make_role(emulator, "emr-told", "elasticmapreduce.amazonaws.com")
-    make_role(emulator, "nodes-told", "ec2.amazonaws.com")
-    iam.create_instance_profile(InstanceProfileName="nodes-told")
-    iam.add_role_to_instance_profile(InstanceProfileName="nodes-told", RoleName="nodes-told")
-    make_bucket(emulator, "code-told")
-    emulator.client("s3").put_object(Bucket="code-told", Key="job.py", Body=b"")
-    group = {"InstanceRole": "MASTER", "InstanceType": "r5.xlarge", "InstanceCount": 1}
-    return {
-        "Name": "told",
-        "ReleaseLabel": "emr-7.12.0",
-        "ServiceRole": service,
-        "JobFlowRole": "nodes-told",
-        "Instances": {"InstanceGroups": [group], "KeepJobFlowAliveWhenNoSteps": True},
-    }
+@pytest.fixture
+def kept_flow(flow: dict[str, Any]) -> dict[str, Any]:
+    """RunJobFlow request for a cluster that waits for steps."""
+    return {**flow, "Name": "kept", "Instances": {**flow["Instances"], "KeepJobFlowAliveWhenNoSteps": True}}
+
+
+@pytest.fixture
+def hooks(under_test: EmrUnderTest) -> Iterator[EmrUnderTest]:
+    """EMR under test; its hook is reset after the test."""
+    before_start = under_test.before_start
+    yield under_test
+    under_test.before_start = before_start
 
 
 def step(source: str, on_failure: str) -> dict[str, Any]:
-    runner = {"Jar": "command-runner.jar", "Args": ["spark-submit", "s3://code-told/job.py", source]}
+    """Step of a job that reads one prefix."""
+    runner = {"Jar": "command-runner.jar", "Args": ["spark-submit", "s3://lake-code/spark/job.py", source]}
     return {"Name": "prepare", "ActionOnFailure": on_failure, "HadoopJarStep": runner}
 
 
-def state(emulator: Emulator, cluster_id: str) -> str:
-    return str(emulator.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"])
-
-
-def test_each_state_is_told_as_the_service_tells_it(emulator: Emulator, flow: dict[str, Any]) -> None:
-    url, queue = make_queue(emulator, "told", rule_arn(emulator, "told"))
+def test_every_state_of_a_cluster_is_published(emulator: Emulator, kept_flow: dict[str, Any]) -> None:
+    url, queue = make_queue(emulator, "states", rule_arn(emulator, "states"))
     pattern = {
         "source": ["aws.emr"],
         "detail-type": ["EMR Cluster State Change"],
-        "detail": {"name": ["told"]},
+        "detail": {"name": ["kept"]},
     }
-    make_rule(emulator, "told", pattern, {"Arn": queue, "InputPath": "$.detail"})
+    make_rule(emulator, "states", pattern, {"Arn": queue, "InputPath": "$.detail"})
     emr = emulator.client("emr")
-    cluster_id = emr.run_job_flow(**flow)["JobFlowId"]
-    eventually(lambda: state(emulator, cluster_id) == "WAITING")
+    cluster_id = emr.run_job_flow(**kept_flow)["JobFlowId"]
+    await_state(emulator, cluster_id, "WAITING")
     emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("s3://absent/raw/", "TERMINATE_CLUSTER")])
-    eventually(lambda: state(emulator, cluster_id) in STATES)
+    ended(emulator, cluster_id)
 
     states = [
         *("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"),
-        *("RUNNING", "TERMINATING", "TERMINATED_WITH_ERRORS"),  # it runs again once there is a step
+        *("RUNNING", "TERMINATING", "TERMINATED_WITH_ERRORS"),  # RUNNING again for the added step
     ]
-    told = [json.loads(receive(emulator, url)["Body"]) for _ in states]
-    assert sorted(each["state"] for each in told) == sorted(states)
-    by_state = {each["state"]: each for each in told}
+    details = [json.loads(receive(emulator, url)["Body"]) for _ in states]
+    assert sorted(detail["state"] for detail in details) == sorted(states)
+    by_state = {detail["state"]: detail for detail in details}
     end = by_state["TERMINATED_WITH_ERRORS"]
     assert (end["severity"], by_state["RUNNING"]["severity"]) == ("CRITICAL", "INFO")
     assert end["message"].startswith(
-        f"Amazon EMR Cluster {cluster_id} (told) has terminated with errors at 20"
+        f"Amazon EMR Cluster {cluster_id} (kept) has terminated with errors at 20"
     )
     assert end["message"].endswith(" UTC with a reason of STEP_FAILURE.")
 
 
-def test_a_step_that_is_only_just_starting_ends_with_its_cluster(
-    emulator: Emulator, flow: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_step_whose_process_is_starting_ends_with_its_cluster(
+    emulator: Emulator, kept_flow: dict[str, Any], hooks: EmrUnderTest
 ) -> None:
     emr = emulator.client("emr")
-    cluster_id = emr.run_job_flow(**flow)["JobFlowId"]
-    eventually(lambda: state(emulator, cluster_id) == "WAITING")
-    start = emulator.host.processes.start
+    cluster_id = emr.run_job_flow(**kept_flow)["JobFlowId"]
+    await_state(emulator, cluster_id, "WAITING")
 
-    def start_late(_: Any, **named: Any) -> Any:
+    def terminate_and_sleep(_: Sequence[str]) -> Sequence[str]:
         emr.terminate_job_flows(JobFlowIds=[cluster_id])
-        return start([sys.executable, "-c", "import time; time.sleep(300)"], **named)
+        return [sys.executable, "-c", f"import time; time.sleep({SLEEP_S})"]
 
-    monkeypatch.setattr(emulator.host.processes, "start", start_late)
-    emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("s3://code-told/job.py", "CONTINUE")])
-    eventually(lambda: state(emulator, cluster_id) == "TERMINATED")
-    (ended,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
-    assert ended["Status"]["State"] in {"CANCELLED", "FAILED"}  # long before its five minutes are over
+    hooks.before_start = terminate_and_sleep
+    began = time.monotonic()
+    emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("s3://lake-code/spark/job.py", "CONTINUE")])
+    assert ended(emulator, cluster_id)["Status"]["State"] == "TERMINATED"
+    assert time.monotonic() - began < SLEEP_S
+    (last,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
+    assert last["Status"]["State"] in {"CANCELLED", "FAILED"}

@@ -1,98 +1,73 @@
-"""One emulator with SageMaker (and Lambda, for pipelines) for this package's tests."""
+"""Fixtures of the SageMaker tests: one emulator with SageMaker, Lambda and EventBridge."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from emulator.app import PROVIDERS, Emulator, Wiring
-from emulator.provider import EmitEvent
 from emulator.services.sagemaker.provider import SageMakerProvider
-from tests.polling import eventually
+from emulator.wire import Request, Response, ServiceError
+from tests.emulator.services.sagemaker.support import BUCKET, ROLE, SCRIPT, Put, archive, in_service
 
-BUCKET = "tests"
-Put = Callable[[str, str | bytes], str]  # key, body -> URI
-ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-WAIT_S = 30.0
-# What an endpoint serves: its artifact's "answer", unless it is asked to fail.
-SCRIPT = """
-import json, os
-from sagemaker_inference.errors import BaseInferenceToolkitError
-def model_fn(model_dir):
-    print("loading", flush=True)
-    return open(os.path.join(model_dir, "answer")).read()
-def input_fn(body, content_type):
-    if content_type != "application/json":
-        raise BaseInferenceToolkitError(415, "only application/json", "unsupported")
-    return json.loads(body)
-def predict_fn(data, model):
-    if data == "crash":
-        os._exit(9)
-    if "raise" in data:
-        raise ValueError("broken")
-    if "refuse" in data:
-        raise BaseInferenceToolkitError(400, "instances: missing", "bad request")
-    return {"answer": model, "env": os.environ.get("SUBMIT")}
-def output_fn(prediction, accept):
-    return json.dumps(prediction), accept
-"""
+BAKING_S = 30.0  # longer than any test waits: an alarm ends baking periods, or the test requests none
+
+
+class Event(NamedTuple):
+    """One event on the default event bus."""
+
+    detail_type: str
+    detail: dict[str, Any]
+    resources: list[str]
 
 
 class SageMakerUnderTest:
-    """Makes the SageMaker provider, and records the events that it emits.
+    """Factory of the SageMaker provider; records its events and can refuse requests.
 
     Attributes:
-        provider: set when the emulator starts.
-        events: (detail type, detail, resources) of every event.
+        events: all events.
+        refusals: errors with which the next requests to moto are refused, by operation.
     """
 
-    provider: SageMakerProvider
-
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any], list[str]]] = []
+        self.events: list[Event] = []
+        self.refusals: dict[str, list[ServiceError]] = {}
 
     def make_provider(self, wiring: Wiring) -> SageMakerProvider:
-        self.provider = SageMakerProvider(wiring.host, wiring.forward, self._recorded(wiring.emit))
-        return self.provider
+        def forward(request: Request) -> Response:
+            if refusals := self.refusals.get(request.operation):
+                raise refusals.pop()
+            return wiring.forward(request)
 
-    def _recorded(self, emit: EmitEvent) -> EmitEvent:
-        def record(
-            source: str,
-            detail_type: str,
-            detail: Mapping[str, Any],
-            resources: Iterable[str],
-            region: str,
+        def emit(
+            source: str, detail_type: str, detail: Mapping[str, Any], resources: Iterable[str], region: str
         ) -> None:
             assert source == "aws.sagemaker"
-            self.events.append((detail_type, json.loads(json.dumps(detail)), list(resources)))
-            emit(source, detail_type, detail, resources, region)
+            self.events.append(Event(detail_type, json.loads(json.dumps(detail)), list(resources)))
+            wiring.emit(source, detail_type, detail, resources, region)
 
-        return record
+        return SageMakerProvider(wiring.host, forward, emit, max_baking_s=BAKING_S)
 
 
 @pytest.fixture(scope="package")
 def under_test() -> SageMakerUnderTest:
-    """The SageMaker provider of the package's emulator."""
+    """SageMaker in the package's emulator."""
     return SageMakerUnderTest()
 
 
 @pytest.fixture(scope="package")
 def emulator(tmp_path_factory: pytest.TempPathFactory, under_test: SageMakerUnderTest) -> Iterator[Emulator]:
-    """A running emulator with a bucket."""
-    root = tmp_path_factory.mktemp("emulator")
+    """Running emulator with a bucket."""
     providers = {
         "events": PROVIDERS["events"],
         "lambda": PROVIDERS["lambda"],
         "sagemaker": under_test.make_provider,
     }
-    with Emulator(root=root, providers=providers).start() as running:
+    with Emulator(root=tmp_path_factory.mktemp("emulator"), providers=providers).start() as running:
         location = {"LocationConstraint": running.region}
         running.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
         yield running
@@ -100,26 +75,31 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, under_test: SageMakerUnde
 
 @pytest.fixture(scope="package")
 def sagemaker(emulator: Emulator) -> Any:
-    """A SageMaker client."""
+    """SageMaker client."""
     return emulator.client("sagemaker")
 
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, as SageMaker allows names."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", request.node.name).strip("-")[-48:].strip("-")
+    """Name of the test as a SageMaker resource name."""
+    return resource_name(request.node.name)
+
+
+def resource_name(text: str) -> str:
+    """The end of a text, in the characters of SageMaker's resource names."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[-48:].strip("-")
 
 
 @pytest.fixture
-def events(emulator: Emulator, under_test: SageMakerUnderTest) -> list[tuple[str, dict[str, Any], list[str]]]:
-    """(detail type, detail, resources) of every event from now on, as it reaches the bus."""
+def events(emulator: Emulator, under_test: SageMakerUnderTest) -> list[Event]:
+    """Events published since the start of the test."""
     under_test.events.clear()
     return under_test.events
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def put(emulator: Emulator) -> Put:
-    """Puts an object; gives its URI."""
+    """Function that writes an object and returns its URI."""
 
     def put_object(key: str, body: str | bytes) -> str:
         emulator.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -128,14 +108,17 @@ def put(emulator: Emulator) -> Put:
     return put_object
 
 
-@pytest.fixture
-def make_config(sagemaker: Any, put: Put, name: str) -> Callable[..., str]:
-    """Makes a model and an endpoint configuration that serves it; gives the configuration's name."""
+MakeConfig = Callable[..., str]
+"""Creates a model and an endpoint configuration (version, script, files); returns the latter's name."""
+
+
+def config_factory(sagemaker: Any, put: Put, prefix: str) -> MakeConfig:
+    """Factory of endpoint configurations whose names begin with a prefix."""
 
     def make(version: str, script: str = SCRIPT, files: dict[str, str] | None = None) -> str:
         content = {"answer": version, "code/inference.py": script, **(files or {})}
-        uri = put(f"{name}/{version}/model.tar.gz", archive(content))
-        config = f"{name}-{version}"
+        uri = put(f"{prefix}/{version}/model.tar.gz", archive(content))
+        config = f"{prefix}-{version}"
         environment = {"SAGEMAKER_PROGRAM": "inference.py", "SUBMIT": "/opt/ml/model/code"}
         container = {"Image": "image", "ModelDataUrl": uri, "Environment": environment}
         sagemaker.create_model(ModelName=config, ExecutionRoleArn=ROLE, PrimaryContainer=container)
@@ -153,8 +136,14 @@ def make_config(sagemaker: Any, put: Put, name: str) -> Callable[..., str]:
 
 
 @pytest.fixture
-def endpoint(sagemaker: Any, name: str, make_config: Callable[..., str]) -> Iterator[str]:
-    """An endpoint in service that answers "one"."""
+def make_config(sagemaker: Any, put: Put, name: str) -> MakeConfig:
+    """Factory of endpoint configurations of this test."""
+    return config_factory(sagemaker, put, name)
+
+
+@pytest.fixture
+def endpoint(sagemaker: Any, name: str, make_config: MakeConfig) -> Iterator[str]:
+    """Endpoint in service that answers "one", for a test that changes it."""
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=make_config("one"))
     in_service(sagemaker, name)
     yield name
@@ -162,78 +151,12 @@ def endpoint(sagemaker: Any, name: str, make_config: Callable[..., str]) -> Iter
     sagemaker.delete_endpoint(EndpointName=name)
 
 
-def archive(files: dict[str, str]) -> bytes:
-    """A tar.gz of text files."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for path, text in files.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return buffer.getvalue()
-
-
-def unpacked(emulator: Emulator, uri: str) -> dict[str, str]:
-    """The text files in a tar.gz object."""
-    key = uri.removeprefix(f"s3://{BUCKET}/")
-    body = emulator.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
-        return {member.name: tar.extractfile(member).read().decode() for member in tar if member.isfile()}
-
-
-def log_lines(emulator: Emulator, group: str, prefix: str) -> list[str]:
-    """Every line of the streams that begin with a prefix."""
-    logs = emulator.client("logs")
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
-    return [
-        event["message"]
-        for stream in streams
-        for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
-    ]
-
-
-def training_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
-    """A request for a training job that runs a Python script."""
-    request = {
-        "TrainingJobName": name,
-        "AlgorithmSpecification": {
-            "TrainingImage": "image",
-            "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3", "-c", script],
-        },
-        "RoleArn": ROLE,
-        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/models"},
-        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-    }
-    algorithm = {**request["AlgorithmSpecification"], **changes.pop("AlgorithmSpecification", {})}
-    return {**request, **changes, "AlgorithmSpecification": algorithm}
-
-
-def source_folder(package: str) -> Path:
-    """Where an installed package lies, without importing it."""
-    import importlib.util
-
-    spec = importlib.util.find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
-
-
-def in_service(sagemaker: Any, name: str) -> dict[str, Any]:
-    """The endpoint, once nothing is going on."""
-
-    def settled() -> dict[str, Any] | None:
-        found = sagemaker.describe_endpoint(EndpointName=name)
-        return found if found["EndpointStatus"] in ("InService", "Failed") else None
-
-    return eventually(settled)
-
-
-def invoke(emulator: Emulator, name: str, body: Any = None, content_type: str = "application/json") -> Any:
-    """The endpoint's answer."""
-    runtime = emulator.client("sagemaker-runtime")
-    response = runtime.invoke_endpoint(
-        EndpointName=name, Body=json.dumps(body or {}), ContentType=content_type
-    )
-    return json.loads(response["Body"].read())
+@pytest.fixture(scope="module")
+def served_endpoint(sagemaker: Any, put: Put, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Endpoint in service that answers "one", shared by the tests of a module that only invoke it."""
+    name = resource_name(request.node.name)
+    config = config_factory(sagemaker, put, name)("one")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    in_service(sagemaker, name)
+    yield name
+    sagemaker.delete_endpoint(EndpointName=name)

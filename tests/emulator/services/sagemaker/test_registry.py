@@ -1,4 +1,4 @@
-"""The registry: versions, approvals and what changes with them, tags, and names that exist already."""
+"""Model registry: versions, approvals, tags and duplicate names."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.services.sagemaker.conftest import ROLE
+from tests.emulator.services.sagemaker.conftest import Event
+from tests.emulator.services.sagemaker.support import ROLE
 
-KIND = "SageMaker Model Package State Change"
+STATE_CHANGE = "SageMaker Model Package State Change"
 
 
 @pytest.fixture
 def group(sagemaker: Any, name: str) -> str:
-    """A model package group."""
+    """Name of a new model package group."""
     sagemaker.create_model_package_group(ModelPackageGroupName=name)
     return name
 
 
 def register(sagemaker: Any, group: str, **changes: Any) -> str:
-    """The ARN of a new version."""
+    """Create a model package and return its ARN."""
     specification = {
         "Containers": [{"Image": "image", "ModelDataUrl": "s3://b/model.tar.gz"}],
         "SupportedContentTypes": ["application/json"],
@@ -30,7 +31,9 @@ def register(sagemaker: Any, group: str, **changes: Any) -> str:
     return str(sagemaker.create_model_package(**request)["ModelPackageArn"])
 
 
-def test_versions_count_up_and_the_newest_approved_one_is_found(sagemaker: Any, group: str) -> None:
+def test_versions_are_numbered_and_the_newest_approved_one_is_listed_first(
+    sagemaker: Any, group: str
+) -> None:
     arns = [
         register(sagemaker, group, ModelApprovalStatus=status)
         for status in ("Approved", "Approved", "PendingManualApproval")
@@ -46,7 +49,7 @@ def test_versions_count_up_and_the_newest_approved_one_is_found(sagemaker: Any, 
     assert [(item["ModelPackageArn"], item["ModelPackageVersion"]) for item in newest] == [(arns[1], 2)]
 
 
-def test_a_package_is_read_back_as_it_was_written(sagemaker: Any, group: str) -> None:
+def test_model_package_is_described_as_created(sagemaker: Any, group: str) -> None:
     metrics = {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": "s3://b/e.json"}}}
     properties = {"run_id": "20261123T020000Z"}
     arn = register(
@@ -64,7 +67,7 @@ def test_a_package_is_read_back_as_it_was_written(sagemaker: Any, group: str) ->
     assert (package["ModelPackageDescription"], package["ModelPackageStatus"]) == ("first", "Completed")
 
 
-def test_an_update_changes_what_it_names_and_nothing_else(sagemaker: Any, group: str) -> None:
+def test_update_changes_the_given_fields_only(sagemaker: Any, group: str) -> None:
     arn = register(sagemaker, group, ModelApprovalStatus="Approved", CustomerMetadataProperties={"a": "1"})
     sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"b": "2", "c": "3"})
     sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataPropertiesToRemove=["c"])
@@ -73,12 +76,12 @@ def test_an_update_changes_what_it_names_and_nothing_else(sagemaker: Any, group:
     assert package["CustomerMetadataProperties"] == {"a": "1", "b": "2"}
 
 
-def test_creation_and_approval_are_announced(sagemaker: Any, group: str, events: list[Any]) -> None:
+def test_creation_and_approval_are_published(sagemaker: Any, group: str, events: list[Event]) -> None:
     arn = register(sagemaker, group, ModelApprovalStatus="PendingManualApproval")
     sagemaker.update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="looks right"
     )
-    details = [detail for kind, detail, arns in events if kind == KIND and arns == [arn]]
+    details = [detail for kind, detail, arns in events if kind == STATE_CHANGE and arns == [arn]]
     assert [detail["ModelApprovalStatus"] for detail in details] == ["PendingManualApproval", "Approved"]
     assert details[1]["ModelPackageGroupName"] == group
     assert (details[1]["ModelPackageVersion"], details[1]["ModelPackageArn"]) == (1, arn)
@@ -87,19 +90,19 @@ def test_creation_and_approval_are_announced(sagemaker: Any, group: str, events:
     assert "UpdatedModelPackageFields" not in details[0]
 
 
-def test_an_unknown_approval_is_refused(sagemaker: Any, group: str) -> None:
+def test_unknown_approval_status_is_refused(sagemaker: Any, group: str) -> None:
     arn = register(sagemaker, group)
     with pytest.raises(ClientError, match="Value 'Maybe' at 'modelApprovalStatus'"):
         sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Maybe")
 
 
-def test_an_unknown_package_is_the_caller_s_error(sagemaker: Any) -> None:
+def test_unknown_model_package_is_a_client_error(sagemaker: Any) -> None:
     with pytest.raises(ClientError) as unknown:
         sagemaker.describe_model_package(ModelPackageName="missing")
     assert unknown.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def test_a_group_with_packages_is_not_deleted(sagemaker: Any, group: str) -> None:
+def test_group_with_packages_is_not_deleted(sagemaker: Any, group: str) -> None:
     register(sagemaker, group)
     with pytest.raises(ClientError, match="still has model packages"):
         sagemaker.delete_model_package_group(ModelPackageGroupName=group)
@@ -110,7 +113,7 @@ def test_a_group_with_packages_is_not_deleted(sagemaker: Any, group: str) -> Non
         sagemaker.describe_model_package_group(ModelPackageGroupName=empty)
 
 
-def test_a_tag_has_one_value(sagemaker: Any, group: str) -> None:
+def test_new_value_of_a_tag_replaces_the_old_one(sagemaker: Any, group: str) -> None:
     package = register(sagemaker, group)
     model = sagemaker.create_model(
         ModelName=group,
@@ -126,7 +129,7 @@ def test_a_tag_has_one_value(sagemaker: Any, group: str) -> None:
         assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "2"}]
 
 
-def test_names_are_used_once(sagemaker: Any, group: str) -> None:
+def test_duplicate_names_are_refused(sagemaker: Any, group: str) -> None:
     model = {"ModelName": group, "ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "i"}}
     sagemaker.create_model(**model, EnableNetworkIsolation=True)
     assert sagemaker.describe_model(ModelName=group)["EnableNetworkIsolation"] is True
@@ -164,7 +167,7 @@ def test_names_are_used_once(sagemaker: Any, group: str) -> None:
         ),
     ],
 )
-def test_a_configuration_that_can_t_be_served_is_refused_by_its_name(
+def test_unsupported_endpoint_configuration_is_refused_with_its_field(
     sagemaker: Any, group: str, extra: dict[str, Any], named: str
 ) -> None:
     variant = {

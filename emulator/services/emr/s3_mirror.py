@@ -1,0 +1,146 @@
+"""Local copies of the S3 prefixes of a step: downloaded before the step, uploaded after it.
+
+The step's ``s3://`` paths do not change: Hadoop's ViewFileSystemOverloadScheme mounts the local folders at
+these paths (Hadoop guide, "View File System Overload Scheme"). Each first-level prefix of a bucket is one
+mount: a mount of the bucket's root lists wrong paths in Hadoop 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+MARKER = "_SUCCESS"
+SCHEMES = ("s3://", "s3a://", "s3n://")
+
+
+class S3Mirror:
+    """Local copies of the prefixes in a step's arguments."""
+
+    def __init__(self, s3: Any, folder: Path) -> None:
+        self._s3 = s3
+        self._folder = folder
+        self._known: dict[tuple[str, str], tuple[int, int]] = {}  # (bucket, key): (size, modified in ns)
+        self._mounts: set[tuple[str, str]] = set()  # (bucket, first level)
+
+    def download(self, uris: Iterable[str]) -> int:
+        """Copy the objects at and below the URIs; returns the number of objects.
+
+        Raises:
+            botocore.exceptions.ClientError: a bucket does not exist.
+        """
+        for uri in uris:
+            bucket, key = split_uri(uri)
+            objects = list(self._objects(bucket, key))
+            if key and key not in objects:  # a folder, which may be one that the step will create
+                self._mount(bucket, key.split("/")[0], is_object=False)
+            for found in objects:
+                self._download_object(bucket, found)
+        return len(self._known)
+
+    @property
+    def size_bytes(self) -> int:
+        """Total size of the downloaded objects."""
+        return sum(size for size, _ in self._known.values())
+
+    def download_file(self, uri: str, folder: Path) -> Path:
+        """Copy one object to a folder, under the last part of its key."""
+        bucket, key = split_uri(uri)
+        path = folder / key.rsplit("/", 1)[-1]
+        path.write_bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return path
+
+    def upload(self) -> list[str]:
+        """Upload files that the step wrote, markers last, and delete objects that it deleted.
+
+        Returns:
+            The uploaded URIs, in order.
+        """
+        present = {self._address(path): path for path in self._files()}
+        for bucket, key in self._known.keys() - present.keys():
+            self._s3.delete_object(Bucket=bucket, Key=key)
+        changed = [
+            address for address, path in present.items() if self._known.get(address) != _fingerprint(path)
+        ]
+        changed.sort(key=_upload_order)
+        for bucket, key in changed:
+            path = present[bucket, key]
+            with path.open("rb") as body:
+                self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+            self._known[bucket, key] = _fingerprint(path)
+        return [f"s3://{bucket}/{key}" for bucket, key in changed]
+
+    def core_site(self) -> str:
+        """Hadoop's core-site.xml with the mounts."""
+        properties = {}
+        for scheme in (name.removesuffix("://") for name in SCHEMES):
+            properties[f"fs.{scheme}.impl"] = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
+            properties[f"fs.viewfs.overload.scheme.target.{scheme}.impl"] = (
+                "org.apache.hadoop.fs.LocalFileSystem"
+            )
+        for bucket, top in sorted(self._mounts):
+            target = (self._folder / bucket / top).as_uri()
+            properties[f"fs.viewfs.mounttable.{bucket}.link./{top}"] = target
+        lines = [
+            f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
+            for name, value in properties.items()
+        ]
+        return "\n".join(["<configuration>", *lines, "</configuration>", ""])
+
+    def _objects(self, bucket: str, key: str) -> Iterator[str]:
+        """Keys of the object itself and of those below it; for ``a/b`` not ``a/b2``."""
+        below = f"{key.rstrip('/')}/" if key else ""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key.rstrip("/"))
+        for page in pages:
+            for found in page.get("Contents", []):
+                if found["Key"] == key or found["Key"].startswith(below):
+                    yield found["Key"]
+
+    def _download_object(self, bucket: str, key: str) -> None:
+        self._mount(bucket, key.split("/", maxsplit=1)[0], is_object="/" not in key)
+        if key.endswith("/"):  # a folder marker of the S3 console
+            return
+        path = self._folder / bucket / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        self._known[bucket, key] = _fingerprint(path)
+
+    def _mount(self, bucket: str, top: str, *, is_object: bool) -> None:
+        self._mounts.add((bucket, top))
+        if not is_object:
+            (self._folder / bucket / top).mkdir(parents=True, exist_ok=True)
+
+    def _files(self) -> Iterator[Path]:
+        """All files except the checksums of Hadoop's local file system."""
+        for path in self._folder.rglob("*"):
+            if path.is_file() and not (path.name.startswith(".") and path.name.endswith(".crc")):
+                yield path
+
+    def _address(self, path: Path) -> tuple[str, str]:
+        bucket, _, key = path.relative_to(self._folder).as_posix().partition("/")
+        return bucket, key
+
+
+def is_s3(value: str) -> bool:
+    """Whether an argument is an S3 URI."""
+    return value.startswith(SCHEMES)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key) of an S3 URI."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def _upload_order(address: tuple[str, str]) -> tuple[bool, int, tuple[str, str]]:
+    """Markers after all other files, and the outermost marker last: it means that the run is complete."""
+    key = address[1]
+    is_marker = key.rsplit("/", 1)[-1] == MARKER
+    return is_marker, -key.count("/") if is_marker else 0, address
+
+
+def _fingerprint(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns

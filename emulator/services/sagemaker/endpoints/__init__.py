@@ -1,0 +1,1 @@
+"""Endpoints: model servers as child processes, blue/green deployments and invocations."""

@@ -1,0 +1,1 @@
+"""Training and processing jobs, run as child processes."""

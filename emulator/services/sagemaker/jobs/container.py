@@ -1,0 +1,124 @@
+"""Container of a job: a child process with a private ``/opt/ml``."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emulator.processes import Child
+from emulator.region import Region
+from emulator.services.sagemaker.container_files import ContainerFiles
+from emulator.services.sagemaker.errors import MAX_FAILURE_REASON
+
+StoppedBy = Literal["request", "runtime"]
+STOP_GRACE_S = 5.0  # SageMaker waits 120 s between SIGTERM and SIGKILL
+DEFAULT_MAX_RUNTIME_S = 86_400  # API reference, StoppingCondition
+# pip has no index: requirements that this environment satisfies pass and all others fail, so that no job
+# changes the environment that it shares with the emulator.
+PIP_ENVIRONMENT = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+class JobFailedError(Exception):
+    """A job failed; the message is its FailureReason, ``ClientError: …`` or ``AlgorithmError: …``."""
+
+
+@dataclass(frozen=True)
+class ContainerExit:
+    """How a container ended.
+
+    Attributes:
+        exit_code: exit status; 128 plus the signal number for a signal.
+        stopped_by: why it was stopped, None when it ended by itself.
+        last_line: last line of its output that is not blank.
+    """
+
+    exit_code: int
+    stopped_by: StoppedBy | None
+    last_line: str
+
+
+class JobContainer:
+    """Child process that can be stopped, also before it has started."""
+
+    def __init__(self, region: Region, files: ContainerFiles, on_line: Callable[[str], None]) -> None:
+        self._region = region
+        self._files = files
+        self._on_line = on_line
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._stopped_by: StoppedBy | None = None
+        self._last_line = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped_by is not None
+
+    def run(self, command: Sequence[str], env: Mapping[str, str], max_runtime_s: float) -> ContainerExit:
+        """Run the command until it ends, reaches its maximum runtime or is stopped.
+
+        Raises:
+            JobFailedError: the command cannot be started.
+        """
+        argv = [self._files.reroot(word) for word in command]
+        with self._lock:
+            if self._stopped_by:
+                return ContainerExit(0, self._stopped_by, "")
+            try:
+                self._child = self._region.host.processes.start(
+                    argv,
+                    cwd=self._files.opt_ml,
+                    env=container_environment(self._region, self._files.reroot_all(env)),
+                    on_line=self._read_line,
+                )
+            except OSError as error:
+                reason = f"ClientError: Unable to run the container entrypoint {argv[0]}: {error.strerror}"
+                raise JobFailedError(reason) from error
+        try:
+            status = self._child.wait(max_runtime_s)
+        except subprocess.TimeoutExpired:
+            self.stop("runtime")
+            status = self._child.wait()
+        exit_code = status if status >= 0 else 128 - status  # a signal, as containers report it
+        return ContainerExit(exit_code, self._stopped_by, self._last_line)
+
+    def stop(self, because: StoppedBy = "request") -> None:
+        """Send SIGTERM, then SIGKILL."""
+        with self._lock:
+            self._stopped_by = self._stopped_by or because
+            child = self._child
+        if child is not None:
+            child.stop(STOP_GRACE_S)
+
+    def _read_line(self, line: str) -> None:
+        if line.strip():
+            self._last_line = line.strip()
+        self._on_line(line)
+
+
+def container_environment(region: Region, variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables of a container's process."""
+    return region.child_env(**{**PIP_ENVIRONMENT, **variables})
+
+
+def algorithm_error(text: str, exit_code: int) -> str:
+    """``AlgorithmError: text, exit code: 1``, cut to the maximum length of a FailureReason."""
+    tail = f", exit code: {exit_code}"
+    head = f"AlgorithmError: {text}"
+    return head[: MAX_FAILURE_REASON - len(tail)] + tail
+
+
+def log_stream(job_name: str) -> str:
+    """Log stream of a job's only host: ``<job>/algo-1-<epoch seconds>``."""
+    return f"{job_name}/algo-1-{int(time.time())}"
+
+
+def command_of(specification: Mapping[str, Any]) -> list[str]:
+    """ContainerEntrypoint followed by ContainerArguments; empty without an entrypoint."""
+    entrypoint = specification.get("ContainerEntrypoint") or []
+    arguments = specification.get("ContainerArguments") or []
+    return [*entrypoint, *arguments] if entrypoint else []

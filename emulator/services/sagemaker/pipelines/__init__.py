@@ -1,0 +1,1 @@
+"""Pipelines: definitions, expressions, and executions that run their steps."""
