@@ -27,6 +27,14 @@ ACCESS_KEY_ID = "AKIAEMULATOR00000000"
 SECRET_ACCESS_KEY = "emulator"  # noqa: S105 - moto checks no signature
 # Variables that child processes inherit.
 KEPT = ("JAVA_HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SSL_CERT_FILE", "TZ")
+# pip has no index: it accepts installed packages and downloads none, so that no build or job changes the
+# environment that it shares with the emulator. Nothing is installed, so the check for conflicts, most of
+# pip's run time, is off; "false" turns on an option whose name begins with "--no".
+PIP_ENVIRONMENT = {
+    "PIP_NO_INDEX": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_WARN_CONFLICTS": "false",
+}
 CLIENT_CONFIG = Config(
     connect_timeout=5,
     read_timeout=900,  # Lambda's longest synchronous invocation

@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from emulator import roles
+from emulator.environment import PIP_ENVIRONMENT
 from emulator.region import Region
 from emulator.services.codebuild.buildspec import Buildspec, BuildspecError, parse, source_location
 from emulator.wire import ServiceError
@@ -130,9 +131,7 @@ class BuildInputs:
             "CODEBUILD_SOURCE_REPO_URL": self.record["source"].get("location", ""),
             "CODEBUILD_SOURCE_VERSION": self.record.get("sourceVersion", ""),
             "CODEBUILD_RESOLVED_SOURCE_VERSION": self.record.get("resolvedSourceVersion", ""),
-            # pip has no index: it accepts installed packages and downloads none.
-            "PIP_NO_INDEX": "1",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **PIP_ENVIRONMENT,
         }
         return {**self.region.child_env(), **role, **values, **codebuild}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from emulator.environment import PIP_ENVIRONMENT
 from emulator.processes import Child
 from emulator.region import Region
 from emulator.services.sagemaker.container_files import ContainerFiles
@@ -17,9 +18,6 @@ from emulator.services.sagemaker.errors import MAX_FAILURE_REASON
 StoppedBy = Literal["request", "runtime"]
 STOP_GRACE_S = 5.0  # SageMaker waits 120 s between SIGTERM and SIGKILL
 DEFAULT_MAX_RUNTIME_S = 86_400  # API reference, StoppingCondition
-# pip has no index: requirements that this environment satisfies pass and all others fail, so that no job
-# changes the environment that it shares with the emulator.
-PIP_ENVIRONMENT = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 class JobFailedError(Exception):
