@@ -1,12 +1,12 @@
-"""Accuracy of NCF on the NCF paper's split: HR@10 and NDCG@10 on given negatives, and what they cost.
+"""Benchmark of accuracy: HR@10 and NDCG@10 on the NCF paper's split and negatives, with time and memory.
 
     python bench/accuracy.py --data ../shared/data/ml-1m --seeds 3 --json out.json
 
 The folder holds one NAME.train.tsv.gz (user, item; a header), NAME.test.rating (user, item, ...) and
-NAME.test.negative.gz (`(user,item)` and its negatives). Each seed is a training in a process of its own, from
-raw arrays to the artifact. Validation is one random training row a user; the test files are first read after
-the training has ended, and score the artifact as it was written. Beside it: popularity and item-kNN. Any flag
-of the training job (`--dropout 0.2`) may follow.
+NAME.test.negative.gz (`(user,item)` and its negatives). Each seed is one training in a separate process, from
+arrays to the artifact. Validation is one random training row per user; the test files are read after the
+training has ended, and the artifact is scored as it was written. Popularity and item-kNN are measured as
+well. Flags of the training job (`--dropout 0.2`) are passed on.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ import pyarrow.csv as pa_csv
 import torch
 from torch import Tensor
 
-from ml.ncf.data.prepared_run import Interactions
+from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation import baselines, metrics
-from ml.ncf.evaluation.evaluation_set import Candidates, index_of
+from ml.ncf.evaluation.evaluation_set import EvaluationSet, index_of
 from ml.ncf.model import artifact
-from ml.ncf.model.ncf import NCF, NCFConfig
-from ml.ncf.objectives.catalogue import whole_histories
+from ml.ncf.model.base import RankingModel
+from ml.ncf.objectives.histories import full_histories
 from ml.ncf.training.loop import Epoch, peak_memory_mib
-from ml.ncf.training.recipe import Recipe
+from ml.ncf.training.plan import training_plan
+from ml.ncf.training.runner import TrainingData, run_plan
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
+from ml.settings.metrics import CUTOFF
 
 ROOT = Path(__file__).resolve().parents[1]
-K = 10
 N_VALIDATION_NEGATIVES = 99
-MIN_ROWS = 3  # a user with fewer training rows gives none of them to validation
+MIN_ROWS = 3  # users with fewer training rows have no validation row
 HR_MILESTONE = 0.70
 DEFAULT_PRESET = "neumf"
 
@@ -68,13 +69,13 @@ class DataFolder:
         return found[0]
 
     def pairs(self) -> np.ndarray:
-        """Training pairs as they are numbered in the file: (n, 2)."""
+        """Training pairs with the numbers of the file: (n, 2)."""
         options = pa_csv.ReadOptions(column_names=["user", "item"], skip_rows=1)
         table = pa_csv.read_csv(self.train, options, pa_csv.ParseOptions(delimiter="\t"))
         return np.stack([table["user"].to_numpy(), table["item"].to_numpy()], axis=1)
 
     def ranked(self) -> tuple[np.ndarray, np.ndarray]:
-        """Test users (C,), and their held-out items with the given negatives (C, 1 + N)."""
+        """Test users (C,), and their held-out items followed by the given negatives (C, 1 + N)."""
         held_out = np.loadtxt(self.test, dtype=np.int64, ndmin=2)[:, :2]
         negatives: dict[tuple[int, int], list[int]] = {}
         with gzip.open(self.negatives, "rt") as lines:
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python bench/accuracy.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3, help="trainings, with seeds 1, 2, ...")
-    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--single", type=int, help=argparse.SUPPRESS)  # one training, in the child process
     arguments, flags = parser.parse_known_args(argv)
     if arguments.single is not None:
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def child(data: Path, seed: int, flags: list[str]) -> dict[str, Any]:
-    """One training in a process of its own, so that its peak memory is its own."""
+    """One training in a child process, so that its peak memory is measured on its own."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "training.json"
         command = [sys.executable, __file__, "--data", str(data), "--single", str(seed), "--json", str(out)]
@@ -124,26 +125,24 @@ def child(data: Path, seed: int, flags: list[str]) -> dict[str, Any]:
 
 
 def one_training(folder: DataFolder, settings: Hyperparameters) -> dict[str, Any]:
-    """Train on the folder's training rows, then score the artifact on its test."""
+    """Train on the training rows of the folder, then score the artifact on the test rows."""
     pairs = folder.pairs()
     with tempfile.TemporaryDirectory() as name:
         workspace = Path(name)
         curve = Curve(workspace)
         began, cpu_began = time.perf_counter(), time.process_time()
         ids, train, held_out = without_validation(pairs, np.random.default_rng(settings.seed))
-        recipe = Recipe(
+        data = TrainingData(
             train=train,
             held_out=held_out,
-            validation=Candidates.sampled(
+            validation=EvaluationSet.sampled(
                 held_out,
                 train.union(held_out),
                 N_VALIDATION_NEGATIVES,
                 np.random.default_rng([settings.seed, 1]),
             ),
-            settings=settings,
-            on_epoch=curve.keep,
         )
-        trained = recipe.run()
+        trained = run_plan(training_plan(settings), data, on_epoch=curve.keep)
         everything = train.union(held_out)
         write(workspace / "model", trained.model, ids, everything, settings)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
@@ -152,11 +151,11 @@ def one_training(folder: DataFolder, settings: Hyperparameters) -> dict[str, Any
         model = artifact.read(workspace / "model")
         if model.model is None:
             raise SystemExit("the artifact holds no weights")
-        test, known = ids.candidates(*folder.ranked())
+        test, known = ids.evaluation_set(*folder.ranked())
         scored = torch.where(known, test.scores(model.model), -torch.inf)
         result: dict[str, Any] = {
             "seed": settings.seed,
-            **quality(scored),
+            **metrics.quality(scored, CUTOFF),
             "validation": {"hr_at_10": trained.best.hit_rate, "ndcg_at_10": trained.best.ndcg},
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
@@ -171,14 +170,14 @@ def one_training(folder: DataFolder, settings: Hyperparameters) -> dict[str, Any
 
 @dataclass(frozen=True, eq=False)
 class Ids:
-    """The ids of the training rows; an index is a position here."""
+    """Ids of the training rows, by index."""
 
     users: np.ndarray
     items: np.ndarray
 
-    def candidates(self, users: np.ndarray, items: np.ndarray) -> tuple[Candidates, Tensor]:
-        """Test rows by index, and which of their items the training rows know."""
-        raw = Candidates(torch.arange(len(users)), torch.arange(items.size).view(items.shape))
+    def evaluation_set(self, users: np.ndarray, items: np.ndarray) -> tuple[EvaluationSet, Tensor]:
+        """Test rows by index, and whether each item occurs in the training rows: (C, 1 + N)."""
+        raw = EvaluationSet(torch.arange(len(users)), torch.arange(items.size).view(items.shape))
         known, users_known, items_known = raw.renumbered(
             index_of(users, self.users), index_of(items.ravel(), self.items)
         )
@@ -188,7 +187,7 @@ class Ids:
 
 
 def without_validation(pairs: np.ndarray, rng: np.random.Generator) -> tuple[Ids, Interactions, Interactions]:
-    """The ids, the training pairs, and one random pair of each user with enough of them, held out."""
+    """The ids, the training pairs, and the held-out pairs: one random pair of each user with enough pairs."""
     users, user_index = np.unique(pairs[:, 0], return_inverse=True)
     items, item_index = np.unique(pairs[:, 1], return_inverse=True)
     sizes = (len(users), len(items))
@@ -203,39 +202,39 @@ def without_validation(pairs: np.ndarray, rng: np.random.Generator) -> tuple[Ids
 
 
 class Curve:
-    """Weights an epoch, kept on disk and scored on the test only when the training is over."""
+    """Weights of every epoch, kept on disk and scored on the test after the training."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._began = time.perf_counter()
-        self._kept: list[tuple[float, NCFConfig, Path]] = []
+        self._kept: list[tuple[float, RankingModel, Path]] = []
 
-    def keep(self, epoch: Epoch, model: NCF) -> None:
+    def keep(self, epoch: Epoch, model: RankingModel) -> None:
+        """Save the weights and print the epoch."""
         print(
-            f"{epoch.stage} {epoch.number}: loss {epoch.loss:.4f}, validation HR@10 {epoch.hit_rate:.4f}, "
+            f"{epoch.phase} {epoch.number}: loss {epoch.loss:.4f}, validation HR@10 {epoch.hit_rate:.4f}, "
             f"NDCG@10 {epoch.ndcg:.4f}, {epoch.seconds:.1f} s, {epoch.peak_memory_mib:.0f} MiB",
             flush=True,
         )
         path = self._workspace / f"{len(self._kept)}.pt"
         torch.save(model.state_dict(), path)
-        self._kept.append((time.perf_counter() - self._began, model.config, path))
+        self._kept.append((time.perf_counter() - self._began, model, path))
 
     def first_reaching(
-        self, hit_rate: float, test: Candidates, known: Tensor, train: Interactions
+        self, hit_rate: float, test: EvaluationSet, known: Tensor, train: Interactions
     ) -> float | None:
-        """Seconds from the beginning to the first epoch with that HR@10 on the test; None: never."""
-        for seconds, config, path in self._kept:
-            model = NCF(config)
+        """Seconds to the first epoch with that HR@10 on the test; None if no epoch has it."""
+        for seconds, model, path in self._kept:
             model.load_state_dict(torch.load(path, weights_only=True))
-            scores = test.scores(model, partial(whole_histories, train))
-            if quality(torch.where(known, scores, -torch.inf))["hr_at_10"] >= hit_rate:
+            scores = test.scores(model, partial(full_histories, train))
+            if metrics.of_scores(torch.where(known, scores, -torch.inf), CUTOFF)["hr"] >= hit_rate:
                 return seconds
         return None
 
 
-def write(folder: Path, model: NCF, ids: Ids, seen: Interactions, settings: Hyperparameters) -> None:
-    """The artifact, as the training job writes it."""
-    catalogue = artifact.Catalogue(
+def write(folder: Path, model: RankingModel, ids: Ids, seen: Interactions, settings: Hyperparameters) -> None:
+    """Write the artifact as the training job does."""
+    data = artifact.ServingData(
         user_ids=ids.users.astype(np.str_),
         item_ids=ids.items.astype(np.str_),
         seen_indptr=seen.indptr,
@@ -243,24 +242,21 @@ def write(folder: Path, model: NCF, ids: Ids, seen: Interactions, settings: Hype
         popularity=seen.item_counts(),
     )
     info = {"model_version": "bench", "hyperparameters": settings.as_dict()}
-    artifact.write(folder, model, catalogue, info, ROOT)
+    artifact.write(folder, model, data, info, ROOT)
 
 
-def quality(scores: Tensor) -> dict[str, float]:
-    ranks = metrics.rank_of_first(scores)
-    return {"hr_at_10": metrics.hit_rate(ranks, K), "ndcg_at_10": metrics.ndcg(ranks, K)}
-
-
-def baseline_quality(train: Interactions, test: Candidates, known: Tensor) -> dict[str, dict[str, float]]:
+def baseline_quality(train: Interactions, test: EvaluationSet, known: Tensor) -> dict[str, dict[str, float]]:
     """Popularity and item-kNN, fitted on all training rows."""
     scores = {"popularity": baselines.popularity(train, test).float()}
-    if baselines.affordable(train):
+    if baselines.is_affordable(train):
         scores["item_knn"] = baselines.ItemKNN.fit(train).scores(test)
-    return {name: quality(torch.where(known, each, -torch.inf)) for name, each in scores.items()}
+    return {
+        name: metrics.quality(torch.where(known, each, -torch.inf), CUTOFF) for name, each in scores.items()
+    }
 
 
 def summary(data: Path, trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the trainings came to together; spreads are sample standard deviations."""
+    """Mean and sample standard deviation over the trainings."""
 
     def spread(name: str) -> dict[str, float]:
         values = [training[name] for training in trainings]

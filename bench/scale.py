@@ -1,11 +1,11 @@
-"""One epoch on a catalogue and a crowd that do not fit a textbook loop: seconds and peak memory, by size.
+"""Benchmark of scale: seconds and peak memory of one epoch on a large catalogue, by number of interactions.
 
     python bench/scale.py --users 1000000 --items 200000 --interactions 20000000 --json out.json
 
-Synthetic interactions with log-normal activity and Zipf popularity. The first measurement is at a quarter of
-the users and of the interactions, with the same items: an epoch whose time is linear in interactions takes
-four times as long on the whole. Each runs in a process of its own, validation included. Any flag of the
-training job may follow.
+Synthetic interactions with log-normal activity and Zipf popularity. The first measurement uses a quarter of
+the users and of the interactions, and the same items: if the time of an epoch is linear in the interactions,
+the second takes four times as long. Each runs in a separate process, validation included. Flags of the
+training job are passed on.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ import numpy as np
 import torch
 
 from bench.accuracy import without_validation
-from ml.ncf.evaluation.evaluation_set import Candidates
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs.train import VALIDATION_LIMIT
-from ml.ncf.model.ncf import NCF
+from ml.ncf.model.base import RankingModel
 from ml.ncf.training.loop import Epoch, peak_memory_mib
-from ml.ncf.training.recipe import Recipe
+from ml.ncf.training.plan import training_plan
+from ml.ncf.training.runner import TrainingData, run_plan
 from ml.settings import hyperparameters
 
 DEFAULT_PRESET = "gmf"
 ACTIVITY_SIGMA = 0.8
-ITEM_SKEW = 0.8  # Zipf's exponent
-PART = 4
+ITEM_SKEW = 0.8  # exponent of Zipf's law
+FRACTION = 4  # the first measurement has 1 / FRACTION of the users and interactions
 
 
 def pairs(n_users: int, n_items: int, n_interactions: int, seed: int) -> np.ndarray:
-    """Distinct user-item pairs, (n, 2): at most n_interactions, as a user's repeated draws fall together."""
+    """Distinct user-item pairs (n, 2): at most n_interactions, since repeated draws of a user are merged."""
     rng = np.random.default_rng(seed)
     share = rng.lognormal(sigma=ACTIVITY_SIGMA, size=n_users)
     bounds = np.cumsum(share) / share.sum() * n_interactions
@@ -56,17 +57,18 @@ def one_epoch(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
     once = ["--epochs", "1", "--pointwise-epochs", "1", "--refit", "false"]
     settings = hyperparameters.parse(["--preset", DEFAULT_PRESET, *flags, *once])
     _, train, held_out = without_validation(pairs(*sizes, seed=settings.seed), np.random.default_rng(1))
-    validation = Candidates.sampled(
+    validation = EvaluationSet.sampled(
         held_out, train.union(held_out), 99, np.random.default_rng(2), limit=VALIDATION_LIMIT
     )
     spent: list[float] = []
     began = time.perf_counter()
 
-    def after(epoch: Epoch, _: NCF) -> None:
+    def after(epoch: Epoch, _: RankingModel) -> None:
         spent.append(epoch.seconds)
-        print(f"  {epoch.stage}: loss {epoch.loss:.4f}, {epoch.seconds:.1f} s", flush=True)
+        print(f"  {epoch.phase}: loss {epoch.loss:.4f}, {epoch.seconds:.1f} s", flush=True)
 
-    Recipe(train=train, held_out=held_out, validation=validation, settings=settings, on_epoch=after).run()
+    data = TrainingData(train=train, held_out=held_out, validation=validation)
+    run_plan(training_plan(settings), data, on_epoch=after)
     return {
         "users": train.n_users,
         "items": train.n_items,
@@ -79,7 +81,7 @@ def one_epoch(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
 
 
 def child(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
-    """One measurement in a process of its own, so that its peak memory is its own."""
+    """One measurement in a child process, so that its peak memory is measured on its own."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         names = ("--users", "--items", "--interactions")
@@ -96,14 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--interactions", type=int, default=20_000_000)
-    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--single", action="store_true", help=argparse.SUPPRESS)  # in the child process
     given, flags = parser.parse_known_args(argv)
     whole = (given.users, given.items, given.interactions)
     if given.single:
         given.json.write_text(json.dumps(one_epoch(whole, flags)))
         return 0
-    part = (given.users // PART, given.items, given.interactions // PART)
+    part = (given.users // FRACTION, given.items, given.interactions // FRACTION)
     measured = [child(sizes, flags) for sizes in (part, whole)]
     small, large = measured
     growth = {

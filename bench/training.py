@@ -1,15 +1,15 @@
-"""The textbook loop beside this project's trainer, on the same data, model and cores, in turn, in one run.
+"""Benchmark of training speed: the textbook loop and this project's loop on the same data, model and cores.
 
     python bench/training.py --data ../shared/data/ml-1m --json out.json
 
-The textbook loop is what public NCF code does: a Dataset that returns one (user, item, label) at a time, a
+The textbook loop is that of public NCF code: a Dataset that returns one (user, item, label) at a time, a
 DataLoader with workers, four sampled negatives, BCE, dense Adam, batches of 256, 32 factors, three layers. It
-draws its negatives anew each epoch, by rejection.
+draws new negatives each epoch, by rejection.
 
-Measured: samples a second of the same work (whole epochs of the post's preset, positives and negatives both
-counted; the textbook loop validates nothing, ours next to nothing), and seconds until HR@10 on the given
-negatives first reaches 0.66, with this project's default preset, validation included. All run in turn, each
-in a process of its own. Scoring the test is not timed and chooses nothing.
+Measured: samples per second (complete epochs of preset `post`, positives and negatives counted; the textbook
+loop has no validation, this project's a small one), and seconds until HR@10 on the given negatives first
+reaches 0.66, with this project's default preset, validation included. The measurements run one after the
+other, each in a separate process. Scoring the test is not timed and selects nothing.
 """
 
 from __future__ import annotations
@@ -33,29 +33,32 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from bench.accuracy import DEFAULT_PRESET, DataFolder, Ids, quality, without_validation
-from ml.ncf.data.prepared_run import Interactions
-from ml.ncf.evaluation.evaluation_set import Candidates
-from ml.ncf.model.ncf import NCF
-from ml.ncf.objectives.catalogue import whole_histories
+from bench.accuracy import DEFAULT_PRESET, DataFolder, Ids, without_validation
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.evaluation import metrics
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.model.base import RankingModel
+from ml.ncf.objectives.histories import full_histories
 from ml.ncf.training.loop import Epoch
-from ml.ncf.training.recipe import Recipe
+from ml.ncf.training.plan import training_plan
+from ml.ncf.training.runner import TrainingData, run_plan
 from ml.settings import hyperparameters
+from ml.settings.metrics import CUTOFF
 
 TARGET_HR = 0.66
 N_NEGATIVES = 4
 BATCH_SIZE = 256
 N_WORKERS = 2
-TEXTBOOK_EPOCHS = 4  # enough to reach the target where the design's measurement did, in its second epoch
-SPEED_EPOCHS = 2  # of ours, over which samples a second are counted
+TEXTBOOK_EPOCHS = 4  # the target was reached in the second epoch when this was measured
+SPEED_EPOCHS = 2  # epochs of this project's loop over which samples per second are counted
 
 
-class Reached(Exception):  # noqa: N818 -- an end, not an error
-    """The target is reached: the training need not go on."""
+class TargetReached(Exception):  # noqa: N818 -- not an error
+    """Ends a training that has reached the target."""
 
 
 class TextbookNCF(nn.Module):
-    """NeuMF as it is commonly published."""
+    """NeuMF as in public implementations."""
 
     def __init__(self, n_users: int, n_items: int, factors: int = 32, n_layers: int = 3) -> None:
         super().__init__()
@@ -81,7 +84,7 @@ class TextbookNCF(nn.Module):
 
 
 class TextbookDataset(Dataset):
-    """One row at a time; negatives by rejection against a set."""
+    """Returns one row at a time; negatives are drawn by rejection against a set."""
 
     def __init__(self, train: Interactions) -> None:
         self.pairs = list(zip(train.users.tolist(), train.indices.tolist(), strict=True))
@@ -107,7 +110,7 @@ class TextbookDataset(Dataset):
 
 
 def textbook(train: Interactions, on_epoch: Callable[[float, nn.Module], bool]) -> float:
-    """Run the textbook loop until `on_epoch` says so; samples a second of the first epoch."""
+    """Run the textbook loop until `on_epoch` returns true; samples per second of the first epoch."""
     torch.manual_seed(1)
     dataset = TextbookDataset(train)
     model = TextbookNCF(train.n_users, train.n_items)
@@ -132,31 +135,32 @@ def ours(
     train: Interactions,
     held_out: Interactions,
     flags: list[str],
-    on_epoch: Callable[[float, NCF], bool],
+    on_epoch: Callable[[float, RankingModel], bool],
     n_validated: int | None = None,
 ) -> tuple[float, int]:
-    """Run this project's trainer; seconds it took and epochs it ran. Stops when `on_epoch` says so."""
+    """Run this project's loop until `on_epoch` returns true; seconds and number of epochs."""
     settings = hyperparameters.parse([*flags, "--seed", "1"])
     seen = train.union(held_out)
-    validation = Candidates.sampled(held_out, seen, 99, np.random.default_rng(1), limit=n_validated)
+    validation = EvaluationSet.sampled(held_out, seen, 99, np.random.default_rng(1), limit=n_validated)
     began = time.perf_counter()
     epochs: list[Epoch] = []
 
-    def after(epoch: Epoch, model: NCF) -> None:
+    def after(epoch: Epoch, model: RankingModel) -> None:
         epochs.append(epoch)
         if on_epoch(time.perf_counter() - began, model):
-            raise Reached
+            raise TargetReached
 
-    with suppress(Reached):
-        Recipe(train=train, held_out=held_out, validation=validation, settings=settings, on_epoch=after).run()
+    with suppress(TargetReached):
+        data = TrainingData(train=train, held_out=held_out, validation=validation)
+        run_plan(training_plan(settings), data, on_epoch=after)
     return time.perf_counter() - began, len(epochs)
 
 
 class Milestone:
-    """Watches the test curve of a training; the time that scoring takes is not the training's."""
+    """Scores the test after each epoch, and excludes the time of scoring."""
 
-    def __init__(self, folder: DataFolder, ids: Ids, score: Callable[[Any, Candidates], Tensor]) -> None:
-        self._test, self._known = ids.candidates(*folder.ranked())
+    def __init__(self, folder: DataFolder, ids: Ids, score: Callable[[Any, EvaluationSet], Tensor]) -> None:
+        self._test, self._known = ids.evaluation_set(*folder.ranked())
         self._score = score
         self._scoring = 0.0
         self.curve: list[dict[str, float]] = []
@@ -165,7 +169,7 @@ class Milestone:
     def __call__(self, seconds: float, model: Any) -> bool:
         began = time.perf_counter()
         scores = torch.where(self._known, self._score(model, self._test), -torch.inf)
-        point = {"seconds": seconds - self._scoring, **quality(scores)}
+        point = {"seconds": seconds - self._scoring, **metrics.quality(scores, CUTOFF)}
         self._scoring += time.perf_counter() - began
         self.curve.append(point)
         print(f"  {point['seconds']:.1f} s: HR@10 {point['hr_at_10']:.4f}", flush=True)
@@ -174,7 +178,7 @@ class Milestone:
         return self.seconds is not None
 
 
-def textbook_scores(model: TextbookNCF, test: Candidates) -> Tensor:
+def textbook_scores(model: TextbookNCF, test: EvaluationSet) -> Tensor:
     model.eval()
     with torch.inference_mode():
         parts = [
@@ -186,7 +190,7 @@ def textbook_scores(model: TextbookNCF, test: Candidates) -> Tensor:
 
 
 def measure(what: str, data: Path) -> dict[str, Any]:
-    """One of the measurements, in this process."""
+    """One measurement, in this process."""
     folder = DataFolder(data)
     ids, train, held_out = without_validation(folder.pairs(), np.random.default_rng(1))
     if what == "textbook":
@@ -197,7 +201,7 @@ def measure(what: str, data: Path) -> dict[str, Any]:
         flags = ["--preset", "post", "--epochs", str(SPEED_EPOCHS)]
         seconds, n_epochs = ours(train, held_out, flags, lambda *_: False, n_validated=BATCH_SIZE)
         return {"samples_per_second": n_epochs * len(train) * (1 + N_NEGATIVES) / seconds}
-    history_of = partial(whole_histories, train)
+    history_of = partial(full_histories, train)
     milestone = Milestone(folder, ids, lambda model, test: test.scores(model, history_of))
     ours(train, held_out, ["--preset", DEFAULT_PRESET], milestone)
     return {"seconds_to_hr_0_66": milestone.seconds, "curve": milestone.curve}
@@ -206,7 +210,7 @@ def measure(what: str, data: Path) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python bench/training.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # one measurement, in the child process
     arguments = parser.parse_args(argv)
     if arguments.measure:
@@ -232,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def child(what: str, data: Path) -> dict[str, Any]:
-    """One measurement in a process of its own."""
+    """One measurement in a child process."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         command = [sys.executable, __file__, "--data", str(data), "--measure", what, "--json", str(out)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from pathlib import Path
 
 SCHEMA_VERSION = 1
 
@@ -62,18 +63,13 @@ WEIGHTS_FILE = "weights.pt"
 ARRAYS_FILE = "arrays.npz"
 MODEL_CODE_FOLDER = "code"
 BOOTSTRAP_MODEL_VERSION = "bootstrap"  # an artifact without weights, from before the first training
-# What serving needs: path inside code/ -> path in the source tree. It needs numpy and torch beside it.
-SERVING_SOURCES = {
-    "inference.py": "ml/serving/inference.py",
+SERVING_PROGRAM = "inference.py"  # in code/
+SERVING_PACKAGES = ("ml/ncf/model",)  # every module of them is copied to code/
+SERVING_FILES = {  # path inside code/ -> path in the source tree
+    SERVING_PROGRAM: "ml/serving/inference.py",
     "ml/__init__.py": "ml/__init__.py",
     "ml/contract.py": "ml/contract.py",
     "ml/ncf/__init__.py": "ml/ncf/__init__.py",
-    "ml/ncf/model/__init__.py": "ml/ncf/model/__init__.py",
-    "ml/ncf/model/artifact.py": "ml/ncf/model/artifact.py",
-    "ml/ncf/model/ncf.py": "ml/ncf/model/ncf.py",
-    "ml/settings/__init__.py": "ml/settings/__init__.py",
-    "ml/settings/fields.py": "ml/settings/fields.py",
-    "ml/settings/hyperparameters.py": "ml/settings/hyperparameters.py",
 }
 
 # -- SageMaker pipeline -------------------------------------------------------------------------
@@ -101,6 +97,13 @@ ENV_DEPLOY_FUNCTION_ARN = "NCF_DEPLOY_FUNCTION_ARN"
 ENV_TRAINING = "NCF_TRAINING"  # JSON: the stage's training section
 ENV_RUN_ID = "NCF_RUN_ID"
 ENV_CODE_VERSION = "NCF_CODE_VERSION"
+
+
+def serving_sources(root: Path) -> dict[str, str]:
+    """The serving code, which needs numpy and torch only: path inside code/ to path in the source tree."""
+    packages = (sorted((root / package).glob("*.py")) for package in SERVING_PACKAGES)
+    modules = (module.relative_to(root).as_posix() for package in packages for module in package)
+    return {**SERVING_FILES, **{module: module for module in modules}}
 
 
 def run_id_of(moment: datetime) -> str:

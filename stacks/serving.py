@@ -127,7 +127,10 @@ class Serving(pulumi.ComponentResource):
 def _endpoint(args: ServingArgs) -> EndpointArgs:
     artifact = bootstrap_artifact(
         {"schema_version": contract.SCHEMA_VERSION, "model_version": contract.BOOTSTRAP_MODEL_VERSION},
-        {name: (paths.ROOT / path).read_bytes() for name, path in contract.SERVING_SOURCES.items()},
+        {
+            name: (paths.ROOT / path).read_bytes()
+            for name, path in contract.serving_sources(paths.ROOT).items()
+        },
     )
     key = args.storage.key
     return EndpointArgs(

@@ -1,15 +1,15 @@
-"""Serving inside the SageMaker PyTorch container: model_fn, input_fn, predict_fn, output_fn.
+"""Inference script of the SageMaker PyTorch container: model_fn, input_fn, predict_fn, output_fn.
 
 Request   {"instances": [{"user_id": "42", "k": 10, "exclude_seen": true, "candidates": ["7", ...]}]}
 Response  {"predictions": [{"user_id": "42", "items": [{"item_id": "7", "score": 1.5}],
            "strategy": "ncf" | "popular"}], "model_version": "20261123T020000Z"}
 
 `k`, `exclude_seen` and `candidates` are optional. A user that the model does not know gets the popular items.
-Scores order the items of one user; under "ncf" they are logits, under "popular" train interactions.
-Candidates that the catalogue lacks cannot be ranked and are left out. A list is shorter than k when nothing
-more may be recommended.
+Scores order the items of one user: with strategy "ncf" they are the model's logits (of any model family),
+with "popular" numbers of train interactions. Candidates that are not in the catalogue are left out. The list
+is shorter than k if fewer items are allowed.
 
-Needs numpy and torch only: the artifact carries this file and the modules that it imports in `code/`.
+Needs numpy and torch only: the artifact contains this file and the modules that it imports in `code/`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from ml.ncf.model import artifact
 
-try:  # the container's toolkit answers with the status of its own exceptions, and with 500 to any other
+try:  # the container returns the status of this exception class, and 500 for any other exception
     from sagemaker_inference.errors import BaseInferenceToolkitError as _ToolkitError
 except ImportError:
 
-    class _ToolkitError(Exception):  # type: ignore[no-redef]  # the same three attributes, outside the container
+    class _ToolkitError(Exception):  # type: ignore[no-redef]  # stand-in outside the container
         def __init__(self, status_code: int, message: str, phrase: str) -> None:
             super().__init__(message)
             self.status_code = status_code
@@ -46,7 +46,7 @@ USER_FIELDS = {"user_id", "k", "exclude_seen", "candidates"}
 
 
 class RequestError(_ToolkitError):
-    """A request that cannot be served; `status_code` is the HTTP status, `message` names the field."""
+    """The request is invalid; `status_code` is the HTTP status, and `message` names the field."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(status, message, message)
@@ -54,7 +54,7 @@ class RequestError(_ToolkitError):
 
 @dataclass(frozen=True)
 class Instance:
-    """One user's request, checked."""
+    """Validated request for one user."""
 
     user_id: str
     k: int = DEFAULT_K
@@ -64,7 +64,7 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
-    """An artifact with its ids indexed."""
+    """An artifact and the indices of its ids."""
 
     artifact: artifact.Artifact
     user_index: Mapping[str, int] = field(default_factory=dict)
@@ -72,32 +72,32 @@ class Recommender:
 
 
 def model_fn(model_dir: str) -> Recommender:
-    """The recommender of an unpacked artifact.
+    """Load an unpacked artifact.
 
     Raises:
-        ml.ncf.model.artifact.ArtifactError: it cannot be loaded; the container then never becomes healthy.
+        ml.ncf.model.artifact.ArtifactError: it cannot be loaded; the container then fails its health check.
     """
     loaded = artifact.read(Path(model_dir))
-    if loaded.catalogue is None:
+    if loaded.data is None:
         return Recommender(loaded)
     return Recommender(
         artifact=loaded,
-        user_index={user_id: index for index, user_id in enumerate(loaded.catalogue.user_ids.tolist())},
-        item_index={item_id: index for index, item_id in enumerate(loaded.catalogue.item_ids.tolist())},
+        user_index={user_id: index for index, user_id in enumerate(loaded.data.user_ids.tolist())},
+        item_index={item_id: index for index, item_id in enumerate(loaded.data.item_ids.tolist())},
     )
 
 
 def input_fn(body: str | bytes | bytearray, content_type: str) -> list[Instance]:
-    """The request, checked field by field.
+    """Parse and validate a request.
 
     Raises:
-        RequestError: 415 for another content type, 400 for a body that is not the request above.
+        RequestError: 415 for another content type, 400 for an invalid body.
     """
     if (content_type or "").split(";")[0].strip().lower() != JSON:
         raise RequestError(415, f"content type {content_type!r}: only {JSON} is read")
     try:
         document = json.loads(body)
-    except ValueError as error:  # JSON and UTF-8 errors alike
+    except ValueError as error:  # of JSON or of UTF-8
         raise RequestError(400, f"body: not JSON: {error}") from error
     if not isinstance(document, dict):
         raise RequestError(400, "body: expected an object with the field instances")
@@ -140,7 +140,7 @@ def _instance(document: Any, path: str) -> Instance:
 
 
 def predict_fn(data: list[Instance], model: Recommender) -> dict[str, Any]:
-    """The response to a checked request: all known users of it are scored together."""
+    """The response to a request; all known users are scored in one batch."""
     known = [each for each in data if each.user_id in model.user_index]
     scores = iter(_score(model, [model.user_index[each.user_id] for each in known]))
     predictions = []
@@ -153,7 +153,7 @@ def predict_fn(data: list[Instance], model: Recommender) -> dict[str, Any]:
 
 
 def _score(model: Recommender, users: list[int]) -> NDArray[np.float32]:
-    """Logits of users (B,) for the catalogue: (B, I)."""
+    """Scores of B users for the catalogue: (B, I)."""
     if not users or model.artifact.model is None:
         return np.empty((0, 0), dtype=np.float32)
     with torch.inference_mode():
@@ -161,32 +161,32 @@ def _score(model: Recommender, users: list[int]) -> NDArray[np.float32]:
 
 
 def _popular(instance: Instance, model: Recommender) -> dict[str, Any]:
-    catalogue = model.artifact.catalogue
-    if catalogue is None:
+    data = model.artifact.data
+    if data is None:
         return {"user_id": instance.user_id, "items": [], "strategy": "popular"}
-    return _ranked(instance, model, catalogue.popularity.astype(np.float32), "popular")
+    return _ranked(instance, model, data.popularity.astype(np.float32), "popular")
 
 
 def _ranked(
     instance: Instance, model: Recommender, scores: NDArray[np.float32], strategy: str
 ) -> dict[str, Any]:
-    """The k best allowed items, best first; equal scores in the order of the catalogue."""
-    catalogue = model.artifact.catalogue
-    assert catalogue is not None  # noqa: S101 -- scores exist only beside a catalogue
+    """The k allowed items with the highest scores, highest first; ties in the order of the catalogue."""
+    data = model.artifact.data
+    assert data is not None  # noqa: S101 -- an artifact with scores has data
     allowed = np.ones(len(scores), dtype=bool)
     if instance.candidates is not None:
         wanted = [model.item_index[each] for each in instance.candidates if each in model.item_index]
         allowed[:] = False
         allowed[wanted] = True
     if instance.exclude_seen and instance.user_id in model.user_index:
-        allowed[catalogue.seen(model.user_index[instance.user_id])] = False
+        allowed[data.seen(model.user_index[instance.user_id])] = False
     rows = np.flatnonzero(allowed)
     best = rows[np.argsort(-scores[rows], kind="stable")[: instance.k]]
-    items = [{"item_id": str(catalogue.item_ids[row]), "score": float(scores[row])} for row in best]
+    items = [{"item_id": str(data.item_ids[row]), "score": float(scores[row])} for row in best]
     return {"user_id": instance.user_id, "items": items, "strategy": strategy}
 
 
 def output_fn(prediction: Mapping[str, Any], accept: str) -> tuple[str, str]:
-    """The response as JSON and its content type, whatever else the client would take."""
-    del accept  # JSON is all that is served; the content type says so
+    """The response as JSON, with its content type; other accepted types are ignored."""
+    del accept
     return json.dumps(prediction, allow_nan=False), JSON

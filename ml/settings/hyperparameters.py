@@ -11,7 +11,7 @@ from typing import Any, Literal, Union
 
 from ml.settings.fields import InvalidSettingError, Settings, add_flags, given_flags, setting
 
-Architecture = Literal["gmf", "mlp", "neumf"]
+Architecture = Literal["gmf", "mlp", "neumf", "ease"]
 Objective = Literal["bce", "row-bce", "softmax"]
 Coverage = Literal["whole", "sampled", "auto"]
 Schedule = Literal["constant", "one-cycle"]
@@ -72,6 +72,7 @@ class Hyperparameters(Settings):
     patience: int = _count(5, "epochs without a better validation NDCG before training stops")
     precision: Precision = setting("auto", help="floating-point format of the matrix products")
     seed: int = setting(42, at_least=0, help="seed of every random generator")
+    ease_l2: float = _rate(500.0, "L2 regularization of EASE (lambda in Steck 2019, equation 8)")
     # A model from separately trained parts (section 3.4.1). The settings above train its GMF.
     pretrain: bool = setting(False, help="train the parts first, then the fused model; section 3.4.1")
     pointwise_factor_num: int = setting(
@@ -96,9 +97,9 @@ class Hyperparameters(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pretrain and self.architecture == "mlp":
+        if self.pretrain and self.architecture not in ("gmf", "neumf"):
             raise InvalidSettingError(
-                "pretrain", True, "false, or another {0}: an MLP has no parts to train first", "architecture"
+                "pretrain", True, "false, or gmf or neumf as {0}: no other model has parts", "architecture"
             )
         if self.history and self.objective == "bce":
             raise InvalidSettingError(
@@ -149,6 +150,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "mlp_lr": 0.004,
         "mlp_dropout": 0.1,
     },
+    "ease": {"architecture": "ease", "refit": True},
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.ml.ncf.prepared import tasteful_shop
+from tests.ml.ncf.prepared import grouped_shop
 
 ROOT = Path(__file__).parents[2]
 QUICK = [
@@ -29,7 +29,7 @@ QUICK = [
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data set in the shape of the paper's files, with gaps in its numbers."""
-    splits = tasteful_shop(n_users=60, n_items=120)
+    splits = grouped_shop(n_users=60, n_items=120)
     train = np.concatenate([splits["train"], splits["validation"]])
     with gzip.open(tmp_path / "shop.train.tsv.gz", "wt") as lines:
         lines.write("user\titem\n")

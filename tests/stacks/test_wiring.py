@@ -16,7 +16,7 @@ import yaml
 from botocore.validate import ParamValidator
 from moto.events.models import EventPattern
 
-from ml.contract import RUN_ID_PLACEHOLDER, SERVING_SOURCES, parse_run_id
+from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id, serving_sources
 from ml.pipeline.environment import Stage
 from ml.preparation.arguments import parse_arguments
 from ml.settings import hyperparameters
@@ -342,4 +342,6 @@ def test_the_bootstrap_artifact_carries_the_serving_sources(stage: str) -> None:
         packed = {member.name: tar.extractfile(member) for member in tar}
         contents = {name: stream.read() for name, stream in packed.items() if stream}
     assert json.loads(contents.pop("model.json")) == {"schema_version": 1, "model_version": "bootstrap"}
-    assert contents == {f"code/{name}": (ROOT / path).read_bytes() for name, path in SERVING_SOURCES.items()}
+    assert contents == {
+        f"code/{name}": (ROOT / path).read_bytes() for name, path in serving_sources(ROOT).items()
+    }

@@ -1,13 +1,12 @@
-"""A prepared run as arrays: the splits as compressed rows, the id maps, the popularity.
+"""A prepared run in memory: interactions per split, id maps and popularity.
 
-Everything that a run must satisfy before a model may be trained on it is checked here, once.
+Reading it checks every precondition of a training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,108 +15,24 @@ from numpy.typing import NDArray
 
 from ml import manifest as manifests
 from ml.contract import ITEMS_FILE, MANIFEST_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
+from ml.ncf.data.interactions import DataError, Interactions
 
-Locate = Callable[[str], Path]  # a channel's name to its folder
-
-
-class DataError(ValueError):
-    """A prepared run that cannot be used; the message names the channel, file or id."""
-
-
-@dataclass(frozen=True, eq=False)
-class Interactions:
-    """Distinct user-item pairs as compressed sparse rows.
-
-    A user's items, ascending, are at `indptr[u]:indptr[u + 1]`.
-    """
-
-    indptr: NDArray[np.int64]  # (U + 1,)
-    indices: NDArray[np.int32]  # (pairs,)
-    n_items: int
-    times: NDArray[np.int64] | None = None  # (pairs,), when each was; None: nobody knows
-
-    @classmethod
-    def from_pairs(
-        cls,
-        users: NDArray[np.integer],
-        items: NDArray[np.integer],
-        n_users: int,
-        n_items: int,
-        times: NDArray[np.int64] | None = None,
-    ) -> Interactions:
-        """From pairs in any order; a repeated pair is kept once, with its newest time."""
-        keys = users.astype(np.int64) * n_items + items
-        if times is None:
-            keys = np.unique(keys)
-        else:
-            order = np.argsort(keys, kind="stable")
-            keys = keys[order]
-            first = np.flatnonzero(np.diff(keys, prepend=-1))
-            times = np.maximum.reduceat(times[order], first) if len(first) else times[:0]
-            keys = keys[first]
-        counts = np.bincount(keys // n_items, minlength=n_users)
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        return cls(indptr, (keys % n_items).astype(np.int32), n_items, times)
-
-    @property
-    def n_users(self) -> int:
-        return len(self.indptr) - 1
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """How many items each user has: (U,)."""
-        return np.diff(self.indptr)
-
-    @property
-    def users(self) -> NDArray[np.int32]:
-        """The user of each pair: (pairs,)."""
-        return np.repeat(np.arange(self.n_users, dtype=np.int32), self.counts)
-
-    @cached_property
-    def recency(self) -> NDArray[np.int32] | None:
-        """How many of its user's pairs are newer than each: (pairs,); None where no times are known."""
-        if self.times is None:
-            return None
-        in_time = np.lexsort((self.indices, self.times, self.users))
-        newer = np.repeat(self.indptr[1:], self.counts) - 1 - np.arange(len(self))
-        recency = np.empty(len(self), dtype=np.int32)
-        recency[in_time] = newer
-        return recency
-
-    def of(self, user: int) -> NDArray[np.int32]:
-        """One user's items, ascending."""
-        return self.indices[self.indptr[user] : self.indptr[user + 1]]
-
-    def item_counts(self) -> NDArray[np.int64]:
-        """How many users each item has: (I,)."""
-        return np.bincount(self.indices, minlength=self.n_items)
-
-    def union(self, *others: Interactions) -> Interactions:
-        """Every pair of this and the others, over the same users and items."""
-        parts = (self, *others)
-        users = np.concatenate([part.users for part in parts])
-        items = np.concatenate([part.indices for part in parts])
-        known = [part.times for part in parts if part.times is not None]
-        times = np.concatenate(known) if len(known) == len(parts) else None
-        return Interactions.from_pairs(users, items, self.n_users, self.n_items, times)
+LocateChannel = Callable[[str], Path]  # name of a channel to its folder
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedRun:
-    """One prepared run in memory: the users and items that occur in a split, numbered anew.
+    """Prepared run: U users and I items that occur in a split, with consecutive indices.
 
-    The run's id maps also hold those of earlier runs. Nothing could be learnt of them, so that they are no
-    part of a model: serving takes such a user for an unknown one, and recommends no such item.
+    The id maps of the run also hold ids of earlier runs that have no events in this one. They are left out:
+    serving treats such a user as unknown and does not recommend such an item.
     """
 
     run_id: str
-    user_ids: NDArray[np.str_]  # (U,), in the order of the run's map
+    user_ids: NDArray[np.str_]  # (U,), in the order of the id map of the run
     item_ids: NDArray[np.str_]  # (I,)
     splits: Mapping[str, Interactions]  # train, validation, test
-    popularity: NDArray[np.int64]  # (I,), train interactions an item
+    popularity: NDArray[np.int64]  # (I,), number of train interactions per item
 
     @property
     def n_users(self) -> int:
@@ -128,18 +43,20 @@ class PreparedRun:
         return len(self.item_ids)
 
     def seen(self) -> Interactions:
-        """What each user has seen in any split."""
+        """Items that each user has in any split."""
         train, *rest = (self.splits[split] for split in SPLITS)
         return train.union(*rest)
 
 
-def read_run(locate: Locate) -> PreparedRun:
-    """Read and check the prepared run whose channels `locate` finds.
+def read_run(locate: LocateChannel) -> PreparedRun:
+    """Read and check a prepared run.
+
+    Args:
+        locate: returns the folder of a channel of `ml.contract.TRAINING_CHANNELS`.
 
     Raises:
-        DataError: a channel or file is missing, the manifest does not describe the files, an id is
-            outside the maps, or a split is empty.
-        ml.manifest.ManifestError: the manifest itself cannot be trusted.
+        DataError: a channel or file is missing, an index is outside the id maps, or a split is empty.
+        ml.manifest.ManifestError: the manifest is invalid, or a file differs from its description there.
     """
     manifest = manifests.load(_single(locate, "manifest", MANIFEST_FILE))
     users_path = _single(locate, "users", USERS_FILE)
@@ -175,14 +92,14 @@ def read_run(locate: Locate) -> PreparedRun:
 
 
 def _occurring(parts: list[NDArray[np.int32]], size: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which indices below a size occur at all, and the number of each among those: (size,), (size,)."""
+    """Whether each index below `size` occurs, and its rank among those that do: (size,), (size,)."""
     occurs = np.zeros(size, dtype=bool)
     for part in parts:
         occurs[part] = True
     return occurs, np.cumsum(occurs) - 1
 
 
-def _single(locate: Locate, channel: str, name: str) -> Path:
+def _single(locate: LocateChannel, channel: str, name: str) -> Path:
     path = locate(channel) / name
     if not path.is_file():
         raise DataError(f"channel {channel!r}: no file {name} in {path.parent}")
@@ -190,7 +107,7 @@ def _single(locate: Locate, channel: str, name: str) -> Path:
 
 
 def _columns(path: Path, *names: str) -> list[NDArray]:
-    """The named columns of a Parquet file, which may hold no null."""
+    """Columns of a Parquet file; a null is an error."""
     try:
         table = pq.read_table(path, columns=list(names))
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError

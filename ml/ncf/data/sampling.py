@@ -1,8 +1,8 @@
-"""Negatives that a user has not seen: exact, vectorised, in memory linear in the interactions.
+"""Sampler of items that a user has not seen: exact, vectorised, memory linear in the interactions.
 
 A user who has seen s of I items has I - s unseen ones. The r-th of them (from 0) is r + j, where j counts the
-seen items below it; and the j-th seen item, ascending, has `seen[j] - j` unseen items below it. So one binary
-search among those numbers turns a uniform r into a uniform unseen item, and nothing is ever rejected.
+seen items below it; and the j-th seen item, ascending, has `seen[j] - j` unseen items below it. One binary
+search among those numbers maps a uniform r to a uniform unseen item, without rejection.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.ncf.data.prepared_run import DataError, Interactions
+from ml.ncf.data.interactions import DataError, Interactions
 
 
 class UnseenSampler:
-    """Draws items uniformly from those that a user has not seen."""
+    """Draws unseen items of a user uniformly. Shapes: U users in all, B users in a call."""
 
     def __init__(self, seen: Interactions) -> None:
         self.n_unseen = seen.n_items - seen.counts  # (U,)
@@ -22,18 +22,18 @@ class UnseenSampler:
         self._stride = seen.n_items + 1
         rank = np.arange(len(seen), dtype=np.int64) - np.repeat(seen.indptr[:-1], seen.counts)
         unseen_below = seen.indices - rank
-        # One ascending array for all users: each user's numbers live in a stride of their own.
+        # One ascending array for all users: the numbers of user u start at u * stride.
         self._keys = seen.users.astype(np.int64) * self._stride + unseen_below
 
     def require(self, users: NDArray[np.integer], n: int) -> None:
-        """Raise DataError unless each of the users has at least n unseen items."""
+        """Raise DataError unless each of the users (B,) has at least n unseen items."""
         short = self.n_unseen[users] < n
         if short.any():
             user = int(users[short][0])
             raise DataError(f"user index {user}: {self.n_unseen[user]} items are unseen, {n} are needed")
 
     def item_at(self, users: NDArray[np.integer], rank: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The unseen item of each user at a rank in [0, n_unseen): same shape as both."""
+        """Unseen item of each user at a rank in [0, n_unseen): the shape of `users` and `rank`."""
         position = np.searchsorted(self._keys, users.astype(np.int64) * self._stride + rank, side="right")
         return rank + position - self._indptr[users]
 
@@ -52,7 +52,7 @@ class UnseenSampler:
     ) -> NDArray[np.int64]:
         """n different unseen items for each user: (B,) to (B, n).
 
-        Floyd's algorithm (Bentley and Floyd 1987, "A sample of brilliance"), a step for all users at once.
+        Floyd's algorithm (Bentley and Floyd 1987, "A sample of brilliance"), vectorised over the users.
 
         Raises:
             DataError: a user has fewer than n unseen items.

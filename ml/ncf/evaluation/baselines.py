@@ -1,4 +1,7 @@
-"""What a model must beat: popularity and item-kNN, on the same candidates."""
+"""Baselines that a model must exceed: popularity and item-kNN, on the same evaluation set.
+
+Shapes: C held-out pairs, N negatives per pair, I items, M neighbours per item, B items or users in a block.
+"""
 
 from __future__ import annotations
 
@@ -9,41 +12,46 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml.ncf.data.prepared_run import Interactions
-from ml.ncf.evaluation.evaluation_set import Candidates
-from ml.ncf.objectives.catalogue import gather_rows
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
 
 N_NEIGHBOURS = 200
-SHRINKAGE = 10.0  # users in common that a similarity must be supported by before it counts in full
-NEIGHBOUR_BLOCK = 128  # items whose neighbours are found at once
+SHRINKAGE = 10.0  # number of common users at which a similarity is halved (Bell and Koren 2007, section 4)
+ITEM_BLOCK = 128  # items whose neighbours are computed at once
 USER_BLOCK = 256  # users scored at once
-MOST_PAIRS = 5e9  # pairs of a user's items, and of the catalogue's: beyond it item-kNN outlasts the training
+MAX_PAIRS = 5e9  # pairs of items of one user, and of the catalogue: more take longer than the training
 
 
-def popularity(train: Interactions, candidates: Candidates) -> Tensor:
-    """Train interactions of each candidate: (C, 1 + N)."""
-    return torch.from_numpy(train.item_counts())[candidates.items.long()]
+def popularity(train: Interactions, evaluation_set: EvaluationSet) -> Tensor:
+    """Number of train interactions of each item of the evaluation set: (C, 1 + N)."""
+    return torch.from_numpy(train.item_counts())[evaluation_set.items.long()]
 
 
 @dataclass(frozen=True, eq=False)
 class ItemKNN:
-    """Item-based nearest neighbours: a candidate scores the sum of its similarities to what the user has.
+    """Item-based nearest neighbours: the score is the sum of the similarities to the items of the user.
 
-    Cosine similarity of the items' sets of users (Sarwar et al. 2001, section 3.1.1), shrunk towards none by
-    the number of users in common (Bell and Koren 2007, section 4), the N most similar items kept.
+    Cosine similarity of the items' sets of users (Sarwar et al. 2001, section 3.1.1), shrunk towards 0 by the
+    number of common users (Bell and Koren 2007, section 4); the M most similar items are kept.
     """
 
     train: Interactions
-    neighbours: Tensor  # (I, N) items
-    similarities: Tensor  # (I, N)
+    neighbours: Tensor  # (I, M) items
+    similarities: Tensor  # (I, M)
 
     @classmethod
-    def fit(cls, train: Interactions) -> ItemKNN:
+    def fit(cls, train: Interactions, item_block: int = ITEM_BLOCK) -> ItemKNN:
+        """Compute the neighbours of each item from the training pairs.
+
+        Args:
+            train: training pairs.
+            item_block: items computed at once; bounds the memory, not the result.
+        """
         counts = torch.from_numpy(train.item_counts()).float()
         n_neighbours = min(N_NEIGHBOURS, train.n_items - 1)
         neighbours, similarities = [], []
-        for block in torch.arange(train.n_items).split(NEIGHBOUR_BLOCK):
-            common = _users_in_common(train, block.numpy())
+        for block in torch.arange(train.n_items).split(item_block):
+            common = _common_users(train, block.numpy())
             similarity = common / (counts[block, None] * counts).sqrt().clamp(min=1.0)
             similarity *= common / (common + SHRINKAGE)
             similarity[torch.arange(len(block)), block] = 0.0
@@ -52,30 +60,32 @@ class ItemKNN:
             similarities.append(best.values)
         return cls(train, torch.cat(neighbours), torch.cat(similarities))
 
-    def scores(self, candidates: Candidates) -> Tensor:
-        """Scores of candidates: (C, 1 + N)."""
-        parts = []
+    def scores(self, evaluation_set: EvaluationSet) -> Tensor:
+        """Scores of the evaluation set: (C, 1 + N)."""
+        blocks = []
         for users, items in zip(
-            candidates.users.split(USER_BLOCK), candidates.items.long().split(USER_BLOCK), strict=True
+            evaluation_set.users.split(USER_BLOCK),
+            evaluation_set.items.long().split(USER_BLOCK),
+            strict=True,
         ):
             has = torch.zeros(len(users), self.train.n_items)
-            rows, owned = gather_rows(self.train, users.numpy())
+            rows, owned = self.train.gather(users.numpy())
             has[torch.from_numpy(rows), torch.from_numpy(owned.astype(np.int64))] = 1.0
             row = torch.arange(len(users))[:, None, None]
-            parts.append((self.similarities[items] * has[row, self.neighbours[items]]).sum(-1))
-        return torch.cat(parts)
+            blocks.append((self.similarities[items] * has[row, self.neighbours[items]]).sum(-1))
+        return torch.cat(blocks)
 
 
-def affordable(train: Interactions) -> bool:
-    """Whether item-kNN finishes in a minute or so on a few cores."""
-    return int(np.square(train.counts).sum()) + train.n_items**2 <= MOST_PAIRS
+def is_affordable(train: Interactions, max_pairs: float = MAX_PAIRS) -> bool:
+    """Whether item-kNN takes about a minute or less on a few cores."""
+    return int(np.square(train.counts).sum()) + train.n_items**2 <= max_pairs
 
 
-def _users_in_common(train: Interactions, items: NDArray[np.int64]) -> Tensor:
-    """How many users have each of consecutive items (B,) and each item of the catalogue: (B, I)."""
+def _common_users(train: Interactions, items: NDArray[np.int64]) -> Tensor:
+    """Number of users that have both of two items: consecutive items (B,) against all items, (B, I)."""
     has = (train.indices >= items[0]) & (train.indices <= items[-1])
     row_of = train.indices[has] - items[0]
-    pairs, others = gather_rows(train, train.users[has])
+    pairs, others = train.gather(train.users[has])
     keys = row_of[pairs].astype(np.int64) * train.n_items + others
     common = np.bincount(keys, minlength=len(items) * train.n_items)
     return torch.from_numpy(common.reshape(len(items), train.n_items)).float()

@@ -1,9 +1,16 @@
-"""The champion: the newest approved package of the model package group, and its artifact."""
+"""Champion: the current model package of the model package group, and its artifact.
+
+The current package is the newest approved one that was not rolled back. `lambdas/deploy_model` applies the
+same rule to decide what the endpoint serves; `tests/test_current_package.py` runs both implementations over
+one table. They are two because a Lambda function is deployed without the rest of this repository.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -13,8 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ml.contract import MODEL_ARCHIVE
 from ml.ncf.model import artifact
 
-# Every call is bounded: three tries of at most 5 s to connect and 60 s between bytes.
+# Every call has a limit: three attempts, 5 s to connect, 60 s between bytes.
 CALLS = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3})
+ROLLED_BACK = "RolledBack"  # deploy_model writes it to the package metadata "deployment"
 
 
 class ChampionError(RuntimeError):
@@ -23,33 +31,59 @@ class ChampionError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """An approved package and the model that it registers."""
+    """The current package and its model."""
 
     model_package_arn: str
     artifact: artifact.Artifact
 
 
+@dataclass(frozen=True)
+class Package:
+    """A model package of the group."""
+
+    arn: str
+    approval: str
+    metadata: Mapping[str, str]
+    model_data_url: str = ""
+
+    @property
+    def version(self) -> int:
+        return version_of(self.arn)
+
+
+def version_of(arn: str) -> int:
+    """Version of a model package: the last element of its ARN."""
+    return int(arn.rsplit("/", 1)[1])
+
+
+def current_package(newest_first: Iterable[Package]) -> Package | None:
+    """The newest approved package that was not rolled back; None if there is none.
+
+    Args:
+        newest_first: packages by descending version; consumed only as far as necessary.
+    """
+    return next(
+        (
+            package
+            for package in newest_first
+            if package.approval == "Approved" and package.metadata.get("deployment") != ROLLED_BACK
+        ),
+        None,
+    )
+
+
 def find(model_package_group: str, workspace: Path) -> Champion | None:
-    """The newest approved package's model, downloaded below `workspace`; None when nothing was ever approved.
+    """The champion, with its artifact downloaded below `workspace`; None if there is no current package.
 
     Raises:
         ChampionError: a call fails.
         ml.ncf.model.artifact.ArtifactError: the artifact cannot be loaded.
     """
     try:
-        sagemaker = boto3.client("sagemaker", config=CALLS)
-        newest = sagemaker.list_model_packages(
-            ModelPackageGroupName=model_package_group,
-            ModelApprovalStatus="Approved",
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            MaxResults=1,
-        )["ModelPackageSummaryList"]
-        if not newest:
+        package = current_package(_approved(boto3.client("sagemaker", config=CALLS), model_package_group))
+        if package is None:
             return None
-        arn = newest[0]["ModelPackageArn"]
-        package = sagemaker.describe_model_package(ModelPackageName=arn)
-        location = urlsplit(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+        location = urlsplit(package.model_data_url)
         archive = workspace / MODEL_ARCHIVE
         boto3.client("s3", config=CALLS).download_file(
             location.netloc, location.path.lstrip("/"), str(archive)
@@ -57,4 +91,20 @@ def find(model_package_group: str, workspace: Path) -> Champion | None:
     except (BotoCoreError, ClientError, KeyError, IndexError) as error:
         raise ChampionError(f"champion of {model_package_group}: {error!r}") from error
     artifact.unpack(archive, workspace / "champion")
-    return Champion(arn, artifact.read(workspace / "champion"))
+    return Champion(package.arn, artifact.read(workspace / "champion"))
+
+
+def _approved(sagemaker: Any, model_package_group: str) -> Iterator[Package]:
+    """All approved packages of a group by descending version, each described when it is needed."""
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=model_package_group, ModelApprovalStatus="Approved"
+    )
+    arns = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
+    for arn in sorted(arns, key=version_of, reverse=True):
+        package = sagemaker.describe_model_package(ModelPackageName=arn)
+        yield Package(
+            arn=arn,
+            approval=package["ModelApprovalStatus"],
+            metadata=package.get("CustomerMetadataProperties") or {},
+            model_data_url=package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"],
+        )

@@ -1,4 +1,7 @@
-"""Held-out items to rank, and the scores that a model gives them."""
+"""Evaluation set: held-out items among sampled negatives, and the scores that a model gives them.
+
+Shapes: C held-out pairs, N negatives per pair, B users scored at once.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml.ncf.data.prepared_run import DataError, Interactions
+from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.sampling import UnseenSampler
-from ml.ncf.model.ncf import NCF, History, HistoryOf
+from ml.ncf.model.base import History, HistoryOf, RankingModel
 
 SCORING_BATCH = 1024  # users scored at once
-CATALOGUE_ITEMS = 20_000  # logits of that many items, for a batch: 80 MiB
+MAX_CATALOGUE_ITEMS = 20_000  # logits of that many items for a batch: 80 MiB
+
+
+def no_history(_: Tensor) -> None:
+    """`HistoryOf` of a model without histories."""
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """Held-out items among negatives: row c ranks `items[c, 0]` against the rest for `users[c]`."""
+class EvaluationSet:
+    """Held-out items and their negatives: row c ranks `items[c, 0]` among `items[c]` for `users[c]`."""
 
     users: Tensor  # (C,)
     items: Tensor  # (C, 1 + N)
@@ -33,14 +40,18 @@ class Candidates:
         n_negatives: int,
         rng: np.random.Generator,
         limit: int | None = None,
-    ) -> Candidates:
-        """Each held-out pair with different negatives that its user has nowhere in `seen`.
+    ) -> EvaluationSet:
+        """Each held-out pair with N distinct negatives, drawn uniformly from the items not in `seen`.
 
         Args:
-            limit: rank a uniform sample of that many pairs where there are more.
+            held_out: pairs to rank.
+            seen: pairs that are never negatives; they include `held_out`.
+            n_negatives: N.
+            rng: generator of the negatives and of the sample of pairs.
+            limit: the largest C; of more pairs, a uniform sample is taken. None: no limit.
 
         Raises:
-            DataError: there is no pair, or a user has fewer unseen items than that.
+            DataError: there is no pair, or a user has fewer than N unseen items.
         """
         if not len(held_out):
             raise DataError("no held-out pairs to rank")
@@ -49,50 +60,50 @@ class Candidates:
             chosen = np.sort(rng.choice(len(chosen), limit, replace=False))
         users = held_out.users[chosen].astype(np.int64)
         sampler = UnseenSampler(seen)
-        parts = [
-            sampler.sample_distinct(part, n_negatives, rng).astype(np.int32)
-            for part in np.split(users, range(SCORING_BATCH * 16, len(users), SCORING_BATCH * 16))
+        blocks = [
+            sampler.sample_distinct(block, n_negatives, rng).astype(np.int32)
+            for block in np.split(users, range(SCORING_BATCH * 16, len(users), SCORING_BATCH * 16))
         ]
-        items = np.concatenate([held_out.indices[chosen][:, None], np.concatenate(parts)], axis=1)
+        items = np.concatenate([held_out.indices[chosen][:, None], np.concatenate(blocks)], axis=1)
         return cls(torch.from_numpy(users), torch.from_numpy(items))
 
-    def renumbered(self, users: Tensor, items: Tensor) -> tuple[Candidates, Tensor, Tensor]:
-        """The same in another numbering, given each index's new one (-1: unknown there).
+    def renumbered(self, users: Tensor, items: Tensor) -> tuple[EvaluationSet, Tensor, Tensor]:
+        """The same set with other indices, given the new index of each user and item (-1: unknown).
 
-        Returns the candidates, which users are known (C,), and which items are (C, 1 + N); what is unknown is
-        number 0 in the candidates.
+        Returns the set, whether each user is known (C,), and whether each item is known (C, 1 + N); unknown
+        users and items have index 0 in the set.
         """
         new_users, new_items = users[self.users], items[self.items]
-        known = Candidates(new_users.clamp(min=0), new_items.clamp(min=0))
+        known = EvaluationSet(new_users.clamp(min=0), new_items.clamp(min=0))
         return known, new_users >= 0, new_items >= 0
 
-    def scores(self, model: NCF, history_of: HistoryOf = lambda _: None) -> Tensor:
-        """The model's logits: (C, 1 + N)."""
+    def scores(self, model: RankingModel, history_of: HistoryOf = no_history) -> Tensor:
+        """Logits of the model, in evaluation mode: (C, 1 + N)."""
         was_training = model.training
         model.eval()
-        parts = []
+        batches = []
         with torch.inference_mode():
             for users, items in zip(
                 self.users.split(SCORING_BATCH), self.items.split(SCORING_BATCH), strict=True
             ):
-                parts.append(_scores(model, users, items, history_of(users)).float())
+                batches.append(_scores(model, users, items, history_of(users)).float())
         model.train(was_training)
-        return torch.cat(parts)
+        return torch.cat(batches)
 
 
 def index_of(ids: NDArray[Any], known: NDArray[Any]) -> Tensor:
-    """Where each id stands among the known ones, -1 where it does not: (n,)."""
+    """Index of each id in `known`, -1 if it is not there: (n,)."""
     order = np.argsort(known, kind="stable")
     position = np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)
     found = order[position]
     return torch.from_numpy(np.where(known[found] == ids, found, -1))
 
 
-def _scores(model: NCF, users: Tensor, items: Tensor, history: History | None) -> Tensor:
+def _scores(model: RankingModel, users: Tensor, items: Tensor, history: History | None) -> Tensor:
     """Logits of users (B,) with items (B, 1 + N).
 
-    For a dot product it is quicker to score a whole catalogue in one product than to gather scattered rows.
+    For a dot product, one matrix product over a small catalogue is faster than gathering scattered rows.
     """
-    if model.mlp is None and model.config.n_items <= CATALOGUE_ITEMS:
+    if model.is_dot_product and model.config.n_items <= MAX_CATALOGUE_ITEMS:
         return model.score_catalogue(users, history).gather(1, items.long())
     return model(users, items, history)

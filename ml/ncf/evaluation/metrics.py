@@ -1,50 +1,80 @@
-"""Ranking metrics, vectorised. Every one says its protocol; ties count against the model.
+"""Ranking metrics of one held-out item per user. Ties count against the model.
 
 * Sampled protocol (He et al. 2017, section 4.1): the held-out item among given negatives.
-* Whole catalogue: the held-out item among every item that the user has not seen. Sampled metrics can order
+* Whole catalogue: the held-out item among all items that the user has not seen. Sampled metrics can order
   models differently (Krichene and Rendle 2020, "On sampled metrics for item recommendation"): report both.
+
+`RANKING_METRICS` is the only list of metrics with a cut-off: training, evaluation, reports and benchmarks
+compute all of it. `ml.settings.metrics` declares which of them are printed and gated, and under which label.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ml.settings.metrics import CUTOFF, GATED_METRICS
+
 
 def rank_of_first(scores: Tensor) -> Tensor:
-    """Rank, from 0, of the first column among all: (B, 1 + N) to (B,); equal scores rank ahead of it."""
+    """Rank, from 0, of the first column: (B, 1 + N) to (B,). Equal scores rank ahead of it."""
     return (scores[:, 1:] >= scores[:, :1]).sum(1)
 
 
 def hit_rate(ranks: Tensor, k: int) -> float:
-    """Share of ranks (from 0) below k: HR@k."""
+    """HR@k: fraction of ranks (from 0) below k."""
     return (ranks < k).double().mean().item()
 
 
 def ndcg(ranks: Tensor, k: int) -> float:
-    """NDCG@k with one relevant item, so that the ideal gain is 1: 1 / log2(rank + 2) within k."""
+    """NDCG@k of one relevant item, whose ideal gain is 1: mean of 1 / log2(rank + 2) over ranks below k."""
     gains = 1.0 / torch.log2(ranks.double() + 2.0)
     return torch.where(ranks < k, gains, 0.0).mean().item()
 
 
 def reciprocal_rank(ranks: Tensor) -> float:
-    """Mean of 1 / (rank + 1), without a cut: MRR."""
+    """MRR without a cut-off: the mean of 1 / (rank + 1)."""
     return (1.0 / (ranks.double() + 1.0)).mean().item()
 
 
+# name -> function of ranks (B,) and the cut-off k; the key in reports is <name>_at_<k>
+RANKING_METRICS: dict[str, Callable[[Tensor, int], float]] = {"hr": hit_rate, "ndcg": ndcg}
+
+
+def of_ranks(ranks: Tensor, k: int) -> dict[str, float]:
+    """Every metric of `RANKING_METRICS`, by name."""
+    return {name: metric(ranks, k) for name, metric in RANKING_METRICS.items()}
+
+
+def of_scores(scores: Tensor, k: int) -> dict[str, float]:
+    """As `of_ranks`, for scores (C, 1 + N) with the held-out item first."""
+    return of_ranks(rank_of_first(scores), k)
+
+
+def with_cutoff(values: Mapping[str, float], k: int) -> dict[str, float]:
+    """Metrics by their key in reports: `{"hr": 0.7}` becomes `{"hr_at_10": 0.7}`."""
+    return {f"{name}_at_{k}": value for name, value in values.items()}
+
+
 def quality(scores: Tensor, k: int) -> dict[str, float]:
-    """`hr_at_<k>` and `ndcg_at_<k>` of scores (C, 1 + N), the held-out item first."""
-    ranks = rank_of_first(scores)
-    return {f"hr_at_{k}": hit_rate(ranks, k), f"ndcg_at_{k}": ndcg(ranks, k)}
+    """Every metric of scores (C, 1 + N) by its key in reports: `hr_at_10`, `ndcg_at_10`."""
+    return with_cutoff(of_scores(scores, k), k)
+
+
+def log_line(values: Mapping[str, float]) -> str:
+    """The gated metrics as SageMaker parses them: `HR@10=0.7012; NDCG@10=0.4241;`, from values by name."""
+    labels = {metric.key.removesuffix(f"_at_{CUTOFF}"): metric.label for metric in GATED_METRICS}
+    return " ".join(f"{label}={values[name]:.4f};" for name, label in labels.items())
 
 
 @dataclass
 class CatalogueMetrics:
-    """Whole-catalogue metrics, gathered a batch of users at a time."""
+    """Whole-catalogue metrics, accumulated over batches of users."""
 
-    popularity: Tensor  # (I,), train interactions an item
+    popularity: Tensor  # (I,), number of train interactions per item
     k: int
 
     def __post_init__(self) -> None:
@@ -53,25 +83,25 @@ class CatalogueMetrics:
         self._shown = torch.zeros(len(self.popularity), dtype=torch.int64)
 
     def add(self, scores: Tensor, held_out: Tensor) -> None:
-        """Scores (B, I), -inf for what the user has seen, and the held-out items (B,)."""
+        """Add users with scores (B, I), -inf for the items seen by the user, and held-out items (B,)."""
         own = scores.gather(1, held_out[:, None])
-        self._ranks.append((scores >= own).sum(1) - 1)  # its own score is not ahead of it
+        self._ranks.append((scores >= own).sum(1) - 1)  # the held-out item itself is not ahead
         self._held_out.append(held_out)
         top = scores.topk(min(self.k, scores.shape[1]), dim=1).indices
         self._shown += torch.bincount(top.flatten(), minlength=len(self._shown))
 
     def result(self) -> dict[str, float]:
-        """HR, NDCG, MRR; coverage, the share of the catalogue in anyone's top k; and popularity bias.
+        """The ranking metrics, MRR, coverage and popularity bias.
 
-        The bias is the mean popularity of what is recommended over that of what users took next: 1 is none.
+        Coverage is the fraction of the catalogue in at least one top k. The popularity bias is the mean
+        popularity of the top-k items over that of the held-out items; 1 means no bias.
         """
         ranks = torch.cat(self._ranks)
         popularity = self.popularity.double()
         shown = (self._shown * popularity).sum() / self._shown.sum()
         taken = popularity[torch.cat(self._held_out)].mean()
         return {
-            f"hr_at_{self.k}": hit_rate(ranks, self.k),
-            f"ndcg_at_{self.k}": ndcg(ranks, self.k),
+            **with_cutoff(of_ranks(ranks, self.k), self.k),
             "mrr": reciprocal_rank(ranks),
             f"coverage_at_{self.k}": (self._shown > 0).double().mean().item(),
             f"popularity_bias_at_{self.k}": (shown / taken.clamp(min=1e-12)).item(),

@@ -1,12 +1,13 @@
-"""The training job, in SageMaker script mode: `python -m ml.ncf.jobs.train --epochs 10 --lr 0.001 ...`.
+"""Training job in SageMaker script mode: `python -m ml.ncf.jobs.train --epochs 10 --lr 0.001 ...`.
 
-SageMaker's PyTorch container gives the folders by environment: a prepared run at `SM_CHANNEL_<NAME>`, a
-channel a split and one a file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_DIR` for the artifact;
-`SM_OUTPUT_DATA_DIR` for everything else. Without any hyperparameter it trains with the post's; `--preset`
-names other sets.
+SageMaker's PyTorch container sets the folders in the environment: the prepared run in `SM_CHANNEL_<NAME>`,
+one channel per split and per file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_DIR` for the artifact;
+`SM_OUTPUT_DATA_DIR` for other output. The default hyperparameters are those of the AWS post; `--preset`
+selects other sets, and `--print-plan` prints the phases of the training and exits.
 
-Prints a line an epoch, on the validation split, as `ml.contract.METRIC_REGEXES` reads it. On a failure it
-exits 1 with one line, which SageMaker also shows as the job's failure reason, and leaves no artifact.
+The log starts with the plan and has one line per epoch with the validation metrics, which
+`ml.contract.METRIC_REGEXES` parse. A failed job exits with status 1, writes no artifact, and writes one line
+to stderr and to the file that SageMaker reads as the failure reason.
 """
 
 from __future__ import annotations
@@ -26,39 +27,51 @@ from ml.contract import (
     N_TEST_NEGATIVES,
 )
 from ml.manifest import ManifestError
-from ml.ncf.data.prepared_run import DataError, PreparedRun, read_run
+from ml.ncf.data.interactions import DataError
+from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, metrics
-from ml.ncf.evaluation.evaluation_set import Candidates
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model import artifact
-from ml.ncf.model.ncf import NCF
-from ml.ncf.objectives.catalogue import Share
-from ml.ncf.training import distributed, report
+from ml.ncf.model.base import RankingModel
+from ml.ncf.training import report
 from ml.ncf.training.checkpoint import CheckpointError
-from ml.ncf.training.console import complain, say
-from ml.ncf.training.loop import Epoch, TrainingError
-from ml.ncf.training.recipe import Recipe, Trained
+from ml.ncf.training.console import log, log_error
+from ml.ncf.training.distributed import process_group
+from ml.ncf.training.loop import Epoch, TrainingError, ignore_epoch
+from ml.ncf.training.plan import plan_text, training_plan
+from ml.ncf.training.runner import Trained, TrainingData, run_plan
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 
 SOURCE_ROOT = Path(__file__).resolve().parents[3]
-VALIDATION_LIMIT = 50_000  # pairs that each epoch is judged on: enough for 0.002 in HR, in seconds
+VALIDATION_LIMIT = 50_000  # validation pairs that are ranked after each epoch: standard error of HR 0.002
 REPORT_FILE = "report.html"
-FAILURE_REASON_BYTES = 1024  # SageMaker keeps that much of /opt/ml/output/failure
+FAILURE_REASON_BYTES = 1024  # SageMaker, DescribeTrainingJob: FailureReason is at most 1024 characters
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train on the run of the environment's channels; the process's exit code."""
+    """Train on the prepared run of the environment's channels; returns the exit status."""
     arguments = _arguments(argv)
     try:
         settings = hyperparameters.from_arguments(arguments)
+        plan = training_plan(settings)
+        if arguments.print_plan:
+            log(plan_text(plan))
+            return 0
         run = read_run(channel)
-        if arguments.run_id and arguments.run_id != run.run_id:
-            say(f"warning: the manifest is of run {run.run_id}; it trains as run {arguments.run_id}")
-        with distributed.processes() as share:
-            recipe = recipe_of(run, settings, arguments.checkpoint_dir, share)
-            trained = recipe.run()
-            if share.rank == 0:
-                write_report(arguments.output_data_dir, run, recipe, trained)
+        check_trainable(run, settings)
+        data = training_data(run, settings)
+        with process_group() as process:
+            is_first = process.rank == 0
+            if is_first:
+                log_start(arguments.run_id, run, process.world_size)
+                log(plan_text(plan))
+            on_epoch = log_epoch if is_first else ignore_epoch
+            trained = run_plan(
+                plan, data, rank=process, checkpoints=arguments.checkpoint_dir, on_epoch=on_epoch
+            )
+            if is_first:
+                write_report(arguments.output_data_dir, run, settings, data, trained)
                 write_artifact(arguments, run, settings, trained)
     except (DataError, ManifestError, TrainingError, CheckpointError, ValueError, OSError) as error:
         return _failed(f"training: {error}", arguments.output_data_dir)
@@ -67,17 +80,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m ml.ncf.jobs.train", description="Train NCF.", allow_abbrev=False
+        prog="python -m ml.ncf.jobs.train", description="Train a model.", allow_abbrev=False
     )
+    parser.add_argument("--print-plan", action="store_true", help="print the training plan and exit")
     hyperparameters.add_arguments(parser)
-    where = parser.add_argument_group("where")
-    where.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
-    where.add_argument(
+    paths = parser.add_argument_group("paths and versions")
+    paths.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
+    paths.add_argument(
         "--output-data-dir", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR", "/opt/ml/output/data")
     )
-    where.add_argument("--checkpoint-dir", type=Path, default=os.environ.get("SM_CHECKPOINT_DIR"))
-    where.add_argument("--run-id", default=os.environ.get(ENV_RUN_ID), help="default: the manifest's")
-    where.add_argument("--code-version", default=os.environ.get(ENV_CODE_VERSION))
+    paths.add_argument("--checkpoint-dir", type=Path, default=os.environ.get("SM_CHECKPOINT_DIR"))
+    paths.add_argument("--run-id", default=os.environ.get(ENV_RUN_ID), help="default: that of the manifest")
+    paths.add_argument("--code-version", default=os.environ.get(ENV_CODE_VERSION))
     return parser.parse_args(argv)
 
 
@@ -94,65 +108,75 @@ def channel(name: str) -> Path:
     return Path(folder)
 
 
-def recipe_of(run: PreparedRun, settings: Hyperparameters, checkpoints: Path | None, share: Share) -> Recipe:
-    """How to train on a run, selecting on its validation split.
+def check_trainable(run: PreparedRun, settings: Hyperparameters) -> None:
+    """Check that a ranked list of `top_k` items can be evaluated for every user.
 
     Raises:
-        DataError: too few items, or a user for whom nothing is left to rank.
+        ValueError: top_k exceeds the number of negatives.
+        DataError: there are too few items, or a user has no unseen item.
     """
     if settings.top_k > N_TEST_NEGATIVES:
-        raise ValueError(f"top_k is {settings.top_k}: at most {N_TEST_NEGATIVES}, what it is chosen among")
+        raise ValueError(
+            f"top_k is {settings.top_k}: at most {N_TEST_NEGATIVES}, the number of negatives per item"
+        )
     if run.n_items < settings.top_k + 1:
         raise DataError(
             f"{run.n_items} items: at least {settings.top_k + 1} are needed to rank {settings.top_k}"
         )
-    seen = run.seen()
-    n_unseen = run.n_items - seen.counts
+    n_unseen = run.n_items - run.seen().counts
     if not n_unseen.min():
         user = run.user_ids[np.argmin(n_unseen)]
         raise DataError(f"user {str(user)!r} has seen all {run.n_items} items: nothing is left to rank")
-    if share.rank == 0:
-        say(
-            f"run {run.run_id}: {run.n_users} users, {run.n_items} items, {len(run.splits['train'])} pairs; "
-            f"{settings.architecture} under {settings.objective}, {share.n_processes} processes"
-        )
-    return Recipe(
-        train=run.splits["train"],
-        held_out=run.splits["validation"],
-        validation=Candidates.sampled(
-            run.splits["validation"],
-            seen,
-            min(N_TEST_NEGATIVES, int(n_unseen.min())),
-            np.random.default_rng(settings.seed),
-            limit=VALIDATION_LIMIT,
-        ),
-        settings=settings,
-        share=share,
-        checkpoints=checkpoints,
-        on_epoch=print_epoch if share.rank == 0 else lambda *_: None,
+
+
+def training_data(run: PreparedRun, settings: Hyperparameters) -> TrainingData:
+    """The splits of a run, and the validation pairs among sampled negatives."""
+    seen = run.seen()
+    n_negatives = min(N_TEST_NEGATIVES, int((run.n_items - seen.counts).min()))
+    validation = EvaluationSet.sampled(
+        run.splits["validation"],
+        seen,
+        n_negatives,
+        np.random.default_rng(settings.seed),
+        limit=VALIDATION_LIMIT,
+    )
+    return TrainingData(train=run.splits["train"], held_out=run.splits["validation"], validation=validation)
+
+
+def log_start(run_id: str | None, run: PreparedRun, world_size: int) -> None:
+    """Log the size of the run, and a warning if the job trains it as another run."""
+    if run_id and run_id != run.run_id:
+        log(f"warning: the manifest is of run {run.run_id}, and the model is trained as run {run_id}")
+    log(
+        f"run {run.run_id}: {run.n_users} users, {run.n_items} items, "
+        f"{len(run.splits['train'])} pairs; {world_size} processes"
     )
 
 
-def print_epoch(epoch: Epoch, _: NCF) -> None:
-    """An epoch's line; one without validation has no metrics to show."""
-    judged = "" if math.isnan(epoch.ndcg) else f"HR@10={epoch.hit_rate:.4f}; NDCG@10={epoch.ndcg:.4f}; "
+def log_epoch(epoch: Epoch, model: RankingModel) -> None:
+    """Log an epoch; without validation it has no metrics, and without training no loss."""
+    del model
+    quality = f"{metrics.log_line(epoch.metrics)} " if epoch.metrics else ""
     loss = "" if math.isnan(epoch.loss) else f"Loss={epoch.loss:.4f}; "
-    say(
-        f"{judged}{loss}{epoch.stage}, epoch {epoch.number}, "
+    log(
+        f"{quality}{loss}{epoch.phase}, epoch {epoch.number}, "
         f"{epoch.seconds:.1f} s, peak memory {epoch.peak_memory_mib:.0f} MiB"
     )
 
 
-def write_report(folder: Path, run: PreparedRun, recipe: Recipe, trained: Trained) -> None:
-    """Write report.html: curves, and the model against popularity and item-kNN on validation."""
-    k = recipe.settings.top_k
-    quality = {"model": {f"hr_at_{k}": trained.best.hit_rate, f"ndcg_at_{k}": trained.best.ndcg}}
-    quality["popularity"] = metrics.quality(baselines.popularity(recipe.train, recipe.validation), k)
-    if baselines.affordable(recipe.train):
-        scores = baselines.ItemKNN.fit(recipe.train).scores(recipe.validation)
+def write_report(
+    folder: Path, run: PreparedRun, settings: Hyperparameters, data: TrainingData, trained: Trained
+) -> None:
+    """Write report.html: curves per epoch, and the model beside popularity and item-kNN on validation."""
+    k = settings.top_k
+    quality = {"model": metrics.with_cutoff(trained.best.metrics, k)}
+    quality["popularity"] = metrics.quality(baselines.popularity(data.train, data.validation), k)
+    if baselines.is_affordable(data.train):
+        scores = baselines.ItemKNN.fit(data.train).scores(data.validation)
         quality["item_knn"] = metrics.quality(scores, k)
     folder.mkdir(parents=True, exist_ok=True)
-    page = report.render(f"NCF, run {run.run_id}", trained.epochs, quality, recipe.settings)
+    title = f"{settings.architecture}, run {run.run_id}"
+    page = report.render(title, trained.epochs, quality, settings)
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
@@ -162,14 +186,14 @@ def write_artifact(
     settings: Hyperparameters,
     trained: Trained,
 ) -> None:
-    """Write the trained model and all that serving needs to the model folder."""
+    """Write the artifact to the model folder."""
     seen = run.seen()
     best = trained.best
     run_id = arguments.run_id or run.run_id
     artifact.write(
         arguments.model_dir,
         trained.model,
-        artifact.Catalogue(
+        artifact.ServingData(
             user_ids=run.user_ids,
             item_ids=run.item_ids,
             seen_indptr=seen.indptr,
@@ -183,10 +207,9 @@ def write_artifact(
             "hyperparameters": settings.as_dict(),
             "metrics": {
                 "protocol": "validation, sampled negatives",
-                "stage": best.stage,
+                "stage": best.phase,  # the key of the artifact format
                 "epoch": best.number,
-                f"hr_at_{settings.top_k}": best.hit_rate,
-                f"ndcg_at_{settings.top_k}": best.ndcg,
+                **metrics.with_cutoff(best.metrics, settings.top_k),
                 "loss": best.loss,
             },
         },
@@ -195,8 +218,8 @@ def write_artifact(
 
 
 def _failed(message: str, output_data_dir: Path) -> int:
-    """Say why, on stderr and where SageMaker reads a job's failure reason."""
-    line = complain(message)
+    """Write the reason to stderr and to the file that SageMaker reads; returns the exit status."""
+    line = log_error(message)
     failure = Path(output_data_dir).parent / "failure"
     if failure.parent.is_dir():
         failure.write_bytes(line.encode()[:FAILURE_REASON_BYTES])

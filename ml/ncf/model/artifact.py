@@ -1,12 +1,12 @@
-"""The model artifact: all that serving needs in one folder, and how it is read back.
+"""Model artifact: everything that serving needs, in one folder.
 
-    model.json    what the model is: sizes, hyperparameters, run, code version, metrics
+    model.json    family, sizes, hyperparameters, run, code version, metrics
     weights.pt    state dict, loaded with `weights_only=True`
     arrays.npz    user_ids, item_ids, seen_indptr, seen_indices, popularity; no pickles
-    code/         the serving code, self-contained but for numpy and torch
+    code/         the serving code, which needs numpy and torch only
 
-Writing is deterministic: the same content gives the same bytes. numpy, torch and the standard library only,
-because this module travels in `code/`.
+Writing is deterministic: the same content gives the same bytes. This module is part of `code/`, so it imports
+numpy, torch, the standard library and `ml.ncf.model` only.
 """
 
 from __future__ import annotations
@@ -30,35 +30,36 @@ from ml.contract import (
     MODEL_CODE_FOLDER,
     MODEL_FILE,
     SCHEMA_VERSION,
-    SERVING_SOURCES,
     WEIGHTS_FILE,
+    serving_sources,
 )
-from ml.ncf.model.ncf import NCF, NCFConfig
+from ml.ncf.model import registry
+from ml.ncf.model.base import RankingModel
 
 ARRAYS = ("user_ids", "item_ids", "seen_indptr", "seen_indices", "popularity")
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can carry
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can store
 
 
 class ArtifactError(ValueError):
-    """An artifact that cannot be used; the message names the file and what is wrong."""
+    """The artifact cannot be used; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
-    """What a model's indices stand for, what its users have seen, and what is popular."""
+class ServingData:
+    """Data beside the weights: ids of the U users and I items, seen items in CSR format, popularity."""
 
     user_ids: NDArray[np.str_]  # (U,)
     item_ids: NDArray[np.str_]  # (I,)
     seen_indptr: NDArray[np.int64]  # (U + 1,)
-    seen_indices: NDArray[np.int32]  # (pairs,)
-    popularity: NDArray[np.int64]  # (I,), train interactions an item
+    seen_indices: NDArray[np.int32]  # (P,)
+    popularity: NDArray[np.int64]  # (I,), number of train interactions per item
 
     def seen(self, user: int) -> NDArray[np.int32]:
-        """The items of one user, ascending."""
+        """Items that a user has seen, ascending."""
         return self.seen_indices[self.seen_indptr[user] : self.seen_indptr[user + 1]]
 
     def check(self, n_users: int, n_items: int) -> None:
-        """Raise ArtifactError unless the arrays fit each other and the model."""
+        """Raise ArtifactError unless the arrays have the sizes of the model."""
         sizes = {
             "user_ids": (len(self.user_ids), n_users),
             "item_ids": (len(self.item_ids), n_items),
@@ -73,73 +74,83 @@ class Catalogue:
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """A model as serving loads it; a bootstrap artifact has neither model nor catalogue."""
+    """A loaded artifact; a bootstrap artifact has neither model nor data."""
 
     info: Mapping[str, Any]  # model.json
-    model: NCF | None
-    catalogue: Catalogue | None
+    model: RankingModel | None
+    data: ServingData | None
 
     @property
     def version(self) -> str:
         return str(self.info["model_version"])
 
 
-def write(folder: Path, model: NCF, catalogue: Catalogue, info: Mapping[str, Any], source_root: Path) -> None:
-    """Write the artifact's content into a folder; SageMaker itself makes model.tar.gz of it.
+def write(
+    folder: Path, model: RankingModel, data: ServingData, info: Mapping[str, Any], source_root: Path
+) -> None:
+    """Write the files of an artifact to a folder, which SageMaker packs as model.tar.gz.
 
     Args:
-        folder: created if absent; what it holds of an earlier artifact is replaced.
+        folder: created if absent; files of an earlier artifact are replaced.
+        model: the trained model.
+        data: the data beside it.
         info: further fields of model.json (run_id, model_version, hyperparameters, metrics, ...).
-        source_root: the root of the source tree that `SERVING_SOURCES` lies in.
+        source_root: the root of the source tree, from which the serving code is copied.
 
     Raises:
-        ArtifactError: the catalogue does not fit the model.
+        ArtifactError: the sizes of data and model differ.
     """
-    catalogue.check(model.config.n_users, model.config.n_items)
+    data.check(model.config.n_users, model.config.n_items)
     folder.mkdir(parents=True, exist_ok=True)
-    for inside, source in SERVING_SOURCES.items():
+    for inside, source in serving_sources(source_root).items():
         target = folder / MODEL_CODE_FOLDER / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source_root / source, target)
-    # Through a buffer: torch puts a file's own name into what it saves; a buffer's never changes.
+    # Through a buffer: torch.save writes the file's name into the file, and a buffer has none.
     buffer = io.BytesIO()
     torch.save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, buffer)
     (folder / WEIGHTS_FILE).write_bytes(buffer.getvalue())
-    _write_arrays(folder / ARRAYS_FILE, catalogue)
-    document = {"schema_version": SCHEMA_VERSION, "model": model.config.as_dict(), **info}
-    # Last: a folder without model.json is no artifact.
+    _write_arrays(folder / ARRAYS_FILE, data)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "family": model.family,
+        "model": model.config.as_dict(),
+        **info,
+    }
+    # Written last: a folder without model.json is not an artifact.
     (folder / MODEL_FILE).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _write_arrays(path: Path, catalogue: Catalogue) -> None:
+def _write_arrays(path: Path, data: ServingData) -> None:
     """As numpy.savez_compressed, but with fixed times, so that equal arrays give equal bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ARRAYS:
             entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asarray(getattr(catalogue, name)), allow_pickle=False)
+                np.lib.format.write_array(stream, np.asarray(getattr(data, name)), allow_pickle=False)
 
 
 def read(folder: Path) -> Artifact:
     """Load an artifact from its unpacked folder.
 
     Raises:
-        ArtifactError: a file is missing, unreadable, of another schema version, or does not fit the others.
+        ArtifactError: a file is missing or unreadable, has another schema version or an unknown model family,
+            or its sizes differ from those of the other files.
     """
     info = _read_info(folder / MODEL_FILE)
     if "model" not in info:
-        return Artifact(info=info, model=None, catalogue=None)
+        return Artifact(info=info, model=None, data=None)
     try:
-        model = NCF(NCFConfig(**info["model"]))
+        model = registry.build(info.get("family", registry.DEFAULT_FAMILY), info["model"])
         weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
         model.load_state_dict(weights)
         with np.load(folder / ARRAYS_FILE, allow_pickle=False) as arrays:
-            catalogue = Catalogue(**{name: arrays[name] for name in ARRAYS})
+            data = ServingData(**{name: arrays[name] for name in ARRAYS})
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{folder}: the model cannot be loaded: {error}") from error
-    catalogue.check(model.config.n_users, model.config.n_items)
-    return Artifact(info=info, model=model.eval(), catalogue=catalogue)
+    data.check(model.config.n_users, model.config.n_items)
+    return Artifact(info=info, model=model.eval(), data=data)
 
 
 def _read_info(path: Path) -> dict[str, Any]:
@@ -147,17 +158,17 @@ def _read_info(path: Path) -> dict[str, Any]:
         info = json.loads(path.read_text(encoding="utf-8"))
         version, _ = info["schema_version"], info["model_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: not an artifact's {MODEL_FILE}: {error!r}") from error
+        raise ArtifactError(f"{path}: not the {MODEL_FILE} of an artifact: {error!r}") from error
     if version != SCHEMA_VERSION:
         raise ArtifactError(f"{path}: schema_version is {version}; this code reads {SCHEMA_VERSION}")
     return info
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a model.tar.gz into an empty folder; entries that would leave it are refused.
+    """Unpack a model.tar.gz into an empty folder; entries with a path outside of it are refused.
 
     Raises:
-        ArtifactError: the archive is missing, damaged, or holds such an entry.
+        ArtifactError: the archive is missing or damaged, or has such an entry.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:

@@ -1,4 +1,7 @@
-"""Training objectives as free functions of logits."""
+"""Loss functions of logits.
+
+Shapes: B users or pairs, I items, K sampled items, P positives in the batch.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from torch import Tensor
 
 
 def pointwise_bce(positive: Tensor, negative: Tensor) -> Tensor:
-    """Binary cross-entropy of observed pairs (B,) and sampled negatives (B, n), mean over all B (1 + n).
+    """Binary cross-entropy of positives (B,) and sampled negatives (B, n): mean over the B (1 + n) pairs.
 
     He et al. 2017, equation 7.
     """
@@ -17,16 +20,16 @@ def pointwise_bce(positive: Tensor, negative: Tensor) -> Tensor:
 
 
 def catalogue_bce(logits: Tensor, rows: Tensor, items: Tensor, n_negatives: float) -> Tensor:
-    """What `pointwise_bce` is in expectation, with every unseen item in place of a sample: no sampling noise.
+    """Expected value of `pointwise_bce` over the sampling of negatives, computed from all unseen items.
 
-    A user with p positives draws n p negatives uniformly from the I - p unseen items: each of those weighs
-    n p / (I - p).
+    A user with p positives draws n p negatives uniformly from the I - p unseen items, so each of them has
+    weight n p / (I - p).
 
     Args:
-        logits: (B, I), one row a user.
-        rows: (P,) which row of `logits` each positive belongs to.
-        items: (P,) the positives' items.
-        n_negatives: n, the negatives a positive.
+        logits: (B, I), one row per user.
+        rows: (P,) row of `logits` of each positive.
+        items: (P,) item of each positive.
+        n_negatives: n, negatives per positive.
     """
     n_items = logits.shape[1]
     positives = logits.flatten().index_select(0, rows * n_items + items)
@@ -37,15 +40,15 @@ def catalogue_bce(logits: Tensor, rows: Tensor, items: Tensor, n_negatives: floa
 
 
 def catalogue_softmax(logits: Tensor, rows: Tensor, items: Tensor) -> Tensor:
-    """Cross-entropy of a softmax over the whole catalogue, mean over the P positives.
+    """Cross-entropy of a softmax over the whole catalogue: mean over the P positives.
 
-    The multinomial likelihood of Liang et al. 2018 ("Variational autoencoders for collaborative filtering",
-    equation 2), on any model's logits.
+    This is the multinomial log-likelihood of Liang et al. 2018 ("Variational autoencoders for collaborative
+    filtering", equation 2).
 
     Args:
-        logits: (B, I), one row a user.
-        rows: (P,) which row of `logits` each positive belongs to.
-        items: (P,) the positives' items.
+        logits: (B, I), one row per user.
+        rows: (P,) row of `logits` of each positive.
+        items: (P,) item of each positive.
     """
     positives = logits.flatten().index_select(0, rows * logits.shape[1] + items)
     per_row = torch.bincount(rows, minlength=logits.shape[0])
@@ -61,15 +64,15 @@ def sampled_bce(
     n_negatives: float,
     n_items: int,
 ) -> Tensor:
-    """An estimate of `catalogue_bce` from a sample that the rows share.
+    """Estimate of `catalogue_bce` from a sample of items that all rows share.
 
     Args:
         positive: (P,) logits of the positives.
-        rows: (P,) which row of `negative` each belongs to.
-        negative: (B, K) logits of K sampled items; -inf where an item is a positive of the row.
-        expected: (K,) each item's expected number of draws over how often it was drawn.
-        n_negatives: n, the negatives a positive.
-        n_items: I, of the catalogue.
+        rows: (P,) row of `negative` of each positive.
+        negative: (B, K) logits of the sampled items; -inf where an item is a positive of the row.
+        expected: (K,) expected number of draws of each item over the number of times it was drawn.
+        n_negatives: n, negatives per positive.
+        n_items: I.
     """
     per_row = torch.bincount(rows, minlength=negative.shape[0])
     weight = n_negatives * per_row / (n_items - per_row).clamp(min=1)
@@ -78,17 +81,17 @@ def sampled_bce(
 
 
 def sampled_softmax(positive: Tensor, rows: Tensor, negative: Tensor, expected: Tensor) -> Tensor:
-    """The same cross-entropy where the rest of the catalogue is a shared sample, mean over the P positives.
+    """Estimate of `catalogue_softmax` from a sample of items that all rows share.
 
-    Each negative's logit is corrected by the logarithm of how often it was expected in the sample, so that
-    the sum over the sample estimates the sum over the catalogue (log-Q: Bengio and Senécal 2008; Yi et al.
-    2019, "Sampling-bias-corrected neural modeling", equation 4).
+    The logit of each negative is reduced by the logarithm of its expected number of draws, so that the sum of
+    exponentials over the sample estimates the sum over the catalogue (log-Q correction: Bengio and Senécal
+    2008; Yi et al. 2019, "Sampling-bias-corrected neural modeling", equation 4).
 
     Args:
         positive: (P,) logits of the positives.
-        rows: (P,) which row of `negative` each belongs to.
-        negative: (B, K) logits of K sampled items; -inf where an item is a positive of the row.
-        expected: (K,) each item's expected number of draws over how often it was drawn.
+        rows: (P,) row of `negative` of each positive.
+        negative: (B, K) logits of the sampled items; -inf where an item is a positive of the row.
+        expected: (K,) expected number of draws of each item over the number of times it was drawn.
     """
     rest = torch.logsumexp(negative - expected.log(), dim=1)
     return (torch.logaddexp(positive, rest[rows]) - positive).mean()

@@ -1,4 +1,4 @@
-"""Checkpoints of a training stage: written whole or not at all, and refused by any other training."""
+"""Checkpoints of a training phase: written atomically, and refused if they belong to another training."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import torch
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be resumed; the message names the file and what differs."""
+    """The checkpoint cannot be resumed; the message names the file and the difference."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The checkpoint file of one stage of one training.
+    """Checkpoint file of one phase.
 
-    `identity` says which training: settings, data, number of processes. One that differs in anything could
-    not end as the unbroken run would have, so it is refused.
+    `identity` describes the training: settings, data, number of processes. A checkpoint whose identity
+    differs is refused, since resuming it would not give the result of the uninterrupted training.
     """
 
     path: Path
     identity: dict[str, Any]
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the file by this state, atomically: a kill leaves the old one or the new one."""
+        """Replace the file atomically: after an interruption it holds the old state or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         torch.save({"identity": self.identity, "state": state}, partial)
         os.replace(partial, self.path)
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state; None when there is none.
+        """The saved state, or None if there is no file.
 
         Raises:
-            CheckpointError: the file cannot be read, or is of another training.
+            CheckpointError: the file cannot be read, or belongs to another training.
         """
         if not self.path.exists():
             return None
@@ -47,10 +47,10 @@ class Checkpoint:
         except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"checkpoint {self.path}: cannot be read: {error!r}") from error
         for name in sorted(self.identity.keys() | identity.keys()):
-            theirs, ours = identity.get(name), self.identity.get(name)
-            if theirs != ours:
+            saved, current = identity.get(name), self.identity.get(name)
+            if saved != current:
                 raise CheckpointError(
-                    f"checkpoint {self.path} is of another configuration: "
-                    f"{name} is {theirs!r} there, {ours!r} here"
+                    f"checkpoint {self.path} belongs to another training: "
+                    f"{name} is {saved!r} in the checkpoint and {current!r} in this training"
                 )
         return state

@@ -1,4 +1,4 @@
-"""What a job says: whole lines for a log, flushed as they happen, and a bar where a person watches."""
+"""Output of a job: complete lines, flushed at once, and a progress bar if stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ BAR_WIDTH = 30
 REFRESH_S = 0.1
 
 
-def say(line: str) -> None:
-    """A line on stdout."""
+def log(line: str) -> None:
+    """Write a line to stdout."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def complain(message: str) -> str:
-    """A message on stderr, folded to one line; that line."""
+def log_error(message: str) -> str:
+    """Write a message to stderr as one line, and return the line."""
     line = " ".join(message.split())
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
@@ -25,7 +25,7 @@ def complain(message: str) -> str:
 
 
 class Progress:
-    """A bar on the terminal while something runs, gone when it ends; nothing where stderr is no terminal."""
+    """Progress bar, erased when the context ends; nothing is written if stderr is not a terminal."""
 
     def __init__(self, label: str, n_steps: int) -> None:
         self._label = label
@@ -45,7 +45,7 @@ class Progress:
             sys.stderr.flush()
 
     def advance(self) -> None:
-        """One more step is done."""
+        """Count one step as done."""
         self._done += 1
         now = time.monotonic()
         if not self._visible or now - self._shown_at < REFRESH_S:

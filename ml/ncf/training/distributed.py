@@ -1,7 +1,7 @@
-"""Several processes that train one model: who they are, and how their gradients become one.
+"""Data-parallel training: process group and gradient averaging.
 
-Gradients are averaged by hand rather than by DistributedDataParallel, which wraps `forward` alone: objectives
-here score users, items and catalogues through other methods. nccl on GPUs, gloo on CPUs.
+DistributedDataParallel is not used because it wraps `forward` only, and the catalogue objectives call other
+methods of the model. The backend is nccl on GPUs and gloo on CPUs.
 """
 
 from __future__ import annotations
@@ -16,52 +16,54 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ml.ncf.objectives.catalogue import Share
+from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
 
-PORT = 29500  # torch.distributed's own default
+PORT = 29500  # default of torch.distributed
 JOIN_TIMEOUT = timedelta(minutes=10)  # instances of a job start minutes apart
 
 
 @contextmanager
-def processes() -> Iterator[Share]:
-    """This process among the job's, joined while the context lasts.
+def process_group() -> Iterator[ProcessRank]:
+    """Context in which this process is a member of the job's process group.
 
-    torchrun's RANK and WORLD_SIZE say so, or else SageMaker's SM_HOSTS and SM_CURRENT_HOST; alone otherwise.
+    Rank and world size come from RANK and WORLD_SIZE (torchrun), else from SM_HOSTS and SM_CURRENT_HOST
+    (SageMaker); without either, or with one process, there is no group.
     """
-    share, address = _place()
-    if share.n_processes == 1:
-        yield share
+    process, address = _from_environment()
+    if process.world_size == 1:
+        yield process
         return
     dist.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
         init_method=f"tcp://{address}",
-        rank=share.rank,
-        world_size=share.n_processes,
+        rank=process.rank,
+        world_size=process.world_size,
         timeout=JOIN_TIMEOUT,
     )
     try:
-        yield share
-        dist.barrier()  # none leaves while another still waits for it
+        yield process
+        dist.barrier()  # no process may leave while another one waits for it
     finally:
         dist.destroy_process_group()
 
 
-def _place() -> tuple[Share, str]:
-    """This process's share and where the first process listens."""
+def _from_environment() -> tuple[ProcessRank, str]:
+    """Rank of this process, and the address of the process of rank 0."""
     environment = os.environ
     if "WORLD_SIZE" in environment:
         host, port = environment.get("MASTER_ADDR", "127.0.0.1"), environment.get("MASTER_PORT", str(PORT))
-        return Share(int(environment["RANK"]), int(environment["WORLD_SIZE"])), f"{host}:{port}"
+        return ProcessRank(int(environment["RANK"]), int(environment["WORLD_SIZE"])), f"{host}:{port}"
     hosts = sorted(json.loads(environment.get("SM_HOSTS", "[]")))
     if len(hosts) < 2:
-        return Share(), ""
-    return Share(hosts.index(environment["SM_CURRENT_HOST"]), len(hosts)), f"{hosts[0]}:{PORT}"
+        return SINGLE_PROCESS, ""
+    return ProcessRank(hosts.index(environment["SM_CURRENT_HOST"]), len(hosts)), f"{hosts[0]}:{PORT}"
 
 
 def mean_over_terms(loss: Tensor, n_terms: int) -> tuple[Tensor, Tensor]:
-    """The loss weighted so that averaged gradients are those of the whole batch; and the whole batch's loss.
+    """Loss of this process's shard, weighted by its number of terms, and the mean loss of the whole batch.
 
-    Parts of a batch hold different numbers of terms: a user has more items than another.
+    The average of the weighted losses' gradients is the gradient of the whole batch's loss; shards differ in
+    their number of terms because users differ in their number of items.
     """
     if not dist.is_initialized():
         return loss, loss.detach()
@@ -71,7 +73,7 @@ def mean_over_terms(loss: Tensor, n_terms: int) -> tuple[Tensor, Tensor]:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Replace every gradient by its mean over the processes: dense ones in one call, sparse ones as rows."""
+    """Replace every gradient by its mean over the processes; the dense gradients are reduced in one call."""
     if not dist.is_initialized():
         return
     world = dist.get_world_size()

@@ -1,4 +1,4 @@
-"""The training loop: epochs over an objective, selection on validation, the best weights kept."""
+"""Training loop of one phase: epochs over an objective, selection on validation, the best weights kept."""
 
 from __future__ import annotations
 
@@ -8,103 +8,116 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
 from ml.ncf.evaluation import metrics
-from ml.ncf.evaluation.evaluation_set import Candidates
-from ml.ncf.model.ncf import NCF, HistoryOf
-from ml.ncf.objectives.catalogue import Objective, Share
+from ml.ncf.evaluation.evaluation_set import EvaluationSet, no_history
+from ml.ncf.model.base import HistoryOf, RankingModel
+from ml.ncf.objectives.base import Objective
 from ml.ncf.training.checkpoint import Checkpoint
 from ml.ncf.training.console import Progress
 from ml.ncf.training.distributed import average_gradients, mean_over_terms
 from ml.ncf.training.optimizer import Optimizers
-from ml.settings.hyperparameters import Hyperparameters
+from ml.ncf.training.plan import TrainingPhase
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on; the message says at which step and why."""
+    """The training cannot continue; the message names the phase, the epoch, the step and the reason."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; the metrics are on validation."""
+    """Result of one epoch; the metrics are those of the validation split."""
 
-    stage: str
-    number: int  # from 1
-    loss: float
-    hit_rate: float
-    ndcg: float
-    seconds: float  # of this stage so far
+    phase: str
+    number: int  # from 1; 0: the weights that a fused model starts from
+    loss: float  # NaN if nothing was trained
+    metrics: dict[str, float]  # by name (`ml.ncf.evaluation.metrics`); empty without validation
+    seconds: float  # since the start of the phase
     peak_memory_mib: float
 
+    @property
+    def hit_rate(self) -> float:
+        return self.metrics.get("hr", math.nan)
 
-OnEpoch = Callable[[Epoch, NCF], None]  # the model as it is after the epoch
+    @property
+    def ndcg(self) -> float:
+        return self.metrics.get("ndcg", math.nan)
+
+
+OnEpoch = Callable[[Epoch, RankingModel], None]  # called with the model as it is after the epoch
+
+
+def ignore_epoch(epoch: Epoch, model: RankingModel) -> None:
+    """`OnEpoch` that does nothing."""
+    del epoch, model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One model to train: what on, how it is judged, and what happens around it."""
+class PhaseContext:
+    """What the loop of a phase needs beside the phase and the model."""
 
-    name: str
-    number: int  # which of the training's stages: its random numbers are its own
-    model: NCF
     objective: Objective
-    settings: Hyperparameters
-    validation: Candidates | None  # None: no selection, the last epoch is kept
-    stop_after: int  # epochs, of the settings' that the rate schedule is made for
-    judge_start: bool = False  # the weights it starts from are a candidate too, as epoch 0
-    history_of: HistoryOf = lambda _: None
-    share: Share = field(default_factory=Share)
+    validation: EvaluationSet | None  # None: no selection, the weights of the last epoch are kept
+    max_epochs: int
+    history_of: HistoryOf = no_history
+    rank: ProcessRank = SINGLE_PROCESS
     checkpoint: Checkpoint | None = None
-    on_epoch: OnEpoch = lambda *_: None
+    on_epoch: OnEpoch = ignore_epoch
 
 
-def fit(stage: Stage) -> list[Epoch]:
-    """Train the model in place until the epochs or the patience run out; keep the best epoch's weights.
+def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> list[Epoch]:
+    """Train the model in place until the epochs or the patience run out; keep the weights of the best epoch.
 
-    The best epoch has the highest validation NDCG@k. Repeatable: given the model's weights, the settings and
-    the number of processes and threads, the result is the same, also after a kill and a resume.
+    The best epoch has the highest validation NDCG@k. A model that starts from parts is itself a choice, as
+    epoch 0. The result is deterministic in the initial weights, the settings and the number of processes and
+    threads, also after an interruption and a resume.
 
     Raises:
-        TrainingError: a loss or a gradient that is not finite.
-        ml.ncf.training.checkpoint.CheckpointError: the checkpoint is of another training.
+        TrainingError: a loss or a weight is not finite.
+        ml.ncf.training.checkpoint.CheckpointError: the checkpoint belongs to another training.
     """
-    optimizers = Optimizers(stage.model, stage.settings, stage.settings.epochs * stage.objective.n_steps)
-    epochs, best, spent = _resume(stage, optimizers)
+    optimizers = Optimizers(model, phase.settings, phase.settings.epochs * context.objective.n_steps)
+    epochs, best, spent = _resume(model, optimizers, context.checkpoint)
     began = time.perf_counter() - spent
+
+    def seconds() -> float:
+        return time.perf_counter() - began
+
     number = epochs[-1].number if epochs else 0
-    if stage.judge_start and not epochs:
-        epochs.append(_judged(stage, 0, math.nan, time.perf_counter() - began))
-        best = copy.deepcopy(stage.model.state_dict())
-        stage.on_epoch(epochs[-1], stage.model)
-    while number < stage.stop_after and not _out_of_patience(epochs, stage.settings.patience):
+    if phase.parts and not epochs:
+        epochs.append(evaluated(phase, model, context, number=0, loss=math.nan, seconds=seconds()))
+        best = copy.deepcopy(model.state_dict())
+        context.on_epoch(epochs[-1], model)
+    while number < context.max_epochs and not _out_of_patience(epochs, phase.settings.patience):
         number += 1
-        loss = _train_epoch(stage, optimizers, number)
-        epoch = _judged(stage, number, loss, time.perf_counter() - began)
+        loss = train_epoch(phase, model, optimizers, number, context)
+        epoch = evaluated(phase, model, context, number=number, loss=loss, seconds=seconds())
         epochs.append(epoch)
         if epoch is best_epoch(epochs):
-            best = copy.deepcopy(stage.model.state_dict())
-        if stage.checkpoint is not None and stage.share.rank == 0:
-            stage.checkpoint.save(
+            best = copy.deepcopy(model.state_dict())
+        if context.checkpoint is not None and context.rank.rank == 0:
+            context.checkpoint.save(
                 {
                     "epochs": [asdict(each) for each in epochs],
-                    "model": stage.model.state_dict(),
+                    "model": model.state_dict(),
                     "best": best,
                     "optimizers": optimizers.state_dict(),
                 }
             )
-        stage.on_epoch(epoch, stage.model)
-    stage.model.load_state_dict(best)
+        context.on_epoch(epoch, model)
+    model.load_state_dict(best)
     return epochs
 
 
 def best_epoch(epochs: list[Epoch]) -> Epoch:
-    """The earliest epoch with the highest validation NDCG; the last one where nothing was validated."""
+    """The first epoch with the highest validation NDCG; the last epoch if nothing was validated."""
     if math.isnan(epochs[-1].ndcg):
         return epochs[-1]
     return max(epochs, key=lambda epoch: epoch.ndcg)
@@ -114,73 +127,89 @@ def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
     return bool(epochs) and epochs[-1].number - best_epoch(epochs).number >= patience
 
 
-def _resume(stage: Stage, optimizers: Optimizers) -> tuple[list[Epoch], dict[str, Tensor], float]:
-    """Epochs so far, the best weights so far, and the seconds that they took."""
-    state: dict[str, Any] | None = stage.checkpoint.load() if stage.checkpoint is not None else None
+def _resume(
+    model: RankingModel, optimizers: Optimizers, checkpoint: Checkpoint | None
+) -> tuple[list[Epoch], dict[str, Tensor], float]:
+    """Epochs of the checkpoint, the best weights of them, and the seconds that they took."""
+    state: dict[str, Any] | None = checkpoint.load() if checkpoint is not None else None
     if state is None:
         return [], {}, 0.0
-    stage.model.load_state_dict(state["model"])
+    model.load_state_dict(state["model"])
     optimizers.load_state_dict(state["optimizers"])
     epochs = [Epoch(**each) for each in state["epochs"]]
     return epochs, state["best"], epochs[-1].seconds
 
 
-def _train_epoch(stage: Stage, optimizers: Optimizers, number: int) -> float:
-    """One pass over the objective's batches; the mean loss a step.
+def train_epoch(
+    phase: TrainingPhase, model: RankingModel, optimizers: Optimizers, number: int, context: PhaseContext
+) -> float:
+    """Train one epoch; the mean loss per step.
 
-    Each epoch starts its own generators from the seed, the stage and its number: nothing random outlives an
-    epoch, so a checkpoint needs no generator's state.
+    The generators of an epoch are seeded with the seed, the phase's index and the epoch's number, so that a
+    checkpoint needs no generator state.
+
+    Raises:
+        TrainingError: a loss or a weight is not finite.
     """
-    key = [stage.settings.seed, stage.number, number]
-    draws = np.random.Generator(np.random.SFC64([*key, 1 + stage.share.rank]))
-    stage.model.train()
-    stage.model.use(draws)
-    reduced = reduced_precision(stage.settings.precision)
+    objective = context.objective
+    key = [phase.settings.seed, phase.index, number]
+    draws = np.random.Generator(np.random.SFC64([*key, 1 + context.rank.rank]))
+    model.train()
+    model.use_dropout_generator(draws)
+    is_bfloat16 = uses_bfloat16(phase.settings.precision)
     total = 0.0
-    with Progress(f"{stage.name}, epoch {number}", stage.objective.n_steps) as progress:
-        for step, batch in enumerate(stage.objective.batches(np.random.default_rng(key), draws), start=1):
+    with Progress(f"{phase.name}, epoch {number}", objective.n_steps) as progress:
+        for step, batch in enumerate(objective.batches(np.random.default_rng(key), draws), start=1):
             optimizers.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
-                loss, n_terms = stage.objective.loss(stage.model, batch)
-            weighted, whole = mean_over_terms(loss, n_terms)
-            weighted.backward()
-            average_gradients(stage.model)
-            value = whole.item()
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16):
+                loss, n_terms = objective.loss(model, batch)
+            local, overall = mean_over_terms(loss, n_terms)
+            local.backward()
+            average_gradients(model)
+            value = overall.item()
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"{stage.name}: epoch {number}, step {step}: the loss is {value}; lower the learning rate"
+                    f"{phase.name}: epoch {number}, step {step}: the loss is {value}; lower the learning rate"
                 )
             optimizers.step()
             total += value
             progress.advance()
-    _require_finite(stage.model, f"{stage.name}: epoch {number}, step {stage.objective.n_steps}")
-    return total / stage.objective.n_steps
+    _require_finite(model, f"{phase.name}: epoch {number}, step {objective.n_steps}")
+    return total / objective.n_steps
 
 
-def _require_finite(model: NCF, where: str) -> None:
-    """A gradient that overflows leaves weights that do, and the next loss may hide it behind -inf logits."""
+def _require_finite(model: RankingModel, where: str) -> None:
+    """Raise TrainingError if a weight is not finite: the loss can stay finite while logits are -inf."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter.sum()):
-            raise TrainingError(f"{where}: {name} is not finite any more; lower the learning rate")
+            raise TrainingError(f"{where}: {name} is not finite; lower the learning rate")
 
 
-def _judged(stage: Stage, number: int, loss: float, seconds: float) -> Epoch:
-    hit_rate = ndcg = math.nan
-    if stage.validation is not None:
-        ranks = metrics.rank_of_first(stage.validation.scores(stage.model, stage.history_of))
-        hit_rate = metrics.hit_rate(ranks, stage.settings.top_k)
-        ndcg = metrics.ndcg(ranks, stage.settings.top_k)
-    return Epoch(stage.name, number, loss, hit_rate, ndcg, seconds, peak_memory_mib())
+def evaluated(
+    phase: TrainingPhase,
+    model: RankingModel,
+    context: PhaseContext,
+    *,
+    number: int,
+    loss: float,
+    seconds: float,
+) -> Epoch:
+    """The record of an epoch, with the metrics of the model on the validation split."""
+    values: dict[str, float] = {}
+    if context.validation is not None:
+        scores = context.validation.scores(model, context.history_of)
+        values = metrics.of_scores(scores, phase.settings.top_k)
+    return Epoch(phase.name, number, loss, values, seconds, peak_memory_mib())
 
 
 def peak_memory_mib() -> float:
-    """The most memory that this process has held."""
+    """Maximum resident set size of this process."""
     kib_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kib_or_bytes / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def reduced_precision(precision: str) -> bool:
-    """Whether matrix products run in bfloat16; `auto`: where the processor multiplies it natively."""
+def uses_bfloat16(precision: str) -> bool:
+    """Whether matrix products use bfloat16; with `auto`, if the processor multiplies it natively."""
     if precision == "auto":
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -1,15 +1,16 @@
-"""AdamW whose embedding tables are updated a row at a time.
+"""AdamW with row-wise updates of embedding tables.
 
-A step touches a few thousand rows of tables that may have millions. Dense Adam would read and write all of
-them, and keep two more tables of moments; here a step costs what it touches.
+A step has gradients for a few thousand rows of tables that may have millions. Dense Adam reads and writes all
+rows, and keeps two tables of moments; the cost of a row-wise step is proportional to the rows with a
+gradient.
 
-* Moments and decay of a row advance only when the row has a gradient: "lazy" Adam, as torch.optim.SparseAdam.
-* The second moment is one number a row, the mean over its elements, as the row-wise optimisers of torchrec
-  and FBGEMM keep it: a table of D columns costs D + 2 extra numbers a row, not 2 D.
+* Moments and decay of a row advance only when the row has a gradient ("lazy" Adam, as
+  torch.optim.SparseAdam).
+* The second moment is one number per row, the mean over its elements, as in the row-wise optimizers of
+  torchrec and FBGEMM: a table of D columns needs D + 2 extra numbers per row, not 2 D.
 
-Where a batch is a set of users with all that they have, a user is visited once an epoch. Users' tables are
-then row-wise whatever their size: dense decay would act once a step, and thus ever more often between two
-visits the more users there are.
+With a catalogue objective each user is in one batch per epoch. User tables are then updated row-wise whatever
+their size: dense decay would act once per step, so that its strength would grow with the number of users.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ml.ncf.model.ncf import NCF
+from ml.ncf.model.base import RankingModel
 from ml.settings.hyperparameters import Hyperparameters
 
-ROW_WISE_ELEMENTS = 2**24  # a larger table is updated row-wise: a dense step costs more than its batch
-# A user's one visit an epoch moves by so many steps' rate, and at that rate decays so many times as strongly.
-VISIT = 5.0  # docs/adr/0007
-WARM_UP = 0.2  # share of the steps in which a one-cycle rate rises
-START_RATE = 0.04  # of the peak, where it rises from: torch.optim's own default
+ROW_WISE_ELEMENTS = 2**24  # larger tables are updated row-wise: a dense step would cost more than its batch
+# User rows are updated once per epoch, so their learning rate and weight decay are scaled by this factor.
+USER_ROW_FACTOR = 5.0  # chosen on validation: docs/adr/0007
+WARM_UP = 0.2  # fraction of the steps in which a one-cycle learning rate rises
+START_RATE = (
+    0.04  # initial fraction of the peak rate: 1/25, the default of torch.optim.lr_scheduler.OneCycleLR
+)
 
 
 class RowWiseAdamW(torch.optim.Optimizer):
-    """Loshchilov and Hutter 2019 ("Decoupled weight decay regularization"), for sparse gradients only."""
+    """AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization") for sparse gradients."""
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class RowWiseAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Update the rows that the last backward pass reached."""
+        """Update the rows that have a gradient."""
         if closure is not None:
             raise ValueError("RowWiseAdamW takes no closure")
         for group in self.param_groups:
@@ -57,7 +60,7 @@ class RowWiseAdamW(torch.optim.Optimizer):
     def _update(self, table: Tensor, group: dict[str, Any]) -> None:
         state = self.state[table]
         if not state:
-            state["steps"] = torch.zeros(len(table), dtype=torch.int32)  # updates a row has had
+            state["steps"] = torch.zeros(len(table), dtype=torch.int32)  # number of updates of each row
             state["mean"] = torch.zeros_like(table)
             state["square"] = torch.zeros(len(table))
         assert table.grad is not None  # noqa: S101 -- step has checked
@@ -72,7 +75,7 @@ class RowWiseAdamW(torch.optim.Optimizer):
         state["mean"].index_copy_(0, rows, mean)
         state["square"].index_copy_(0, rows, square)
 
-        # Bias corrections by the updates of the row, since rows start at different times.
+        # Bias correction by the number of updates of the row.
         unbiased = square / -torch.expm1(steps * math.log(beta_square))
         scale = group["lr"] / (-torch.expm1(steps * math.log(beta_mean)) * (unbiased.sqrt() + group["eps"]))
         weights = table.index_select(0, rows)
@@ -82,27 +85,39 @@ class RowWiseAdamW(torch.optim.Optimizer):
 
 
 class Optimizers:
-    """All of a model's parameters under one rate schedule: some tables row-wise, the rest by dense AdamW."""
+    """Optimizers of all parameters of a model, with one learning rate schedule.
 
-    def __init__(self, model: NCF, settings: Hyperparameters, n_steps: int) -> None:
-        if model.gmf is not None:
-            model.gmf.output.requires_grad_(settings.learn_output)
-        visited, large = _row_wise_tables(model, by_user=settings.objective != "bce")
-        taken = {id(table) for table in (*visited, *large)}
-        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+    Args:
+        model: the model; `sparse` is set on the embeddings that are updated row-wise.
+        settings: hyperparameters of the phase.
+        n_steps: length of the schedule.
+        row_wise_elements: tables with more elements are updated row-wise.
+    """
+
+    def __init__(
+        self,
+        model: RankingModel,
+        settings: Hyperparameters,
+        n_steps: int,
+        row_wise_elements: int = ROW_WISE_ELEMENTS,
+    ) -> None:
+        user_tables = model.user_tables() if settings.objective != "bce" else []
+        of_users, large = _row_wise_tables(model, user_tables, row_wise_elements)
+        is_row_wise = {id(table) for table in (*of_users, *large)}
+        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in is_row_wise]
         rate, decay, betas = settings.lr, settings.weight_decay, (0.9, settings.beta2)
         dense = [
             {"params": [p for p in rest if p.dim() > 1], "weight_decay": decay},
             {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0},  # biases, h
         ]
         row_wise = [
-            {"params": visited, "lr": rate * VISIT, "weight_decay": decay * VISIT},
+            {"params": of_users, "lr": rate * USER_ROW_FACTOR, "weight_decay": decay * USER_ROW_FACTOR},
             {"params": large, "weight_decay": decay},
         ]
         self._all: list[torch.optim.Optimizer] = []
         if rest:
             self._all.append(torch.optim.AdamW(dense, rate, betas=betas, fused=True))
-        if taken:
+        if is_row_wise:
             self._all.append(RowWiseAdamW(row_wise, rate, betas))
         self._schedules = [_schedule(optimizer, settings, n_steps) for optimizer in self._all]
 
@@ -116,7 +131,7 @@ class Optimizers:
             optimizer.zero_grad()
 
     def step(self) -> None:
-        """Update the weights, then the rate."""
+        """Update the weights, then the learning rate."""
         for optimizer in self._all:
             optimizer.step()
         for schedule in self._schedules:
@@ -133,24 +148,25 @@ class Optimizers:
         return [*self._all, *self._schedules]
 
 
-def _row_wise_tables(model: NCF, by_user: bool) -> tuple[list[Tensor], list[Tensor]]:
-    """Tables to update row-wise: those of users that are visited once an epoch, and other large ones."""
-    of_users = {id(tower.user_input.embedding) for tower in model.towers}
-    visited: list[Tensor] = []
+def _row_wise_tables(
+    model: RankingModel, user_tables: list[nn.Embedding], row_wise_elements: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Weights of the tables to update row-wise: the user tables, and other large tables."""
+    is_of_users = {id(table) for table in user_tables}
+    of_users: list[Tensor] = []
     large: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, nn.Embedding):
-            is_visited = by_user and id(module) in of_users
-            module.sparse = is_visited or module.weight.numel() > ROW_WISE_ELEMENTS
+            module.sparse = id(module) in is_of_users or module.weight.numel() > row_wise_elements
             if module.sparse:
-                (visited if is_visited else large).append(module.weight)
-    return visited, large
+                (of_users if id(module) in is_of_users else large).append(module.weight)
+    return of_users, large
 
 
 def _schedule(
     optimizer: torch.optim.Optimizer, settings: Hyperparameters, n_steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """A rate a step: constant, or up and down once (Smith and Topin 2018, "Super-convergence")."""
+    """Learning rate per step: constant, or one-cycle (Smith and Topin 2018, "Super-convergence")."""
 
     def one_cycle(step: int) -> float:
         done = step / max(1, n_steps)

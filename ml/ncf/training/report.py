@@ -1,4 +1,4 @@
-"""The training report: one HTML file with inline SVG, which opens anywhere without network."""
+"""Training report: one HTML file with inline SVG and no external resources."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from ml.ncf.evaluation.metrics import RANKING_METRICS
 from ml.ncf.training.loop import Epoch
 from ml.settings.hyperparameters import Hyperparameters
 
 WIDTH, HEIGHT, MARGIN = 560, 240, 48  # of a chart, in CSS pixels
-COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#475569")  # by stage
+COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#475569")  # by phase
 Scores = Mapping[str, float]
 
 _STYLE = """
@@ -28,21 +29,23 @@ svg .grid { stroke: currentColor; stroke-opacity: .15; }
 def render(
     title: str, epochs: Sequence[Epoch], quality: Mapping[str, Scores], settings: Hyperparameters
 ) -> str:
-    """The report.
+    """The report as HTML.
 
     Args:
-        title: what was trained.
-        epochs: of every stage, in order.
-        quality: by model ("model", "popularity", ...) its metrics by name, all on validation.
+        title: model and run.
+        epochs: of every phase, in order.
+        quality: validation metrics by key, of the model and of each baseline.
         settings: the hyperparameters.
     """
     charts = [
         _chart("Training loss", epochs, lambda epoch: epoch.loss),
-        _chart(f"Validation HR@{settings.top_k}", epochs, lambda epoch: epoch.hit_rate),
-        _chart(f"Validation NDCG@{settings.top_k}", epochs, lambda epoch: epoch.ndcg),
+        *(
+            _chart(f"Validation {name.upper()}@{settings.top_k}", epochs, _value_of(name))
+            for name in RANKING_METRICS
+        ),
     ]
     peak = max(epoch.peak_memory_mib for epoch in epochs)
-    seconds = sum(_last_of(epochs, stage).seconds for stage in _stages(epochs))
+    seconds = sum(_last_of(epochs, phase).seconds for phase in _phases(epochs))
     names = list(next(iter(quality.values())))
     return "\n".join(
         [
@@ -54,7 +57,7 @@ def render(
             '<div class="charts">',
             *charts,
             "</div>",
-            "<h2>Against the baselines, on validation</h2>",
+            "<h2>Model and baselines, on validation</h2>",
             _table(["", *names], [[model, *scores.values()] for model, scores in quality.items()]),
             "<h2>Hyperparameters</h2>",
             _table(["name", "value"], [[name, value] for name, value in settings.as_dict().items()]),
@@ -63,21 +66,25 @@ def render(
     )
 
 
-def _stages(epochs: Sequence[Epoch]) -> list[str]:
-    return list(dict.fromkeys(epoch.stage for epoch in epochs))
+def _value_of(metric: str) -> Callable[[Epoch], float]:
+    return lambda epoch: epoch.metrics.get(metric, math.nan)
 
 
-def _last_of(epochs: Sequence[Epoch], stage: str) -> Epoch:
-    return [epoch for epoch in epochs if epoch.stage == stage][-1]
+def _phases(epochs: Sequence[Epoch]) -> list[str]:
+    return list(dict.fromkeys(epoch.phase for epoch in epochs))
+
+
+def _last_of(epochs: Sequence[Epoch], phase: str) -> Epoch:
+    return [epoch for epoch in epochs if epoch.phase == phase][-1]
 
 
 def _chart(title: str, epochs: Sequence[Epoch], value_of: Callable[[Epoch], float]) -> str:
-    """A line a stage over its epochs; values that are not finite (nothing was measured) are left out."""
+    """Line chart with one line per phase; NaN (not measured) is left out."""
     lines = {
-        stage: [(e.number, value_of(e)) for e in epochs if e.stage == stage and math.isfinite(value_of(e))]
-        for stage in _stages(epochs)
+        phase: [(e.number, value_of(e)) for e in epochs if e.phase == phase and math.isfinite(value_of(e))]
+        for phase in _phases(epochs)
     }
-    lines = {stage: points for stage, points in lines.items() if points}
+    lines = {phase: points for phase, points in lines.items() if points}
     if not lines:
         return ""
     values = [value for points in lines.values() for _, value in points]
@@ -106,8 +113,8 @@ def _chart(title: str, epochs: Sequence[Epoch], value_of: Callable[[Epoch], floa
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
         parts.append(f'<circle cx="{x(end_x):.1f}" cy="{y(end_y):.1f}" r="3" fill="{colour}"/>')
     legend = "  ".join(
-        f'<tspan fill="{colour}">■</tspan> {html.escape(stage)}'
-        for colour, stage in zip(COLOURS * len(lines), lines, strict=False)
+        f'<tspan fill="{colour}">■</tspan> {html.escape(phase)}'
+        for colour, phase in zip(COLOURS * len(lines), lines, strict=False)
     )
     parts.append(f'<text x="{MARGIN}" y="{HEIGHT - 8}">{legend}</text>')
     parts.append(f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 8}" text-anchor="end">epoch {last}</text></svg>')

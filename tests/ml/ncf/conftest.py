@@ -13,9 +13,9 @@ N_USERS, N_ITEMS = 120, 120
 
 @pytest.fixture(scope="session")
 def prepared_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared run of the tasteful shop."""
+    """A prepared run of the grouped shop."""
     folder = tmp_path_factory.mktemp("prepared")
-    return prepared.write_run(folder, prepared.tasteful_shop(N_USERS, N_ITEMS), N_USERS, N_ITEMS)
+    return prepared.write_run(folder, prepared.grouped_shop(N_USERS, N_ITEMS), N_USERS, N_ITEMS)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def model_dir(channels: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def free_port() -> int:
-    """A port of this machine that nothing listens on."""
+    """A free TCP port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

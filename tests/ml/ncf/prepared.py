@@ -1,4 +1,4 @@
-"""Prepared runs for tests, written with pyarrow: the same layout that `ml.preparation` writes."""
+"""Prepared runs for tests, written with pyarrow in the layout of `ml.preparation`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Rows = NDArray[np.integer]  # (n, 2): user index, item index
 
 
 def leave_last_two_out(pairs: Rows) -> dict[str, Rows]:
-    """Each user's last row to test, the one before to validation; rows are in order of time."""
+    """Leave-last-two-out split: the last row of each user is test, the one before validation."""
     order = np.argsort(pairs[:, 0], kind="stable")
     rows = pairs[order]
     from_end = np.searchsorted(rows[:, 0], rows[:, 0], side="right") - np.arange(len(rows))
     return {"train": rows[from_end > 2], "validation": rows[from_end == 2], "test": rows[from_end == 1]}
 
 
-def tasteful_shop(n_users: int = 120, n_items: int = 80, n_groups: int = 4, seed: int = 0) -> dict[str, Rows]:
-    """Users who nearly always take items of their own group: what a model can learn and popularity cannot."""
+def grouped_shop(n_users: int = 120, n_items: int = 80, n_groups: int = 4, seed: int = 0) -> dict[str, Rows]:
+    """Users who mostly take items of their own group: a model can learn that, popularity cannot."""
     rng = np.random.default_rng(seed)
     pairs = []
     for user in range(n_users):
@@ -39,7 +39,7 @@ def tasteful_shop(n_users: int = 120, n_items: int = 80, n_groups: int = 4, seed
 def write_run(
     folder: Path, splits: Mapping[str, Rows], n_users: int, n_items: int, run_id: str = RUN_ID
 ) -> Path:
-    """Write a whole prepared run; users are named u0, u1, ... and items i0, i1, ..."""
+    """Write a complete prepared run; users are named u0, u1, ... and items i0, i1, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "users.parquet": _ids("user", "u", n_users),
@@ -97,7 +97,7 @@ def write_run(
 
 
 def mount(run: Path, root: Path) -> dict[str, str]:
-    """Lay a run's channels out below `root` as SageMaker does; the environment that says where."""
+    """Copy the channels of a run below `root` as SageMaker does; returns the environment variables."""
     channels = {split: [*(run / split).iterdir()] for split in ("train", "validation", "test")}
     channels |= {name: [run / f"{name}.parquet"] for name in ("users", "items", "popularity")}
     channels["manifest"] = [run / "manifest.json"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.contract import SERVING_SOURCES
+from ml.contract import serving_sources
 from ml.ncf.model import artifact
 from ml.serving import inference
 from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
@@ -35,11 +35,11 @@ def item_ids(prediction: dict) -> list[str]:
 
 
 def seen_ids(recommender: inference.Recommender, user_id: str) -> set[str]:
-    catalogue = recommender.artifact.catalogue
-    return set(catalogue.item_ids[catalogue.seen(recommender.user_index[user_id])])
+    data = recommender.artifact.data
+    return set(data.item_ids[data.seen(recommender.user_index[user_id])])
 
 
-def test_a_known_user_gets_ten_unseen_items_best_first(recommender: inference.Recommender) -> None:
+def test_known_user_gets_ten_unseen_items_highest_score_first(recommender: inference.Recommender) -> None:
     response = respond(recommender, {"user_id": "u5"})
     (prediction,) = response["predictions"]
     scores = [item["score"] for item in prediction["items"]]
@@ -49,12 +49,12 @@ def test_a_known_user_gets_ten_unseen_items_best_first(recommender: inference.Re
     assert not set(item_ids(prediction)) & seen_ids(recommender, "u5")
 
 
-def test_seen_items_come_back_when_asked_for(recommender: inference.Recommender) -> None:
+def test_seen_items_are_included_on_request(recommender: inference.Recommender) -> None:
     (prediction,) = respond(recommender, {"user_id": "u5", "k": 1000, "exclude_seen": False})["predictions"]
-    assert set(item_ids(prediction)) == set(recommender.artifact.catalogue.item_ids)
+    assert set(item_ids(prediction)) == set(recommender.artifact.data.item_ids)
 
 
-def test_candidates_limit_what_is_ranked_and_unknown_ones_are_left_out(
+def test_only_known_candidates_are_ranked(
     recommender: inference.Recommender,
 ) -> None:
     request = {"user_id": "u5", "candidates": ["i3", "i4", "nowhere"], "exclude_seen": False}
@@ -62,14 +62,14 @@ def test_candidates_limit_what_is_ranked_and_unknown_ones_are_left_out(
     assert set(item_ids(prediction)) == {"i3", "i4"}
 
 
-def test_an_unknown_user_gets_the_popular_items(recommender: inference.Recommender) -> None:
+def test_unknown_user_gets_the_popular_items(recommender: inference.Recommender) -> None:
     (prediction,) = respond(recommender, {"user_id": "stranger", "k": 3})["predictions"]
-    popularity = recommender.artifact.catalogue.popularity
+    popularity = recommender.artifact.data.popularity
     assert prediction["strategy"] == "popular"
     assert [item["score"] for item in prediction["items"]] == np.sort(popularity)[::-1][:3].tolist()
 
 
-def test_users_are_answered_in_the_order_of_the_request(recommender: inference.Recommender) -> None:
+def test_predictions_are_in_the_order_of_the_request(recommender: inference.Recommender) -> None:
     together = respond(recommender, {"user_id": "u9"}, {"user_id": "stranger"}, {"user_id": "u5"})[
         "predictions"
     ]
@@ -79,13 +79,13 @@ def test_users_are_answered_in_the_order_of_the_request(recommender: inference.R
 
 
 @pytest.mark.parametrize("content_type", ["text/csv", "application/x-npy", "", None])
-def test_anything_but_json_is_415(content_type: str | None) -> None:
+def test_other_content_type_is_415(content_type: str | None) -> None:
     with pytest.raises(inference.RequestError, match="only application/json") as raised:
         inference.input_fn("{}", content_type)
     assert raised.value.status_code == 415
 
 
-def test_json_with_a_charset_is_json() -> None:
+def test_json_with_a_charset_is_accepted() -> None:
     instances = inference.input_fn(b'{"instances": [{"user_id": "u"}]}', "application/json; charset=utf-8")
     assert instances == [inference.Instance("u")]
 
@@ -113,7 +113,7 @@ def test_json_with_a_charset_is_json() -> None:
         ({"instances": [{"user_id": "u", "exclude_sen": True}]}, r"instances\[0\]\.exclude_sen: unknown"),
     ],
 )
-def test_a_bad_body_is_400_and_says_which_field(document: object, field: str) -> None:
+def test_invalid_body_is_400_and_names_the_field(document: object, field: str) -> None:
     body = document if isinstance(document, str | bytes) else json.dumps(document)
     with pytest.raises(inference.RequestError, match=f"^{field}") as raised:
         inference.input_fn(body, "application/json")
@@ -121,8 +121,8 @@ def test_a_bad_body_is_400_and_says_which_field(document: object, field: str) ->
 
 
 def bootstrap(folder: Path) -> Path:
-    """An artifact as the infrastructure packs it before the first training."""
-    for inside, source in SERVING_SOURCES.items():
+    """The artifact that the infrastructure deploys before the first training."""
+    for inside, source in serving_sources(ROOT).items():
         target = folder / "code" / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / source, target)
@@ -130,7 +130,7 @@ def bootstrap(folder: Path) -> Path:
     return folder
 
 
-def test_the_bootstrap_artifact_serves_an_empty_popular_list(tmp_path: Path) -> None:
+def test_bootstrap_artifact_serves_an_empty_popular_list(tmp_path: Path) -> None:
     response = respond(inference.model_fn(str(bootstrap(tmp_path))), {"user_id": "u5"})
     assert response == {
         "predictions": [{"user_id": "u5", "items": [], "strategy": "popular"}],
@@ -148,7 +148,7 @@ print(inference.output_fn(inference.predict_fn(data, model), "application/json")
 """
 
 
-def test_the_artifacts_own_code_serves_it_in_a_clean_process(model_dir: Path) -> None:  # noqa: F811
+def test_code_in_the_artifact_serves_it_in_a_clean_process(model_dir: Path) -> None:  # noqa: F811
     done = subprocess.run(
         [sys.executable, "-c", SERVE],
         cwd=model_dir / "code",
@@ -161,13 +161,13 @@ def test_the_artifacts_own_code_serves_it_in_a_clean_process(model_dir: Path) ->
     assert len(json.loads(done.stdout)["predictions"][0]["items"]) == 10
 
 
-def test_an_artifact_of_another_schema_version_is_refused(tmp_path: Path) -> None:
+def test_artifact_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"schema_version": 99, "model_version": "x"}')
     with pytest.raises(artifact.ArtifactError, match="schema_version is 99"):
         inference.model_fn(str(tmp_path))
 
 
-def test_weights_that_do_not_fit_the_maps_are_refused(model_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_weights_of_another_size_than_the_maps_are_refused(model_dir: Path, tmp_path: Path) -> None:  # noqa: F811
     folder = tmp_path / "model"
     shutil.copytree(model_dir, folder)
     info = json.loads((folder / "model.json").read_text())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.ncf.data.prepared_run import DataError, Interactions
+from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.sampling import UnseenSampler
 
 N_USERS, N_ITEMS = 5, 12
@@ -23,7 +23,7 @@ def rows(seen: list[set[int]]) -> Interactions:
 
 @settings(max_examples=200, deadline=None)
 @given(matrices)
-def test_ranks_number_exactly_the_unseen_items_in_order(seen: list[set[int]]) -> None:
+def test_ranks_enumerate_the_unseen_items_in_order(seen: list[set[int]]) -> None:
     sampler = UnseenSampler(rows(seen))
     for user, items in enumerate(seen):
         unseen = sorted(set(range(N_ITEMS)) - items)
@@ -33,7 +33,7 @@ def test_ranks_number_exactly_the_unseen_items_in_order(seen: list[set[int]]) ->
 
 @settings(max_examples=50, deadline=None)
 @given(matrices, st.integers(0, 2**32))
-def test_a_seen_item_is_never_drawn(seen: list[set[int]], seed: int) -> None:
+def test_seen_item_is_never_drawn(seen: list[set[int]], seed: int) -> None:
     drawn = UnseenSampler(rows(seen)).sample(np.arange(N_USERS), 50, np.random.default_rng(seed))
     assert not any(set(drawn[user].tolist()) & seen[user] for user in range(N_USERS))
 
@@ -55,7 +55,7 @@ def test_draws_are_uniform_over_the_unseen_items(method: str) -> None:
     assert np.abs(shares[[1, 2, 5, 6, 7, 8, 9, 10]] - 1 / 8).max() < 0.01
 
 
-def test_a_user_who_has_seen_everything_is_named() -> None:
+def test_user_without_unseen_items_is_named() -> None:
     sampler = UnseenSampler(rows([set(), set(range(N_ITEMS)), set(), set(), set()]))
     with pytest.raises(DataError, match="user index 1: 0 items"):
         sampler.sample(np.array([0, 1]), 4, np.random.default_rng(0))

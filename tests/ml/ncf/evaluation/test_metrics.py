@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
 
+from ml.contract import METRIC_REGEXES
 from ml.ncf.evaluation import metrics
+from ml.settings.metrics import CUTOFF, GATED_METRICS
 
 SCORES = torch.tensor(
     [
@@ -20,7 +23,7 @@ def test_equal_scores_rank_ahead_of_the_held_out_item() -> None:
     assert metrics.rank_of_first(SCORES).tolist() == [0, 2, 3]
 
 
-def test_a_model_without_opinion_never_hits() -> None:
+def test_constant_scores_never_hit() -> None:
     assert metrics.hit_rate(metrics.rank_of_first(torch.zeros(5, 100)), 10) == 0.0
 
 
@@ -33,29 +36,39 @@ def test_ndcg_discounts_by_the_logarithm_of_the_rank() -> None:
     assert metrics.ndcg(torch.tensor([0, 2, 3]), 3) == pytest.approx(expected)
 
 
-def test_reciprocal_rank_has_no_cut() -> None:
+def test_reciprocal_rank_has_no_cutoff() -> None:
     assert metrics.reciprocal_rank(torch.tensor([0, 3])) == pytest.approx((1 + 1 / 4) / 2)
 
 
 def whole_catalogue() -> dict[str, float]:
-    gathered = metrics.CatalogueMetrics(popularity=torch.tensor([8, 4, 2, 2]), k=2)
+    totals = metrics.CatalogueMetrics(popularity=torch.tensor([8, 4, 2, 2]), k=2)
     scores = torch.tensor([[4.0, 3.0, 2.0, 1.0], [-torch.inf, 3.0, 3.0, 1.0]])
-    gathered.add(scores[:1], torch.tensor([0]))  # rank 0
-    gathered.add(scores[1:], torch.tensor([2]))  # a tie with item 1: rank 1
-    return gathered.result()
+    totals.add(scores[:1], torch.tensor([0]))  # rank 0
+    totals.add(scores[1:], torch.tensor([2]))  # a tie with item 1: rank 1
+    return totals.result()
 
 
-def test_the_whole_catalogue_ranks_among_everything_unseen() -> None:
+def test_whole_catalogue_metrics_rank_among_all_unseen_items() -> None:
     result = whole_catalogue()
     assert result["hr_at_2"] == 1.0
     assert result["ndcg_at_2"] == pytest.approx((1 + 1 / math.log2(3)) / 2)
     assert result["mrr"] == pytest.approx((1 + 1 / 2) / 2)
 
 
-def test_coverage_is_the_share_of_items_that_anyone_is_shown() -> None:
+def test_coverage_is_the_fraction_of_items_in_any_top_k() -> None:
     assert whole_catalogue()["coverage_at_2"] == 0.75  # 0 and 1; then 1 and 2
 
 
-def test_popularity_bias_is_shown_over_taken() -> None:
+def test_popularity_bias_is_shown_over_held_out_popularity() -> None:
     shown, taken = (8 + 4 + 4 + 2) / 4, (8 + 2) / 2
     assert whole_catalogue()["popularity_bias_at_2"] == pytest.approx(shown / taken)
+
+
+def test_every_gated_metric_has_a_function() -> None:
+    assert {metric.key for metric in GATED_METRICS} <= metrics.quality(SCORES, CUTOFF).keys()
+
+
+def test_log_line_has_every_gated_metric_as_sagemaker_parses_it() -> None:
+    line = metrics.log_line({"hr": 0.70124, "ndcg": 0.42})
+    assert line == "HR@10=0.7012; NDCG@10=0.4200;"
+    assert all(re.search(METRIC_REGEXES[metric.label], line) for metric in GATED_METRICS)

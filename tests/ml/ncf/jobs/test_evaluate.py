@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from ml.ncf.data.prepared_run import read_run
-from ml.ncf.evaluation import champion
+from ml.ncf.data.prepared_run import PreparedRun, read_run
+from ml.ncf.evaluation.champion import Champion
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
 
 
 @pytest.fixture
 def job_input(prepared_run: Path, model_dir: Path, tmp_path: Path) -> Path:
-    """The job's input folder: a channel of the run each, and the candidate."""
+    """The input folder of the job: the channels of the run, and the candidate."""
     folder = tmp_path / "input"
     for split in ("train", "validation", "test"):
         (folder / split).parent.mkdir(exist_ok=True)
@@ -28,53 +29,55 @@ def job_input(prepared_run: Path, model_dir: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def run_in(folder: Path) -> PreparedRun:
+    """The prepared run in a folder that holds its files and the folders of its splits."""
+    return read_run(lambda name: folder / name if (folder / name).is_dir() else folder)
+
+
 def report_of(job_input: Path, output: Path, *flags: str) -> dict:
     assert evaluate.main(["--input", str(job_input), "--output", str(output), *flags]) == 0
     return json.loads((output / "evaluation.json").read_text())
 
 
-def test_a_model_that_learnt_the_tastes_beats_popularity(job_input: Path, tmp_path: Path) -> None:
+def test_trained_model_exceeds_popularity(job_input: Path, tmp_path: Path) -> None:
     report = report_of(job_input, tmp_path / "out")
     assert report["model"]["hr_at_10"] > report["popularity"]["hr_at_10"] + 0.10
     assert report["champion"] is None
     assert report["change"] == {"hr_at_10": 0.0, "ndcg_at_10": 0.0}
 
 
-def test_the_change_is_candidate_less_champion(
-    job_input: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_change_is_candidate_minus_champion(
+    job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path
 ) -> None:
-    blind = artifact.read(model_dir)
-    torch.nn.init.zeros_(blind.model.gmf.item_embedding.weight)
-    monkeypatch.setattr(champion, "find", lambda group, workspace: champion.Champion("arn:champion", blind))
-    report = report_of(job_input, tmp_path / "out", "--model-package-group", "NCF-dev")
+    constant = artifact.read(model_dir)
+    torch.nn.init.zeros_(constant.model.gmf.item_embedding.weight)
+    report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, Champion("arn:champion", constant))
     assert report["champion"] == {"model_package_arn": "arn:champion", "hr_at_10": 0.0, "ndcg_at_10": 0.0}
     assert report["change"] == report["model"]
 
 
-def test_a_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path) -> None:
-    run = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
+def test_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path) -> None:
+    run = run_in(prepared_run)
     model = artifact.read(model_dir)
-    candidates = evaluate.Candidates(torch.tensor([0, 1]), torch.tensor([[5, 9], [2, 7]]))
-    before = evaluate.scores_by_id(model, run, candidates)
-    catalogue = model.catalogue
+    evaluation_set = EvaluationSet(torch.tensor([0, 1]), torch.tensor([[5, 9], [2, 7]]))
+    before = evaluate.scores_by_id(model, run, evaluation_set)
+    data = model.data
     gmf = model.model.gmf
     for ids, table in (("user_ids", gmf.user_input.embedding), ("item_ids", gmf.item_embedding)):
-        object.__setattr__(catalogue, ids, getattr(catalogue, ids)[::-1].copy())
+        object.__setattr__(data, ids, getattr(data, ids)[::-1].copy())
         table.weight.data = table.weight.data.flip(0)
-    assert torch.equal(evaluate.scores_by_id(model, run, candidates), before)
+    assert torch.equal(evaluate.scores_by_id(model, run, evaluation_set), before)
 
 
-def test_an_item_that_a_model_does_not_know_scores_below_every_other(
-    prepared_run: Path, model_dir: Path
-) -> None:
-    run = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
+def test_unknown_item_scores_minus_infinity(prepared_run: Path, model_dir: Path) -> None:
+    run = run_in(prepared_run)
     model = artifact.read(model_dir)
-    model.catalogue.item_ids[5] = "gone"
-    scores = evaluate.scores_by_id(model, run, evaluate.Candidates(torch.tensor([0]), torch.tensor([[5, 9]])))
+    model.data.item_ids[5] = "gone"
+    scores = evaluate.scores_by_id(model, run, EvaluationSet(torch.tensor([0]), torch.tensor([[5, 9]])))
     assert scores[0, 0] == -torch.inf
 
 
-def test_a_damaged_archive_is_one_line_and_no_report(
+def test_damaged_archive_gives_one_line_and_no_report(
     job_input: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (job_input / "model/model.tar.gz").write_bytes(b"not a tar")
@@ -85,10 +88,8 @@ def test_a_damaged_archive_is_one_line_and_no_report(
     assert not (tmp_path / "out").exists()
 
 
-def test_over_the_catalogue_only_what_a_user_has_not_seen_competes(
-    prepared_run: Path, model_dir: Path
-) -> None:
-    run = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
+def test_whole_catalogue_ranks_among_unseen_items_only(prepared_run: Path, model_dir: Path) -> None:
+    run = run_in(prepared_run)
     model = artifact.read(model_dir)
     hits, shown = [], set()
     for user, held_out in zip(run.splits["test"].users, run.splits["test"].indices, strict=True):

@@ -21,7 +21,7 @@ QUICK = ["--epochs", "1", "--batch-size", "64", "--factor-num", "4", "--mlp-fact
 
 
 class Job:
-    """A training job in a folder: run it, see what it left."""
+    """A training job with its folders."""
 
     def __init__(self, root: Path, channels: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.model = root / "model"
@@ -54,7 +54,7 @@ def assert_failed_naming(job: Job, text: str, capsys: pytest.CaptureFixture) -> 
     assert not job.model.exists()
 
 
-def test_each_epoch_prints_a_line_that_the_metric_definitions_read(
+def test_each_epoch_logs_a_line_that_the_metric_definitions_parse(
     job: Job, capsys: pytest.CaptureFixture
 ) -> None:
     assert job.run("--epochs", "2") == 0
@@ -64,7 +64,7 @@ def test_each_epoch_prints_a_line_that_the_metric_definitions_read(
         assert all(float(re.search(regex, line)[1]) >= 0 for line in lines)
 
 
-def test_the_artifact_says_what_it_is(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_artifact_records_run_version_and_settings(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NCF_CODE_VERSION", "v7")
     assert job.run() == 0
     info = json.loads((job.model / "model.json").read_text())
@@ -77,7 +77,7 @@ def test_the_artifact_says_what_it_is(job: Job, monkeypatch: pytest.MonkeyPatch)
     assert info["hyperparameters"]["epochs"] == 1
 
 
-def test_the_same_seed_gives_the_same_bytes(job: Job, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_bytes(job: Job, tmp_path: Path) -> None:
     assert job.run() == 0
     first = {p.name: p.read_bytes() for p in job.model.iterdir() if p.is_file()}
     shutil.rmtree(job.model)
@@ -85,13 +85,27 @@ def test_the_same_seed_gives_the_same_bytes(job: Job, tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in job.model.iterdir() if p.is_file()} == first
 
 
-def test_a_run_copied_under_another_id_trains_with_a_warning(job: Job, capsys: pytest.CaptureFixture) -> None:
+def test_run_id_other_than_the_manifest_is_warned_about(job: Job, capsys: pytest.CaptureFixture) -> None:
     assert job.run("--run-id", "20270101T000000Z") == 0
     assert "warning: the manifest is of run" in capsys.readouterr().out
     assert json.loads((job.model / "model.json").read_text())["model_version"] == "20270101T000000Z"
 
 
-def test_the_defaults_are_the_posts() -> None:
+def test_print_plan_prints_the_phases_without_data(capsys: pytest.CaptureFixture) -> None:
+    assert train.main(["--preset", "gmf", "--print-plan"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["gmf", "gmf-pointwise", "fused"]
+
+
+def test_log_starts_with_the_plan(job: Job, capsys: pytest.CaptureFixture) -> None:
+    assert job.run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    header = next(number for number, line in enumerate(lines) if line.startswith("phase "))
+    assert lines[header + 1].startswith("neumf ")
+    assert not any(line.startswith("HR@10=") for line in lines[: header + 2])
+
+
+def test_defaults_are_those_of_the_aws_post() -> None:
     settings = hyperparameters.parse([])
     assert (settings.epochs, settings.lr, settings.batch_size, settings.top_k) == (10, 0.001, 256, 10)
     assert (settings.dropout, settings.factor_num, settings.num_layers) == (0.3, 32, 3)
@@ -104,18 +118,18 @@ def test_every_preset_is_valid(preset: str) -> None:
     assert asdict(settings).items() >= hyperparameters.PRESETS[preset].items()
 
 
-def test_flags_are_read_with_hyphens_and_underscores_and_beat_the_preset() -> None:
+def test_flags_with_hyphens_or_underscores_override_the_preset() -> None:
     settings = hyperparameters.parse(["--preset", "gmf", "--batch_size", "7", "--factor-num", "9"])
     assert (settings.batch_size, settings.factor_num, settings.objective) == (7, 9, "softmax")
 
 
 @pytest.mark.parametrize("name", ["epochs", "pointwise_epochs", "mlp_epochs"])
-def test_a_part_trains_for_an_epoch_at_least(name: str) -> None:
+def test_part_needs_at_least_one_epoch(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} is 0: write a whole number of at least 1$"):
         hyperparameters.parse(["--preset", "neumf", f"--{name}", "0"])
 
 
-def test_a_missing_channel_is_named(
+def test_missing_channel_is_named(
     job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.delenv("SM_CHANNEL_VALIDATION")
@@ -123,10 +137,10 @@ def test_a_missing_channel_is_named(
     assert_failed_naming(job, "channel 'validation' is missing", capsys)
 
 
-def test_an_id_outside_the_maps_is_named(
+def test_index_outside_the_maps_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    splits = prepared.tasteful_shop(N_USERS, N_ITEMS)
+    splits = prepared.grouped_shop(N_USERS, N_ITEMS)
     splits["train"][3] = (5, N_ITEMS + 6)
     job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
     assert job.run() == 1
@@ -134,20 +148,20 @@ def test_an_id_outside_the_maps_is_named(
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_an_empty_split_is_named(
+def test_empty_split_is_named(
     split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    splits = prepared.tasteful_shop(N_USERS, N_ITEMS)
+    splits = prepared.grouped_shop(N_USERS, N_ITEMS)
     splits[split] = splits[split][:0]
     job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
     assert job.run() == 1
     assert_failed_naming(job, f"split {split!r}: empty", capsys)
 
 
-def test_a_user_who_has_seen_every_item_is_named(
+def test_user_without_unseen_items_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    splits = prepared.tasteful_shop(N_USERS, N_ITEMS)
+    splits = prepared.grouped_shop(N_USERS, N_ITEMS)
     everything = np.stack([np.full(N_ITEMS, 17), np.arange(N_ITEMS)], axis=1)
     splits["train"] = np.concatenate([splits["train"], everything])
     job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
@@ -155,25 +169,25 @@ def test_a_user_who_has_seen_every_item_is_named(
     assert_failed_naming(job, "user 'u17' has seen all", capsys)
 
 
-def test_users_and_items_of_earlier_runs_are_no_part_of_the_model(
+def test_users_and_items_of_earlier_runs_are_not_in_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An id map is only ever extended: it names u120 and i125, of which this run has no event."""
+    """Id maps are never shortened: they have u120 and i125, which have no event in this run."""
     run = prepared.write_run(
-        tmp_path / "run", prepared.tasteful_shop(N_USERS, N_ITEMS), N_USERS + 5, N_ITEMS + 9
+        tmp_path / "run", prepared.grouped_shop(N_USERS, N_ITEMS), N_USERS + 5, N_ITEMS + 9
     )
     job = Job(tmp_path, prepared.mount(run, tmp_path / "channels"), monkeypatch)
     assert job.run() == 0
-    catalogue = artifact.read(job.model).catalogue
-    assert catalogue is not None
-    assert catalogue.user_ids.tolist() == [f"u{n}" for n in range(N_USERS)]
-    assert set(catalogue.item_ids.tolist()) <= {f"i{n}" for n in range(N_ITEMS)}
+    data = artifact.read(job.model).data
+    assert data is not None
+    assert data.user_ids.tolist() == [f"u{n}" for n in range(N_USERS)]
+    assert set(data.item_ids.tolist()) <= {f"i{n}" for n in range(N_ITEMS)}
     model = inference.model_fn(str(job.model))
     answers = inference.predict_fn([inference.Instance("u120"), inference.Instance("u3")], model)
     assert [each["strategy"] for each in answers["predictions"]] == ["popular", "ncf"]
 
 
-def test_fewer_items_than_k_and_one_more_are_refused(
+def test_too_few_items_for_k_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     rng = np.random.default_rng(0)
@@ -183,7 +197,7 @@ def test_fewer_items_than_k_and_one_more_are_refused(
     assert_failed_naming(job, "10 items: at least 11", capsys)
 
 
-def test_a_file_that_the_manifest_does_not_describe_is_named(
+def test_file_that_differs_from_the_manifest_is_named(
     tmp_path: Path, channels: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     copied = tmp_path / "users"
@@ -195,6 +209,6 @@ def test_a_file_that_the_manifest_does_not_describe_is_named(
     assert_failed_naming(job, "users.parquet: ", capsys)
 
 
-def test_a_loss_that_is_not_finite_stops_the_job_at_its_step(job: Job, capsys: pytest.CaptureFixture) -> None:
+def test_loss_that_is_not_finite_fails_the_job_with_its_step(job: Job, capsys: pytest.CaptureFixture) -> None:
     assert job.run("--preset", "gmf", "--embedding-std", "1e25") == 1
     assert_failed_naming(job, "epoch 1, step 1: the loss is", capsys)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ml.ncf.model.ncf import NCF, NCFConfig
-
-ARCHITECTURES = ("gmf", "mlp", "neumf")
+from ml.ncf.model.ncf import NCF
+from ml.ncf.model.towers import ARCHITECTURES, NCFConfig
+from ml.settings.hyperparameters import Hyperparameters
 
 
 def built(architecture: str, **sizes: int) -> NCF:
@@ -14,12 +14,12 @@ def built(architecture: str, **sizes: int) -> NCF:
         n_users=7, n_items=11, architecture=architecture, factor_num=4, mlp_factor_num=2, **sizes
     )
     model = NCF(config)
-    model.initialise(np.random.default_rng(0), embedding_std=1.0)
+    model.initialise(np.random.default_rng(0), Hyperparameters(embedding_std=1.0))
     return model.eval()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_catalogue_scores_as_its_pairs_do(architecture: str) -> None:
+def test_catalogue_scores_equal_pair_scores(architecture: str) -> None:
     model = built(architecture)
     users = torch.arange(7)
     by_pair = model(users, torch.arange(11).expand(7, 11))
@@ -27,13 +27,13 @@ def test_a_catalogue_scores_as_its_pairs_do(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_pair_scores_the_same_alone_and_beside_others(architecture: str) -> None:
+def test_pair_score_does_not_depend_on_the_other_items(architecture: str) -> None:
     model = built(architecture)
     users, items = torch.tensor([3, 5]), torch.tensor([[1, 2, 10], [0, 4, 9]])
     assert torch.allclose(model(users, items)[:, 1], model(users, items[:, 1]), atol=1e-6)
 
 
-def test_the_split_first_layer_is_the_layer_over_the_concatenation() -> None:
+def test_split_first_layer_equals_the_layer_over_the_concatenation() -> None:
     mlp = built("mlp").mlp
     user, item = mlp.user_input.embedding.weight[2], mlp.item_embedding.weight[5]
     weight = torch.cat([mlp.user_part.weight, mlp.item_part.weight], dim=1)
@@ -42,7 +42,7 @@ def test_the_split_first_layer_is_the_layer_over_the_concatenation() -> None:
     assert torch.allclose(split, whole, atol=1e-6)
 
 
-def test_neumf_is_one_layer_over_both_towers() -> None:
+def test_neumf_equals_one_layer_over_both_towers() -> None:
     model = built("neumf")
     users, items = torch.tensor([1, 6]), torch.tensor([2, 3])
     gmf, mlp = model.gmf, model.mlp
@@ -53,7 +53,7 @@ def test_neumf_is_one_layer_over_both_towers() -> None:
     assert torch.allclose(model(users, items), expected, atol=1e-6)
 
 
-def test_the_tower_halves_down_to_the_predictive_factors() -> None:
+def test_tower_halves_down_to_the_predictive_factors() -> None:
     mlp = built("mlp", num_layers=3).mlp
     widths = [
         mlp.user_part.in_features,
@@ -63,7 +63,7 @@ def test_the_tower_halves_down_to_the_predictive_factors() -> None:
     assert widths == [8, 4, 2, 2]
 
 
-def test_the_same_generator_gives_the_same_model() -> None:
+def test_equal_generators_give_equal_models() -> None:
     first, second = built("neumf"), built("neumf")
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
@@ -72,6 +72,6 @@ def test_the_same_generator_gives_the_same_model() -> None:
     ("field", "value"),
     [("architecture", "svd"), ("factor_num", 0), ("dropout", 1.0), ("n_users", 0)],
 )
-def test_a_size_out_of_range_is_refused_by_name(field: str, value: object) -> None:
+def test_size_out_of_range_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         NCFConfig(**{"n_users": 1, "n_items": 1, field: value})

@@ -1,4 +1,4 @@
-"""How new each interaction is, and how histories fade with it."""
+"""Recency of interactions, and half-lives of the items in a history."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.ncf.data.prepared_run import Interactions
-from ml.ncf.evaluation.evaluation_set import Candidates
-from ml.ncf.objectives.catalogue import whole_histories
-from ml.ncf.training import recipe as recipe_module
-from ml.ncf.training.recipe import Recipe
-from tests.ml.ncf.training.test_runner import SMALL
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.objectives.histories import full_histories
+from ml.ncf.training.plan import training_plan
+from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from tests.ml.ncf.training.small import SMALL
 
 N_USERS, N_ITEMS = 4, 12
 events = st.lists(
@@ -30,7 +30,7 @@ def timed(rows: list[tuple[int, int, int]]) -> Interactions:
 
 
 @given(rows=events)
-def test_a_repeated_pair_keeps_its_newest_time(rows: list[tuple[int, int, int]]) -> None:
+def test_repeated_pair_keeps_its_newest_time(rows: list[tuple[int, int, int]]) -> None:
     made = timed(rows)
     newest: dict[tuple[int, int], int] = {}
     for user, item, time in rows:
@@ -40,7 +40,7 @@ def test_a_repeated_pair_keeps_its_newest_time(rows: list[tuple[int, int, int]])
 
 
 @given(rows=events)
-def test_recency_counts_the_users_newer_pairs(rows: list[tuple[int, int, int]]) -> None:
+def test_recency_counts_the_newer_pairs_of_the_user(rows: list[tuple[int, int, int]]) -> None:
     made = timed(rows)
     for user in range(N_USERS):
         own = slice(made.indptr[user], made.indptr[user + 1])
@@ -50,7 +50,7 @@ def test_recency_counts_the_users_newer_pairs(rows: list[tuple[int, int, int]]) 
 
 
 @given(first=events, second=events)
-def test_a_union_knows_times_where_both_do(
+def test_union_has_times_if_both_operands_have_them(
     first: list[tuple[int, int, int]], second: list[tuple[int, int, int]]
 ) -> None:
     both = timed(first).union(timed(second))
@@ -59,10 +59,10 @@ def test_a_union_knows_times_where_both_do(
     assert timed(first).union(unknown).times is None
 
 
-def test_an_item_weighs_half_as_much_after_a_half_life_and_a_pool_weighs_the_same_in_all() -> None:
+def test_weight_halves_per_half_life_and_the_sum_is_unchanged() -> None:
     train = timed([(0, 5, 30), (0, 2, 10), (0, 7, 20), (1, 3, 5)])
-    uniform = whole_histories(train, torch.tensor([0, 1]))
-    faded = whole_histories(train, torch.tensor([0, 1]), half_life=1.0)
+    uniform = full_histories(train, torch.tensor([0, 1]))
+    faded = full_histories(train, torch.tensor([0, 1]), half_life=1.0)
     by_item = dict(zip(faded.items.tolist(), faded.weights.tolist(), strict=True))
     assert by_item[7] == pytest.approx(by_item[5] / 2)
     assert by_item[2] == pytest.approx(by_item[5] / 4)
@@ -71,14 +71,14 @@ def test_an_item_weighs_half_as_much_after_a_half_life_and_a_pool_weighs_the_sam
     assert torch.allclose(uniform.weights[:3], torch.tensor(3**-0.5))
 
 
-def test_without_times_nothing_fades() -> None:
+def test_half_life_has_no_effect_without_times() -> None:
     train = replace(timed([(0, 5, 30), (0, 2, 10)]), times=None)
-    faded = whole_histories(train, torch.tensor([0]), half_life=1.0)
-    assert torch.equal(faded.weights, whole_histories(train, torch.tensor([0])).weights)
+    faded = full_histories(train, torch.tensor([0]), half_life=1.0)
+    assert torch.equal(faded.weights, full_histories(train, torch.tensor([0])).weights)
 
 
 def drifting_shop() -> tuple[Interactions, Interactions]:
-    """Users who go from one group of items to the next and stay there: the last items tell the next one."""
+    """Users who change from one group of items to another, so that recent items predict the next one."""
     rng = np.random.default_rng(1)
     n_users, n_groups, group = 150, 6, 12
     rows = []
@@ -95,26 +95,25 @@ def drifting_shop() -> tuple[Interactions, Interactions]:
     )
 
 
-def drifting_recipe() -> Recipe:
+def train_drifting(*, timed: bool = True, refit: bool = False, **options: object) -> Trained:
     train, held_out = drifting_shop()
-    validation = Candidates.sampled(held_out, train.union(held_out), 50, np.random.default_rng(0))
-    settings = replace(SMALL, epochs=12, factor_num=16)
-    return Recipe(train=train, held_out=held_out, validation=validation, settings=settings)
+    validation = EvaluationSet.sampled(held_out, train.union(held_out), 50, np.random.default_rng(0))
+    if not timed:
+        train = replace(train, times=None)
+    data = TrainingData(train=train, held_out=held_out, validation=validation)
+    settings = replace(SMALL, epochs=12, factor_num=16, refit=refit)
+    return run_plan(training_plan(settings), data, **options)
 
 
-def test_validation_chooses_how_fast_histories_fade() -> None:
-    asked = drifting_recipe()
-    trained = asked.run()
+def test_validation_selects_the_half_life() -> None:
+    trained = train_drifting()
     assert trained.best.ndcg > max(epoch.ndcg for epoch in trained.epochs) + 0.02
-    timeless = replace(asked, train=replace(asked.train, times=None)).run()
+    timeless = train_drifting(timed=False)
     assert timeless.best.ndcg == max(epoch.ndcg for epoch in timeless.epochs)
 
 
-def test_a_refit_keeps_the_half_life_that_validation_chose(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = drifting_recipe()
-    asked = replace(asked, settings=replace(asked.settings, refit=True))
-    faded = asked.run().model
-    monkeypatch.setattr(recipe_module, "HALF_LIVES", (math.inf,))
-    unfaded = asked.run().model
+def test_refit_uses_the_selected_half_life() -> None:
+    faded = train_drifting(refit=True).model
+    unfaded = train_drifting(refit=True, half_lives=(math.inf,)).model
     users = torch.arange(20)
     assert not torch.allclose(faded.score_catalogue(users), unfaded.score_catalogue(users), atol=0.01)

@@ -14,7 +14,7 @@ POSITIVE = LOGITS[ROWS, ITEMS]
 MASKED = LOGITS.index_put((ROWS, ITEMS), torch.tensor(-torch.inf))
 
 
-def test_pointwise_bce_is_binary_cross_entropy_over_both_kinds() -> None:
+def test_pointwise_bce_equals_binary_cross_entropy_of_positives_and_negatives() -> None:
     negative = torch.tensor([[0.1, -2.0], [0.4, 0.0], [1.0, 3.0]])
     logits = torch.cat([POSITIVE, negative.flatten()])
     labels = torch.cat([torch.ones(3), torch.zeros(6)])
@@ -22,7 +22,7 @@ def test_pointwise_bce_is_binary_cross_entropy_over_both_kinds() -> None:
     assert losses.pointwise_bce(POSITIVE, negative).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_catalogue_bce_is_what_sampled_negatives_cost_in_expectation() -> None:
+def test_catalogue_bce_equals_the_expected_loss_of_sampled_negatives() -> None:
     n = 3
     per_row = [2, 1]
     unseen = sum(
@@ -33,17 +33,17 @@ def test_catalogue_bce_is_what_sampled_negatives_cost_in_expectation() -> None:
     assert losses.catalogue_bce(LOGITS, ROWS, ITEMS, n).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_catalogue_softmax_is_cross_entropy_of_each_positive() -> None:
+def test_catalogue_softmax_equals_the_cross_entropy_of_each_positive() -> None:
     expected = F.cross_entropy(LOGITS[ROWS], ITEMS)
     assert losses.catalogue_softmax(LOGITS, ROWS, ITEMS).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_a_sample_of_everything_is_the_whole_catalogue_for_bce() -> None:
+def test_sampled_bce_of_the_whole_catalogue_equals_catalogue_bce() -> None:
     sampled = losses.sampled_bce(POSITIVE, ROWS, MASKED, torch.ones(4), n_negatives=3, n_items=4)
     assert sampled.item() == pytest.approx(losses.catalogue_bce(LOGITS, ROWS, ITEMS, 3).item(), rel=1e-6)
 
 
-def test_a_sample_of_everything_leaves_only_the_positive_and_what_is_no_positive() -> None:
+def test_sampled_softmax_of_the_whole_catalogue_excludes_the_other_positives() -> None:
     expected = [
         -torch.log_softmax(LOGITS[row, [item, *NEGATIVES_OF_ROWS[row]]], dim=0)[0]
         for row, item in zip(ROWS.tolist(), ITEMS.tolist(), strict=True)
@@ -52,7 +52,7 @@ def test_a_sample_of_everything_leaves_only_the_positive_and_what_is_no_positive
     assert sampled.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
 
 
-def test_log_q_makes_the_sampled_sum_an_unbiased_estimate_of_the_whole() -> None:
+def test_log_q_correction_makes_the_sampled_sum_unbiased() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(50, generator=generator)
     popularity = torch.rand(50, generator=generator) + 0.1

@@ -1,0 +1,147 @@
+"""Interface of a model family: what training, evaluation, the artifact and serving need from a model.
+
+To add a family: implement `RankingModel` in a module of this package, list the class in
+`ml.ncf.model.registry`, and add its architecture and settings to `ml.settings.hyperparameters`.
+
+Shapes: B users or pairs, N items per user, K items shared by all users, I items in the catalogue, F features.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:  # serving imports this module without them
+    from ml.ncf.data.interactions import Interactions
+    from ml.settings.hyperparameters import Hyperparameters
+
+Features = tuple[Tensor, ...]  # for example one tensor per tower
+
+
+@dataclass(frozen=True)
+class History:
+    """Items that B users have interacted with, concatenated: those of user b start at `offsets[b]`."""
+
+    items: Tensor  # (p,)
+    offsets: Tensor  # (B,)
+    weights: Tensor  # (p,), weight of each item in the pooled history of its user
+
+
+HistoryOf = Callable[[Tensor], History | None]  # users (B,) to their histories
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of a model, as model.json records them; a family extends it with its own."""
+
+    n_users: int
+    n_items: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Arguments that build the same model again."""
+        return asdict(self)
+
+
+class RankingModel(nn.Module, ABC):
+    """Scores user-item pairs: the higher the logit, the better the item's rank.
+
+    The artifact stores `config` and the state dict; `type(model)(config)` followed by `load_state_dict` must
+    restore the model.
+    """
+
+    family: ClassVar[str]  # name in model.json
+    architectures: ClassVar[tuple[str, ...]]  # values of the hyperparameter `architecture`
+    is_closed_form: ClassVar[bool] = False  # trained by one call of `fit` in place of gradient descent
+
+    config: ModelConfig
+
+    # -- building and training ------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, architecture: str, settings: Hyperparameters, n_users: int, n_items: int) -> Self:
+        """Build the untrained model.
+
+        Raises:
+            ValueError: a size is out of the range that the family supports.
+        """
+
+    @abstractmethod
+    def initialise(self, rng: np.random.Generator, settings: Hyperparameters) -> None:
+        """Set the initial weights; every random number comes from `rng`."""
+
+    def fit(self, train: Interactions) -> None:
+        """Compute the weights from the interactions (closed-form families)."""
+        del train
+        raise NotImplementedError(f"{type(self).__name__} is trained by gradient descent")
+
+    def use_dropout_generator(self, rng: np.random.Generator) -> None:
+        """Draw dropout masks from `rng`; a family without dropout ignores it."""
+        del rng
+
+    def user_tables(self) -> list[nn.Embedding]:
+        """Embedding tables with one row per user, updated row by row (`ml.ncf.training.optimizer`)."""
+        return []
+
+    @property
+    def uses_history(self) -> bool:
+        """Whether the scores depend on the `history` argument."""
+        return False
+
+    def folded(self, history_of: HistoryOf) -> RankingModel:
+        """The model to serve: the same scores without the `history` argument."""
+        del history_of
+        return self
+
+    def fuse(self, parts: Sequence[tuple[RankingModel, float]]) -> None:
+        """Start from separately trained models with their blend weights."""
+        del parts
+        raise ValueError(f"{type(self).__name__} cannot be built from parts")
+
+    # -- scoring --------------------------------------------------------------------------------
+
+    @property
+    def is_dot_product(self) -> bool:
+        """Whether `score_catalogue` is one matrix product, and thus cheaper than scoring pairs one by one."""
+        return False
+
+    @abstractmethod
+    def user_features(self, users: Tensor, history: History | None = None) -> Features:
+        """Features of users (...): tensors of shape (..., F)."""
+
+    @abstractmethod
+    def item_features(self, items: Tensor) -> Features:
+        """Features of items (...): tensors of shape (..., F)."""
+
+    @abstractmethod
+    def pairs(self, user: Features, item: Features) -> Tensor:
+        """Logits of features that broadcast against each other: (..., F) and (..., F) to (...)."""
+
+    @abstractmethod
+    def cross(self, user: Features, item: Features) -> Tensor:
+        """Logits of every user with every item: (B, F) and (K, F) to (B, K)."""
+
+    def forward(self, users: Tensor, items: Tensor, history: History | None = None) -> Tensor:
+        """Logits of users (B,) with items (B,) or (B, N): (B,) or (B, N)."""
+        user = self.user_features(users, history)
+        if items.dim() > users.dim():
+            user = tuple(features.unsqueeze(1) for features in user)
+        return self.pairs(user, self.item_features(items))
+
+    def score_catalogue(self, users: Tensor, history: History | None = None) -> Tensor:
+        """Logits of users (B,) with all I items: (B, I)."""
+        items = torch.arange(self.config.n_items, device=users.device)
+        return self.cross(self.user_features(users, history), self.item_features(items))
+
+
+def require_at_least_one(config: ModelConfig, *names: str) -> None:
+    """Raise ValueError unless each named size of the configuration is at least 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} is {getattr(config, name)}: at least 1")

@@ -1,0 +1,126 @@
+"""EASE: linear item-item model with a closed-form solution (Steck 2019, https://arxiv.org/abs/1905.03375).
+
+Shapes: U users, I items, P training pairs, B users in a batch. X is the binary interaction matrix (U, I). The
+score of user u for item j is x_u · b_j, where B (I, I) has a zero diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 -- the name that PyTorch's own documentation gives it
+from torch import Tensor
+
+from ml.ncf.model.base import Features, History, ModelConfig, RankingModel, require_at_least_one
+
+if TYPE_CHECKING:
+    from ml.ncf.data.interactions import Interactions
+    from ml.settings.hyperparameters import Hyperparameters
+
+# B takes 4 I² bytes in the artifact, and the solution three float64 copies: 0.4 GB and 2.4 GB.
+MAX_ITEMS = 10_000
+GRAM_BATCH = 1024  # users whose rows of X are dense at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class EASEConfig(ModelConfig):
+    """Sizes of an EASE model.
+
+    Raises:
+        ValueError: a size is out of its range.
+    """
+
+    l2: float = 500.0
+    n_pairs: int = 0  # P; 0: not trained yet
+
+    def __post_init__(self) -> None:
+        require_at_least_one(self, "n_users", "n_items")
+        if self.n_items > MAX_ITEMS:
+            raise ValueError(
+                f"architecture ease supports at most {MAX_ITEMS} items, the catalogue has {self.n_items}: "
+                "its weights are a dense matrix of items x items; use gmf"
+            )
+
+
+class EASE(RankingModel):
+    """EASE; the artifact holds B and the training pairs, whose items are the input of each user."""
+
+    family: ClassVar[str] = "ease"
+    architectures: ClassVar[tuple[str, ...]] = ("ease",)
+    is_closed_form: ClassVar[bool] = True
+
+    config: EASEConfig
+    item_weights: Tensor  # B: (I, I)
+    indptr: Tensor  # (U + 1,), CSR rows of X
+    indices: Tensor  # (P,)
+
+    def __init__(self, config: EASEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("item_weights", torch.zeros(config.n_items, config.n_items))
+        self.register_buffer("indptr", torch.zeros(config.n_users + 1, dtype=torch.int64))
+        self.register_buffer("indices", torch.zeros(config.n_pairs, dtype=torch.int32))
+
+    @classmethod
+    def from_settings(cls, architecture: str, settings: Hyperparameters, n_users: int, n_items: int) -> EASE:
+        del architecture  # there is one
+        return cls(EASEConfig(n_users=n_users, n_items=n_items, l2=settings.ease_l2))
+
+    def initialise(self, rng: np.random.Generator, settings: Hyperparameters) -> None:
+        """Nothing to do: the solution does not depend on initial weights."""
+
+    @torch.no_grad()
+    def fit(self, train: Interactions) -> None:
+        """Compute B = I - P diag(1 / diag(P)) with P = (XᵀX + λI)⁻¹ (Steck 2019, equation 8)."""
+        gram = torch.zeros(train.n_items, train.n_items, dtype=torch.float64)
+        for users in np.array_split(np.arange(train.n_users), -(-train.n_users // GRAM_BATCH)):
+            rows, items = train.gather(users)
+            dense = torch.zeros(len(users), train.n_items)
+            dense[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = 1.0
+            gram += dense.T @ dense  # counts below 2^24: exact in float32
+        gram.diagonal().add_(self.config.l2)
+        precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        self.item_weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
+        self.indptr = torch.from_numpy(train.indptr)
+        self.indices = torch.from_numpy(train.indices)
+        self.config = replace(self.config, n_pairs=len(train))
+
+    @property
+    def is_dot_product(self) -> bool:
+        return True
+
+    def user_features(self, users: Tensor, history: History | None = None) -> Features:
+        """Rows of X for users (...): (..., I)."""
+        del history  # the training pairs are part of the model
+        items, offsets = self._items_of(users.flatten())
+        rows = torch.bucketize(torch.arange(len(items)), offsets, right=True) - 1
+        dense = torch.zeros(users.numel(), self.config.n_items)
+        dense[rows, items] = 1.0
+        return (dense.view(*users.shape, -1),)
+
+    def item_features(self, items: Tensor) -> Features:
+        """Columns of B for items (...): (..., I)."""
+        return (self.item_weights.T[items.long()],)
+
+    def pairs(self, user: Features, item: Features) -> Tensor:
+        return (user[0] * item[0]).sum(-1)
+
+    def cross(self, user: Features, item: Features) -> Tensor:
+        return user[0] @ item[0].T
+
+    def score_catalogue(self, users: Tensor, history: History | None = None) -> Tensor:
+        """Scores of users (B,) with all items: (B, I). Sums rows of B in place of a dense product."""
+        del history
+        items, offsets = self._items_of(users)
+        return F.embedding_bag(items, self.item_weights, offsets, mode="sum")
+
+    def _items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Training items of users (B,), concatenated, and the offset of each user: (p,) and (B,)."""
+        starts, ends = self.indptr[users], self.indptr[users + 1]
+        counts = ends - starts
+        offsets = counts.cumsum(0) - counts
+        positions = torch.arange(int(counts.sum())) + (starts - offsets).repeat_interleave(counts)
+        return self.indices[positions].long(), offsets

@@ -1,0 +1,69 @@
+"""Pointwise objective: binary cross-entropy over observed pairs and sampled negatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.data.sampling import UnseenSampler
+from ml.ncf.data.sharding import ProcessRank
+from ml.ncf.model.base import RankingModel
+from ml.ncf.objectives import losses
+
+SAMPLING_BLOCK = 2**17  # positives whose negatives are drawn in one call: bounds the memory
+
+
+class PointwiseObjective:
+    """Each observed pair with n unseen items of its user, drawn anew every epoch (He et al. 2017,
+    section 3.1.1).
+
+    Args:
+        train: training pairs.
+        batch_size: positive pairs per step, over all processes.
+        n_negatives: n, sampled negatives per positive.
+        rank: which shard of a batch this process takes.
+
+    Raises:
+        ml.ncf.data.interactions.DataError: a user has no unseen item.
+    """
+
+    def __init__(self, train: Interactions, batch_size: int, n_negatives: int, rank: ProcessRank) -> None:
+        self._users = train.users
+        self._items = train.indices
+        self._sampler = UnseenSampler(train)
+        self._sampler.require(np.unique(self._users), 1)
+        self._batch_size = batch_size
+        self._n_negatives = n_negatives
+        self._rank = rank
+        self.n_steps = math.ceil(len(train) / batch_size)
+
+    def batches(
+        self, order: np.random.Generator, draws: np.random.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Users (B,) and items (B, 1 + n), the positive item first."""
+        pairs = order.permutation(len(self._users))
+        block = max(1, SAMPLING_BLOCK // self._batch_size) * self._batch_size
+        for start in range(0, len(pairs), block):
+            shards = [
+                self._rank.shard(pairs[at : at + self._batch_size])
+                for at in range(start, min(start + block, len(pairs)), self._batch_size)
+            ]
+            rows = np.concatenate(shards)
+            users = self._users[rows]
+            negatives = self._sampler.sample(users, self._n_negatives, draws)
+            items = np.concatenate([self._items[rows][:, None], negatives], axis=1)
+            sizes = [len(shard) for shard in shards]
+            yield from zip(
+                torch.from_numpy(users).split(sizes), torch.from_numpy(items).split(sizes), strict=True
+            )
+
+    def loss(self, model: RankingModel, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
+        """Mean over the B (1 + n) pairs of the batch."""
+        users, items = batch
+        logits = model(users, items).float()  # (B, 1 + n)
+        return losses.pointwise_bce(logits[:, 0], logits[:, 1:]), logits.numel()

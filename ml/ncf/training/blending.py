@@ -1,0 +1,37 @@
+"""Blend weights of separately trained parts (He et al. 2017, section 3.4.1), chosen on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+GRID = tuple(step / 10 for step in range(11))  # blend weights that are tried; those of all parts sum to 1
+
+
+def best_blend_weights(
+    scores: Sequence[Tensor], quality: Callable[[Tensor], float], grid: Sequence[float] = GRID
+) -> list[float]:
+    """The blend weight of each part with the highest quality; the paper sets 1/2 (equation 13).
+
+    Logits of models trained with different losses have different scales, so each part is first scaled to the
+    standard deviation of the first one. The scale is part of the returned weight.
+
+    Args:
+        scores: of each part, (C, 1 + N).
+        quality: of blended scores (C, 1 + N); higher is better.
+        grid: values of a weight before scaling.
+    """
+    scales = [float(scores[0].std() / each.std().clamp(min=1e-6)) for each in scores]
+
+    def blended_quality(weights: tuple[float, ...]) -> float:
+        blended = torch.zeros_like(scores[0])
+        for weight, scale, each in zip(weights, scales, scores, strict=True):
+            blended.add_(each, alpha=weight * scale)
+        return quality(blended)
+
+    sums_to_one = (each for each in product(grid, repeat=len(scores)) if abs(sum(each) - 1) < 1e-6)
+    best = max(sums_to_one, key=blended_quality)
+    return [weight * scale for weight, scale in zip(best, scales, strict=True)]

@@ -1,0 +1,165 @@
+"""Training plan: the phases of a training, derived from the hyperparameters alone.
+
+Without `pretrain` the plan has one phase. With it, each part is trained on its own, then a fused model starts
+from all of them (He et al. 2017, section 3.4.1). With `refit`, every phase is repeated on train and
+validation together, for the number of epochs that validation chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ml.ncf.model.registry import family_of
+from ml.settings.hyperparameters import Hyperparameters
+
+COLUMNS = ("phase", "model", "data", "objective", "epochs", "lr", "batch size", "starts from")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPhase:
+    """One phase: the model that is trained, its settings and its data.
+
+    Args:
+        name: unique in the plan; names the checkpoint file and the lines of the log.
+        index: position among the phases on the same data; part of the seed of every random stream.
+        architecture: a value of the hyperparameter of that name.
+        settings: hyperparameters of this phase.
+        max_epochs: epochs to train at most; `settings.epochs` is the length of the learning rate schedule.
+        parts: names of the phases whose models this phase starts from; empty: random initial weights.
+        repeats: name of the phase that this one repeats on train and validation together; None: this phase is
+            trained on the train split and selects its best epoch on the validation split.
+    """
+
+    name: str
+    index: int
+    architecture: str
+    settings: Hyperparameters
+    max_epochs: int
+    parts: tuple[str, ...] = ()
+    repeats: str | None = None
+
+    @property
+    def is_closed_form(self) -> bool:
+        """Whether the model is computed in one step, without epochs."""
+        return family_of(self.architecture).is_closed_form
+
+    def row(self) -> tuple[str, ...]:
+        """The phase as text, one value for each of `COLUMNS`."""
+        settings = self.settings
+        if self.is_closed_form:
+            objective, epochs, rate, batch_size = "closed form", "-", "-", "-"
+        else:
+            objective, rate, batch_size = settings.objective, f"{settings.lr:g}", str(settings.batch_size)
+            epochs = str(self.max_epochs) if self.repeats is None else f"best of {self.repeats}"
+        start = f"blend of {', '.join(self.parts)}" if self.parts else "random weights"
+        data = "train" if self.repeats is None else "train + validation"
+        return (
+            self.name,
+            self.architecture,
+            data,
+            objective,
+            epochs,
+            rate,
+            batch_size,
+            "-" if self.is_closed_form else start,
+        )
+
+
+def training_plan(settings: Hyperparameters) -> list[TrainingPhase]:
+    """The phases of a training, in the order in which they run."""
+    phases = _pretrained(settings) if settings.pretrain else [_single(settings)]
+    if settings.refit:
+        phases += [_refit(phase) for phase in phases]
+    return phases
+
+
+def plan_text(plan: Sequence[TrainingPhase]) -> str:
+    """The plan as a table, one line per phase."""
+    rows = [COLUMNS, *(phase.row() for phase in plan)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _single(settings: Hyperparameters) -> TrainingPhase:
+    return TrainingPhase(
+        name=settings.architecture,
+        index=0,
+        architecture=settings.architecture,
+        settings=settings,
+        max_epochs=settings.epochs,
+    )
+
+
+def _refit(phase: TrainingPhase) -> TrainingPhase:
+    return replace(
+        phase,
+        name=_refit_name(phase.name),
+        parts=tuple(_refit_name(part) for part in phase.parts),
+        repeats=phase.name,
+    )
+
+
+def _refit_name(name: str) -> str:
+    return f"{name}-refit"
+
+
+def _pretrained(settings: Hyperparameters) -> list[TrainingPhase]:
+    """The parts, each on its own, then the fused model."""
+    parts = _parts(settings)
+    phases = [
+        TrainingPhase(
+            name=name, index=index, architecture=architecture, settings=of_part, max_epochs=of_part.epochs
+        )
+        for index, (name, architecture, of_part) in enumerate(parts)
+    ]
+    fused = replace(
+        settings,
+        factor_num=sum(of_part.factor_num for _, architecture, of_part in parts if architecture == "gmf"),
+        history=False,  # the histories of the parts are folded into their embeddings
+        epochs=max(1, settings.fused_epochs),
+        lr=settings.fused_lr,
+        patience=settings.fused_epochs + 1,
+    )
+    phases.append(
+        TrainingPhase(
+            name="fused",
+            index=len(phases),
+            architecture=settings.architecture,
+            settings=fused,
+            max_epochs=settings.fused_epochs,
+            parts=tuple(phase.name for phase in phases),
+        )
+    )
+    return phases
+
+
+def _parts(settings: Hyperparameters) -> list[tuple[str, str, Hyperparameters]]:
+    """Name, architecture and hyperparameters of each part."""
+    parts = [("gmf", "gmf", settings)]
+    if settings.pointwise_factor_num:
+        pointwise = replace(
+            settings,
+            objective="row-bce",
+            factor_num=settings.pointwise_factor_num,
+            epochs=settings.pointwise_epochs,
+            lr=settings.pointwise_lr,
+            weight_decay=settings.pointwise_weight_decay,
+            dropout=settings.pointwise_dropout,
+        )
+        parts.append(("gmf-pointwise", "gmf", pointwise))
+    if settings.architecture == "neumf":
+        mlp = replace(
+            settings,
+            objective=settings.mlp_objective,
+            n_negatives=settings.mlp_n_negatives,
+            history=settings.history and settings.mlp_objective != "bce",
+            epochs=settings.mlp_epochs,
+            lr=settings.mlp_lr,
+            batch_size=settings.mlp_batch_size,
+            weight_decay=settings.mlp_weight_decay,
+            dropout=settings.mlp_dropout,
+        )
+        parts.append(("mlp", "mlp", mlp))
+    return parts

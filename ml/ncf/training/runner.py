@@ -1,0 +1,233 @@
+"""Runs a training plan: builds the model of each phase, trains it, and keeps what validation selected."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
+from ml.ncf.evaluation import metrics
+from ml.ncf.evaluation.evaluation_set import EvaluationSet, no_history
+from ml.ncf.model.base import HistoryOf, RankingModel
+from ml.ncf.model.registry import family_of
+from ml.ncf.objectives.factory import objective_of
+from ml.ncf.objectives.histories import full_histories
+from ml.ncf.training.blending import GRID, best_blend_weights
+from ml.ncf.training.checkpoint import Checkpoint
+from ml.ncf.training.loop import (
+    Epoch,
+    OnEpoch,
+    PhaseContext,
+    best_epoch,
+    fit,
+    ignore_epoch,
+    peak_memory_mib,
+)
+from ml.ncf.training.plan import TrainingPhase
+
+HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0)  # of an item in a history, in newer items; tried in order
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Interactions of a training, and the validation pairs among negatives."""
+
+    train: Interactions
+    held_out: Interactions  # the validation pairs
+    validation: EvaluationSet
+
+    @cached_property
+    def all_pairs(self) -> Interactions:
+        """Train and validation together, on which phases are refitted."""
+        return self.train.union(self.held_out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained model, ready to serve, and the record of its training."""
+
+    model: RankingModel
+    epochs: list[Epoch]  # of every phase, in order
+    best: Epoch  # the epoch that validation selected
+
+
+@dataclass
+class Selection:
+    """What validation selected in a phase; its refit uses the same."""
+
+    best: Epoch
+    half_life: float = math.inf
+    blend_weight: float = 1.0  # of this phase's model in a fused one
+
+
+def run_plan(
+    plan: Sequence[TrainingPhase],
+    data: TrainingData,
+    *,
+    rank: ProcessRank = SINGLE_PROCESS,
+    checkpoints: Path | None = None,
+    on_epoch: OnEpoch = ignore_epoch,
+    half_lives: Sequence[float] = HALF_LIVES,
+    blend_grid: Sequence[float] = GRID,
+) -> Trained:
+    """Run the phases in order; the model of the last one is folded and ready to serve.
+
+    The result is deterministic in the plan, the data, the rank and the number of threads.
+
+    Args:
+        plan: see `ml.ncf.training.plan.training_plan`.
+        data: of all processes; each takes its shard of every batch.
+        rank: of this process.
+        checkpoints: folder of the checkpoints; None: none are written.
+        on_epoch: called after every epoch.
+        half_lives: half-lives of an item in a history that validation chooses from.
+        blend_grid: blend weights that validation chooses from.
+
+    Raises:
+        ml.ncf.data.interactions.DataError: the data cannot be trained on.
+        ml.ncf.training.loop.TrainingError: a loss or a weight is not finite.
+        ml.ncf.training.checkpoint.CheckpointError: a checkpoint belongs to another training.
+        ValueError: the model family does not support the size of the data.
+    """
+    run = _PlanRun(
+        data=data, rank=rank, checkpoints=checkpoints, half_lives=half_lives, blend_grid=blend_grid
+    )
+    for phase in plan:
+        model = run.initial_model(phase)
+        if run.is_unused(phase):
+            run.skip(phase, model)
+        elif phase.is_closed_form:
+            run.finish(phase, model, run.solve(phase, model, on_epoch))
+        else:
+            run.finish(phase, model, fit(phase, model, run.context(phase, model, on_epoch)))
+    selected = [phase.name for phase in plan if phase.repeats is None][-1]
+    return Trained(model=run.models[plan[-1].name], epochs=run.epochs, best=run.selections[selected].best)
+
+
+@dataclass(kw_only=True)
+class _PlanRun:
+    """State of a run: the models and selections of the finished phases."""
+
+    data: TrainingData
+    rank: ProcessRank
+    checkpoints: Path | None
+    half_lives: Sequence[float]
+    blend_grid: Sequence[float]
+    models: dict[str, RankingModel] = field(default_factory=dict)  # by phase, until a fused model takes them
+    selections: dict[str, Selection] = field(default_factory=dict)  # by phase; shared with its refit
+    epochs: list[Epoch] = field(default_factory=list)
+
+    def initial_model(self, phase: TrainingPhase) -> RankingModel:
+        """The untrained model of a phase; a fused one with the weights of its parts."""
+        settings, train = phase.settings, self._train(phase)
+        model = family_of(phase.architecture).from_settings(
+            phase.architecture, settings, train.n_users, train.n_items
+        )
+        model.initialise(np.random.default_rng([settings.seed, phase.index]), settings)
+        if phase.parts:
+            if phase.repeats is None:
+                self._select_blend_weights(phase)
+            weights = [self.selections[part].blend_weight for part in phase.parts]
+            model.fuse([(self.models.pop(part), w) for part, w in zip(phase.parts, weights, strict=True)])
+        return model
+
+    def context(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> PhaseContext:
+        """What the training loop of a phase needs."""
+        settings, train = phase.settings, self._train(phase)
+        repeated = self.selections.get(phase.repeats) if phase.repeats else None
+        return PhaseContext(
+            objective=objective_of(model, settings, train, self.rank),
+            validation=self._validation(phase),
+            max_epochs=repeated.best.number if repeated else phase.max_epochs,
+            history_of=self._history_of(phase) if settings.history else no_history,
+            rank=self.rank,
+            checkpoint=self._checkpoint(phase),
+            on_epoch=on_epoch,
+        )
+
+    def solve(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> list[Epoch]:
+        """Fit a closed-form model: one epoch without a loss."""
+        began = time.perf_counter()
+        model.fit(self._train(phase))
+        validation = self._validation(phase)
+        values = {} if validation is None else self._metrics(phase, validation.scores(model))
+        epoch = Epoch(phase.name, 1, math.nan, values, time.perf_counter() - began, peak_memory_mib())
+        on_epoch(epoch, model)
+        return [epoch]
+
+    def finish(self, phase: TrainingPhase, model: RankingModel, epochs: list[Epoch]) -> None:
+        """Keep the trained model, folded, and what validation selected."""
+        self.epochs += epochs
+        repeated = self.selections.get(phase.repeats) if phase.repeats else None
+        self.selections[phase.name] = repeated or Selection(best=best_epoch(epochs))
+        if model.uses_history:
+            model = self._folded(phase, model)
+        self.models[phase.name] = model
+
+    def is_unused(self, phase: TrainingPhase) -> bool:
+        """Whether the phase repeats a part to which validation gave a blend weight of 0."""
+        return phase.repeats is not None and self.selections[phase.repeats].blend_weight == 0
+
+    def skip(self, phase: TrainingPhase, model: RankingModel) -> None:
+        """Keep an unused part untrained: its blend weight is 0."""
+        if phase.repeats is not None:
+            self.selections[phase.name] = self.selections[phase.repeats]
+        self.models[phase.name] = model.folded(self._history_of(phase)) if model.uses_history else model
+
+    def _train(self, phase: TrainingPhase) -> Interactions:
+        return self.data.train if phase.repeats is None else self.data.all_pairs
+
+    def _validation(self, phase: TrainingPhase) -> EvaluationSet | None:
+        return self.data.validation if phase.repeats is None else None
+
+    def _select_blend_weights(self, phase: TrainingPhase) -> None:
+        scores = [self.data.validation.scores(self.models[part]) for part in phase.parts]
+        weights = best_blend_weights(
+            scores, lambda blended: self._metrics(phase, blended)["ndcg"], self.blend_grid
+        )
+        for part, weight in zip(phase.parts, weights, strict=True):
+            self.selections[part].blend_weight = weight
+
+    def _folded(self, phase: TrainingPhase, model: RankingModel) -> RankingModel:
+        """The model without history, with the half-life that gives the highest validation NDCG."""
+        selection, validation = self.selections[phase.name], self.data.validation
+        if phase.repeats is not None:
+            return model.folded(self._history_of(phase, selection.half_life))
+
+        def ndcg(half_life: float) -> float:
+            scores = validation.scores(model, self._history_of(phase, half_life))
+            return self._metrics(phase, scores)["ndcg"]
+
+        if self.data.train.recency is not None:
+            selection.half_life = max(self.half_lives, key=ndcg)
+        folded = model.folded(self._history_of(phase, selection.half_life))
+        selection.best = replace(selection.best, metrics=self._metrics(phase, validation.scores(folded)))
+        return folded
+
+    def _metrics(self, phase: TrainingPhase, scores: Tensor) -> dict[str, float]:
+        return metrics.of_scores(scores, phase.settings.top_k)
+
+    def _history_of(self, phase: TrainingPhase, half_life: float = math.inf) -> HistoryOf:
+        return partial(full_histories, self._train(phase), half_life=half_life)
+
+    def _checkpoint(self, phase: TrainingPhase) -> Checkpoint | None:
+        if self.checkpoints is None:
+            return None
+        identity = {
+            **phase.settings.as_dict(),
+            "training pairs": self._digest(self._train(phase)),
+            "processes": self.rank.world_size,
+        }
+        return Checkpoint(self.checkpoints / f"{phase.name}.pt", identity)
+
+    def _digest(self, train: Interactions) -> str:
+        return hashlib.sha256(train.indptr.tobytes() + train.indices.tobytes()).hexdigest()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from ml.ncf.evaluation import champion
+
+GROUP, BUCKET = "NCF-test", "artifacts"
+
+
+@pytest.fixture
+def registry(model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """SageMaker with a model package group, and S3 with one artifact."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(model_dir, arcname=".")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.upload_file(str(archive), BUCKET, "model.tar.gz")
+        sagemaker = boto3.client("sagemaker")
+        sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+        yield sagemaker
+
+
+def register(sagemaker: object, n: int, approval: str = "Approved", **metadata: str) -> list[str]:
+    """ARNs of n new packages."""
+    return [
+        sagemaker.create_model_package(
+            ModelPackageGroupName=GROUP,
+            ModelApprovalStatus=approval,
+            CustomerMetadataProperties=metadata,
+            InferenceSpecification={
+                "Containers": [{"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )["ModelPackageArn"]
+        for _ in range(n)
+    ]
+
+
+def test_champion_is_the_newest_approved_package_that_was_not_rolled_back(
+    registry: object, tmp_path: Path
+) -> None:
+    _, current = register(registry, 2, deployment="Deployed")
+    register(registry, 1, deployment="RolledBack")
+    register(registry, 1, approval="PendingManualApproval")
+    found = champion.find(GROUP, tmp_path)
+    assert found.model_package_arn == current
+    assert found.artifact.model is not None
+
+
+def test_every_page_of_the_registry_is_read(registry: object, tmp_path: Path) -> None:
+    (current,) = register(registry, 1, deployment="Deployed")
+    register(registry, 130, deployment="RolledBack")  # a page has at most 100 packages
+    assert champion.find(GROUP, tmp_path).model_package_arn == current
+
+
+def test_group_without_a_current_package_has_no_champion(registry: object, tmp_path: Path) -> None:
+    register(registry, 1, approval="Rejected")
+    assert champion.find(GROUP, tmp_path) is None
+
+
+def test_failed_call_names_the_group(registry: object, tmp_path: Path) -> None:
+    register(registry, 1)
+    boto3.client("s3").delete_object(Bucket=BUCKET, Key="model.tar.gz")
+    with pytest.raises(champion.ChampionError, match=rf"^champion of {GROUP}: .*Not Found"):
+        champion.find(GROUP, tmp_path)

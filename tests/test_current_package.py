@@ -1,0 +1,64 @@
+"""The current model package: the gate's champion and the package that the endpoint serves follow one rule."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ml.ncf.evaluation import champion
+
+LAMBDA = Path(__file__).parents[1] / "lambdas" / "deploy_model" / "logic.py"
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/NCF/{}"
+APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
+
+# packages by version: (approval, metadata "deployment"); the version of the current one
+CASES = {
+    "no package": ([], None),
+    "newest approved": ([(APPROVED, "Deployed"), (APPROVED, None)], 2),
+    "pending is not current": ([(APPROVED, "Deployed"), (PENDING, None)], 1),
+    "rejected is not current": ([(APPROVED, "Deployed"), (REJECTED, "Deployed")], 1),
+    "rolled back is not current": ([(APPROVED, "Deployed"), (APPROVED, "RolledBack")], 1),
+    "requested is current": ([(APPROVED, "Deployed"), (APPROVED, "Requested")], 2),
+    "waiting is current": ([(APPROVED, "Deployed"), (APPROVED, "Waiting")], 2),
+    "all rolled back": ([(APPROVED, "RolledBack"), (APPROVED, "RolledBack")], None),
+    "versions are numbers": ([(APPROVED, "Deployed")] * 10, 10),
+}
+
+
+@pytest.fixture(scope="module")
+def deploy_logic() -> ModuleType:
+    """The module of the Lambda function, which is not a package of this repository."""
+    specification = importlib.util.spec_from_file_location("deploy_model_logic", LAMBDA)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look their module up
+    specification.loader.exec_module(module)
+    return module
+
+
+def metadata(deployment: str | None) -> dict[str, str]:
+    return {} if deployment is None else {"deployment": deployment}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gate_follows_the_rule(name: str) -> None:
+    packages, expected = CASES[name]
+    newest_first = [
+        champion.Package(ARN.format(version), approval, metadata(deployment))
+        for version, (approval, deployment) in reversed(list(enumerate(packages, start=1)))
+    ]
+    current = champion.current_package(newest_first)
+    assert (current and current.version) == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_deployment_follows_the_rule(name: str, deploy_logic: ModuleType) -> None:
+    packages, expected = CASES[name]
+    current = deploy_logic.desired_package(
+        deploy_logic.Package(ARN.format(version), version, approval, metadata(deployment))
+        for version, (approval, deployment) in enumerate(packages, start=1)
+    )
+    assert (current and current.version) == expected
