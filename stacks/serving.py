@@ -24,7 +24,6 @@ from stacks.storage import Storage
 
 ROUTES = ("GET /recommendations/{user_id}", "POST /recommendations", DEFAULT_ROUTE)
 BOOTSTRAP_KEY = f"{contract.MODELS_PREFIX}{contract.BOOTSTRAP_MODEL_VERSION}/{contract.MODEL_ARCHIVE}"
-SERVING_PROGRAM = "inference.py"
 RECOMMEND_TIMEOUT_S = 15  # of the function and of the API's integration
 
 
@@ -137,7 +136,7 @@ def _endpoint(args: ServingArgs) -> EndpointArgs:
         endpoint_name=f"ncf-{args.stage_name}",
         variant_name=contract.VARIANT_NAME,
         image=args.image,
-        program=SERVING_PROGRAM,
+        program=contract.SERVING_PROGRAM,
         bootstrap=file_asset(paths.BUILD / contract.MODEL_ARCHIVE, artifact),
         bootstrap_bucket=args.storage.artifacts.name,
         bootstrap_key=BOOTSTRAP_KEY,

@@ -35,7 +35,7 @@ APPROVAL_STATUS = {"automatic": "Approved", "manual": "PendingManualApproval"}
 CONTENT_TYPE = "application/json"
 # How AWS's PyTorch container finds the script that the artifact brings along.
 SERVING_ENVIRONMENT = {
-    "SAGEMAKER_PROGRAM": "inference.py",
+    "SAGEMAKER_PROGRAM": contract.SERVING_PROGRAM,
     "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
 }
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from ml.contract import serving_sources
 from ml.ncf.model import artifact
 from ml.serving import inference
 from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
+from tests.ml.ncf.serving_process import serve
 
 ROOT = Path(__file__).parents[3]
 
@@ -138,27 +137,8 @@ def test_bootstrap_artifact_serves_an_empty_popular_list(tmp_path: Path) -> None
     }
 
 
-SERVE = """
-import inference, sys
-foreign = {"pyarrow", "boto3", "pyspark", "sagemaker", "pulumi"} & set(sys.modules)
-assert not foreign, foreign
-model = inference.model_fn("..")
-data = inference.input_fn('{"instances": [{"user_id": "u5"}]}', "application/json")
-print(inference.output_fn(inference.predict_fn(data, model), "application/json")[0])
-"""
-
-
 def test_code_in_the_artifact_serves_it_in_a_clean_process(model_dir: Path) -> None:  # noqa: F811
-    done = subprocess.run(
-        [sys.executable, "-c", SERVE],
-        cwd=model_dir / "code",
-        env={"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert len(json.loads(done.stdout)["predictions"][0]["items"]) == 10
+    assert len(serve(model_dir)["predictions"][0]["items"]) == 10
 
 
 def test_artifact_of_another_schema_version_is_refused(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from ml.ncf.jobs import evaluate, train
 from ml.ncf.model.ease import MAX_ITEMS
 from ml.serving import inference
 from tests.ml.ncf import prepared
-from tests.ml.serving.test_inference import SERVE
+from tests.ml.ncf.serving_process import serve
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +59,7 @@ def test_inference_serves_ease(ease_dir: Path) -> None:
 
 
 def test_code_in_the_artifact_serves_ease_in_a_clean_process(ease_dir: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SERVE],
-        cwd=ease_dir / "code",
-        env={"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert len(json.loads(done.stdout)["predictions"][0]["items"]) == 10
+    assert len(serve(ease_dir)["predictions"][0]["items"]) == 10
 
 
 def test_catalogue_above_the_limit_fails_the_job_with_one_line(
