@@ -10,6 +10,7 @@ import base64
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -33,14 +34,14 @@ def read_verified(bundle: Path) -> bytes:
     return data
 
 
-def publish(bundle: Path, bucket: str) -> str:
-    """Upload the bundle; returns the new object version.
+def publish(s3: Any, bundle: Path, bucket: str) -> str:
+    """Upload the bundle with an S3 client; returns the new object version.
 
     Raises:
         ValueError: the bundle differs from its checksum, or the bucket is not versioned.
     """
     data = read_verified(bundle)
-    response = boto3.client("s3", config=CLIENT_CONFIG).put_object(
+    response = s3.put_object(
         Bucket=bucket,
         Key=CODE_BUNDLE_KEY,
         Body=data,
@@ -60,7 +61,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=Path("dist/source.zip"))
     args = parser.parse_args()
     try:
-        version = publish(args.bundle, args.bucket)
+        version = publish(boto3.client("s3", config=CLIENT_CONFIG), args.bundle, args.bucket)
     except (OSError, ValueError) as error:
         print(f"publish: {error}", file=sys.stderr)
         return 2

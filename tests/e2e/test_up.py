@@ -1,4 +1,4 @@
-"""The main job, from one command to a recommendation, and what the events then keep doing.
+"""`make up` from the command to a recommendation, then further runs through the event chain.
 
 The tests share one served platform and run in the order of this file.
 """
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from local.chain import Chain
+from local.chain import EVENT_TIMEOUT_S, Chain
 from local.errors import StepFailedError
 from local.timeline import Timeline
 from ml import contract
@@ -37,7 +37,7 @@ def quiet() -> Timeline:
     return Timeline(Console(file=io.StringIO()))
 
 
-def test_the_run_says_what_happened_and_what_the_model_is_worth(platform: Platform) -> None:
+def test_run_file_contains_timeline_metrics_and_recommendations(platform: Platform) -> None:
     run = platform.run
     steps = [row["step"] for row in run["timeline"]]
     assert steps[:4] == ["deploy", "publish code", "upload", "prepare"]
@@ -55,7 +55,7 @@ def test_the_run_says_what_happened_and_what_the_model_is_worth(platform: Platfo
     assert run["model_version"] == run["run_id"]
 
 
-def test_a_known_user_gets_k_items_and_none_that_was_seen(platform: Platform) -> None:
+def test_known_user_gets_k_unseen_items_in_descending_order(platform: Platform) -> None:
     seen = platform.seen()
     for user in list(seen)[:25]:
         answer = platform.get(f"/recommendations/{quote(user)}", k="20").json()
@@ -67,7 +67,7 @@ def test_a_known_user_gets_k_items_and_none_that_was_seen(platform: Platform) ->
         assert answer["strategy"] == "ncf"
 
 
-def test_an_unknown_user_gets_what_is_popular(platform: Platform) -> None:
+def test_unknown_user_gets_popular_items(platform: Platform) -> None:
     answer = platform.get("/recommendations/nobody%20we%2Fknow").json()
     assert answer["strategy"] == "popular"
     assert answer["user_id"] == "nobody we/know"
@@ -75,7 +75,7 @@ def test_an_unknown_user_gets_what_is_popular(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("k", ["0", "abc", "1001", "-3", "1.5"])
-def test_a_bad_k_is_refused_with_its_name_and_its_range(platform: Platform, k: str) -> None:
+def test_invalid_k_is_refused_with_its_name_and_range(platform: Platform, k: str) -> None:
     response = platform.get("/recommendations/u000001", k=k)
     assert response.status_code == 400
     error = response.json()["error"]
@@ -84,14 +84,14 @@ def test_a_bad_k_is_refused_with_its_name_and_its_range(platform: Platform, k: s
     assert "1000" in error["message"]
 
 
-def test_an_unknown_path_is_not_found_in_the_apis_own_shape(platform: Platform) -> None:
+def test_unknown_path_is_404_with_a_request_id(platform: Platform) -> None:
     response = platform.get("/nowhere")
     assert response.status_code == 404
     assert response.json()["error"]["request_id"]
 
 
-def test_the_reported_metric_is_the_served_models(platform: Platform) -> None:
-    """HR@10 measured again from outside, by asking the endpoint to rank the protocol's candidates."""
+def test_served_model_reproduces_the_reported_metric(platform: Platform) -> None:
+    """HR@10 from rankings by the endpoint: the held-out item against 99 sampled unseen items per user."""
     stage, generator = platform.stage, np.random.default_rng(0)
     tables = {name: _table(platform, name) for name in (contract.USERS_FILE, contract.ITEMS_FILE)}
     users = np.array(tables[contract.USERS_FILE]["user_id"].to_pylist())
@@ -121,7 +121,7 @@ def test_the_reported_metric_is_the_served_models(platform: Platform) -> None:
     assert np.mean(hits) == pytest.approx(reported, abs=0.08)  # 300 users: three standard errors
 
 
-def test_the_same_success_twice_is_one_build_and_one_execution(platform: Platform) -> None:
+def test_repeated_success_event_starts_no_second_build(platform: Platform) -> None:
     s3, bucket = platform.stage.client("s3"), platform.stage.outputs["data_bucket"]
     key = contract.run_prefix(platform.run["run_id"]) + contract.SUCCESS_FILE
     before = (platform.builds(), len(platform.executions()))
@@ -137,11 +137,11 @@ def test_the_same_success_twice_is_one_build_and_one_execution(platform: Platfor
     s3.copy_object(
         Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE"
     )
-    eventually(lambda: runs() > seen, 30, "the function runs again")
+    eventually(lambda: runs() > seen, EVENT_TIMEOUT_S, "the function runs again")
     assert (platform.builds(), len(platform.executions())) == before
 
 
-def test_a_second_run_is_gated_registered_and_rolled_out_while_the_api_answers(
+def test_second_run_is_deployed_without_api_downtime(
     platform: Platform, quiet: Timeline
 ) -> None:
     answers: list[tuple[int, str]] = []
@@ -158,7 +158,7 @@ def test_a_second_run_is_gated_registered_and_rolled_out_while_the_api_answers(
         platform.copy_run(SECOND_RUN)
         chain = Chain(platform.stage, SECOND_RUN, quiet)
         chain.follow()
-        eventually(lambda: answers[-1][1] == SECOND_RUN, 30, "the new model answers")
+        eventually(lambda: answers[-1][1] == SECOND_RUN, EVENT_TIMEOUT_S, "the new model answers")
     finally:
         done.set()
         asking.join()
@@ -170,22 +170,22 @@ def test_a_second_run_is_gated_registered_and_rolled_out_while_the_api_answers(
     assert chain.evaluation()["champion"]["model_package_arn"] == packages[1]
 
 
-def test_a_candidate_that_loses_the_gate_is_not_registered_and_the_champion_stays(
+def test_candidate_that_fails_the_gate_is_not_registered(
     platform: Platform, quiet: Timeline
 ) -> None:
     with pytest.raises(StepFailedError) as failure:
-        _follow(platform, REJECTED_RUN, quiet, _tastes_shuffled)
+        _follow(platform, REJECTED_RUN, quiet, _shuffle_items)
     assert failure.value.rejected
     assert failure.value.step == contract.STEP_REJECTED
     assert len(platform.packages()) == 2
     assert platform.get("/recommendations/u000001").json()["model_version"] == SECOND_RUN
 
 
-def test_a_failing_training_stops_the_pipeline_and_the_endpoint_keeps_its_model(
+def test_failed_training_stops_the_pipeline_and_keeps_the_served_model(
     platform: Platform, quiet: Timeline
 ) -> None:
     with pytest.raises(StepFailedError) as failure:
-        _follow(platform, BROKEN_RUN, quiet, _validation_truncated)
+        _follow(platform, BROKEN_RUN, quiet, _truncate_validation)
     assert failure.value.step == contract.STEP_TRAINING
     assert "validation" in failure.value.reason
     assert failure.value.log_lines
@@ -214,8 +214,8 @@ def _split(platform: Platform, split: str) -> pa.Table:
     return pa.concat_tables([_table(platform, o["Key"].removeprefix(prefix)) for o in listed])
 
 
-def _tastes_shuffled(files: dict[str, bytes]) -> None:
-    """Every training row speaks of another item: a run that is whole, and teaches nothing."""
+def _shuffle_items(files: dict[str, bytes]) -> None:
+    """Permute the items of the training rows: a valid run from which no preferences can be learned."""
     manifest = json.loads(files[contract.MANIFEST_FILE])
     n_items = pq.read_metadata(io.BytesIO(files[contract.ITEMS_FILE])).num_rows
     shuffled = np.random.default_rng(0).permutation(n_items).astype(np.int32)
@@ -231,7 +231,7 @@ def _tastes_shuffled(files: dict[str, bytes]) -> None:
     files[contract.MANIFEST_FILE] = json.dumps(manifest).encode()
 
 
-def _validation_truncated(files: dict[str, bytes]) -> None:
-    """A file that is not what the manifest says."""
+def _truncate_validation(files: dict[str, bytes]) -> None:
+    """Truncate the validation files, so that they differ from the manifest."""
     for name in [name for name in files if name.startswith("validation/")]:
         files[name] = files[name][:-8]

@@ -36,6 +36,8 @@ class FakeSageMaker:
         self.configs: dict[str, dict[str, Any]] = {}
         self.packages: dict[str, dict[str, Any]] = {}
         self.updates: list[dict[str, Any]] = []
+        self.update_error: ClientError | None = None  # raised by UpdateEndpoint
+        self.concurrent_config: str | None = None  # another caller updates the endpoint to it first
         self.create_endpoint_config(
             EndpointConfigName=BOOTSTRAP_CONFIG, ProductionVariants=[{"ModelName": BOOTSTRAP_MODEL}]
         )
@@ -77,9 +79,13 @@ class FakeSageMaker:
             raise validation_error("UpdateEndpoint", "Cannot update in-progress endpoint.")
         if request["EndpointConfigName"] not in self.configs:
             raise validation_error("UpdateEndpoint", "Could not find endpoint configuration.")
+        if self.update_error is not None:
+            raise self.update_error
+        if self.concurrent_config is not None:
+            self._start_rollout(self.concurrent_config)
+            raise validation_error("UpdateEndpoint", "Cannot update in-progress endpoint.")
         self.updates.append(request)
-        self.endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": request["EndpointConfigName"]}
-        self._modify_endpoint("Updating")
+        self._start_rollout(request["EndpointConfigName"])
 
     def describe_model_package(self, *, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
         return {**self.packages[ModelPackageName]}
@@ -127,6 +133,10 @@ class FakeSageMaker:
         if name not in where:
             raise validation_error(operation, f'Could not find {what} "{name}".')
         return where[name]
+
+    def _start_rollout(self, config_name: str) -> None:
+        self.endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": config_name}
+        self._modify_endpoint("Updating")
 
     def _modify_endpoint(self, status: str) -> None:
         self.clock += timedelta(minutes=5)

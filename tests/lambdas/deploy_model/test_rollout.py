@@ -118,23 +118,14 @@ def test_promotion_during_a_rollout_is_deferred_until_its_end(fake: FakeSageMake
     assert fake.metadata(first)["deployment"] == "Deployed"
 
 
-def test_concurrent_update_is_deferred(
-    fake: FakeSageMaker, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_update_is_deferred(fake: FakeSageMaker, invoke: Invoke) -> None:
     arn = fake.register()
     fake.create_endpoint_config(
         EndpointConfigName="by-hand", ProductionVariants=[{"ModelName": BOOTSTRAP_MODEL}]
     )
-
-    begin = fake.update_endpoint
-
-    def lose(**_request: Any) -> None:
-        begin(EndpointConfigName="by-hand")
-        raise validation_error("UpdateEndpoint", "Cannot update in-progress endpoint.")
-
-    with monkeypatch.context() as race:
-        race.setattr(fake, "update_endpoint", lose)
-        assert invoke(promotion(arn))["status"] == "Deferred"
+    fake.concurrent_config = "by-hand"
+    assert invoke(promotion(arn))["status"] == "Deferred"
+    fake.concurrent_config = None
     fake.finish()
     assert invoke(endpoint_changed())["status"] == "Deploying"
     fake.finish()
@@ -142,13 +133,8 @@ def test_concurrent_update_is_deferred(
     assert fake.metadata(arn)["deployment"] == "Deployed"
 
 
-def test_refused_update_is_an_error(
-    fake: FakeSageMaker, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**_request: Any) -> None:
-        raise validation_error("UpdateEndpoint", "The account-level service limit is 0 instances.")
-
-    monkeypatch.setattr(fake, "update_endpoint", refuse)
+def test_refused_update_is_an_error(fake: FakeSageMaker, invoke: Invoke) -> None:
+    fake.update_error = validation_error("UpdateEndpoint", "The account-level service limit is 0 instances.")
     with pytest.raises(Exception, match="service limit"):
         invoke(promotion(fake.register()))
 
