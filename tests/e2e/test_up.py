@@ -141,9 +141,7 @@ def test_repeated_success_event_starts_no_second_build(platform: Platform) -> No
     assert (platform.builds(), len(platform.executions())) == before
 
 
-def test_second_run_is_deployed_without_api_downtime(
-    platform: Platform, quiet: Timeline
-) -> None:
+def test_second_run_is_deployed_without_api_downtime(platform: Platform, quiet: Timeline) -> None:
     answers: list[tuple[int, str]] = []
     done = threading.Event()
 
@@ -170,9 +168,7 @@ def test_second_run_is_deployed_without_api_downtime(
     assert chain.evaluation()["champion"]["model_package_arn"] == packages[1]
 
 
-def test_candidate_that_fails_the_gate_is_not_registered(
-    platform: Platform, quiet: Timeline
-) -> None:
+def test_candidate_that_fails_the_gate_is_not_registered(platform: Platform, quiet: Timeline) -> None:
     with pytest.raises(StepFailedError) as failure:
         _follow(platform, REJECTED_RUN, quiet, _shuffle_items)
     assert failure.value.rejected
