@@ -147,10 +147,10 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _check_keys(document: Mapping[str, Any], known: set[str], where: str) -> None:
+def _check_keys(document: Mapping[str, Any], allowed: set[str], where: str) -> None:
     for key in document:
-        if key not in known:
-            raise BuildspecError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(known))}")
+        if key not in allowed:
+            raise BuildspecError(f"{where}: unknown key {key!r}; known keys are {', '.join(sorted(allowed))}")
 
 
 def source_location(location: str) -> tuple[str, str]:

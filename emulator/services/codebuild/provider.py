@@ -108,7 +108,7 @@ class CodeBuildProvider(Provider):
         project = self._find_project(arguments["projectName"], request.region)
         refused = set(arguments) - OVERRIDES - {"projectName", "idempotencyToken"}
         if refused:
-            raise invalid(f"the emulator does not take {', '.join(sorted(refused))}")
+            raise invalid(f"the emulator does not support {', '.join(sorted(refused))}")
         with self._lock:
             if (existing := self._build_of_token(arguments, request.region)) is not None:
                 return {"build": existing}
@@ -157,8 +157,8 @@ class CodeBuildProvider(Provider):
     def _batch_get_builds(self, request: Request) -> dict[str, Any]:
         ids = request.json["ids"]
         found = self._find(ids, request.region)
-        known = {build["id"] for build in found}
-        return {"builds": found, "buildsNotFound": [i for i in ids if i not in known]}
+        found_ids = {build["id"] for build in found}
+        return {"builds": found, "buildsNotFound": [i for i in ids if i not in found_ids]}
 
     def _find(self, ids: list[str], region: str) -> list[dict[str, Any]]:
         history = moto_state.backend("codebuild", region).build_metadata_history

@@ -36,7 +36,7 @@ def new_record(
     build_id = f"{project['name']}:{build_uuid}"
     artifacts = arguments.get("artifactsOverride") or project["artifacts"]
     if artifacts["type"] != "NO_ARTIFACTS":
-        raise invalid(f"artifacts.type {artifacts['type']}: the emulator takes NO_ARTIFACTS only")
+        raise invalid(f"artifacts.type {artifacts['type']}: the emulator supports NO_ARTIFACTS only")
     submitted = {"phaseStatus": "SUCCEEDED", "startTime": now, "endTime": now, "durationInSeconds": 0}
 
     def setting(name: str) -> Any:
@@ -82,7 +82,7 @@ def _source(project: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[st
     if override := arguments.get("buildspecOverride"):
         source["buildspec"] = override
     if source["type"] not in SOURCE_TYPES:
-        raise invalid(f"source.type {source['type']}: the emulator takes {' and '.join(SOURCE_TYPES)}")
+        raise invalid(f"source.type {source['type']}: the emulator supports {' and '.join(SOURCE_TYPES)}")
     return source
 
 

@@ -33,7 +33,7 @@ def validate_capacity(flow: Mapping[str, Any]) -> None:
     instances = flow.get("Instances", {})
     groups, fleets = instances.get("InstanceGroups", []), instances.get("InstanceFleets", [])
     if groups and fleets:
-        raise _invalid("Instances: instance groups and instance fleets can't be in one cluster")
+        raise _invalid("Instances: instance groups and instance fleets cannot be in one cluster")
     if instances.get("Ec2SubnetId") and instances.get("Ec2SubnetIds"):
         raise _invalid("Instances: write Ec2SubnetId or Ec2SubnetIds, not both")
     if len(instances.get("Ec2SubnetIds", [])) > 1 and not fleets:
@@ -57,35 +57,37 @@ def _check_roles(field: str, noun: str, roles: Sequence[str]) -> None:
 
 def _check_fleet(fleet: Mapping[str, Any]) -> None:
     role = fleet["InstanceFleetType"]
-    here = f"Instances.InstanceFleets: the {role} fleet"
+    field = f"Instances.InstanceFleets: the {role} fleet"
     target = fleet.get("TargetOnDemandCapacity", 0) + fleet.get("TargetSpotCapacity", 0)
     if target < 1 or (role == PRIMARY and target != 1):
-        raise _invalid(f"{here} has a target capacity of {target}")
+        raise _invalid(f"{field} has a target capacity of {target}")
     if not fleet.get("InstanceTypeConfigs"):
-        raise _invalid(f"{here} has no InstanceTypeConfigs")
+        raise _invalid(f"{field} has no InstanceTypeConfigs")
     if fleet.get("TargetSpotCapacity") and not fleet.get("LaunchSpecifications", {}).get("SpotSpecification"):
-        raise _invalid(f"{here} asks for spot capacity without a SpotSpecification")
+        raise _invalid(f"{field} has spot capacity without a SpotSpecification")
     for config in fleet["InstanceTypeConfigs"]:
         weight = config.get("WeightedCapacity", 1)
         if role != PRIMARY and weight > target:
-            raise _invalid(f"{here}: {config['InstanceType']} weighs {weight}, more than the target {target}")
+            raise _invalid(
+                f"{field}: {config['InstanceType']} weighs {weight}, more than the target {target}"
+            )
     spot = fleet.get("LaunchSpecifications", {}).get("SpotSpecification", {})
     minutes = spot.get("TimeoutDurationMinutes")
     if minutes is not None and minutes not in SPOT_TIMEOUT_MINUTES:
-        raise _invalid(f"{here}: TimeoutDurationMinutes {minutes} is not between 5 and 1440")
+        raise _invalid(f"{field}: TimeoutDurationMinutes {minutes} is not between 5 and 1440")
 
 
 def _check_scaling(limits: Mapping[str, Any], has_fleets: bool) -> None:
     if not limits:
         return
-    here = "ManagedScalingPolicy.ComputeLimits"
+    field = "ManagedScalingPolicy.ComputeLimits"
     if (limits["UnitType"] == FLEET_UNITS) != has_fleets:
         kind = "fleets" if has_fleets else "groups"
-        raise _invalid(f"{here}: UnitType {limits['UnitType']} does not go with instance {kind}")
+        raise _invalid(f"{field}: UnitType {limits['UnitType']} does not go with instance {kind}")
     maximum = limits["MaximumCapacityUnits"]
-    for field in ("MinimumCapacityUnits", "MaximumCoreCapacityUnits", "MaximumOnDemandCapacityUnits"):
-        if limits.get(field, 0) > maximum:
-            raise _invalid(f"{here}: {field} {limits[field]} is more than MaximumCapacityUnits {maximum}")
+    for name in ("MinimumCapacityUnits", "MaximumCoreCapacityUnits", "MaximumOnDemandCapacityUnits"):
+        if limits.get(name, 0) > maximum:
+            raise _invalid(f"{field}: {name} {limits[name]} is more than MaximumCapacityUnits {maximum}")
 
 
 def _invalid(message: str) -> ServiceError:

@@ -61,7 +61,7 @@ class RunningCluster:
             InstanceFleet(config) for config in flow.get("Instances", {}).get("InstanceFleets", [])
         ]
         cluster.instance_collection_type = "INSTANCE_FLEET" if has_fleets(flow) else "INSTANCE_GROUP"
-        # EMR picks the subnet with the most capacity; here all have the same.
+        # EMR picks the subnet with the most capacity; in the emulator all are equal.
         cluster.requested_ec2_subnet_ids = subnets_of(flow)
         cluster.ec2_subnet_id = next(iter(cluster.requested_ec2_subnet_ids), None)
         self._set_state("STARTING", "", "")

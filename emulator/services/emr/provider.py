@@ -88,7 +88,8 @@ class EmrProvider(Provider):
         cluster = self._clusters.get(request.json["JobFlowId"])
         if cluster is None or not cluster.accepts_steps:
             raise ServiceError(
-                "ValidationException", "A job flow that is shutting down, or does not exist, takes no steps"
+                "ValidationException",
+                "A job flow that is shutting down, or does not exist, does not accept steps",
             )
         response = self._forward(request)
         if response.status == 200:

@@ -89,12 +89,12 @@ def parse_submit(args: Sequence[str]) -> SparkSubmit:
     while position < len(args) and args[position].startswith("-"):
         name, equals, value = args[position].partition("=")
         if name in UNSUPPORTED:
-            raise SubmitError(f"{name}: the emulator does not take it")
+            raise SubmitError(f"{name}: the emulator does not support it")
         if name in FLAGS:
             position += 1
             continue
         if name not in WITH_VALUE:
-            raise SubmitError(f"{name}: spark-submit knows no such option")
+            raise SubmitError(f"{name}: spark-submit has no such option")
         if not equals:
             if position + 1 >= len(args):
                 raise SubmitError(f"{name}: a value is missing")

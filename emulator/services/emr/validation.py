@@ -26,7 +26,7 @@ def validate_job_flow(region: Region, flow: dict[str, Any]) -> None:
     """
     for field in UNSUPPORTED:
         if flow.get(field):
-            raise _invalid(f"{field}: the emulator does not run it")
+            raise _invalid(f"{field}: the emulator does not support it")
     if not RELEASE.fullmatch(flow.get("ReleaseLabel", "")):
         raise _invalid(f"ReleaseLabel: The supplied release label is invalid: {flow.get('ReleaseLabel')}.")
     _check_roles(region, flow)

@@ -14,4 +14,4 @@ def invalid(message: str) -> ServiceError:
 
 def not_emulated(what: str) -> ServiceError:
     """Error for a request that SageMaker accepts and the emulator cannot run."""
-    return ServiceError("ValidationException", f"{what} is not emulated by the emulator")
+    return ServiceError("ValidationException", f"{what} is not emulated")

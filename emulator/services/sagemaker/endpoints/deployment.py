@@ -120,7 +120,7 @@ def find_alarms(region: Region, names: Sequence[str]) -> list[Mapping[str, Any]]
 
 
 def _shares(routing: Mapping[str, Any]) -> list[float]:
-    """Shares after each step; a capacity in instances counts as tenths, as a variant is one process here."""
+    """Shares after each step; a capacity in instances counts as tenths, as each variant is one process."""
     kind = routing["Type"]
     if kind == "CANARY":
         return [_share(routing.get("CanarySize")), 1.0]

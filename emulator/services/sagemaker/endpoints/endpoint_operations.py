@@ -231,6 +231,6 @@ def _retain_properties(
     before = {item["VariantName"]: item for item in current or []}
     for summary in summaries:
         for name in ("InstanceCount", "Weight"):
-            kept = before.get(summary["VariantName"], {}).get(f"Desired{name}")
-            if kept is not None and f"Desired{name}" not in excluded_types:
-                summary[f"Current{name}"] = summary[f"Desired{name}"] = kept
+            current_value = before.get(summary["VariantName"], {}).get(f"Desired{name}")
+            if current_value is not None and f"Desired{name}" not in excluded_types:
+                summary[f"Current{name}"] = summary[f"Desired{name}"] = current_value

@@ -20,7 +20,7 @@ TERMINAL_STATUSES = ("Completed", "Failed", "Stopped")
 
 
 class Job(ABC):
-    """One job: runs on a background thread and keeps its state in moto's record.
+    """One job: runs on a background thread and stores its state in moto's record.
 
     Attributes:
         record: moto's job; DescribeTrainingJob, DescribeProcessingJob and the lists read it.
@@ -159,7 +159,7 @@ def check_cluster(cluster: dict[str, Any]) -> None:
     if cluster.get("InstanceGroups"):
         raise not_emulated("a heterogeneous cluster (InstanceGroups)")
     if cluster.get("InstanceCount", 1) != 1:
-        raise not_emulated("InstanceCount above 1: a job runs as one process on this machine; that")
+        raise not_emulated("InstanceCount above 1 (a job runs as one process)")
 
 
 def check_s3_input(name: str, data_type: str | None, mode: str | None) -> None:

@@ -121,9 +121,7 @@ class ProcessingJobs(Jobs):
         """Check cluster, entrypoint, inputs and outputs."""
         check_cluster(spec["ProcessingResources"]["ClusterConfig"])
         if not command_of(spec["AppSpecification"]):
-            raise not_emulated(
-                "AppSpecification without ContainerEntrypoint: no container image is run here; it"
-            )
+            raise not_emulated("AppSpecification without ContainerEntrypoint (container images are not run)")
         for item in spec.get("ProcessingInputs") or []:
             name = f"input {item['InputName']}"
             source = item.get("S3Input")

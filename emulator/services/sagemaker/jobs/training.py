@@ -247,7 +247,7 @@ class TrainingJobs(Jobs):
         algorithm = spec["AlgorithmSpecification"]
         if not command_of(algorithm):
             raise not_emulated(
-                "AlgorithmSpecification without ContainerEntrypoint: no container image is run here; it"
+                "AlgorithmSpecification without ContainerEntrypoint (container images are not run)"
             )
         for channel in spec.get("InputDataConfig") or []:
             name = f"channel {channel['ChannelName']}"

@@ -57,7 +57,7 @@ def evaluate(condition: Mapping[str, Any]) -> bool:
     if kind == "Equals":
         return _equal(left, right)
     if _is_number(left) != _is_number(right) or not isinstance(left, str | int | float):
-        raise PipelineExpressionError(f"condition {kind}: {left!r} and {right!r} can't be compared")
+        raise PipelineExpressionError(f"condition {kind}: {left!r} and {right!r} cannot be compared")
     return COMPARISONS[kind](left, right)
 
 

@@ -181,7 +181,7 @@ def _flatten(
 def _step(raw: Mapping[str, Any], branch: tuple[str, bool] | None) -> PipelineStep:
     name, kind = raw["Name"], raw.get("Type")
     if kind not in STEP_FIELDS:
-        raise DefinitionError(f"step {name}: the step type {kind!r} is not emulated by the emulator")
+        raise DefinitionError(f"step {name}: the step type {kind!r} is not emulated")
     _check_fields(raw, STEP_FIELDS[kind], f"step {name}")
     arguments = _own_arguments(raw)
     depends_on = set()
@@ -234,6 +234,6 @@ def _parameter(item: Mapping[str, Any]) -> PipelineParameter:
     return PipelineParameter(name, kind, item.get("DefaultValue"), tuple(item.get("EnumValues", [])))
 
 
-def _check_fields(item: Mapping[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(set(item) - known):
+def _check_fields(item: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    if unknown := sorted(set(item) - allowed):
         raise DefinitionError(f"{where}: unknown field {', '.join(unknown)}")

@@ -100,8 +100,10 @@ def run_training(context: StepContext, arguments: dict[str, Any]) -> Mapping[str
     """Run a training job; the properties are DescribeTrainingJob's response."""
     client = context.region.client("sagemaker")
     name = context.resource_name(arguments.pop("TrainingJobName", None))
-    made = context.call("CreateTrainingJob", client.create_training_job, TrainingJobName=name, **arguments)
-    context.metadata["TrainingJob"] = {"Arn": made["TrainingJobArn"]}
+    response = context.call(
+        "CreateTrainingJob", client.create_training_job, TrainingJobName=name, **arguments
+    )
+    context.metadata["TrainingJob"] = {"Arn": response["TrainingJobArn"]}
     context.on_stop = lambda: client.stop_training_job(TrainingJobName=name)
     context.training.wait(name)
     job = client.describe_training_job(TrainingJobName=name)
@@ -112,10 +114,10 @@ def run_processing(context: StepContext, arguments: dict[str, Any]) -> Mapping[s
     """Run a processing job; the properties are DescribeProcessingJob's response."""
     client = context.region.client("sagemaker")
     name = context.resource_name(arguments.pop("ProcessingJobName", None))
-    made = context.call(
+    response = context.call(
         "CreateProcessingJob", client.create_processing_job, ProcessingJobName=name, **arguments
     )
-    context.metadata["ProcessingJob"] = {"Arn": made["ProcessingJobArn"]}
+    context.metadata["ProcessingJob"] = {"Arn": response["ProcessingJobArn"]}
     context.on_stop = lambda: client.stop_processing_job(ProcessingJobName=name)
     context.processing.wait(name)
     job = client.describe_processing_job(ProcessingJobName=name)
@@ -126,19 +128,19 @@ def register_model(context: StepContext, arguments: dict[str, Any]) -> Mapping[s
     """Create a model package; its MetadataProperties name the execution."""
     client = context.region.client("sagemaker")
     origin = {**arguments.pop("MetadataProperties", {}), "GeneratedBy": context.execution_arn}
-    made = context.call(
+    response = context.call(
         "CreateModelPackage", client.create_model_package, MetadataProperties=origin, **arguments
     )
-    context.metadata["RegisterModel"] = {"Arn": made["ModelPackageArn"]}
-    return client.describe_model_package(ModelPackageName=made["ModelPackageArn"])
+    context.metadata["RegisterModel"] = {"Arn": response["ModelPackageArn"]}
+    return client.describe_model_package(ModelPackageName=response["ModelPackageArn"])
 
 
 def create_model(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]:
     """Create a model."""
     client = context.region.client("sagemaker")
     name = context.resource_name(arguments.pop("ModelName", None))
-    made = context.call("CreateModel", client.create_model, ModelName=name, **arguments)
-    context.metadata["Model"] = {"Arn": made["ModelArn"]}
+    response = context.call("CreateModel", client.create_model, ModelName=name, **arguments)
+    context.metadata["Model"] = {"Arn": response["ModelArn"]}
     return client.describe_model(ModelName=name)
 
 

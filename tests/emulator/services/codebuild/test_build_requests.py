@@ -23,9 +23,9 @@ def test_same_idempotency_token_starts_one_build(emulator: Emulator, project: st
 
 
 def test_unsupported_request_is_refused_with_its_field(emulator: Emulator, project: str) -> None:
-    with pytest.raises(ClientError, match="does not take cacheOverride"):
+    with pytest.raises(ClientError, match="does not support cacheOverride"):
         start(emulator, cacheOverride={"type": "LOCAL"})
-    with pytest.raises(ClientError, match=r"source.type GITHUB: the emulator takes S3 and NO_SOURCE"):
+    with pytest.raises(ClientError, match=r"source.type GITHUB: the emulator supports S3 and NO_SOURCE"):
         start(emulator, sourceTypeOverride="GITHUB")
     with pytest.raises(ClientError, match=r"artifacts.type S3"):
         start(emulator, artifactsOverride={"type": "S3", "location": "sources"})

@@ -95,7 +95,7 @@ def test_kept_cluster_waits_for_steps_until_it_is_terminated(
     await_state(emulator, cluster_id, "WAITING")
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
     assert ended(emulator, cluster_id)["Status"]["StateChangeReason"]["Code"] == "USER_REQUEST"
-    with pytest.raises(ClientError, match="takes no steps"):
+    with pytest.raises(ClientError, match="does not accept steps"):
         emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[added])
 
 

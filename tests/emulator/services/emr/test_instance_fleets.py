@@ -102,7 +102,7 @@ def test_cluster_of_groups_has_no_fleets(emulator: Emulator, flow: dict[str, Any
         (
             [fleet("MASTER", 1), fleet("CORE", 0, 4, LaunchSpecifications={})],
             {},
-            "the CORE fleet asks for spot capacity without a SpotSpecification",
+            "the CORE fleet has spot capacity without a SpotSpecification",
         ),
         (
             FLEETS,
@@ -130,5 +130,5 @@ def test_invalid_capacity_is_refused(
 
 def test_groups_and_fleets_together_are_refused(emulator: Emulator, flow: dict[str, Any]) -> None:
     both = with_fleets(flow, FLEETS, InstanceGroups=flow["Instances"]["InstanceGroups"])
-    with pytest.raises(ClientError, match="can't be in one cluster"):
+    with pytest.raises(ClientError, match="cannot be in one cluster"):
         emulator.client("emr").run_job_flow(**both)

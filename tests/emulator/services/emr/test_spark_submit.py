@@ -74,10 +74,10 @@ def test_driver_memory_is_at_most_half_of_the_machine_s() -> None:
         (["hadoop-streaming"], "spark-submit only, not hadoop-streaming"),
         (["spark-submit"], "no application"),
         (["spark-submit", "--conf"], "--conf: a value is missing"),
-        (["spark-submit", "--confg", "a=b", "a.py"], "--confg: spark-submit knows no such option"),
+        (["spark-submit", "--confg", "a=b", "a.py"], "--confg: spark-submit has no such option"),
         (
             ["spark-submit", "--packages", "org:x:1", "a.py"],
-            "--packages: the emulator does not take it",
+            "--packages: the emulator does not support it",
         ),
         (["spark-submit", "--class", "Main", "a.jar"], "a.jar: the emulator runs Python applications"),
     ],

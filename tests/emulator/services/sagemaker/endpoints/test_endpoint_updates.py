@@ -51,12 +51,12 @@ def test_endpoint_answers_during_an_update(
     answers: list[str] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def invoke_until_done() -> None:
         while not done.is_set():
             answers.append(invoke(emulator, endpoint)["answer"])  # raises without an answer
 
     with ThreadPoolExecutor(2) as pool:
-        askers = [pool.submit(ask) for _ in range(2)]
+        clients = [pool.submit(invoke_until_done) for _ in range(2)]
         try:
             sagemaker.update_endpoint(
                 EndpointName=endpoint, EndpointConfigName=config, DeploymentConfig=blue_green()
@@ -66,8 +66,8 @@ def test_endpoint_answers_during_an_update(
             eventually(lambda: answers[-1] == "two", WAIT_S, "the new model answers")
         finally:
             done.set()
-        for asker in askers:
-            asker.result(timeout=10)
+        for client in clients:
+            client.result(timeout=10)
     assert (during["EndpointStatus"], during["EndpointConfigName"]) == ("Updating", f"{endpoint}-one")
     assert during["LastModifiedTime"] < after["LastModifiedTime"]
     assert during["PendingDeploymentSummary"]["EndpointConfigName"] == config

@@ -127,7 +127,7 @@ def test_condition_is_evaluated(condition: dict[str, Any], outcome: bool) -> Non
 
 @pytest.mark.parametrize(("left", "right"), [("1", 2), (1, "2"), (True, 1), (None, None)])
 def test_values_of_different_types_are_not_compared(left: Any, right: Any) -> None:
-    with pytest.raises(PipelineExpressionError, match="can't be compared"):
+    with pytest.raises(PipelineExpressionError, match="cannot be compared"):
         conditions.evaluate(compare("GreaterThan", left, right))
 
 

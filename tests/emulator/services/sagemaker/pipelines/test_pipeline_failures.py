@@ -92,6 +92,7 @@ def test_missing_value_at_run_time_fails_the_step(sagemaker: Any, name: str) -> 
         ("def handler(event, context):\n    return {}\n", "returned no output status"),
         ("def handler(event, context):\n    raise ValueError('not today')\n", "not today"),
     ],
+    ids=["no output", "exception"],
 )
 def test_failed_or_incomplete_function_fails_the_lambda_step(
     emulator: Emulator, sagemaker: Any, name: str, code: str, reason: str
