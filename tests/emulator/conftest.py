@@ -1,4 +1,4 @@
-"""One emulator a test module: moto's state belongs to the process, so there is never a second one."""
+"""One emulator per test module; moto's state is global to the process, so there is never a second one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the emulator share."""
+"""Resources that the emulator's tests create with boto3 clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAIT_S = 20.0
 
 
 def zipped(files: Mapping[str, str]) -> bytes:
-    """A zip archive of executable files."""
+    """Zip archive of executable files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
@@ -27,7 +27,7 @@ def zipped(files: Mapping[str, str]) -> bytes:
 
 
 def make_role(emulator: Emulator, name: str, service: str, *statements: dict[str, Any]) -> str:
-    """A role that a service may assume, and what it may do; returns its ARN."""
+    """Create a role that a service may assume, with an inline policy; return its ARN."""
     iam = emulator.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]
@@ -37,12 +37,12 @@ def make_role(emulator: Emulator, name: str, service: str, *statements: dict[str
 
 
 def document(*statements: Mapping[str, Any]) -> str:
-    """A policy document."""
+    """Policy document of statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def make_bucket(emulator: Emulator, name: str, *, events: bool = False, versions: bool = False) -> str:
-    """A bucket in the emulator's region."""
+    """Create a bucket in the emulator's region; return its name."""
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": emulator.region})
     if versions:
@@ -55,7 +55,7 @@ def make_bucket(emulator: Emulator, name: str, *, events: bool = False, versions
 
 
 def make_function(emulator: Emulator, name: str, code: str, **settings: Any) -> str:
-    """A function whose package is one file, ``app.py``; returns its ARN."""
+    """Create a function whose package is one file, ``app.py``; return its ARN."""
     role = make_role(emulator, f"{name}-role", "lambda.amazonaws.com", *settings.pop("allows", ()))
     created = emulator.client("lambda").create_function(
         FunctionName=name,
@@ -69,7 +69,7 @@ def make_function(emulator: Emulator, name: str, code: str, **settings: Any) -> 
 
 
 def make_queue(emulator: Emulator, name: str, *rule_arns: str) -> tuple[str, str]:
-    """A queue that these rules may send to: (url, ARN)."""
+    """Create a queue that these rules may send to; return (URL, ARN)."""
     sqs = emulator.client("sqs")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = f"arn:aws:sqs:{emulator.region}:{emulator.account_id}:{name}"
@@ -85,12 +85,12 @@ def make_queue(emulator: Emulator, name: str, *rule_arns: str) -> tuple[str, str
 
 
 def rule_arn(emulator: Emulator, name: str) -> str:
-    """The ARN of a rule on the default bus."""
+    """ARN of a rule on the default bus."""
     return f"arn:aws:events:{emulator.region}:{emulator.account_id}:rule/{name}"
 
 
 def make_rule(emulator: Emulator, name: str, pattern: Mapping[str, Any], *targets: Mapping[str, Any]) -> str:
-    """A rule with its targets; returns its ARN."""
+    """Create a rule with its targets; return its ARN."""
     events = emulator.client("events")
     arn = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
     events.put_targets(Rule=name, Targets=[{"Id": str(n), **target} for n, target in enumerate(targets)])
@@ -98,7 +98,7 @@ def make_rule(emulator: Emulator, name: str, pattern: Mapping[str, Any], *target
 
 
 def receive(emulator: Emulator, queue_url: str, timeout_s: float = WAIT_S) -> dict[str, Any]:
-    """The next message of a queue, which it leaves."""
+    """Receive and delete the next message of a queue."""
     sqs = emulator.client("sqs")
 
     def look() -> list[dict[str, Any]]:
@@ -111,6 +111,6 @@ def receive(emulator: Emulator, queue_url: str, timeout_s: float = WAIT_S) -> di
 
 
 def is_empty(emulator: Emulator, queue_url: str, settle_s: float = 0.3) -> bool:
-    """Whether nothing has come after a while."""
+    """Whether a queue is still empty after ``settle_s``."""
     time.sleep(settle_s)
     return "Messages" not in emulator.client("sqs").receive_message(QueueUrl=queue_url)

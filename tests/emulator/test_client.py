@@ -1,4 +1,4 @@
-"""An independent AWS client sets everything up, and reads it back as it wrote it."""
+"""Plain boto3 clients create resources, use them and read them back, in several regions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "A
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """What a plain client wrote in one region, and the ARNs that it got for it."""
+    """Resources of one region as they were requested, and their ARNs."""
 
     region: str
     client: Callable[[str], Any]
@@ -46,7 +46,7 @@ class Shop:
 
 @pytest.fixture(scope="module", params=REGIONS)
 def shop(emulator: Emulator, request: pytest.FixtureRequest) -> Shop:
-    """A bucket whose markers run a function, by a rule."""
+    """Bucket, rule and function: objects named ``_SUCCESS`` invoke the function."""
     region = request.param
     session = boto3.session.Session(
         aws_access_key_id="anything", aws_secret_access_key="anything", region_name=region
@@ -85,7 +85,7 @@ def shop(emulator: Emulator, request: pytest.FixtureRequest) -> Shop:
 
 
 def new_bucket(s3: Any, region: str) -> str:
-    """A bucket that tells EventBridge."""
+    """Create a bucket with EventBridge notifications."""
     bucket = f"shop-{region}"
     where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     s3.create_bucket(Bucket=bucket, **where)
@@ -94,20 +94,20 @@ def new_bucket(s3: Any, region: str) -> str:
 
 
 def new_role(iam: Any, name: str, allow: dict[str, Any]) -> str:
-    """The ARN of the function's role."""
+    """Create the function's role; return its ARN."""
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(TRUST))["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="objects", PolicyDocument=document(allow))
     return role
 
 
 def new_queue(sqs: Any) -> str:
-    """The ARN of a queue for dead letters."""
+    """Create the dead-letter queue; return its ARN."""
     queue = sqs.create_queue(QueueName="letters")["QueueUrl"]
     return sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
 def new_rule(events: Any, pattern: dict[str, Any], target: dict[str, Any]) -> str:
-    """The ARN of a rule with one target."""
+    """Create a rule with one target; return its ARN."""
     rule = events.put_rule(Name="whole", EventPattern=json.dumps(pattern), Description="a run is whole")
     assert events.put_targets(Rule="whole", Targets=[target])["FailedEntryCount"] == 0
     return rule["RuleArn"]
@@ -149,7 +149,7 @@ def target_of(function: str, letters: str) -> dict[str, Any]:
     }
 
 
-def test_an_object_runs_the_function_of_a_plain_client(shop: Shop) -> None:
+def test_object_event_invokes_function_for_plain_client(shop: Shop) -> None:
     s3, bucket = shop.client("s3"), shop.bucket
     s3.put_object(Bucket=bucket, Key="in/run=1/part", Body=b"not this one")
     s3.put_object(Bucket=bucket, Key="in/run=1/_SUCCESS", Body=b"whole")
@@ -161,7 +161,7 @@ def test_an_object_runs_the_function_of_a_plain_client(shop: Shop) -> None:
     assert seen == {"event": expected, "body": "whole", "colour": "green"}
 
 
-def test_everything_reads_back_as_it_was_written(shop: Shop) -> None:
+def test_resources_read_back_as_written(shop: Shop) -> None:
     read = shop.client("s3").get_bucket_notification_configuration(Bucket=shop.bucket)
     assert {k: v for k, v in read.items() if k != "ResponseMetadata"} == NOTIFICATIONS
     iam, role_name = shop.client("iam"), shop.role_name
@@ -179,6 +179,6 @@ def test_everything_reads_back_as_it_was_written(shop: Shop) -> None:
     assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": shop.rule}}
 
 
-def test_what_a_client_makes_is_of_its_own_region(shop: Shop) -> None:
+def test_resources_belong_to_the_client_region(shop: Shop) -> None:
     assert shop.region in shop.rule
     assert shop.region in shop.function

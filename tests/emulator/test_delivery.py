@@ -67,13 +67,13 @@ def throttled() -> Iterator[DeliveryError]:
     return (DeliveryError("SLOW", "later", throttled=True) for _ in itertools.count())
 
 
-def test_retries_until_the_target_takes_it(queue: DeliveryQueue) -> None:
+def test_delivery_is_retried_until_it_succeeds(queue: DeliveryQueue) -> None:
     policy = RetryPolicy(max_retries=5, max_age_s=60, backoff=AT_ONCE)
     delivery = deliver(queue, Recorded(policy, *itertools.islice(busy(), 2)))
     assert (delivery.attempts, delivery.failures) == ([1, 2, 3], [])
 
 
-def test_the_last_retry_is_followed_by_a_dead_letter(queue: DeliveryQueue) -> None:
+def test_dead_letter_follows_last_retry(queue: DeliveryQueue) -> None:
     policy = RetryPolicy(max_retries=2, max_age_s=60, backoff=AT_ONCE)
     delivery = deliver(queue, Recorded(policy, *itertools.islice(busy(), 9)))
     assert delivery.attempts == [1, 2, 3]
@@ -81,28 +81,28 @@ def test_the_last_retry_is_followed_by_a_dead_letter(queue: DeliveryQueue) -> No
     assert (failure.error.code, failure.n_retries, failure.exhausted) == ("BUSY", 2, "attempts")
 
 
-def test_no_retry_starts_after_the_maximum_age(queue: DeliveryQueue) -> None:
+def test_retry_stops_at_maximum_age(queue: DeliveryQueue) -> None:
     policy = RetryPolicy(max_retries=5, max_age_s=1, backoff=Backoff(first_s=2, longest_s=2))
     delivery = deliver(queue, Recorded(policy, *itertools.islice(busy(), 9)))
     (failure,) = delivery.failures
     assert (delivery.attempts, failure.n_retries, failure.exhausted) == ([1], 0, "age")
 
 
-def test_an_error_that_is_not_retryable_is_a_dead_letter_at_once(queue: DeliveryQueue) -> None:
+def test_permanent_error_is_dead_lettered_without_retry(queue: DeliveryQueue) -> None:
     policy = RetryPolicy(max_retries=5, max_age_s=60, backoff=AT_ONCE)
     delivery = deliver(queue, Recorded(policy, DeliveryError("GONE", "no such queue")))
     (failure,) = delivery.failures
     assert (delivery.attempts, failure.error.code, failure.exhausted) == ([1], "GONE", "")
 
 
-def test_an_unexpected_error_is_a_dead_letter(queue: DeliveryQueue) -> None:
+def test_unexpected_error_is_dead_lettered(queue: DeliveryQueue) -> None:
     policy = RetryPolicy(max_retries=5, max_age_s=60, backoff=AT_ONCE)
     delivery = deliver(queue, Recorded(policy, KeyError("x")))
     (failure,) = delivery.failures
     assert (failure.error.code, str(failure.error)) == ("KeyError", "KeyError('x')")
 
 
-def test_throttled_attempts_do_not_count_where_the_policy_says_so(queue: DeliveryQueue) -> None:
+def test_throttled_attempts_count_unless_policy_excludes_them(queue: DeliveryQueue) -> None:
     errors = [*itertools.islice(throttled(), 4), *itertools.islice(busy(), 9)]
     counted = RetryPolicy(max_retries=1, max_age_s=60, backoff=AT_ONCE)
     assert deliver(queue, Recorded(counted, *errors)).attempts == [1, 2]
@@ -110,7 +110,7 @@ def test_throttled_attempts_do_not_count_where_the_policy_says_so(queue: Deliver
     assert deliver(queue, Recorded(apart, *errors)).attempts == [1, 1, 1, 1, 1, 2]
 
 
-def test_a_lost_event_is_logged(queue: DeliveryQueue, caplog: pytest.LogCaptureFixture) -> None:
+def test_lost_event_is_logged(queue: DeliveryQueue, caplog: pytest.LogCaptureFixture) -> None:
     policy = RetryPolicy(max_retries=0, max_age_s=60, backoff=AT_ONCE)
     with caplog.at_level("WARNING"):
         delivery = deliver(queue, Recorded(policy, DeliveryError("GONE", "no target"), dead_letter_arn=""))
@@ -120,7 +120,7 @@ def test_a_lost_event_is_logged(queue: DeliveryQueue, caplog: pytest.LogCaptureF
     assert "recorded: GONE: no target" in messages
 
 
-def test_a_closed_queue_delivers_nothing() -> None:
+def test_closed_queue_delivers_nothing() -> None:
     queue = DeliveryQueue("test", 1)
     queue.close()
     delivery = Recorded(RetryPolicy(max_retries=0, max_age_s=60, backoff=AT_ONCE))
@@ -129,7 +129,7 @@ def test_a_closed_queue_delivers_nothing() -> None:
     assert delivery.attempts == []
 
 
-def test_waits_double_up_to_the_longest_and_jitter_only_shortens_them() -> None:
+def test_backoff_doubles_up_to_longest_wait_and_jitter_shortens_it() -> None:
     backoff = Backoff(first_s=0.5, longest_s=30)
     assert [backoff.wait_s(n) for n in (1, 2, 3, 7, 8, 2000)] == [0.5, 1, 2, 30, 30, 30]
     spread = Backoff(first_s=4, longest_s=4, jitter=0.5)
@@ -138,7 +138,7 @@ def test_waits_double_up_to_the_longest_and_jitter_only_shortens_them() -> None:
     assert all(2 < wait <= 4 for wait in waits)
 
 
-def test_a_policy_takes_the_limits_of_a_request() -> None:
+def test_policy_limits_are_overridden_by_request() -> None:
     policy = RetryPolicy(max_retries=185, max_age_s=86_400, backoff=AT_ONCE)
     limited = policy.limited({"MaximumRetryAttempts": 0})
     assert (limited.max_retries, limited.max_age_s) == (0, 86_400)

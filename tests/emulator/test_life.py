@@ -1,4 +1,4 @@
-"""Life of an emulator: its port, its folders, its providers, its end. Each test starts one."""
+"""Lifetime of an emulator: port, folders, providers, closing. Each test starts one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.emulator.support import make_bucket
 
 
 class FailingProvider(Provider):
-    """Fails in each way that an operation can."""
+    """Provider whose operations raise."""
 
     def operations(self) -> dict[str, Any]:
-        """Two operations of services that nothing else here uses."""
+        """Two operations, one with a service error and one with an unexpected error."""
         return {"AWSEvents.DeauthorizeConnection": self._refuse, "AWSEvents.CreateConnection": self._break}
 
     def _refuse(self, request: Request) -> None:
@@ -30,7 +30,7 @@ class FailingProvider(Provider):
         raise KeyError(request.operation)
 
 
-def test_a_port_in_use_is_left_to_its_owner(tmp_path: Path) -> None:
+def test_port_in_use_is_replaced_by_a_free_one(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         with Emulator(root=tmp_path, providers={}).start(port) as emulator:
@@ -41,7 +41,7 @@ def test_a_port_in_use_is_left_to_its_owner(tmp_path: Path) -> None:
         assert (emulator.port, emulator.moved) == (port, False)
 
 
-def test_a_process_has_one_emulator_and_the_next_one_is_empty(tmp_path: Path) -> None:
+def test_second_emulator_is_refused_and_next_one_is_empty(tmp_path: Path) -> None:
     with Emulator(root=tmp_path, providers={}).start() as emulator:
         make_bucket(emulator, "first")
         with pytest.raises(RuntimeError, match="runs an emulator already"):
@@ -52,7 +52,7 @@ def test_a_process_has_one_emulator_and_the_next_one_is_empty(tmp_path: Path) ->
         make_bucket(emulator, "first")
 
 
-def test_work_goes_with_the_emulator_and_logs_stay(tmp_path: Path) -> None:
+def test_close_deletes_work_folder_and_keeps_logs(tmp_path: Path) -> None:
     with Emulator(root=tmp_path, providers={}).start() as emulator:
         one, two = emulator.host.folder("builds", "a/b"), emulator.host.folder("builds", "a/b")
         assert one != two
@@ -62,7 +62,7 @@ def test_work_goes_with_the_emulator_and_logs_stay(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "shop" / "log" / "2026_1_x.log").read_text() == "a line\n"
 
 
-def test_children_end_with_the_emulator_not_only_with_its_process(tmp_path: Path) -> None:
+def test_close_ends_child_processes(tmp_path: Path) -> None:
     with Emulator(root=tmp_path, providers={}).start() as emulator:
         env = Region(emulator.host, emulator.region).child_env()
         child = emulator.host.processes.start(["sleep", "300"], cwd=tmp_path, env=env, on_line=print)
@@ -70,7 +70,7 @@ def test_children_end_with_the_emulator_not_only_with_its_process(tmp_path: Path
     assert not child.running
 
 
-def test_errors_speak_the_protocol_of_the_request(tmp_path: Path) -> None:
+def test_errors_are_rendered_in_the_request_protocol(tmp_path: Path) -> None:
     with Emulator(root=tmp_path, providers={"failing": lambda _: FailingProvider()}).start() as emulator:
         events = emulator.client("events")
         with pytest.raises(events.exceptions.ConcurrentModificationException, match="not x"):

@@ -57,16 +57,16 @@ def statement(**changes: Any) -> dict[str, Any]:
         ({"Resource": None, "NotResource": "arn:aws:s3:::b"}, "allowed"),
     ],
 )
-def test_a_statement_applies_by_all_of_its_parts(changes: dict[str, Any], expected: str) -> None:
+def test_statement_applies_when_all_elements_match(changes: dict[str, Any], expected: str) -> None:
     assert decide([{"Statement": statement(**changes)}], INVOKE) == expected
 
 
-def test_a_deny_wins_over_any_allow() -> None:
+def test_deny_overrides_allow() -> None:
     documents = [{"Statement": [statement()]}, {"Statement": [statement(Effect="Deny")]}]
     assert decide(documents, INVOKE) == "explicitDeny"
 
 
-def test_an_identity_policy_needs_no_principal() -> None:
+def test_identity_policy_needs_no_principal() -> None:
     document = {"Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*"}}
     assert decide([document], Call("s3:GetObject", "arn:aws:s3:::b/k/[x]")) == "allowed"
     assert decide([document], Call("s3:PutObject", "arn:aws:s3:::b/k")) == "implicitDeny"

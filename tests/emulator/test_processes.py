@@ -18,7 +18,7 @@ from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MARK": "a b"}
-# A family that hides: a child in a session of its own, and one that ignores SIGTERM.
+# Process tree with a child in another session and one that ignores SIGTERM.
 FAMILY = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -27,7 +27,7 @@ subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 300 & wait"])
 print("ready", flush=True)
 time.sleep(300)
 """
-# An emulator with a function, a build and a plain family at work.
+# An emulator that runs a function, a build and a process tree.
 HOST = """
 import signal, sys, threading, time
 from pathlib import Path
@@ -68,20 +68,18 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def processes() -> Iterator[Processes]:
-    """An emulator's children."""
+    """Child processes, ended after the test."""
     started = Processes()
     yield started
     started.close()
 
 
 def python(code: str) -> list[str]:
-    """A command that runs Python code."""
+    """Command that runs Python code."""
     return [sys.executable, "-c", code]
 
 
-def test_lines_and_status_come_back_and_the_environment_is_what_was_given(
-    processes: Processes, tmp_path: Path
-) -> None:
+def test_run_returns_status_and_lines_and_sets_environment(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
     status = processes.run(
         ["sh", "-c", "echo one; echo two >&2; pwd; env | grep -v ^_= | sort; exit 3"],
@@ -95,7 +93,7 @@ def test_lines_and_status_come_back_and_the_environment_is_what_was_given(
     assert "MARK=a b" in lines
 
 
-def test_standard_error_can_be_told_apart(processes: Processes, tmp_path: Path) -> None:
+def test_standard_error_has_its_own_callback(processes: Processes, tmp_path: Path) -> None:
     out: list[str] = []
     err: list[str] = []
     child = processes.start(
@@ -108,21 +106,21 @@ def test_standard_error_can_be_told_apart(processes: Processes, tmp_path: Path) 
     assert (child.wait(10), out, err) == (0, ["out"], ["err"])
 
 
-def test_a_child_over_its_time_is_killed(processes: Processes, tmp_path: Path) -> None:
+def test_child_is_killed_at_time_limit(processes: Processes, tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(ProcessTimeoutError, match=r"ran for longer than 0.3 s"):
         processes.run(["sleep", "60"], cwd=tmp_path, env=ENV, on_line=print, timeout_s=0.3)
     assert time.monotonic() - began < 10
 
 
-def test_a_family_over_its_memory_is_killed(processes: Processes, tmp_path: Path) -> None:
+def test_process_tree_is_killed_at_memory_limit(processes: Processes, tmp_path: Path) -> None:
     child = "x = bytearray(300 * 2**20); import time; time.sleep(60)"
     hungry = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with pytest.raises(ProcessMemoryError, match="more than 200 MiB"):
         processes.run(python(hungry), cwd=tmp_path, env=ENV, on_line=print, memory_mib=200)
 
 
-def test_stopping_reaches_every_descendant(processes: Processes, tmp_path: Path) -> None:
+def test_stop_ends_every_descendant(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
     child = processes.start(python(FAMILY), cwd=tmp_path, env=ENV, on_line=lines.append)
     eventually(lambda: lines)
@@ -133,7 +131,7 @@ def test_stopping_reaches_every_descendant(processes: Processes, tmp_path: Path)
     eventually(lambda: not any(_alive(process) for process in family))
 
 
-def test_what_a_command_leaves_behind_ends_with_it(processes: Processes, tmp_path: Path) -> None:
+def test_background_process_ends_with_its_command(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
     assert (
         processes.run(["sh", "-c", "sleep 300 & echo $!"], cwd=tmp_path, env=ENV, on_line=lines.append) == 0
@@ -141,7 +139,7 @@ def test_what_a_command_leaves_behind_ends_with_it(processes: Processes, tmp_pat
     eventually(lambda: not psutil.pid_exists(int(lines[0])) or not _alive(psutil.Process(int(lines[0]))))
 
 
-def test_nothing_starts_once_it_is_closed(tmp_path: Path) -> None:
+def test_start_after_close_is_refused(tmp_path: Path) -> None:
     processes = Processes()
     processes.close()
     with pytest.raises(RuntimeError, match="closing"):
@@ -149,7 +147,7 @@ def test_nothing_starts_once_it_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_outlives_the_emulator(tmp_path: Path, signum: signal.Signals) -> None:
+def test_no_child_process_survives_the_emulator_process(tmp_path: Path, signum: signal.Signals) -> None:
     host = subprocess.Popen(
         [sys.executable, "-c", HOST, str(tmp_path), FAMILY],
         cwd=ROOT,
@@ -176,7 +174,7 @@ def test_no_process_outlives_the_emulator(tmp_path: Path, signum: signal.Signals
 
 
 def _of_emulator(url: str) -> list[psutil.Process]:
-    """The processes whose environment names this emulator."""
+    """Processes whose environment names this emulator."""
     found = []
     for process in psutil.process_iter():
         try:

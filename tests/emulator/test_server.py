@@ -1,4 +1,4 @@
-"""The server: connections, regions, environments, conditional writes."""
+"""HTTP server: connections, access check, regions, conditional writes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from emulator.region import Region
 from tests.emulator.support import make_bucket
 
 
-def test_an_environment_for_children_holds_nothing_of_the_user(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_child_environment_has_no_user_settings(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy")
     environment = Region(emulator.host, "eu-west-1").child_env(OWN="1")
@@ -31,7 +29,7 @@ def test_an_environment_for_children_holds_nothing_of_the_user(
     assert not {"AWS_PROFILE", "HTTP_PROXY"} & set(environment)
 
 
-def test_a_connection_serves_many_requests_and_bodies_of_each_kind(emulator: Emulator) -> None:
+def test_connection_is_kept_alive_for_all_body_encodings(emulator: Emulator) -> None:
     make_bucket(emulator, "kept")
     scope = f"Credential=AKIA/20261123/{emulator.region}/s3/aws4_request"
     signed = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
@@ -65,9 +63,7 @@ def test_a_connection_serves_many_requests_and_bodies_of_each_kind(emulator: Emu
         ({"Host": "rebound.example:4566"}, 403),
     ],
 )
-def test_web_pages_of_other_machines_are_refused(
-    emulator: Emulator, headers: dict[str, str], status: int
-) -> None:
+def test_foreign_host_or_origin_is_refused(emulator: Emulator, headers: dict[str, str], status: int) -> None:
     connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)
     scope = f"Credential=AKIA/20261123/{emulator.region}/sqs/aws4_request"
     signed = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
@@ -78,7 +74,7 @@ def test_web_pages_of_other_machines_are_refused(
     connection.close()
 
 
-def test_regions_are_apart(emulator: Emulator) -> None:
+def test_regions_are_isolated(emulator: Emulator) -> None:
     for region in ("us-east-1", "eu-west-1"):
         emulator.client("sqs", region).create_queue(QueueName=f"only-{region}")
         emulator.client("emr", region).create_security_configuration(
@@ -90,7 +86,7 @@ def test_regions_are_apart(emulator: Emulator) -> None:
         emulator.client("emr", "us-east-1").describe_security_configuration(Name="only-eu-west-1")
 
 
-def test_a_presigned_url_works(emulator: Emulator) -> None:
+def test_presigned_url_returns_object(emulator: Emulator) -> None:
     make_bucket(emulator, "signed")
     emulator.client("s3").put_object(Bucket="signed", Key="a b", Body=b"content")
     url = emulator.client("s3").generate_presigned_url(
@@ -100,12 +96,14 @@ def test_a_presigned_url_works(emulator: Emulator) -> None:
         assert response.read() == b"content"
 
 
-def test_of_many_conditional_writes_one_wins(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_conditional_writes_store_one_object(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_bucket(emulator, "race")
     put_object = S3Backend.put_object
 
     def slow(*arguments: Any, **named: Any) -> Any:
-        time.sleep(0.05)  # between moto's look and its write
+        time.sleep(0.05)  # between moto's check and its write
         return put_object(*arguments, **named)
 
     monkeypatch.setattr(S3Backend, "put_object", slow)
@@ -128,7 +126,7 @@ def test_of_many_conditional_writes_one_wins(emulator: Emulator, monkeypatch: py
     assert stored in outcomes
 
 
-def test_managed_policies_of_aws_can_be_attached(emulator: Emulator) -> None:
+def test_aws_managed_policy_can_be_attached(emulator: Emulator) -> None:
     iam = emulator.client("iam")
     iam.create_role(RoleName="managed", AssumeRolePolicyDocument="{}")
     arn = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
@@ -136,7 +134,7 @@ def test_managed_policies_of_aws_can_be_attached(emulator: Emulator) -> None:
     assert iam.list_attached_role_policies(RoleName="managed")["AttachedPolicies"][0]["PolicyArn"] == arn
 
 
-def test_a_body_that_is_no_object_is_refused(emulator: Emulator) -> None:
+def test_body_that_is_not_an_object_is_refused(emulator: Emulator) -> None:
     connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)
     headers = {"X-Amz-Target": "CodeBuild_20161006.StartBuild", "Content-Type": "application/x-amz-json-1.1"}
     connection.request("POST", "/", b"[]", headers)

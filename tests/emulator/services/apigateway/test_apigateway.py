@@ -1,4 +1,4 @@
-"""HTTP APIs: which route, what the function gets, what the client gets."""
+"""HTTP APIs: routing, events, responses, throttling, access log."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ROUTES = ("GET /things/{thing_id}", "POST /things", "ANY /all/{proxy+}", "$defau
 
 @dataclass
 class Route:
-    """As much of moto's route as matching needs."""
+    """The part of moto's route that matching needs."""
 
     route_key: str
 
 
 def make_api(emulator: Emulator, name: str, routes: tuple[str, ...] = ROUTES, **stage: Any) -> str:
-    """An API in front of a function of the same name; returns its endpoint."""
+    """Create an API with a function of the same name; return its endpoint."""
     gateway = emulator.client("apigatewayv2")
     function = make_function(emulator, name, ECHO)
     api = gateway.create_api(Name=name, ProtocolType="HTTP")
@@ -70,7 +70,7 @@ def make_api(emulator: Emulator, name: str, routes: tuple[str, ...] = ROUTES, **
 
 @pytest.fixture(scope="module")
 def api(emulator: Emulator) -> str:
-    """An API with an access log."""
+    """API with an access log."""
     form = json.dumps(
         {"status": "$context.status", "route": "$context.routeKey", "who": "$context.identity.caller"}
     )
@@ -81,7 +81,7 @@ def api(emulator: Emulator) -> str:
 def call(
     endpoint: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, list[str]], bytes]:
-    """(status, headers, body)"""
+    """Send a request; return (status, headers, body)."""
     url = urlsplit(endpoint)
     connection = http.client.HTTPConnection(url.netloc, timeout=20)
     connection.request(method, url.path + path, body, headers or {})
@@ -94,7 +94,7 @@ def call(
     return response.status, found, content
 
 
-def test_the_function_gets_payload_format_2(emulator: Emulator, api: str) -> None:
+def test_function_receives_payload_format_2(emulator: Emulator, api: str) -> None:
     headers = {"Cookie": "x=1; y=2", "X-Two": "a"}
     status, _, body = call(api, "GET", "/things/a%2Fb%20c?k=10&k=20&empty", headers=headers)
     event = json.loads(body)
@@ -121,12 +121,12 @@ def test_the_function_gets_payload_format_2(emulator: Emulator, api: str) -> Non
         ("application/octet-stream", b"\x00\xff", "AP8=", True),
     ],
 )
-def test_a_body_goes_as_text_or_base64(api: str, kind: str, body: bytes, seen: str, encoded: bool) -> None:
+def test_body_is_text_or_base64(api: str, kind: str, body: bytes, seen: str, encoded: bool) -> None:
     event = json.loads(call(api, "POST", "/things", body, {"Content-Type": kind})[2])
     assert (event["body"], event["isBase64Encoded"]) == (seen, encoded)
 
 
-def test_the_client_gets_what_the_function_says(api: str) -> None:
+def test_function_result_becomes_response(api: str) -> None:
     status, headers, _ = call(api, "GET", "/things/1")
     assert (status, headers["x-own"], headers["set-cookie"]) == (201, ["1"], ["a=1", "b=2"])
     assert headers["content-type"] == ["application/json"]
@@ -139,12 +139,12 @@ def test_the_client_gets_what_the_function_says(api: str) -> None:
     ("path", "status", "message"),
     [("/raise", 500, "Internal Server Error"), ("/slow", 503, "Service Unavailable")],
 )
-def test_a_function_that_fails_is_not_quoted(api: str, path: str, status: int, message: str) -> None:
+def test_function_error_is_hidden_from_client(api: str, path: str, status: int, message: str) -> None:
     found = call(api, "GET", path)
     assert (found[0], json.loads(found[2])) == (status, {"message": message})
 
 
-def test_every_request_leaves_a_line_in_the_access_log(emulator: Emulator, api: str) -> None:
+def test_access_log_has_a_line_per_request(emulator: Emulator, api: str) -> None:
     call(api, "GET", "/things/logged")
     call(api, "GET", "/raise")
     found = emulator.client("logs").filter_log_events(logGroupName="/shop/access")["events"]
@@ -154,7 +154,7 @@ def test_every_request_leaves_a_line_in_the_access_log(emulator: Emulator, api: 
     ]
 
 
-def test_a_stage_of_a_name_answers_below_it_and_its_functions_need_a_permission(emulator: Emulator) -> None:
+def test_named_stage_is_served_below_its_name_and_needs_permission(emulator: Emulator) -> None:
     endpoint = make_api(emulator, "named", ("GET /x",), StageName="v1", StageVariables={"colour": "red"})
     status, _, body = call(endpoint, "GET", "/v1/x")
     assert status == 201
@@ -168,7 +168,7 @@ def test_a_stage_of_a_name_answers_below_it_and_its_functions_need_a_permission(
     eventually(lambda: "does not let" in (emulator.root / "logs" / "cloud.log").read_text())
 
 
-def test_more_than_the_stage_takes_is_throttled(emulator: Emulator) -> None:
+def test_requests_over_the_stage_limit_are_throttled(emulator: Emulator) -> None:
     settings = {"ThrottlingRateLimit": 0.1, "ThrottlingBurstLimit": 3}
     endpoint = make_api(emulator, "busy", ("$default",), DefaultRouteSettings=settings)
     found = [call(endpoint, "GET", "/plain") for _ in range(5)]
@@ -188,14 +188,14 @@ def test_more_than_the_stage_takes_is_throttled(emulator: Emulator) -> None:
         ("GET", "/A/b", "$default"),
     ],
 )
-def test_the_most_specific_route_wins(method: str, path: str, key: str) -> None:
+def test_most_specific_route_matches(method: str, path: str, key: str) -> None:
     keys = ("$default", "GET /a/{rest+}", "GET /a/{x}", "ANY /a/b", "GET /a/b")
     matched = match_route([Route(key) for key in keys], method, path)
     assert matched is not None
     assert matched.route.route_key == key
 
 
-def test_without_a_default_route_nothing_matches() -> None:
+def test_no_route_matches_without_default_route() -> None:
     assert match_route([Route("GET /a")], "GET", "/b") is None
     assert split_stage({"$default": 1, "v1": 2}, "/v1/a") == (2, "/a")
     assert split_stage({"$default": 1, "v1": 2}, "/v2/a") == (1, "/v2/a")

@@ -30,15 +30,15 @@ def transformed(template: str, **paths: str) -> str:
     return render_input({"InputTransformer": transformer}, EVENT, RULE)
 
 
-def test_without_anything_the_whole_event_goes() -> None:
+def test_default_input_is_the_whole_event() -> None:
     assert json.loads(render_input({}, EVENT, RULE)) == EVENT
 
 
-def test_a_constant_goes_as_it_is() -> None:
+def test_constant_input_is_sent_unchanged() -> None:
     assert render_input({"Input": '{"a": 1}'}, EVENT, RULE) == '{"a": 1}'
 
 
-def test_an_input_path_takes_a_part() -> None:
+def test_input_path_selects_part_of_event() -> None:
     assert render_input({"InputPath": "$.detail.more"}, EVENT, RULE) == json.dumps(EVENT["detail"]["more"])
     assert render_input({"InputPath": "$.resources[0]"}, EVENT, RULE) == json.dumps(EVENT["resources"][0])
 
@@ -62,10 +62,10 @@ def test_an_input_path_takes_a_part() -> None:
         ('{"a": <missing>, "b": "x<missing>"}', {"a": "", "b": "x"}),
     ],
 )
-def test_a_template_is_filled(template: str, expected: Any) -> None:
+def test_input_template_is_filled(template: str, expected: Any) -> None:
     assert json.loads(transformed(template, missing="$.detail.nothing")) == expected
 
 
-def test_text_within_quotes_is_escaped() -> None:
+def test_placeholder_inside_quotes_is_escaped() -> None:
     output = transformed('{"text": "they say <say>"}', say="$.detail.more.say")
     assert json.loads(output) == {"text": 'they say a "b"'}

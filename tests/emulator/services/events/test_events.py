@@ -1,4 +1,4 @@
-"""Rules deliver: what matches, to whom, with retries, permissions and dead letters."""
+"""EventBridge rules: S3 events, patterns, targets, permissions, retries, dead letters."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, busy: BusyCodeBuild) -> I
 
 
 def created_in(bucket: str) -> dict[str, Any]:
-    """A pattern for the objects of a bucket."""
+    """Pattern that matches new objects of a bucket."""
     return {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
 
 
-def test_a_put_is_told_as_s3_tells_it(emulator: Emulator) -> None:
+def test_object_created_event_has_s3_shape(emulator: Emulator) -> None:
     bucket = make_bucket(emulator, "told", events=True, versions=True)
     url, queue = make_queue(emulator, "told", rule_arn(emulator, "told"))
     make_rule(emulator, "told", created_in(bucket), {"Arn": queue})
@@ -99,7 +99,7 @@ def test_a_put_is_told_as_s3_tells_it(emulator: Emulator) -> None:
     assert event["detail"]["requester"] == emulator.account_id
 
 
-def test_each_way_to_create_an_object_is_told_once_with_its_reason(emulator: Emulator) -> None:
+def test_each_write_sends_one_event_with_its_reason(emulator: Emulator) -> None:
     bucket = make_bucket(emulator, "ways", events=True)
     url, queue = make_queue(emulator, "ways", rule_arn(emulator, "ways"))
     make_rule(emulator, "ways", created_in(bucket), {"Arn": queue, "InputPath": "$.detail.reason"})
@@ -117,7 +117,7 @@ def test_each_way_to_create_an_object_is_told_once_with_its_reason(emulator: Emu
     assert is_empty(emulator, url)
 
 
-def test_a_deletion_is_told_apart_from_a_creation(emulator: Emulator) -> None:
+def test_deletion_sends_object_deleted(emulator: Emulator) -> None:
     bucket = make_bucket(emulator, "gone", events=True)
     url, queue = make_queue(emulator, "gone", rule_arn(emulator, "gone"))
     make_rule(emulator, "gone", {"source": ["aws.s3"], "detail-type": ["Object Deleted"]}, {"Arn": queue})
@@ -127,7 +127,7 @@ def test_a_deletion_is_told_apart_from_a_creation(emulator: Emulator) -> None:
     assert (detail["object"]["key"], detail["deletion-type"]) == ("one", "Permanently Deleted")
 
 
-def test_a_bucket_without_eventbridge_tells_nothing(emulator: Emulator) -> None:
+def test_bucket_without_eventbridge_sends_no_event(emulator: Emulator) -> None:
     bucket = make_bucket(emulator, "silent")
     url, queue = make_queue(emulator, "silent", rule_arn(emulator, "silent"))
     make_rule(emulator, "silent", created_in(bucket), {"Arn": queue})
@@ -135,7 +135,7 @@ def test_a_bucket_without_eventbridge_tells_nothing(emulator: Emulator) -> None:
     assert is_empty(emulator, url)
 
 
-def test_a_disabled_rule_and_a_schedule_match_nothing(emulator: Emulator) -> None:
+def test_disabled_rule_and_schedule_match_nothing(emulator: Emulator) -> None:
     url, queue = make_queue(emulator, "off", rule_arn(emulator, "off"), rule_arn(emulator, "nightly"))
     make_rule(emulator, "off", {"source": ["shop"]}, {"Arn": queue})
     emulator.client("events").disable_rule(Name="off")
@@ -164,7 +164,7 @@ def put_event(emulator: Emulator, source: str, **detail: Any) -> None:
         ({"detail": {"nothing": [{"exists": True}]}}, False),
     ],
 )
-def test_patterns_match_as_eventbridge_does(
+def test_pattern_matches_as_in_eventbridge(
     emulator: Emulator, pattern: dict[str, Any], matches: bool
 ) -> None:
     event = {
@@ -182,7 +182,7 @@ def test_patterns_match_as_eventbridge_does(
     assert found["Result"] is matches
 
 
-def test_a_function_that_does_not_let_the_rule_in_gets_nothing(emulator: Emulator) -> None:
+def test_function_without_permission_is_not_invoked(emulator: Emulator) -> None:
     function = make_function(emulator, "closed", NOTHING)
     rule = rule_arn(emulator, "closed")
     url, queue = make_queue(emulator, "closed", rule)
@@ -208,9 +208,7 @@ def test_a_function_that_does_not_let_the_rule_in_gets_nothing(emulator: Emulato
         ("queue", "arn:aws:sqs:{region}:123456789012:missing", "NO_RESOURCE"),
     ],
 )
-def test_a_target_that_cannot_be_reached_is_dead_lettered(
-    emulator: Emulator, name: str, arn: str, code: str
-) -> None:
+def test_unreachable_target_is_dead_lettered(emulator: Emulator, name: str, arn: str, code: str) -> None:
     url, queue = make_queue(emulator, name, rule_arn(emulator, name))
     target = {"Arn": arn.format(region=emulator.region), "DeadLetterConfig": {"Arn": queue}}
     make_rule(emulator, name, {"source": [name]}, target)
@@ -218,7 +216,7 @@ def test_a_target_that_cannot_be_reached_is_dead_lettered(
     assert receive(emulator, url)["MessageAttributes"]["ERROR_CODE"]["StringValue"] == code
 
 
-def test_a_throttled_target_is_tried_again_and_then_given_up(emulator: Emulator, busy: BusyCodeBuild) -> None:
+def test_throttled_target_is_retried_then_dead_lettered(emulator: Emulator, busy: BusyCodeBuild) -> None:
     project = f"arn:aws:codebuild:{emulator.region}:{emulator.account_id}:project/slow"
     allow = {"Effect": "Allow", "Action": "codebuild:StartBuild", "Resource": project}
     url, queue = make_queue(emulator, "slow", rule_arn(emulator, "slow"))
@@ -239,7 +237,7 @@ def test_a_throttled_target_is_tried_again_and_then_given_up(emulator: Emulator,
     assert attributes["RETRY_ATTEMPTS"]["StringValue"] == "2"
 
 
-def test_a_queue_that_does_not_let_the_rule_in_gets_nothing_and_the_log_says_so(emulator: Emulator) -> None:
+def test_queue_without_permission_receives_nothing_and_loss_is_logged(emulator: Emulator) -> None:
     url, queue = make_queue(emulator, "barred", rule_arn(emulator, "another"))
     make_rule(emulator, "barred", {"source": ["barred"]}, {"Arn": queue})
     put_event(emulator, "barred")
@@ -248,7 +246,7 @@ def test_a_queue_that_does_not_let_the_rule_in_gets_nothing_and_the_log_says_so(
     assert is_empty(emulator, url)
 
 
-def test_topics_log_groups_and_buses_are_targets_too(emulator: Emulator) -> None:
+def test_topic_log_group_and_bus_receive_events(emulator: Emulator) -> None:
     sns, logs, events = (emulator.client(service) for service in ("sns", "logs", "events"))
     rule = rule_arn(emulator, "many")
     url, queue = make_queue(emulator, "many", rule, f"{rule_arn(emulator, 'other')}/echo")
@@ -282,7 +280,7 @@ def test_topics_log_groups_and_buses_are_targets_too(emulator: Emulator) -> None
     assert json.loads(found[0]["message"])["detail"] == {"order": 1}
 
 
-def test_a_build_needs_a_role_that_may_start_it(emulator: Emulator) -> None:
+def test_build_target_needs_role_with_permission(emulator: Emulator) -> None:
     project = f"arn:aws:codebuild:{emulator.region}:{emulator.account_id}:project/p"
     start = {"Effect": "Allow", "Action": "codebuild:StartBuild", "Resource": project}
     stranger = make_role(emulator, "stranger", "lambda.amazonaws.com", start)

@@ -45,28 +45,28 @@ def due(expression: str, after: str, zone: str = "UTC", n: int = 1) -> list[str]
         ("0 0 30 2 ? *", []),
     ],
 )
-def test_a_cron_expression_is_due_by_its_six_fields(fields: str, times: list[str]) -> None:
+def test_cron_is_due_at_matching_times(fields: str, times: list[str]) -> None:
     assert due(f"cron({fields})", "2026-11-23 00:00", n=2) == times
 
 
-def test_a_time_is_of_its_zone() -> None:
+def test_at_uses_the_time_zone() -> None:
     assert due("cron(0 2 * * ? *)", "2026-11-23 00:00", "Asia/Seoul") == ["2026-11-23 17:00"]
     assert due("at(2026-11-24T02:00:00)", "2026-11-23 00:00", "Asia/Seoul") == ["2026-11-23 17:00"]
 
 
-def test_what_the_clock_leaves_out_is_skipped_and_what_it_shows_twice_is_due_once() -> None:
+def test_daylight_saving_change_skips_missing_and_repeats_no_time() -> None:
     spring = due("cron(30 2 * * ? *)", "2026-03-27 12:00", "Europe/Berlin", n=3)
     assert spring == ["2026-03-28 01:30", "2026-03-30 00:30", "2026-03-31 00:30"]
     autumn = due("cron(30 2 * * ? *)", "2026-10-24 12:00", "Europe/Berlin", n=2)
     assert autumn == ["2026-10-25 00:30", "2026-10-26 01:30"]
 
 
-def test_once_is_once() -> None:
+def test_at_is_due_once() -> None:
     assert due("at(2026-11-24T02:00:30)", "2026-11-24 02:00") == ["2026-11-24 02:00"]
     assert due("at(2026-11-24T02:00:30)", "2026-11-24 02:01") == []
 
 
-def test_a_rate_begins_with_its_start() -> None:
+def test_rate_begins_at_start() -> None:
     every = parse("rate(5 minutes)", "UTC")
     assert every.next_after(START - timedelta(microseconds=1), START) == START
     assert every.next_after(START, START) == START + timedelta(minutes=5)
@@ -77,7 +77,7 @@ def test_a_rate_begins_with_its_start() -> None:
     st.sampled_from(["minutes", "hours", "days"]),
     st.timedeltas(timedelta(), timedelta(900)),
 )
-def test_a_rate_is_due_at_the_next_multiple_and_never_before(n: int, unit: str, passed: timedelta) -> None:
+def test_rate_is_due_at_next_multiple(n: int, unit: str, passed: timedelta) -> None:
     expression = f"rate({n} {unit})" if n > 1 else f"rate(1 {unit.removesuffix('s')})"
     found = parse(expression, "UTC").next_after(START + passed, START)
     period = timedelta(**{unit: n})
@@ -104,11 +104,11 @@ def test_a_rate_is_due_at_the_next_multiple_and_never_before(n: int, unit: str, 
         ("cron(0 2 * * ? *", "write at"),
     ],
 )
-def test_an_expression_that_says_no_time_is_refused(expression: str, why: str) -> None:
+def test_invalid_expression_is_refused(expression: str, why: str) -> None:
     with pytest.raises(ExpressionError, match=why):
         parse(expression, "UTC")
 
 
-def test_a_zone_that_there_is_not_is_refused() -> None:
+def test_unknown_time_zone_is_refused() -> None:
     with pytest.raises(ExpressionError, match="no time zone 'Asia/Nowhere'"):
         parse("rate(1 day)", "Asia/Nowhere")

@@ -1,4 +1,4 @@
-"""Schedules fire: with their target's role, their input's context, their retries and their dead letters."""
+"""EventBridge Scheduler: due times, targets, roles, retries, dead letters."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def queues(emulator: Emulator) -> Iterator[tuple[str, str]]:
-    """URLs of a queue and of one for dead letters."""
+    """URLs of a queue and a dead-letter queue."""
     sqs = emulator.client("sqs")
     urls = tuple(sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("calls", "dead-letters"))
     yield urls
@@ -82,11 +82,13 @@ def soon() -> datetime:
     return (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
 
 
-def schedule(emulator: Emulator, name: str, target: dict[str, Any], expression: str = "", **more: Any) -> str:
-    """A schedule that is due in a moment, unless an expression says otherwise; returns its ARN."""
+def schedule(
+    emulator: Emulator, name: str, target: dict[str, Any], expression: str = "rate(1 hour)", **more: Any
+) -> str:
+    """Create a schedule, by default one that is due at once; return its ARN."""
     return emulator.client("scheduler").create_schedule(
         Name=name,
-        ScheduleExpression=expression or f"at({soon():%Y-%m-%dT%H:%M:%S})",
+        ScheduleExpression=expression,
         FlexibleTimeWindow={"Mode": "OFF"},
         Target=target,
         **more,
@@ -97,11 +99,12 @@ def send(url: str, role: str, body: str = TOLD, **more: Any) -> dict[str, Any]:
     return {"Arn": SEND, "RoleArn": role, "Input": json.dumps({"QueueUrl": url, "MessageBody": body}), **more}
 
 
-def test_an_operation_is_called_once_with_the_context_of_its_time(
+def test_one_time_schedule_calls_target_once_with_context(
     emulator: Emulator, queues: tuple[str, str], role: str
 ) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    arn = schedule(emulator, "once", send(queues[0], role), ActionAfterCompletion="DELETE")
+    due = f"at({soon():%Y-%m-%dT%H:%M:%S})"
+    arn = schedule(emulator, "once", send(queues[0], role), due, ActionAfterCompletion="DELETE")
 
     moment, attempt, named = receive(emulator, queues[0])["Body"].split()
 
@@ -109,21 +112,21 @@ def test_an_operation_is_called_once_with_the_context_of_its_time(
     assert (attempt, named) == ("1", arn)
     names = [found["Name"] for found in emulator.client("scheduler").list_schedules()["Schedules"]]
     assert "once" not in names  # ActionAfterCompletion
-    assert is_empty(emulator, queues[0], 1.0)
+    assert is_empty(emulator, queues[0])
 
 
-def test_a_rate_fires_at_once_and_one_that_is_disabled_does_not(
+def test_rate_is_due_at_creation_unless_disabled(
     emulator: Emulator, queues: tuple[str, str], role: str
 ) -> None:
-    schedule(emulator, "off", send(queues[0], role, "off"), "rate(1 hour)", State="DISABLED")
+    schedule(emulator, "off", send(queues[0], role, "off"), State="DISABLED")
     schedule(emulator, "later", send(queues[0], role, "later"), "cron(0 0 1 1 ? 2199)")
-    schedule(emulator, "on", send(queues[0], role, "on"), "rate(1 hour)")
+    schedule(emulator, "on", send(queues[0], role, "on"))
 
     assert receive(emulator, queues[0])["Body"] == "on"
-    assert is_empty(emulator, queues[0], 1.0)
+    assert is_empty(emulator, queues[0])
 
 
-def test_a_function_gets_the_scheduled_event(emulator: Emulator) -> None:
+def test_function_receives_scheduled_event(emulator: Emulator) -> None:
     code = "import json\ndef handler(event, context):\n    print('got', json.dumps(event))"
     function = make_function(emulator, "nightly", code)
     allow = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function}
@@ -150,7 +153,7 @@ def _or_nothing(look: Any) -> Any:
         return None  # the log group is not there yet
 
 
-def test_a_call_that_can_t_succeed_is_a_dead_letter_at_once(
+def test_permanent_error_is_dead_lettered_without_retry(
     emulator: Emulator, queues: tuple[str, str], role: str
 ) -> None:
     gone = queues[0].replace("calls", "gone")
@@ -166,7 +169,7 @@ def test_a_call_that_can_t_succeed_is_a_dead_letter_at_once(
     assert "EXHAUSTED_RETRY_CONDITION" not in said
 
 
-def test_a_call_that_the_service_can_t_take_now_is_tried_as_often_as_the_policy_says(
+def test_throttled_call_is_retried_as_the_policy_says(
     emulator: Emulator, queues: tuple[str, str], role: str
 ) -> None:
     encrypted = emulator.client("sqs").create_queue(QueueName="encrypted")["QueueUrl"]
@@ -184,7 +187,7 @@ def test_a_call_that_the_service_can_t_take_now_is_tried_as_often_as_the_policy_
     assert said["RETRY_ATTEMPTS"]["StringValue"] == "2"
 
 
-def test_a_role_that_may_not_make_the_call_makes_none(emulator: Emulator, queues: tuple[str, str]) -> None:
+def test_role_without_permission_makes_no_call(emulator: Emulator, queues: tuple[str, str]) -> None:
     allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn(emulator, "dead-letters")}
     role = make_role(emulator, "sends-letters-only", SERVICE, allow)
     target = {
@@ -201,7 +204,7 @@ def test_a_role_that_may_not_make_the_call_makes_none(emulator: Emulator, queues
     assert is_empty(emulator, queues[0])
 
 
-def test_the_input_s_members_may_begin_small_or_large() -> None:
+def test_input_members_ignore_case_of_first_letter() -> None:
     target = Target("arn:aws:scheduler:::aws-sdk:emr:runJobFlow")
 
     call = target.call('{"name": "prepare", "Instances": {"instanceCount": 1}, "steps": [{"name": "one"}]}')
@@ -214,7 +217,7 @@ def test_the_input_s_members_may_begin_small_or_large() -> None:
     }
 
 
-def test_a_tag_that_the_role_s_policy_asks_for_is_looked_for_in_the_request(emulator: Emulator) -> None:
+def test_request_tag_condition_is_checked_against_input(emulator: Emulator) -> None:
     tagged = {"StringEquals": {"elasticmapreduce:RequestTag/team": "ncf"}}
     allow = {"Effect": "Allow", "Action": "elasticmapreduce:RunJobFlow", "Resource": "*", "Condition": tagged}
     role = make_role(emulator, "launches", SERVICE, allow)
@@ -238,9 +241,7 @@ def test_a_tag_that_the_role_s_policy_asks_for_is_looked_for_in_the_request(emul
         ({"RoleArn": "arn:aws:iam::123456789012:role/nobody"}, "must allow AWS EventBridge Scheduler"),
     ],
 )
-def test_what_could_never_fire_is_refused(
-    emulator: Emulator, role: str, change: dict[str, str], why: str
-) -> None:
+def test_invalid_schedule_is_refused(emulator: Emulator, role: str, change: dict[str, str], why: str) -> None:
     target = {"Arn": SEND, "RoleArn": role} | {k: v for k, v in change.items() if k in ("Arn", "RoleArn")}
     more = {k: v for k, v in change.items() if k == "ScheduleExpressionTimezone"}
 
@@ -251,6 +252,6 @@ def test_what_could_never_fire_is_refused(
 
 
 @pytest.mark.parametrize("payload", ["no JSON", "[]"])
-def test_an_input_that_is_no_request_is_refused(payload: str) -> None:
+def test_input_that_is_not_an_object_is_refused(payload: str) -> None:
     with pytest.raises(TargetError, match="not"):
         Target(SEND).call(payload)
