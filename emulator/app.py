@@ -214,7 +214,7 @@ class Emulator:
 
     # -- requests -------------------------------------------------------------------------------
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not http.is_of_this_machine(environ):
+        if not http.is_local_request(environ):
             refused = Response(403, {"message": "the emulator answers this machine only"})
             return http.send(refused, start_response)
         request = http.read_request(environ, self.region)

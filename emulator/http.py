@@ -127,7 +127,7 @@ def _credential_scope(authorization: str) -> tuple[str, str]:
     return (scope[3], scope[2]) if found and len(scope) == 5 else ("", "")
 
 
-def is_of_this_machine(environ: dict[str, Any]) -> bool:
+def is_local_request(environ: dict[str, Any]) -> bool:
     """Whether the Host header, and the Origin header if present, name this machine.
 
     The server runs code for its clients. Without this check a web page in the user's browser could reach it,

@@ -44,14 +44,17 @@ class Shop:
     rule: str
 
 
+@pytest.fixture(scope="module")
+def session() -> boto3.session.Session:
+    """Session with arbitrary credentials; one, because each reads botocore's service models."""
+    return boto3.session.Session(aws_access_key_id="anything", aws_secret_access_key="anything")
+
+
 @pytest.fixture(scope="module", params=REGIONS)
-def shop(emulator: Emulator, request: pytest.FixtureRequest) -> Shop:
+def shop(emulator: Emulator, session: boto3.session.Session, request: pytest.FixtureRequest) -> Shop:
     """Bucket, rule and function: objects named ``_SUCCESS`` invoke the function."""
     region = request.param
-    session = boto3.session.Session(
-        aws_access_key_id="anything", aws_secret_access_key="anything", region_name=region
-    )
-    client = partial(session.client, endpoint_url=emulator.url)
+    client = partial(session.client, region_name=region, endpoint_url=emulator.url)
     bucket = new_bucket(client("s3"), region)
     role_name = f"runner-{region}"
     allow = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}

@@ -13,8 +13,8 @@ from emulator.moto_patches import MotoPatches
 from emulator.services.lambda_.package import public_layer
 from emulator.services.lambda_.sandbox import Outcome
 
-FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")  # accepted and dropped by moto
-NOT_UPDATED = {
+DROPPED_BY_MOTO = ("DeadLetterConfig", "LoggingConfig")  # accepted and dropped by moto
+SET_ON_CREATION_ONLY = {
     "TracingConfig": "tracing_config",
     "KMSKeyArn": "kms_key_arn",
 }  # set by moto on creation only
@@ -56,7 +56,7 @@ def fingerprint(function: Any) -> str:
 
 def _make_init(original: Callable[..., None]) -> Callable[..., None]:
     def __init__(self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1) -> None:  # noqa: N807
-        self.extra = {name: spec[name] for name in FORGOTTEN if spec.get(name)}
+        self.extra = {name: spec[name] for name in DROPPED_BY_MOTO if spec.get(name)}
         original(self, account_id, spec, region, version)
 
     return __init__
@@ -72,8 +72,8 @@ def _make_get_configuration(original: Callable[..., dict[str, Any]]) -> Callable
 
 def _make_update_configuration(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def update_configuration(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
-        self.extra |= {name: config_updates[name] for name in FORGOTTEN if name in config_updates}
-        for name, attribute in NOT_UPDATED.items():
+        self.extra |= {name: config_updates[name] for name in DROPPED_BY_MOTO if name in config_updates}
+        for name, attribute in SET_ON_CREATION_ONLY.items():
             if name in config_updates:
                 setattr(self, attribute, config_updates[name])
         if "EphemeralStorage" in config_updates:

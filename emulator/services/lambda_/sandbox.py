@@ -65,9 +65,9 @@ class Sandbox:
         self.log_stream = f"{now:%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
         self._started = time.perf_counter()
         self._init_ms: float | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            fd = str(theirs.fileno())
+        own_end, child_end = socket.socketpair()
+        with child_end:
+            fd = str(child_end.fileno())
             paths = [str(path) for path in import_path]
             self._child = region.host.processes.start(
                 [sys.executable, "-S", "-P", "-u", runtime.__file__, fd, function.handler, *paths],
@@ -75,10 +75,10 @@ class Sandbox:
                 env=self._environment(import_path[0]),
                 on_line=self._on_line,
                 memory_mib=function.memory_size,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[child_end.fileno()],
             )
-        self._channel = ours
-        self._replies = ours.makefile("r", encoding="utf-8")
+        self._channel = own_end
+        self._replies = own_end.makefile("r", encoding="utf-8")
 
     @property
     def alive(self) -> bool:

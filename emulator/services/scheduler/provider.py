@@ -113,7 +113,7 @@ class SchedulerProvider(Provider):
             try:
                 self._tick(datetime.now(UTC))
             except Exception:  # one invalid schedule must not stop the others
-                log.exception("the clock")
+                log.exception("schedules could not be checked")
 
     def _tick(self, now: datetime) -> None:
         seen: dict[tuple[str, datetime], datetime | None] = {}
