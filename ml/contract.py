@@ -48,11 +48,6 @@ RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
 # A channel a split, and one a file: SageMaker puts each at SM_CHANNEL_<NAME>.
 # The test channel completes what a user has seen for serving; training never scores it.
 TRAINING_CHANNELS = (*SPLITS, "users", "items", "popularity", "manifest")
-METRIC_REGEXES = {
-    "HR@10": r"HR@10=([0-9.]+)",
-    "NDCG@10": r"NDCG@10=([0-9.]+)",
-    "Loss": r"Loss=([0-9.eE+-]+)",
-}
 EVALUATION_FILE = "evaluation.json"
 N_TEST_NEGATIVES = 99  # He et al. 2017, section 4.1
 

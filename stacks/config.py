@@ -6,12 +6,14 @@ Stages differ by these fields and by nothing else: no code asks which stage it i
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Annotated, Any, Self, get_args
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PlainValidator, ValidationError, model_validator
 
+from ml.settings.fields import SettingError, read
 from stacks.sections import (
     ApiConfig,
     FunctionsConfig,
@@ -44,7 +46,7 @@ class StageConfig(Section):
     network: NetworkConfig
     spark: SparkConfig
     feature_store: FeatureStoreConfig | None
-    training: TrainingConfig
+    training: Annotated[TrainingConfig, PlainValidator(partial(read, TrainingConfig))]
     serving: ServingConfig
     api: ApiConfig
     functions: FunctionsConfig
@@ -116,7 +118,8 @@ def _line(namespace: str, error: ValidationError) -> str:
     if fault["type"] == "missing":
         return f"{key} is missing"
     if fault["type"] == "value_error":
-        return f"{key}: {message}"
+        error = fault["ctx"]["error"]
+        return str(error.below(key)) if isinstance(error, SettingError) else f"{key}: {message}"
     return f"{key} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml.settings.fields import Settings, setting
+from ml.settings.training import TrainingSettings
 
 Days = Annotated[int, Field(ge=1, le=3653)]
-Share = Annotated[float, Field(ge=0, le=1)]
 MlInstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 # CloudWatch Logs API, PutRetentionPolicy
 LogRetentionDays = Literal[
@@ -53,44 +56,24 @@ class NetworkConfig(Section):
         return self
 
 
-class Thresholds(Section):
-    """One number for each metric that the gate looks at."""
+@dataclass(frozen=True)
+class BuildConfig(Settings):
+    """CodeBuild project that upserts, starts and follows the SageMaker pipeline."""
 
-    hr_at_10: Share
-    ndcg_at_10: Share
-
-
-class BuildConfig(Section):
-    """Where the pipeline is built and followed."""
-
-    image: str
-    compute_type: Annotated[str, Field(pattern=r"^BUILD_GENERAL1_")]
-    timeout_minutes: Annotated[int, Field(ge=5, le=2160)]
+    image: str = setting(help="CodeBuild image")
+    compute_type: str = setting(
+        pattern="BUILD_GENERAL1_.*",
+        wanted="a type such as BUILD_GENERAL1_SMALL",
+        help="CodeBuild compute type",
+    )
+    timeout_minutes: int = setting(at_least=5, at_most=2160, help="longest build")  # CodeBuild API, Project
 
 
-class TrainingConfig(Section):
-    """Training, evaluation and the gate."""
+@dataclass(frozen=True)
+class TrainingConfig(TrainingSettings):
+    """Training, evaluation, the quality gate, and the build that runs the pipeline."""
 
-    framework_version: Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
-    py_version: Annotated[str, Field(pattern=r"^py\d{2,3}$")]
-    instance_type: MlInstanceType
-    evaluation_instance_type: MlInstanceType
-    volume_gib: Annotated[int, Field(ge=1, le=16384)]
-    max_runtime_s: Annotated[int, Field(ge=60, le=432_000)]
-    use_spot: bool
-    hyperparameters: dict[str, Any]
-    floors: Thresholds
-    tolerance: Thresholds
-    approval: Literal["automatic", "manual"]
-    build: BuildConfig
-
-    @field_validator("hyperparameters")
-    @classmethod
-    def _are_numbers_and_texts(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise ValueError(f"{name} is {value!r}: write a number or a text")
-        return values
+    build: BuildConfig = setting(help="CodeBuild project of the pipeline")
 
 
 class ServingConfig(Section):

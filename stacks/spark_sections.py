@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from components.spark.cluster import Cluster, Fleet, Scaling, Spot
 from components.spark.instance_types import instance_type
 from components.spark.security import Database
-from stacks.sections import Section, Share
+from ml.settings.fields import as_flags
+from ml.settings.preparation import FeatureStoreSettings, StageJob
+from stacks.sections import Section
 
 
 def _known(name: str) -> str:
@@ -19,10 +21,6 @@ def _known(name: str) -> str:
 
 InstanceTypes = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], Field(min_length=1)]
 Units = Annotated[int, Field(ge=0)]
-Column = Annotated[str, Field(min_length=1)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-MIN_TO_HOLD_OUT = 3
-Weight = Annotated[float, Field(ge=0)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 # With the six characters that Secrets Manager adds: IAM knows a secret by its whole ARN.
 SecretArn = Annotated[
@@ -98,72 +96,6 @@ class ClusterConfig(Section):
         )
 
 
-class TimeCutConfig(Section):
-    """A split by time: the last days are test, those before them validation."""
-
-    test_days: AtLeastOne
-    validation_days: AtLeastOne
-
-
-class JobConfig(Section):
-    """What the job reads and keeps; null, or no weights at all, leaves it to the job's own default.
-
-    Without `time_cut`, each user's last interactions are held out.
-    """
-
-    look_back_days: Annotated[int, Field(ge=1, le=3660)] | None
-    user_column: Column | None
-    item_column: Column | None
-    time_column: Column | None
-    event_column: Column | None
-    event_weights: dict[Column, Weight]
-    weight_column: Column | None
-    min_weight: Weight | None
-    min_interactions: AtLeastOne
-    min_item_interactions: AtLeastOne | None
-    max_quarantined_share: Share | None
-    time_cut: TimeCutConfig | None
-
-    @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        if self.event_column is not None and not self.event_weights:
-            raise ValueError(
-                f"event_column is {self.event_column!r}: write event_weights, too, one a type of event"
-            )
-        if self.event_weights and self.weight_column is not None:
-            raise ValueError("event_weights and weight_column both weigh an event: write one of the two")
-        if self.time_cut is None and self.min_interactions < MIN_TO_HOLD_OUT:
-            raise ValueError(
-                f"min_interactions is {self.min_interactions}: without time_cut write {MIN_TO_HOLD_OUT} "
-                "or more, since train, validation and test each take one"
-            )
-        return self
-
-    def arguments(self) -> list[str]:
-        """The job's flags; none for what is left to its defaults."""
-        flags: dict[str, object] = {
-            "--look-back-days": self.look_back_days,
-            "--user-column": self.user_column,
-            "--item-column": self.item_column,
-            "--time-column": self.time_column,
-            "--event-column": self.event_column,
-            "--weight-column": self.weight_column,
-            "--min-weight": self.min_weight,
-            "--min-interactions": self.min_interactions,
-            "--min-item-interactions": self.min_item_interactions,
-            "--max-quarantined-share": self.max_quarantined_share,
-        }
-        if self.time_cut is not None:
-            flags["--split"] = "time-cut"
-            flags["--test-days"] = self.time_cut.test_days
-            flags["--validation-days"] = self.time_cut.validation_days
-        weights = [f"{name}={weight}" for name, weight in sorted(self.event_weights.items())]
-        return [
-            *(text for flag, value in flags.items() if value is not None for text in (flag, str(value))),
-            *(text for weight in weights for text in ("--event-weight", weight)),
-        ]
-
-
 class FeatureStoreConfig(Section):
     """MongoDB, to which the job writes features.
 
@@ -188,7 +120,8 @@ class FeatureStoreConfig(Section):
 
     def arguments(self) -> list[str]:
         """The job's flags."""
-        return ["--feature-store-secret", self.secret_arn, "--feature-store-database", self.database]
+        store = FeatureStoreSettings(secret_arn=self.secret_arn, database=self.database)
+        return list(as_flags(FeatureStoreSettings, vars(store)))
 
 
 class SparkConfig(Section):
@@ -200,7 +133,7 @@ class SparkConfig(Section):
 
     release: Annotated[str, Field(pattern=r"^emr-7\.\d+\.\d+$")]
     cluster: ClusterConfig
-    job: JobConfig
+    job: Annotated[StageJob, PlainValidator(StageJob.read)]
     scheduler: Literal["airflow", "eventbridge"]
     airflow_principal_arn: RoleArn | None
     cron: Annotated[str, Field(pattern=r"^cron\(\S+( \S+){5}\)$")]

@@ -93,6 +93,7 @@ class Rule:
     unit: str = ""
     flag: Optional[str] = None  # without the leading hyphens; None: the field's name
     metavar: Optional[str] = None
+    key_pattern: Optional[str] = None  # of the keys of a mapping
     keys: Optional[Mapping[str, Any]] = None  # of a mapping with fixed keys: each with its default
 
     def allows(self, number: float) -> bool:
@@ -259,8 +260,8 @@ def _check_mapping(name: str, value: Any, kind: Any, rule: Rule) -> None:
         except SettingError as error:
             raise error.below(name) from None
     for key, item in value.items():
-        if rule.keys is None and not re.fullmatch(rule.pattern or r"(?s).+", str(key)):
-            raise InvalidSettingError(f"a name in {name}", key, f"a name that matches {rule.pattern}")
+        if rule.key_pattern and not re.fullmatch(rule.key_pattern, str(key)):
+            raise InvalidSettingError(f"a name in {name}", key, f"a name that matches {rule.key_pattern}")
         if not _is_of(item, kind, rule):
             raise InvalidSettingError(f"{name}.{key}", item, wanted_text(kind, rule))
 

@@ -43,7 +43,7 @@ class Bread(Settings):
     flour: Literal["rye", "wheat"] = setting("rye", help="flour")
     is_sliced: bool = setting(False, help="sliced")
     toppings: Mapping[str, float] = setting(
-        {}, at_least=0, flag="topping", metavar="NAME=GRAMS", help="toppings"
+        {}, at_least=0, key_pattern="[a-z=]+", flag="topping", metavar="NAME=GRAMS", help="toppings"
     )
     floors: Mapping[str, float] = setting(
         {"taste": 0.5}, keys={"taste": REQUIRED, "smell": 0.25}, at_least=0, at_most=1, help="floors"
@@ -81,6 +81,7 @@ def test_values_are_read_and_defaults_fill_the_rest() -> None:
         ({"oven": {"celsius": 250, "fan": 1}}, "oven.fan is not known: write one of celsius"),
         ({"toppings": []}, "toppings is []: write an object"),
         ({"toppings": {"seed": -1}}, "toppings.seed is -1: write a number of at least 0"),
+        ({"toppings": {"a;b": 1}}, "a name in toppings is 'a;b': write a name that matches [a-z=]+"),
         ({"floors": {"smell": 1}}, "floors.taste is missing"),
         ({"floors": {"taste": 1, "look": 1}}, "floors.look is not known: write one of smell, taste"),
         ({"floors": {"taste": 2}}, "floors.taste is 2: write a number from 0 to 1"),

@@ -1,0 +1,105 @@
+"""AWS's PyTorch containers on SageMaker: images, paths, environment variables and log groups."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+ImageUse = Literal["training", "inference"]
+
+# -- images --------------------------------------------------------------------------------------
+_COMMERCIAL = "763104351884"
+# Region -> account of the registry of the AWS Deep Learning Containers, for the regions with both PyTorch
+# images ("Available Deep Learning Containers images", AWS documentation). The SageMaker SDK has the same table.
+REGISTRY_ACCOUNTS: Mapping[str, str] = {
+    "af-south-1": "626614931356",
+    "ap-east-1": "871362719292",
+    "ap-east-2": "975050140332",
+    "ap-northeast-1": _COMMERCIAL,
+    "ap-northeast-2": _COMMERCIAL,
+    "ap-northeast-3": "364406365360",
+    "ap-south-1": _COMMERCIAL,
+    "ap-south-2": "772153158452",
+    "ap-southeast-1": _COMMERCIAL,
+    "ap-southeast-2": _COMMERCIAL,
+    "ap-southeast-3": "907027046896",
+    "ap-southeast-4": "457447274322",
+    "ap-southeast-5": "550225433462",
+    "ap-southeast-6": "633930458069",
+    "ap-southeast-7": "590183813437",
+    "ca-central-1": _COMMERCIAL,
+    "ca-west-1": "204538143572",
+    "cn-north-1": "727897471807",
+    "cn-northwest-1": "727897471807",
+    "eu-central-1": _COMMERCIAL,
+    "eu-central-2": "380420809688",
+    "eu-north-1": _COMMERCIAL,
+    "eu-south-1": "692866216735",
+    "eu-south-2": "503227376785",
+    "eu-west-1": _COMMERCIAL,
+    "eu-west-2": _COMMERCIAL,
+    "eu-west-3": _COMMERCIAL,
+    "il-central-1": "780543022126",
+    "me-central-1": "914824155844",
+    "me-south-1": "217643126080",
+    "mx-central-1": "637423239942",
+    "sa-east-1": _COMMERCIAL,
+    "us-east-1": _COMMERCIAL,
+    "us-east-2": _COMMERCIAL,
+    "us-gov-east-1": "446045086412",
+    "us-gov-west-1": "442386744353",
+    "us-west-1": _COMMERCIAL,
+    "us-west-2": _COMMERCIAL,
+}
+
+
+def registry_account(region: str) -> str:
+    """The account of a region's registry.
+
+    Raises:
+        ValueError: the region has no PyTorch images.
+    """
+    if region not in REGISTRY_ACCOUNTS:
+        raise ValueError(
+            f"region {region!r} has no PyTorch images of AWS: write one of {', '.join(REGISTRY_ACCOUNTS)}"
+        )
+    return REGISTRY_ACCOUNTS[region]
+
+
+def image_repository(use: ImageUse) -> str:
+    """The repository of the images for a use."""
+    return f"pytorch-{use}"
+
+
+def image_uri(region: str, use: ImageUse, instance_type: str, framework_version: str, py_version: str) -> str:
+    """The image of a use, for the processor of an instance type: ``ml.g5.xlarge`` has a GPU.
+
+    Raises:
+        ValueError: the region has no PyTorch images.
+    """
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    processor = "gpu" if instance_type.split(".")[1][0] in "gp" else "cpu"
+    registry = f"{registry_account(region)}.dkr.ecr.{region}.{domain}"
+    return f"{registry}/{image_repository(use)}:{framework_version}-{processor}-{py_version}"
+
+
+# -- paths and environment variables -------------------------------------------------------------
+TRAINING_CODE = "/opt/ml/input/data/code"  # channel "code" of the training job
+PROCESSING_INPUT = "/opt/ml/processing/input"
+PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
+SERVING_PROGRAM = "inference.py"  # in code/ of the model artifact
+# Variables by which the inference container finds the artifact's script.
+SERVING_ENVIRONMENT: Mapping[str, str] = {
+    "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
+    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+}
+
+# -- CloudWatch log groups -----------------------------------------------------------------------
+# Kind of job, as a pipeline step's metadata names it -> its log group.
+JOB_LOG_GROUPS: Mapping[str, str] = {
+    "TrainingJob": "/aws/sagemaker/TrainingJobs",
+    "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
+}
+
+
+def endpoint_log_group(endpoint_name: str) -> str:
+    """The log group of an endpoint's containers."""
+    return f"/aws/sagemaker/Endpoints/{endpoint_name}"

@@ -1,0 +1,104 @@
+"""Settings of training, evaluation and the quality gate.
+
+`TrainingSettings` is the section ``ncf:training`` of a stage's config; `PipelineSettings` is the part that
+the SageMaker pipeline gets, as JSON in the environment variable ``NCF_TRAINING``. To add a setting: add its
+field here, and use it in the pipeline.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ml.settings.fields import REQUIRED, Scalar, SettingError, Settings, read, setting, settings_of
+from ml.settings.metrics import GATED_METRICS
+
+Approval = Literal["automatic", "manual"]
+
+MAX_RUNTIME_S = 5 * 24 * 3600  # SageMaker quotas: runtime of a training job
+MAX_SPOT_WAIT_FACTOR = 2  # longest wait of a spot job, in multiples of its maximum runtime
+
+
+def instance_type(use: str) -> Any:
+    """A setting for the SageMaker instance type of a use."""
+    return setting(
+        pattern=r"ml\.[a-z0-9-]+\.[a-z0-9]+",
+        wanted="a SageMaker type such as ml.m5.xlarge",
+        help=f"instance type of {use}",
+    )
+
+
+def _thresholds(defaults: Mapping[str, Any], help: str) -> Any:  # noqa: A002 (argparse's word)
+    keys = {key: REQUIRED if default is None else default for key, default in defaults.items()}
+    return setting(keys=keys, at_least=0, at_most=1, help=help)
+
+
+@dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """Settings of a stage's training, evaluation and quality gate.
+
+    A candidate passes the gate if each gated metric is at least its floor and at most the tolerance below the
+    champion's. NCF trains on one instance, so there is no instance count.
+    """
+
+    framework_version: str = setting(
+        pattern=r"\d+\.\d+(\.\d+)?",
+        wanted="a version such as 2.6.0",
+        help="PyTorch version of the training and inference containers",
+    )
+    py_version: str = setting(
+        pattern=r"py\d{2,3}", wanted="a Python such as py312", help="Python version of the containers"
+    )
+    instance_type: str = instance_type("training")
+    evaluation_instance_type: str = instance_type("evaluation")
+    volume_gib: int = setting(at_least=1, at_most=16384, help="size of the jobs' volumes")
+    max_runtime_s: int = setting(
+        at_least=60, at_most=MAX_RUNTIME_S, help="maximum runtime of a job, after which SageMaker stops it"
+    )
+    use_spot: bool = setting(help="train on managed spot instances")
+    hyperparameters: Mapping[str, Scalar] = setting(
+        key_pattern=r"[a-z][a-z0-9_]*",
+        wanted="a finite number or a text",
+        help="preset and hyperparameters, see python -m ml.ncf.train --help",
+    )
+    floors: Mapping[str, float] = _thresholds(
+        {metric.key: metric.default_floor for metric in GATED_METRICS}, "lowest metrics of a new model"
+    )
+    tolerance: Mapping[str, float] = _thresholds(
+        {metric.key: metric.default_tolerance for metric in GATED_METRICS},
+        "how far a new model's metrics may be below the champion's",
+    )
+    approval: Approval = setting(help="who approves a model that passed the gate: nobody, or a person")
+
+
+@dataclass(frozen=True)
+class PipelineSettings(TrainingSettings):
+    """A stage's training settings with the two values of other sections that the SageMaker pipeline needs."""
+
+    serving_instance_type: str = instance_type("the endpoint")
+    tags: Mapping[str, str] = setting(wanted="a text", help="tags of every job and model")
+
+    @classmethod
+    def of_stage(
+        cls, training: TrainingSettings, *, serving_instance_type: str, tags: Mapping[str, str]
+    ) -> "PipelineSettings":
+        """The settings of a stage's sections; fields that a subclass adds to `training` are left out."""
+        values = {each.name: getattr(training, each.name) for each in settings_of(TrainingSettings)}
+        return cls(**values, serving_instance_type=serving_instance_type, tags=tags)
+
+    @classmethod
+    def from_json(cls, text: str) -> "PipelineSettings":
+        """The settings of a JSON object with one key per setting.
+
+        Raises:
+            SettingError: not JSON, a key missing or unknown, or a value that the setting does not allow.
+        """
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SettingError("the value", f"is not JSON ({error})") from None
+        return read(cls, document)
+
+    def to_json(self) -> str:
+        """The settings as `from_json` reads them; the same text for the same settings."""
+        return json.dumps(asdict(self), sort_keys=True)
