@@ -59,6 +59,11 @@ ARRAYS_FILE = "arrays.npz"
 MODEL_CODE_FOLDER = "code"
 BOOTSTRAP_MODEL_VERSION = "bootstrap"  # an artifact without weights, from before the first training
 SERVING_PROGRAM = "inference.py"  # in code/
+# Variables by which AWS's PyTorch inference container finds the program; the artifact is unpacked in /opt/ml/model.
+SERVING_ENVIRONMENT = {
+    "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
+    "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{MODEL_CODE_FOLDER}",
+}
 SERVING_PACKAGES = ("ml/ncf/model",)  # every module of them is copied to code/
 SERVING_FILES = {  # path inside code/ -> path in the source tree
     SERVING_PROGRAM: "ml/serving/inference.py",

@@ -1,26 +1,18 @@
-"""AWS's PyTorch containers: which image serves, and what pulling one takes."""
+"""Permission to pull AWS's PyTorch images."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import pulumi
 
 from components.iam import Allow
-from stacks.config import StageConfig
-
-# The account of the Deep Learning Containers in the commercial regions that were there before 2019
-# (AWS documentation, "Available Deep Learning Containers images").
-REGISTRY_ACCOUNT = "763104351884"
+from ml.settings.containers import ImageUse, image_repository, registry_account
 
 
-def inference_image(stage: StageConfig) -> str:
-    """The CPU image that serves models of the stage's framework version."""
-    training = stage.training
-    tag = f"{training.framework_version}-cpu-{training.py_version}"
-    return f"{REGISTRY_ACCOUNT}.dkr.ecr.{stage.region}.amazonaws.com/pytorch-inference:{tag}"
-
-
-def pull_images(partition: pulumi.Input[str], region: str) -> list[Allow]:
-    """Pulling AWS's PyTorch images."""
+def grant_pull_images(partition: pulumi.Input[str], region: str) -> list[Allow]:
+    """Permission to pull the PyTorch images of a region."""
+    account = registry_account(region)
     return [
         Allow(
             actions=["ecr:GetAuthorizationToken"],
@@ -31,9 +23,9 @@ def pull_images(partition: pulumi.Input[str], region: str) -> list[Allow]:
             actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             resources=[
                 pulumi.Output.format(
-                    "arn:{0}:ecr:{1}:{2}:repository/pytorch-{3}", partition, region, REGISTRY_ACCOUNT, use
+                    "arn:{0}:ecr:{1}:{2}:repository/{3}", partition, region, account, image_repository(use)
                 )
-                for use in ("inference", "training")
+                for use in sorted(get_args(ImageUse))
             ],
         ),
     ]

@@ -15,18 +15,17 @@ from components.iam import (
     grant_pass_role,
 )
 from ml import contract
-from stacks.containers import pull_images
+from ml.settings.containers import JOB_LOG_GROUPS
+from stacks.containers import grant_pull_images
 from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
 from stacks.serving import Serving
 from stacks.storage import Storage
-
-JOB_LOG_GROUPS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
 
 
 def job_role(storage: Storage, region: str, opts: pulumi.ResourceOptions) -> ServiceRole:
     """Role of training and evaluation: read the run, write model and report, find the champion."""
     artifacts, key = storage.artifacts, storage.key
-    log_groups = [key.resource_arn("logs", f"log-group:{group}") for group in JOB_LOG_GROUPS]
+    log_groups = [key.resource_arn("logs", f"log-group:{group}") for group in JOB_LOG_GROUPS.values()]
     allows = [
         *storage.grant_read_prepared_runs(),
         artifacts.grant_read(contract.MODELS_PREFIX),
@@ -36,7 +35,7 @@ def job_role(storage: Storage, region: str, opts: pulumi.ResourceOptions) -> Ser
         key.grant_create_grant(),
         storage.packages.grant_read(),
         *grant_container_logs_and_metrics(log_groups),
-        *pull_images(key.partition, region),
+        *grant_pull_images(key.partition, region),
     ]
     return ServiceRole("job-role", _args(storage, allows), opts)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pulumi
 
 from components.alarm import AlarmTopic, AlarmTopicArgs
+from ml.settings.containers import image_uri
+from ml.settings.training import PipelineSettings
 from stacks.config import StageConfig
-from stacks.containers import inference_image
 from stacks.functions import FunctionDefaults
 from stacks.operations import Operations, OperationsArgs
 from stacks.preparation import Preparation, PreparationArgs
@@ -54,7 +55,13 @@ class Platform:
             ServingArgs(
                 stage_name=stage.stage,
                 region=stage.region,
-                image=inference_image(stage),
+                image=image_uri(
+                    stage.region,
+                    "inference",
+                    stage.serving.instance_type,
+                    stage.training.framework_version,
+                    stage.training.py_version,
+                ),
                 serving=stage.serving,
                 api=stage.api,
                 manual_approval=stage.training.approval == "manual",
@@ -145,10 +152,10 @@ def _identifier(label: str) -> str:
     return label.replace(" ", "_")
 
 
-def pipeline_settings(stage: StageConfig) -> dict[str, object]:
+def pipeline_settings(stage: StageConfig) -> PipelineSettings:
     """Settings of `ml.pipeline`, which CodeBuild passes as NCF_TRAINING."""
-    return {
-        **stage.training.model_dump(exclude={"build"}),
-        "serving_instance_type": stage.serving.instance_type,
-        "tags": stage.tags.model_dump(),
-    }
+    return PipelineSettings.of_stage(
+        stage.training,
+        serving_instance_type=stage.serving.instance_type,
+        tags=stage.tags.model_dump(),
+    )

@@ -16,7 +16,7 @@ from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.model_artifact import bootstrap_artifact
 from ml import contract
 from stacks import paths
-from stacks.containers import pull_images
+from stacks.containers import grant_pull_images
 from stacks.functions import FunctionDefaults
 from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
 from stacks.sections import ApiConfig, ServingConfig
@@ -159,7 +159,7 @@ def endpoint_model_role(storage: Storage, region: str) -> list[Allow]:
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.artifacts.grant_list_all(),
         storage.key.grant_decrypt(),
-        *pull_images(storage.key.partition, region),
+        *grant_pull_images(storage.key.partition, region),
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -20,8 +18,10 @@ from components.event_route import (
 from components.iam import Allow, ServiceRole, grant_pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from ml import contract
+from ml.settings.containers import JOB_LOG_GROUPS
+from ml.settings.training import PipelineSettings
 from stacks.functions import FunctionDefaults
-from stacks.pipeline_roles import JOB_LOG_GROUPS, job_role, pipeline_role
+from stacks.pipeline_roles import job_role, pipeline_role
 from stacks.sagemaker import SAGEMAKER
 from stacks.sections import BuildConfig
 from stacks.serving import Serving
@@ -47,7 +47,7 @@ class TrainingArgs:
     Attributes:
         stage_name: part of the pipeline's name.
         region: region of the container images.
-        settings: settings of `ml.pipeline`, see `contract.ENV_TRAINING`.
+        settings: settings of the SageMaker pipeline.
         build: section `training.build` of the stage configuration.
         functions: arguments that all functions share.
         log_retention_days: retention of the build's log group.
@@ -58,7 +58,7 @@ class TrainingArgs:
 
     stage_name: str
     region: str
-    settings: Mapping[str, object]
+    settings: PipelineSettings
     build: BuildConfig
     functions: FunctionDefaults
     log_retention_days: int
@@ -117,7 +117,7 @@ class Training(pulumi.ComponentResource):
                 contract.ENV_MODEL_PACKAGE_GROUP: storage.packages.name,
                 contract.ENV_ENDPOINT_NAME: serving.endpoint.name,
                 contract.ENV_DEPLOY_FUNCTION_ARN: serving.deploy_model.arn,
-                contract.ENV_TRAINING: json.dumps(args.settings, sort_keys=True),
+                contract.ENV_TRAINING: args.settings.to_json(),
             },
             allows=build_role(storage, self.pipeline_arn, pipeline_role),
             kms_key_arn=storage.key.arn,
@@ -227,7 +227,7 @@ def build_role(storage: Storage, pipeline_arn: pulumi.Output[str], pipeline_role
         ),
         Allow(
             actions=["logs:DescribeLogStreams", "logs:GetLogEvents"],
-            resources=[key.resource_arn("logs", f"log-group:{group}:*") for group in JOB_LOG_GROUPS],
+            resources=[key.resource_arn("logs", f"log-group:{group}:*") for group in JOB_LOG_GROUPS.values()],
         ),
         grant_pass_role(pipeline_role.arn, SAGEMAKER),
     ]

@@ -1,1 +1,1 @@
-"""The SageMaker pipeline that trains, judges, registers and deploys a run."""
+"""SageMaker pipeline that trains, evaluates, registers and deploys a model of a prepared run."""

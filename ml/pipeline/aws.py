@@ -1,4 +1,4 @@
-"""The AWS session of a build."""
+"""AWS session of a build."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-# A call gives up after seconds, and is tried again a bounded number of times.
+# Bounded timeouts and retries, so that a call cannot block the build.
 CLIENT_CONFIG = Config(
     connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}
 )
 
 
 def aws_session(region: str) -> boto3.Session:
-    """A session whose every client has timeouts and bounded retries.
+    """A session whose clients have timeouts and bounded retries.
 
-    It becomes boto3's default as well, since the SDK makes some clients without being given one.
+    It also becomes boto3's default session, since the SageMaker SDK creates some clients from that.
     """
     core = botocore.session.get_session()
     core.set_default_client_config(CLIENT_CONFIG)

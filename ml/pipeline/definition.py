@@ -1,8 +1,8 @@
-"""The pipeline's definition: seven steps, from training to deployment.
+"""Definition of the SageMaker pipeline: seven steps, from training to deployment.
 
 ``NCFTraining > NCFEvaluation > NCFQualityGate > NCFRegister > NCFCreateModel > NCFDeploy``, and
-``NCFRejected`` where the gate is lost. The definition depends on the stage's settings alone; what
-differs from run to run is a parameter, so that two runs that land together cannot disturb each other.
+``NCFRejected`` if the candidate fails the gate. The definition depends only on the stage's settings. Values
+that differ between runs are parameters, so that concurrent runs do not affect each other.
 """
 
 from __future__ import annotations
@@ -26,22 +26,17 @@ from sagemaker.serve.model_builder import ModelBuilder
 
 from ml import contract
 from ml.pipeline.environment import Stage
-from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, image_uri, training_step
+from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, stage_image, training_step
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.pipeline.settings import GATED_METRICS
+from ml.settings.metrics import GATED_METRICS
 
 APPROVAL_STATUS = {"automatic": "Approved", "manual": "PendingManualApproval"}
 CONTENT_TYPE = "application/json"
-# How AWS's PyTorch container finds the script that the artifact brings along.
-SERVING_ENVIRONMENT = {
-    "SAGEMAKER_PROGRAM": contract.SERVING_PROGRAM,
-    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-}
 
 
 def compile_definition(stage: Stage, session: DefinitionSession) -> dict[str, Any]:
-    """The pipeline's definition as SageMaker takes it (schema 2020-12-01)."""
+    """The definition as CreatePipeline takes it (schema 2020-12-01)."""
     parameters = RunParameters()
     training = training_step(stage, parameters, session)
     evaluation, report = evaluation_step(stage, parameters, session, training)
@@ -66,7 +61,7 @@ def gate_step(
     report: PropertyFile,
     passed: list[Any],
 ) -> ConditionStep:
-    """NCFQualityGate: absolute floors, and no regression against the champion beyond the tolerance."""
+    """NCFQualityGate: absolute floors, and no regression from the champion beyond the tolerance."""
     training = stage.training
 
     def reported(path: str) -> JsonGet:
@@ -74,10 +69,10 @@ def gate_step(
 
     conditions = []
     for metric in GATED_METRICS:
-        floor, tolerance = getattr(training.floors, metric), getattr(training.tolerance, metric)
+        floor, tolerance = training.floors[metric.key], training.tolerance[metric.key]
         conditions += [
-            ConditionGreaterThanOrEqualTo(left=reported(f"model.{metric}"), right=floor),
-            ConditionGreaterThanOrEqualTo(left=reported(f"change.{metric}"), right=-tolerance),
+            ConditionGreaterThanOrEqualTo(left=reported(f"model.{metric.key}"), right=floor),
+            ConditionGreaterThanOrEqualTo(left=reported(f"change.{metric.key}"), right=-tolerance),
         ]
     rejected = FailStep(
         name=contract.STEP_REJECTED,
@@ -99,7 +94,7 @@ def gate_step(
 def register_step(
     stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> ModelStep:
-    """NCFRegister: a version in the package group, with its report and the run that it comes from."""
+    """NCFRegister: a model package with its evaluation report, run id and code version."""
     report = MetricsSource(
         s3_uri=parameters.below_output("evaluation", contract.EVALUATION_FILE), content_type=CONTENT_TYPE
     )
@@ -122,7 +117,7 @@ def register_step(
 def create_model_step(
     stage: Stage, session: DefinitionSession, training: TrainingStep, register: ModelStep
 ) -> ModelStep:
-    """NCFCreateModel: from the artifact itself, as SageMaker refuses a package that waits for approval."""
+    """NCFCreateModel: from the artifact, since SageMaker refuses a package that is pending approval."""
     arguments = _model_builder(stage, session, training).build(tags=dict(stage.training.tags))
     return ModelStep(
         name=contract.STEP_CREATE_MODEL,
@@ -133,7 +128,7 @@ def create_model_step(
 
 
 def deploy_step(stage: Stage, register: ModelStep, create_model: ModelStep) -> LambdaStep:
-    """NCFDeploy: asks for the promotion and returns at once; the endpoint's own event ends the rollout."""
+    """NCFDeploy: invoke deploy_model, which starts the rollout; the endpoint's state event ends it."""
     return LambdaStep(
         name=contract.STEP_DEPLOY,
         lambda_func=Lambda(function_arn=stage.deploy_function_arn),
@@ -153,10 +148,10 @@ def _model_builder(stage: Stage, session: DefinitionSession, training: TrainingS
     return ModelBuilder(
         sagemaker_session=session,
         role_arn=stage.model_role_arn,
-        image_uri=image_uri(stage, "inference", instance_type),
+        image_uri=stage_image(stage, "inference", instance_type),
         instance_type=instance_type,
         s3_model_data_url=training.properties.ModelArtifacts.S3ModelArtifacts,
-        env_vars=dict(SERVING_ENVIRONMENT),
-        log_level=None,  # or it would set the level of the SDK's own logger
-        network=Networking(enable_network_isolation=True),  # the artifact holds all that serving needs
+        env_vars=dict(contract.SERVING_ENVIRONMENT),
+        log_level=None,  # a level here would be set on the SDK's logger
+        network=Networking(enable_network_isolation=True),  # the artifact has all files of serving
     )

@@ -1,4 +1,4 @@
-"""What the environment of a build says: the stage that it belongs to, and the run that it is for."""
+"""Environment variables of a build: the stage that it belongs to and the run that it trains on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml import contract
-from ml.pipeline.settings import SettingsError, TrainingSettings
+from ml.settings.fields import SettingError
+from ml.settings.training import PipelineSettings
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3 user guide, bucket naming rules
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")  # SageMaker: pipelines, package groups, endpoints
@@ -20,9 +21,13 @@ _A_NAME = (_NAME, "a name of letters, digits and hyphens such as ncf-dev")
 _AN_ARN = (_ARN, "an ARN")
 
 
+class VariableError(ValueError):
+    """An environment variable is missing or wrong; the message begins with its name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """The stage's names and training settings: all that the pipeline's definition depends on."""
+    """Names and training settings of the stage: everything that the pipeline's definition depends on."""
 
     name: str
     region: str
@@ -36,21 +41,21 @@ class Stage:
     model_package_group: str
     endpoint_name: str
     deploy_function_arn: str
-    training: TrainingSettings
+    training: PipelineSettings
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Stage:
-        """The stage that the CodeBuild project's variables describe.
+        """The stage of the CodeBuild project's variables.
 
         Raises:
-            SettingsError: a variable is missing or wrong; the message begins with its name.
+            VariableError: a variable is missing or wrong; the message begins with its name.
         """
         read = _Variables(environment)
         training_json = read.text(contract.ENV_TRAINING)
         try:
-            training = TrainingSettings.from_json(training_json)
-        except SettingsError as error:
-            raise SettingsError(f"{contract.ENV_TRAINING}: {error}") from None
+            training = PipelineSettings.from_json(training_json)
+        except SettingError as error:
+            raise VariableError(f"{contract.ENV_TRAINING}: {error}") from None
         return cls(
             name=read.matching(contract.ENV_STAGE, *_A_NAME),
             region=read.matching("AWS_DEFAULT_REGION", _REGION, "a region such as ap-northeast-2"),
@@ -70,17 +75,17 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A prepared run, and the version of the code bundle that it is trained with."""
+    """A prepared run and the version of the code bundle that trains on it."""
 
     run_id: str
     code_version: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Run:
-        """The run that the rendered buildspec's variables name.
+        """The run of the rendered buildspec's variables.
 
         Raises:
-            SettingsError: a variable is missing or wrong; the message begins with its name.
+            VariableError: a variable is missing or wrong; the message begins with its name.
         """
         read = _Variables(environment)
         return cls(
@@ -94,22 +99,22 @@ class Run:
 
     @property
     def data_prefix(self) -> str:
-        """Where the run lies in the data bucket."""
+        """Key prefix of the run in the data bucket."""
         return contract.run_prefix(self.run_id)
 
     @property
     def output_prefix(self) -> str:
-        """Below which everything that is made of the run goes, in the artifacts bucket."""
+        """Key prefix of the run's outputs in the artifacts bucket."""
         return f"{contract.MODELS_PREFIX}{self.run_id}/"
 
     @property
     def source_prefix(self) -> str:
-        """Where the run's code lies, unpacked, in the artifacts bucket."""
+        """Key prefix of the run's unpacked source code in the artifacts bucket."""
         return f"{self.output_prefix}source/"
 
     @property
     def evaluation_key(self) -> str:
-        """Where NCFEvaluation leaves its report, in the artifacts bucket."""
+        """Key of NCFEvaluation's report in the artifacts bucket."""
         return f"{self.output_prefix}evaluation/{contract.EVALUATION_FILE}"
 
 
@@ -120,11 +125,11 @@ class _Variables:
     def text(self, name: str) -> str:
         value = self.environment.get(name, "")
         if not value:
-            raise SettingsError(f"{name}: not set")
+            raise VariableError(f"{name}: not set")
         return value
 
     def matching(self, name: str, pattern: re.Pattern[str], what: str) -> str:
         value = self.text(name)
         if not pattern.fullmatch(value):
-            raise SettingsError(f"{name}: {value!r} is not {what}")
+            raise VariableError(f"{name}: {value!r} is not {what}")
         return value

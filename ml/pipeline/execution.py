@@ -1,4 +1,4 @@
-"""An execution of the pipeline: started once a run, and followed to its end."""
+"""Execution of the pipeline: started once per run and followed until it ends."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from botocore.exceptions import ClientError
 from ml.pipeline.environment import Run, Stage
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
-FIRST_POLL_S, LAST_POLL_S = 0.5, 5.0  # quick after a change, slower while a job runs
+FIRST_POLL_S, LAST_POLL_S = 0.5, 5.0  # after a change; while a job runs
 POLL_GROWTH = 1.5
+MISSING_PIPELINE = ("ResourceNotFound", "ResourceNotFoundException", "ValidationException")  # error codes
 
 
 class ExecutionTimeoutError(TimeoutError):
-    """The execution had not ended when the build's time was up; it goes on without the build."""
+    """The execution had not ended within the time limit; it continues."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How an execution ended: its status, and each step as ``ListPipelineExecutionSteps`` has it."""
+class ExecutionState:
+    """State of an execution at one poll; steps are items of ``ListPipelineExecutionSteps``."""
 
     status: str
-    reason: str
-    steps: dict[str, dict[str, Any]]
+    reason: str  # why it failed; empty unless it did
+    steps: dict[str, dict[str, Any]]  # by name
+    changed: list[dict[str, Any]]  # steps whose status differs from the previous poll
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
 
     @property
     def failed_step(self) -> dict[str, Any] | None:
@@ -37,22 +43,22 @@ class Ended:
         return min(failed, key=lambda step: step["EndTime"].timestamp()) if failed else None
 
 
-def find_execution(sagemaker: Any, stage: Stage, run: Run) -> str | None:
-    """The ARN of the run's execution, or None if it has none yet (or the pipeline does not exist)."""
-    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=stage.pipeline_name)
+def find_execution(sagemaker: Any, pipeline_name: str, run_id: str) -> str | None:
+    """The ARN of a run's execution; None without an execution or a pipeline."""
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline_name)
     try:
         for page in pages:
             for summary in page["PipelineExecutionSummaries"]:
-                if summary.get("PipelineExecutionDisplayName") == display_name(run):
+                if summary.get("PipelineExecutionDisplayName") == display_name(run_id):
                     return summary["PipelineExecutionArn"]
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("ResourceNotFound", "ValidationException"):
+        if error.response["Error"]["Code"] not in MISSING_PIPELINE:
             raise
     return None
 
 
 def upsert_pipeline(sagemaker: Any, stage: Stage, definition: dict[str, Any]) -> None:
-    """Create the stage's pipeline, or give the one that exists this definition."""
+    """Create the stage's pipeline, or update its definition."""
     content = {
         "PipelineName": stage.pipeline_name,
         "PipelineDefinition": json.dumps(definition),
@@ -62,18 +68,18 @@ def upsert_pipeline(sagemaker: Any, stage: Stage, definition: dict[str, Any]) ->
     try:
         sagemaker.create_pipeline(**content, Tags=tags)
     except ClientError as error:
-        # CreatePipeline has no error code of its own for a name that is taken.
+        # CreatePipeline has no specific error code for a name that is taken.
         if "must be unique" not in str(error) and "already exists" not in str(error):
             raise
         sagemaker.update_pipeline(**content)
 
 
 def start_execution(sagemaker: Any, stage: Stage, run: Run) -> str:
-    """Start the run's execution and return its ARN; a second start returns the first one's."""
+    """Start the run's execution and return its ARN; idempotent by pipeline and run."""
     values = parameter_values(stage, run)
     started = sagemaker.start_pipeline_execution(
         PipelineName=stage.pipeline_name,
-        PipelineExecutionDisplayName=display_name(run),
+        PipelineExecutionDisplayName=display_name(run.run_id),
         PipelineParameters=[{"Name": name, "Value": value} for name, value in values.items()],
         ClientRequestToken=hashlib.sha256(f"{stage.pipeline_name}/{run.run_id}".encode()).hexdigest(),
     )
@@ -81,7 +87,7 @@ def start_execution(sagemaker: Any, stage: Stage, run: Run) -> str:
 
 
 def parameter_values(stage: Stage, run: Run) -> dict[str, str]:
-    """The pipeline's parameters for a run: equal for equal runs, as an idempotent start needs."""
+    """The pipeline's parameters of a run: equal for equal runs, as an idempotent start requires."""
     return {
         "RunId": run.run_id,
         "CodeVersion": run.code_version,
@@ -91,39 +97,42 @@ def parameter_values(stage: Stage, run: Run) -> dict[str, str]:
     }
 
 
-def display_name(run: Run) -> str:
-    """What an execution is called after: its run."""
-    return f"run-{run.run_id}"
+def display_name(run_id: str) -> str:
+    """Display name of a run's execution."""
+    return f"run-{run_id}"
 
 
-def follow(
-    sagemaker: Any, arn: str, *, on_change: Callable[[dict[str, Any]], None], timeout_s: float
-) -> Ended:
-    """Wait for an execution's end, and report each step's change of status on the way.
+def watch_execution(
+    sagemaker: Any, arn: str, *, timeout_s: float, sleep: Callable[[float], object] = time.sleep
+) -> Iterator[ExecutionState]:
+    """Poll an execution and yield its state at each poll; the last state has ended.
+
+    Args:
+        sagemaker: a SageMaker client.
+        arn: the execution.
+        timeout_s: time limit, from the first poll.
+        sleep: waits between polls, which become rarer while nothing changes.
 
     Raises:
         ExecutionTimeoutError: it had not ended after ``timeout_s`` seconds.
     """
     deadline = time.monotonic() + timeout_s
-    seen: dict[str, str] = {}
-    pause_s = FIRST_POLL_S
+    known: dict[str, str] = {}
+    pause_s = 0.0
     while True:
         execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
         steps = {step["StepName"]: step for step in _steps(sagemaker, arn)}
-        for name, step in steps.items():
-            if seen.get(name) != step["StepStatus"]:
-                seen[name] = step["StepStatus"]
-                pause_s = FIRST_POLL_S
-                on_change(step)
+        changed = [step for name, step in steps.items() if known.get(name) != step["StepStatus"]]
+        known = {name: step["StepStatus"] for name, step in steps.items()}
         status = execution["PipelineExecutionStatus"]
-        if status in ENDED:
-            return Ended(status=status, reason=execution.get("FailureReason", ""), steps=steps)
+        state = ExecutionState(status, execution.get("FailureReason", ""), steps, changed)
+        yield state
+        if state.has_ended:
+            return
+        pause_s = FIRST_POLL_S if changed else min(max(pause_s * POLL_GROWTH, FIRST_POLL_S), LAST_POLL_S)
         if time.monotonic() + pause_s > deadline:
-            raise ExecutionTimeoutError(
-                f"{arn}: still {status} after {timeout_s:.0f} s; it goes on by itself"
-            )
-        time.sleep(pause_s)
-        pause_s = min(pause_s * POLL_GROWTH, LAST_POLL_S)
+            raise ExecutionTimeoutError(f"{arn}: still {status} after {timeout_s:.0f} s; it continues")
+        sleep(pause_s)
 
 
 def _steps(sagemaker: Any, arn: str) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sagemaker.core.helper.pipeline_variable import PipelineVariable
-from sagemaker.core.image_uris import retrieve
 from sagemaker.core.processing import Processor
 from sagemaker.core.shapes import (
     CheckpointConfig,
@@ -39,14 +38,14 @@ from ml import contract
 from ml.pipeline.environment import Stage
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.pipeline.settings import MAX_SPOT_WAIT_FACTOR, Scalar
+from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT, TRAINING_CODE, ImageUse, image_uri
+from ml.settings.fields import Scalar
+from ml.settings.metrics import METRICS
+from ml.settings.training import MAX_SPOT_WAIT_FACTOR
 
-TRAINING_CODE = "/opt/ml/input/data/code"  # where SageMaker puts the channel "code"
-PROCESSING_INPUT = "/opt/ml/processing/input"
-PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
 EVALUATION_OUTPUT = "evaluation"
 
-# A step that AWS could not place or serve is tried again; one whose code fails is not.
+# Retries after faults and shortages of the service; a step whose code fails is not retried.
 SERVICE_RETRY = StepRetryPolicy(
     exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
     interval_seconds=10,
@@ -63,21 +62,14 @@ JOB_RETRY = SageMakerJobStepRetryPolicy(
 )
 
 
-def image_uri(stage: Stage, scope: str, instance_type: str) -> str:
-    """AWS's PyTorch image of the stage's version for a scope: ``training`` or ``inference``."""
+def stage_image(stage: Stage, use: ImageUse, instance_type: str) -> str:
+    """AWS's PyTorch image of the stage's versions."""
     training = stage.training
-    return retrieve(
-        "pytorch",
-        region=stage.region,
-        version=training.framework_version,
-        py_version=training.py_version,
-        instance_type=instance_type,
-        image_scope=scope,
-    )
+    return image_uri(stage.region, use, instance_type, training.framework_version, training.py_version)
 
 
 def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
-    """Where each training channel lies in the prepared run: a split is a folder, the rest are files."""
+    """URI of each training channel in the prepared run: splits are folders, the others are files."""
     names = {split: [split, ""] for split in contract.SPLITS}
     names |= {
         "users": [contract.USERS_FILE],
@@ -92,7 +84,7 @@ def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
 
 
 def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> TrainingStep:
-    """NCFTraining: ``python3 -m ml.ncf.jobs.train`` on the run's channels, spot if the stage says so."""
+    """NCFTraining: ``python3 -m ml.ncf.jobs.train`` on the run's channels, on spot if the stage says so."""
     channels = {"code": parameters.source_uri, **channel_uris(parameters)}
     return TrainingStep(
         name=contract.STEP_TRAINING,
@@ -113,7 +105,7 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
         sagemaker_session=session,
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-training",
-        training_image=image_uri(stage, "training", training.instance_type),
+        training_image=stage_image(stage, "training", training.instance_type),
         source_code=SourceCode(
             command="python3 -m ml.ncf.jobs.train", args=command_line(training.hyperparameters)
         ),
@@ -130,7 +122,7 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
             volume_kms_key_id=stage.kms_key_arn,
             enable_managed_spot_training=training.use_spot,
         ),
-        # AWS's training image brings torch, numpy and pyarrow: nothing is fetched at start.
+        # The training image has torch, numpy and pyarrow, so that nothing is installed at start.
         networking=Networking(enable_network_isolation=True),
         stopping_condition=StoppingCondition(
             max_runtime_in_seconds=training.max_runtime_s, max_wait_time_in_seconds=wait_s
@@ -140,9 +132,7 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
         ),
         checkpoint_config=checkpoints if training.use_spot else None,
         tags=[Tag(key=key, value=value) for key, value in training.tags.items()],
-    ).with_metric_definitions(
-        [MetricDefinition(name=name, regex=regex) for name, regex in contract.METRIC_REGEXES.items()]
-    )
+    ).with_metric_definitions([MetricDefinition(name=metric.label, regex=metric.regex) for metric in METRICS])
 
 
 def command_line(hyperparameters: Mapping[str, Scalar]) -> list[str]:
@@ -155,7 +145,7 @@ def command_line(hyperparameters: Mapping[str, Scalar]) -> list[str]:
 def evaluation_step(
     stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> tuple[ProcessingStep, PropertyFile]:
-    """NCFEvaluation: candidate and champion on the same test split; its report is what the gate reads."""
+    """NCFEvaluation: candidate and champion on the same test split; the gate reads its report."""
     report = PropertyFile(name="Evaluation", output_name=EVALUATION_OUTPUT, path=contract.EVALUATION_FILE)
     inputs = {
         "code": parameters.source_uri,
@@ -185,7 +175,7 @@ def _evaluator(stage: Stage, parameters: RunParameters, session: DefinitionSessi
         sagemaker_session=session,
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-evaluation",
-        image_uri=image_uri(stage, "training", training.evaluation_instance_type),
+        image_uri=stage_image(stage, "training", training.evaluation_instance_type),
         entrypoint=["python3", "-m", "ml.ncf.jobs.evaluate"],
         instance_type=training.evaluation_instance_type,
         instance_count=1,

@@ -1,4 +1,4 @@
-"""What differs from run to run, as the definition declares it."""
+"""Parameters of the pipeline: the values that differ between runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from sagemaker.core.workflow.parameters import ParameterString
 
 
 class RunParameters:
-    """The pipeline's parameters. None has a default: an execution always names its run.
+    """Parameters of the pipeline, without defaults: each execution sets all of them.
 
-    Their values are those of ``ml.pipeline.execution.parameter_values``.
+    `ml.pipeline.execution.parameter_values` gives their values.
     """
 
     def __init__(self) -> None:

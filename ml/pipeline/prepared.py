@@ -1,4 +1,4 @@
-"""The prepared run that a build is for: whole, and as its manifest says."""
+"""Manifest of the prepared run that a build trains on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ml.pipeline.environment import Run, Stage
 
 
 def read_manifest(s3: Any, stage: Stage, run: Run) -> Manifest:
-    """The manifest of a run whose ``_SUCCESS`` says that it is whole.
+    """The manifest of a complete run, which is one with a ``_SUCCESS`` object.
 
     Raises:
-        ManifestError: either file is missing, or the manifest cannot be trusted; the message
-            begins with the file's URI.
+        ManifestError: either object is missing, or the manifest is not valid; the message begins with the
+            object's URI.
     """
     _read(s3, stage, f"{run.data_prefix}{contract.SUCCESS_FILE}")
     key = f"{run.data_prefix}{contract.MANIFEST_FILE}"
@@ -32,5 +32,5 @@ def _read(s3: Any, stage: Stage, key: str) -> bytes:
         return s3.get_object(Bucket=stage.data_bucket, Key=key)["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket"):
-            raise ManifestError(f"s3://{stage.data_bucket}/{key}: not there") from None
+            raise ManifestError(f"s3://{stage.data_bucket}/{key}: no such object") from None
         raise

@@ -1,4 +1,4 @@
-"""What a person needs to know of an execution that did not succeed."""
+"""Lines that explain why an execution did not succeed."""
 
 from __future__ import annotations
 
@@ -9,54 +9,64 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.pipeline.environment import Run, Stage
-from ml.pipeline.settings import GATED_METRICS
+from ml.settings.containers import JOB_LOG_GROUPS
+from ml.settings.metrics import GATED_METRICS
 
 N_LOG_LINES = 20
-_JOB_LOG_GROUPS = {
-    "TrainingJob": "/aws/sagemaker/TrainingJobs",
-    "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
-}
 
 
 def failure_lines(logs: Any, step: dict[str, Any]) -> Iterator[str]:
-    """The failed step with its reason, then the last lines that its job logged, if it is a job."""
+    """The failed step with its reason, then the last log lines of its job, if it has one."""
     yield f"{step['StepName']} failed: {step.get('FailureReason') or 'no reason given'}"
-    for kind, group in _JOB_LOG_GROUPS.items():
+    job = job_log(step)
+    if job:
+        group, prefix = job
+        yield f"the last lines of {group}/{prefix}:"
+        try:
+            lines = last_log_lines(logs, group, f"{prefix}/", N_LOG_LINES) or ["(no log events)"]
+        # A log that cannot be read must not hide the failure that it belongs to.
+        except (ClientError, BotoCoreError) as error:
+            lines = [f"(cannot be read: {error})"]
+        yield from (f"  {line}" for line in lines)
+
+
+def job_log(step: dict[str, Any]) -> tuple[str, str] | None:
+    """Log group and job name of a step, None if it has no job; log streams are named ``<job>/…``."""
+    for kind, group in JOB_LOG_GROUPS.items():
         arn = step.get("Metadata", {}).get(kind, {}).get("Arn")
         if arn:
-            job = arn.rsplit("/", 1)[-1]
-            yield f"the last lines of {group}/{job}:"
-            yield from (f"  {line}" for line in _last_lines(logs, group, job))
+            return group, arn.rsplit("/", 1)[-1]
+    return None
+
+
+def last_log_lines(logs: Any, group: str, stream_prefix: str, limit: int) -> list[str]:
+    """The last lines of a log group's first stream with a prefix; none without such a stream.
+
+    Raises:
+        ClientError, BotoCoreError: the log cannot be read.
+    """
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+    if not streams:
+        return []
+    stream = streams[0]["logStreamName"]
+    events = logs.get_log_events(logGroupName=group, logStreamName=stream, limit=limit, startFromHead=False)[
+        "events"
+    ]
+    return [event["message"].rstrip() for event in events]
 
 
 def rejection_lines(s3: Any, stage: Stage, run: Run) -> Iterator[str]:
-    """Each threshold of the gate with what the candidate reached, and which of them it lost."""
+    """Each threshold of the quality gate with the candidate's value, and whether it passed."""
     where = f"s3://{stage.artifacts_bucket}/{run.evaluation_key}"
     yield f"run {run.run_id} lost the quality gate; its report is {where}"
     report = json.loads(s3.get_object(Bucket=stage.artifacts_bucket, Key=run.evaluation_key)["Body"].read())
     for metric in GATED_METRICS:
-        floor, tolerance = getattr(stage.training.floors, metric), getattr(stage.training.tolerance, metric)
-        reached, change = report["model"][metric], report["change"][metric]
-        yield f"  {metric} {reached:.4f}, floor {floor:.4f}: {_verdict(reached >= floor)}"
-        yield f"  {metric} change {change:+.4f}, tolerance {tolerance:.4f}: {_verdict(change >= -tolerance)}"
+        key = metric.key
+        floor, tolerance = stage.training.floors[key], stage.training.tolerance[key]
+        reached, change = report["model"][key], report["change"][key]
+        yield f"  {key} {reached:.4f}, floor {floor:.4f}: {_verdict(reached >= floor)}"
+        yield f"  {key} change {change:+.4f}, tolerance {tolerance:.4f}: {_verdict(change >= -tolerance)}"
 
 
 def _verdict(passed: bool) -> str:
     return "passed" if passed else "LOST"
-
-
-def _last_lines(logs: Any, group: str, job: str) -> list[str]:
-    # A log that cannot be read must not hide the failure that it belongs to.
-    try:
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
-        if not streams:
-            return ["(it logged nothing)"]
-        events = logs.get_log_events(
-            logGroupName=group,
-            logStreamName=streams[0]["logStreamName"],
-            limit=N_LOG_LINES,
-            startFromHead=False,
-        )["events"]
-    except (ClientError, BotoCoreError) as error:
-        return [f"(cannot be read: {error})"]
-    return [event["message"].rstrip() for event in events] or ["(it logged nothing)"]

@@ -1,4 +1,4 @@
-"""A pipeline session that knows where the stage keeps things, and names what it uploads by content."""
+"""Pipeline session of the SageMaker SDK that uploads under content-addressed keys."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from ml import contract
 
 DRIVERS_PREFIX = f"{contract.MODELS_PREFIX}drivers/"
 
-# The SDK reports each call to its makers unless told otherwise, and reads defaults from the
-# machine's own files unless given some: a build must not depend on either.
+# By default the SDK sends telemetry and reads defaults from files of the machine. A build depends on neither.
 SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
 
 class DefinitionSession(PipelineSession):
-    """A session under which equal settings give equal definitions.
+    """Session under which equal settings give equal definitions.
 
-    The SDK packs drivers for its training container and uploads them under a key that holds the
-    time, once for each look at a step. Here the key is a digest of the content, so that a
-    definition changes only when something in it does, and each content is uploaded once.
-    With ``upload=False`` nothing is written: the definition can be read without an account.
+    The SDK packs drivers for its training container and uploads them under a key with a timestamp, each time
+    a step is compiled. Here the key is a digest of the content, so that a definition changes only with its
+    content, and each content is uploaded once. With ``upload=False`` nothing is written, and the definition
+    can be compiled without an account.
     """
 
     def __init__(self, boto_session: boto3.Session, bucket: str, *, upload: bool = True) -> None:
@@ -41,7 +40,7 @@ class DefinitionSession(PipelineSession):
         self._uploaded: set[str] = set()
 
     def default_bucket(self) -> str:
-        """The stage's artifacts bucket, which exists: nothing is looked up or created."""
+        """The stage's artifacts bucket. It exists, so that nothing is looked up or created."""
         return self._bucket
 
     def upload_data(
@@ -52,7 +51,7 @@ class DefinitionSession(PipelineSession):
         callback: Any = None,
         extra_args: dict[str, Any] | None = None,
     ) -> str:
-        """The S3 URI of a folder's content, uploaded if this session has not done so before."""
+        """The S3 URI of a folder's content, uploaded on the first call of this session."""
         with tempfile.TemporaryDirectory() as clean:
             shutil.copytree(
                 path, clean, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -65,7 +64,7 @@ class DefinitionSession(PipelineSession):
 
 
 def tree_digest(folder: Path) -> str:
-    """Sixteen hexadecimal digits that depend on the names and bytes of a folder's files, and nothing else."""
+    """Digest of the relative paths and contents of a folder's files: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode())

@@ -1,4 +1,4 @@
-"""The code that a run is trained with: one version of the bundle, unpacked where the jobs read it."""
+"""Source code of a run's jobs: one version of the code bundle, unpacked into S3 for the jobs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from botocore.exceptions import ClientError
 from ml import contract
 from ml.pipeline.environment import Run, Stage
 
-PACKAGE = "ml"  # the one package of the bundle that the jobs import
+PACKAGE = "ml"  # the package of the bundle that the jobs import
 ENTRY_POINTS = ("ml/ncf/jobs/train.py", "ml/ncf/jobs/evaluate.py")
-MAX_BUNDLE_BYTES = 64 << 20  # the bundle is text: more than this is not ours
+MAX_BUNDLE_BYTES = 64 << 20  # the bundle is source code: a larger one is a mistake
 MISSING = ("NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404")
 
 
 class SourceError(ValueError):
-    """The code version is not there, or is not a bundle of this project."""
+    """The code version does not exist, or is not a bundle of this project."""
 
 
 def publish_source(s3: Any, stage: Stage, run: Run) -> int:
-    """Unpack the run's code version into the run's source folder; return how many files it has.
+    """Unpack the run's code version into the run's source folder and return the number of files.
 
-    Repeating it writes the same objects again, since a version never changes.
+    Idempotent: an object version does not change, so that a second call writes the same objects.
 
     Raises:
         SourceError: the version does not exist, is no zip archive, or lacks an entry point.
@@ -43,11 +43,16 @@ def publish_source(s3: Any, stage: Stage, run: Run) -> int:
     return len(files)
 
 
-def package_files(bundle: bytes, where: str) -> dict[str, bytes]:
-    """The files of the ``ml`` package in a bundle, by their path; ``where`` names the bundle in errors.
+def package_files(bundle: bytes, where: str, max_bytes: int = MAX_BUNDLE_BYTES) -> dict[str, bytes]:
+    """The files of the ``ml`` package in a bundle, by path.
+
+    Args:
+        bundle: a zip archive.
+        where: name of the bundle in errors.
+        max_bytes: limit on the unpacked size.
 
     Raises:
-        SourceError: no zip archive, too large, or an entry point is missing.
+        SourceError: not a zip archive, too large, or an entry point is missing.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(bundle))
@@ -56,8 +61,8 @@ def package_files(bundle: bytes, where: str) -> dict[str, bytes]:
     members = [
         member for member in archive.infolist() if not member.is_dir() and _in_package(member.filename)
     ]
-    if sum(member.file_size for member in members) > MAX_BUNDLE_BYTES:
-        raise SourceError(f"{where}: larger than {MAX_BUNDLE_BYTES} bytes when unpacked")
+    if sum(member.file_size for member in members) > max_bytes:
+        raise SourceError(f"{where}: larger than {max_bytes} bytes when unpacked")
     files = {member.filename: archive.read(member) for member in members}
     for entry_point in ENTRY_POINTS:
         if entry_point not in files:
@@ -77,7 +82,7 @@ def _download(s3: Any, stage: Stage, run: Run, where: str) -> bytes:
         )
     except ClientError as error:
         if error.response["Error"]["Code"] in MISSING or "Invalid version" in str(error):
-            raise SourceError(f"{where}: not there") from None
+            raise SourceError(f"{where}: no such object version") from None
         raise
     if bundle["ContentLength"] > MAX_BUNDLE_BYTES:
         raise SourceError(f"{where}: larger than {MAX_BUNDLE_BYTES} bytes")

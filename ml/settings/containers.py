@@ -1,4 +1,4 @@
-"""AWS's PyTorch containers on SageMaker: images, paths, environment variables and log groups."""
+"""AWS's PyTorch containers on SageMaker: images, paths and log groups."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -8,7 +8,7 @@ ImageUse = Literal["training", "inference"]
 # -- images --------------------------------------------------------------------------------------
 _COMMERCIAL = "763104351884"
 # Region -> account of the registry of the AWS Deep Learning Containers, for the regions with both PyTorch
-# images ("Available Deep Learning Containers images", AWS documentation). The SageMaker SDK has the same table.
+# images (AWS documentation, "Available Deep Learning Containers images"). The SageMaker SDK agrees with it.
 REGISTRY_ACCOUNTS: Mapping[str, str] = {
     "af-south-1": "626614931356",
     "ap-east-1": "871362719292",
@@ -81,16 +81,10 @@ def image_uri(region: str, use: ImageUse, instance_type: str, framework_version:
     return f"{registry}/{image_repository(use)}:{framework_version}-{processor}-{py_version}"
 
 
-# -- paths and environment variables -------------------------------------------------------------
+# -- paths ---------------------------------------------------------------------------------------
 TRAINING_CODE = "/opt/ml/input/data/code"  # channel "code" of the training job
 PROCESSING_INPUT = "/opt/ml/processing/input"
 PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
-SERVING_PROGRAM = "inference.py"  # in code/ of the model artifact
-# Variables by which the inference container finds the artifact's script.
-SERVING_ENVIRONMENT: Mapping[str, str] = {
-    "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
-    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-}
 
 # -- CloudWatch log groups -----------------------------------------------------------------------
 # Kind of job, as a pipeline step's metadata names it -> its log group.

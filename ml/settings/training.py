@@ -19,7 +19,7 @@ MAX_RUNTIME_S = 5 * 24 * 3600  # SageMaker quotas: runtime of a training job
 MAX_SPOT_WAIT_FACTOR = 2  # longest wait of a spot job, in multiples of its maximum runtime
 
 
-def instance_type(use: str) -> Any:
+def _sagemaker_type(use: str) -> Any:
     """A setting for the SageMaker instance type of a use."""
     return setting(
         pattern=r"ml\.[a-z0-9-]+\.[a-z0-9]+",
@@ -49,8 +49,8 @@ class TrainingSettings(Settings):
     py_version: str = setting(
         pattern=r"py\d{2,3}", wanted="a Python such as py312", help="Python version of the containers"
     )
-    instance_type: str = instance_type("training")
-    evaluation_instance_type: str = instance_type("evaluation")
+    instance_type: str = _sagemaker_type("training")
+    evaluation_instance_type: str = _sagemaker_type("evaluation")
     volume_gib: int = setting(at_least=1, at_most=16384, help="size of the jobs' volumes")
     max_runtime_s: int = setting(
         at_least=60, at_most=MAX_RUNTIME_S, help="maximum runtime of a job, after which SageMaker stops it"
@@ -75,7 +75,7 @@ class TrainingSettings(Settings):
 class PipelineSettings(TrainingSettings):
     """A stage's training settings with the two values of other sections that the SageMaker pipeline needs."""
 
-    serving_instance_type: str = instance_type("the endpoint")
+    serving_instance_type: str = _sagemaker_type("the endpoint")
     tags: Mapping[str, str] = setting(wanted="a text", help="tags of every job and model")
 
     @classmethod

@@ -1,8 +1,10 @@
-"""A stage's environment, a run's, and an AWS for those who need one."""
+"""Environment variables of a stage and a run, and a moto AWS for the tests that need one."""
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ from moto import mock_aws
 from ml import contract
 from ml.pipeline.environment import Run, Stage
 
-# A shared machine may be slow for a moment: a rule is about answers, not about milliseconds.
+# Test machines are shared: a property test has no time limit per example.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
@@ -55,7 +57,7 @@ ENVIRONMENT = {
 
 
 def environment(**training: Any) -> dict[str, str]:
-    """The environment with some training settings of its own."""
+    """The environment variables with changed training settings."""
     return ENVIRONMENT | {contract.ENV_TRAINING: json.dumps(TRAINING | training)}
 
 
@@ -71,13 +73,37 @@ def run() -> Run:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """An AWS of the module's own, in this process."""
+    """An empty AWS (moto) per test module, in this process."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         monkeypatch.setenv("SAGEMAKER_VALIDATE_ROLE", "false")  # as the rendered buildspec does
         monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # a build makes one; it ends with the module
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # aws_session() sets it
         with mock_aws():
             yield
+
+
+def bundle(files: dict[str, bytes]) -> bytes:
+    """A code bundle: a zip archive of files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def s3(aws: None, stage: Stage) -> Iterator[Any]:
+    """A client of the stage's two buckets, empty and versioned."""
+    client = boto3.client("s3", region_name=REGION)
+    for bucket in (stage.data_bucket, stage.artifacts_bucket):
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    yield client
+    for bucket in (stage.data_bucket, stage.artifacts_bucket):
+        listed = client.list_object_versions(Bucket=bucket)
+        for version in [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]:
+            client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+        client.delete_bucket(Bucket=bucket)

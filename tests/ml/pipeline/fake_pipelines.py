@@ -1,7 +1,7 @@
-"""SageMaker's pipelines as ``ml.pipeline`` asks for them, as a fake that keeps state.
+"""Fake of SageMaker pipelines that keeps state.
 
-moto starts executions but neither runs their steps nor lists them. Here a test says how each look at
-an execution finds it.
+moto starts executions but neither runs nor lists their steps. Here a test sets the states that successive
+polls of an execution return.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BEGIN = datetime(2026, 11, 23, 3, tzinfo=UTC)
 
 
 def step(name: str, status: str, minute: int = 0, reason: str = "", **metadata: str) -> dict[str, Any]:
-    """A step as ListPipelineExecutionSteps has it; metadata is ``TrainingJob="arn..."``."""
+    """A step as ListPipelineExecutionSteps returns it; metadata is ``TrainingJob="arn..."``."""
     found: dict[str, Any] = {
         "StepName": name,
         "StepStatus": status,
@@ -30,20 +30,26 @@ def step(name: str, status: str, minute: int = 0, reason: str = "", **metadata: 
 
 
 class FakePipelines:
-    """Pipelines and executions; ``looks`` holds what successive looks find: (status, steps)."""
+    """Pipelines and executions.
+
+    Attributes:
+        polls: (status, steps) of successive polls; the last one repeats.
+        reason: failure reason of the execution.
+        refusal: error code and message of every create_pipeline.
+    """
 
     def __init__(self) -> None:
         self.pipelines: dict[str, dict[str, Any]] = {}
         self.executions: list[dict[str, Any]] = []
-        self.looks: list[tuple[str, list[dict[str, Any]]]] = []
+        self.polls: list[tuple[str, list[dict[str, Any]]]] = []
         self.reason = ""
+        self.refusal: tuple[str, str] | None = None
 
     def create_pipeline(self, **request: Any) -> None:
-        if request["PipelineName"] in self.pipelines:
-            message = "Pipeline names must be unique within an AWS account and region."
-            raise ClientError(
-                {"Error": {"Code": "ValidationException", "Message": message}}, "CreatePipeline"
-            )
+        taken = ("ValidationException", "Pipeline names must be unique within an AWS account and region.")
+        error = taken if request["PipelineName"] in self.pipelines else self.refusal
+        if error:
+            raise ClientError({"Error": {"Code": error[0], "Message": error[1]}}, "CreatePipeline")
         self.pipelines[request["PipelineName"]] = request
 
     def update_pipeline(self, **request: Any) -> None:
@@ -60,7 +66,7 @@ class FakePipelines:
         return self.executions[-1]
 
     def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N803
-        status, _ = self.looks[0]
+        status, _ = self.polls[0]
         reason = {"FailureReason": self.reason} if self.reason else {}
         return {"PipelineExecutionArn": PipelineExecutionArn, "PipelineExecutionStatus": status} | reason
 
@@ -71,10 +77,10 @@ class FakePipelines:
         if operation == "list_pipeline_executions":
             if request["PipelineName"] not in self.pipelines:
                 raise ClientError({"Error": {"Code": "ResourceNotFound", "Message": "no"}}, operation)
-            for execution in self.executions:  # one a page
+            for execution in self.executions:  # one per page
                 yield {"PipelineExecutionSummaries": [execution]}
         else:
-            _, steps = self.looks[0] if len(self.looks) == 1 else self.looks.pop(0)
+            _, steps = self.polls[0] if len(self.polls) == 1 else self.polls.pop(0)
             for each in steps:
                 yield {"PipelineExecutionSteps": [each]}
 

@@ -1,4 +1,4 @@
-"""What the pipeline's definition promises, read from the JSON that SageMaker gets."""
+"""Definition of the pipeline, as the JSON that SageMaker gets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ml.pipeline.aws import aws_session
 from ml.pipeline.environment import Run, Stage
 from ml.pipeline.execution import parameter_values
 from ml.pipeline.session import DRIVERS_PREFIX, DefinitionSession, tree_digest
+from ml.settings.metrics import METRICS
 from tests.ml.pipeline.conftest import ENVIRONMENT, environment
 
-pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # the SDK's advice to itself
+pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # deprecation warnings inside the SDK
 
 KMS_KEY = ENVIRONMENT[contract.ENV_KMS_KEY_ARN]
 ARTIFACTS = ENVIRONMENT[contract.ENV_ARTIFACTS_BUCKET]
@@ -31,7 +32,7 @@ PATH = [
 
 
 def compiled(upload: bool = False, **training: Any) -> dict[str, Any]:
-    """The definition of a stage with some training settings of its own; needs the fixture ``aws``."""
+    """The definition of a stage with changed training settings; needs the fixture ``aws``."""
     from ml.pipeline.definition import compile_definition  # importing the SDK takes a region
 
     stage = Stage.from_environment(environment(**training))
@@ -49,7 +50,7 @@ def definition(aws: None) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def other(definition: dict[str, Any]) -> dict[str, Any]:
-    """The definition of a stage that differs in everything that changes its shape, only read."""
+    """The definition of a stage that differs in every setting that changes its structure, without uploads."""
     return compiled(use_spot=False, approval="manual", hyperparameters={"epochs": 11})
 
 
@@ -65,7 +66,7 @@ def all_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def references(node: Any) -> Iterator[str]:
-    """The names of the steps that a part of the definition takes something from."""
+    """Names of the steps that a part of the definition refers to."""
     if isinstance(node, dict):
         if isinstance(node.get("Get"), str) and node["Get"].startswith("Steps."):
             yield node["Get"].split(".")[1]
@@ -76,7 +77,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-def test_there_are_the_seven_steps_of_the_contract_and_no_other(steps: dict[str, Any]) -> None:
+def test_steps_are_the_seven_of_the_contract(steps: dict[str, Any]) -> None:
     assert {name: step["Type"] for name, step in steps.items()} == {
         contract.STEP_TRAINING: "Training",
         contract.STEP_EVALUATION: "Processing",
@@ -88,7 +89,7 @@ def test_there_are_the_seven_steps_of_the_contract_and_no_other(steps: dict[str,
     }
 
 
-def test_each_step_comes_after_the_one_before_it(steps: dict[str, Any]) -> None:
+def test_steps_depend_on_each_other_in_order(steps: dict[str, Any]) -> None:
     gate = steps[contract.STEP_QUALITY_GATE]["Arguments"]
     assert [step["Name"] for step in gate["IfSteps"]] == PATH[3:]
     assert [step["Name"] for step in gate["ElseSteps"]] == [contract.STEP_REJECTED]
@@ -98,7 +99,7 @@ def test_each_step_comes_after_the_one_before_it(steps: dict[str, Any]) -> None:
     assert set(references(steps[contract.STEP_DEPLOY])) == set(PATH[3:5])
 
 
-def test_the_gate_asks_for_the_floors_and_against_regression(steps: dict[str, Any]) -> None:
+def test_gate_compares_with_the_floors_and_the_champion(steps: dict[str, Any]) -> None:
     conditions = steps[contract.STEP_QUALITY_GATE]["Arguments"]["Conditions"]
     assert {(each["LeftValue"]["Std:JsonGet"]["Path"], each["RightValue"]) for each in conditions} == {
         ("model.hr_at_10", 0.5),
@@ -111,7 +112,7 @@ def test_the_gate_asks_for_the_floors_and_against_regression(steps: dict[str, An
     assert report["FilePath"] == contract.EVALUATION_FILE
 
 
-def test_training_reads_the_contract_s_channels_and_the_code(steps: dict[str, Any]) -> None:
+def test_training_reads_the_channels_of_the_contract_and_the_code(steps: dict[str, Any]) -> None:
     channels = steps[contract.STEP_TRAINING]["Arguments"]["InputDataConfig"]
     assert {channel["ChannelName"] for channel in channels} == {
         *contract.TRAINING_CHANNELS,
@@ -125,12 +126,14 @@ def test_training_reads_the_contract_s_channels_and_the_code(steps: dict[str, An
     assert uris["code"] == {"Get": "Parameters.SourceUri"}
 
 
-def test_training_reports_the_contract_s_metrics(steps: dict[str, Any]) -> None:
+def test_training_reports_every_metric(steps: dict[str, Any]) -> None:
     metrics = steps[contract.STEP_TRAINING]["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"]
-    assert {each["Name"]: each["Regex"] for each in metrics} == contract.METRIC_REGEXES
+    assert {each["Name"]: each["Regex"] for each in metrics} == {
+        metric.label: metric.regex for metric in METRICS
+    }
 
 
-def test_hyperparameters_are_the_job_s_and_reach_the_command(definition: dict[str, Any], steps: Any) -> None:
+def test_hyperparameters_reach_the_job_and_its_command(definition: dict[str, Any], steps: Any) -> None:
     assert steps[contract.STEP_TRAINING]["Arguments"]["HyperParameters"] == {
         "epochs": "10",
         "lr": "0.001",
@@ -143,7 +146,7 @@ def test_hyperparameters_are_the_job_s_and_reach_the_command(definition: dict[st
     assert "\npython3 -m ml.ncf.jobs.train --epochs 10 --lr 0.001 --batch-size 256 --preset post\n" in text
 
 
-def test_spot_training_waits_a_bounded_time_and_keeps_checkpoints(steps: dict[str, Any]) -> None:
+def test_spot_training_has_a_maximum_wait_and_checkpoints(steps: dict[str, Any]) -> None:
     arguments = steps[contract.STEP_TRAINING]["Arguments"]
     assert arguments["EnableManagedSpotTraining"] is True
     assert arguments["StoppingCondition"] == {
@@ -153,14 +156,14 @@ def test_spot_training_waits_a_bounded_time_and_keeps_checkpoints(steps: dict[st
     assert arguments["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"][-1] == "checkpoints"
 
 
-def test_training_on_demand_neither_waits_nor_keeps_checkpoints(other: dict[str, Any]) -> None:
+def test_on_demand_training_has_no_wait_and_no_checkpoints(other: dict[str, Any]) -> None:
     arguments = other["Steps"][0]["Arguments"]
     assert not arguments["EnableManagedSpotTraining"]
     assert "MaxWaitTimeInSeconds" not in arguments["StoppingCondition"]
     assert "CheckpointConfig" not in arguments
 
 
-def test_every_volume_and_output_is_encrypted_with_the_stage_s_key(steps: dict[str, Any]) -> None:
+def test_volumes_and_outputs_are_encrypted_with_the_stage_key(steps: dict[str, Any]) -> None:
     training = steps[contract.STEP_TRAINING]["Arguments"]
     evaluation = steps[contract.STEP_EVALUATION]["Arguments"]
     assert training["ResourceConfig"]["VolumeKmsKeyId"] == KMS_KEY
@@ -169,32 +172,32 @@ def test_every_volume_and_output_is_encrypted_with_the_stage_s_key(steps: dict[s
     assert evaluation["ProcessingOutputConfig"]["KmsKeyId"] == KMS_KEY
 
 
-def test_containers_that_need_no_network_have_none(steps: dict[str, Any]) -> None:
+def test_training_and_serving_containers_have_no_network(steps: dict[str, Any]) -> None:
     assert steps[contract.STEP_TRAINING]["Arguments"]["EnableNetworkIsolation"] is True
     assert steps[contract.STEP_CREATE_MODEL]["Arguments"]["EnableNetworkIsolation"] is True
 
 
-def test_each_step_runs_as_the_role_that_is_meant_for_it(steps: dict[str, Any]) -> None:
+def test_each_step_runs_with_its_role(steps: dict[str, Any]) -> None:
     job_role, model_role = ENVIRONMENT[contract.ENV_JOB_ROLE_ARN], ENVIRONMENT[contract.ENV_MODEL_ROLE_ARN]
     assert steps[contract.STEP_TRAINING]["Arguments"]["RoleArn"] == job_role
     assert steps[contract.STEP_EVALUATION]["Arguments"]["RoleArn"] == job_role
     assert steps[contract.STEP_CREATE_MODEL]["Arguments"]["ExecutionRoleArn"] == model_role
 
 
-def test_jobs_and_models_carry_the_stage_s_tags(steps: dict[str, Any]) -> None:
+def test_jobs_and_models_have_the_stage_tags(steps: dict[str, Any]) -> None:
     for name in (contract.STEP_TRAINING, contract.STEP_EVALUATION, contract.STEP_CREATE_MODEL):
         tags = {tag["Key"]: tag["Value"] for tag in steps[name]["Arguments"]["Tags"]}
         assert tags == {"Owner": "recommendation", "Service": "ncf"}
 
 
-def test_a_step_that_the_service_failed_is_tried_again(steps: dict[str, Any]) -> None:
+def test_steps_are_retried_after_service_faults(steps: dict[str, Any]) -> None:
     for name in (PATH[0], PATH[1], PATH[3], PATH[4]):
         kinds = {kind for policy in steps[name]["RetryPolicies"] for kind in policy["ExceptionType"]}
         assert {"Step.SERVICE_FAULT", "Step.THROTTLING"} <= kinds
         assert ("SageMaker.CAPACITY_ERROR" in kinds) == (name in PATH[:2])
 
 
-def test_a_package_tells_its_metrics_run_and_code(steps: dict[str, Any]) -> None:
+def test_model_package_has_metrics_run_id_and_code_version(steps: dict[str, Any]) -> None:
     arguments = steps[contract.STEP_REGISTER]["Arguments"]
     assert arguments["ModelPackageGroupName"] == "NCF-dev"
     assert arguments["ModelApprovalStatus"] == "Approved"
@@ -206,12 +209,12 @@ def test_a_package_tells_its_metrics_run_and_code(steps: dict[str, Any]) -> None
     assert report == [{"Get": "Parameters.OutputUri"}, "evaluation", contract.EVALUATION_FILE]
 
 
-def test_a_stage_of_manual_approval_registers_packages_that_wait(other: dict[str, Any]) -> None:
+def test_manual_approval_registers_packages_pending_approval(other: dict[str, Any]) -> None:
     gate = other["Steps"][2]["Arguments"]
     assert gate["IfSteps"][0]["Arguments"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
-def test_the_deploy_step_calls_the_function_by_its_arn(steps: dict[str, Any]) -> None:
+def test_deploy_step_invokes_the_function_by_its_arn(steps: dict[str, Any]) -> None:
     deploy = steps[contract.STEP_DEPLOY]
     assert deploy["FunctionArn"] == ENVIRONMENT[contract.ENV_DEPLOY_FUNCTION_ARN]
     assert deploy["Arguments"] == {
@@ -220,21 +223,19 @@ def test_the_deploy_step_calls_the_function_by_its_arn(steps: dict[str, Any]) ->
     }
 
 
-def test_the_parameters_are_those_that_a_start_gives(
-    definition: dict[str, Any], stage: Stage, run: Run
-) -> None:
+def test_parameters_are_those_that_a_start_sets(definition: dict[str, Any], stage: Stage, run: Run) -> None:
     declared = {each["Name"]: each["Type"] for each in definition["Parameters"]}
     assert declared == dict.fromkeys(parameter_values(stage, run), "String")
     assert not any("DefaultValue" in each for each in definition["Parameters"])
 
 
-def test_nothing_in_the_definition_is_of_one_run(definition: dict[str, Any], run: Run) -> None:
+def test_definition_has_no_value_of_a_run(definition: dict[str, Any], run: Run) -> None:
     text = json.dumps(definition)
     assert run.run_id not in text
     assert run.code_version not in text
 
 
-def test_everything_lies_in_the_stage_s_buckets(definition: dict[str, Any]) -> None:
+def test_uris_are_in_the_stage_buckets(definition: dict[str, Any]) -> None:
     uris = [text for text in texts(definition) if text.startswith("s3://")]
     assert uris
     assert all(uri.startswith(f"s3://{ARTIFACTS}/{DRIVERS_PREFIX}") for uri in uris)
@@ -248,13 +249,13 @@ def texts(node: Any) -> Iterator[str]:
             yield from texts(value)
 
 
-def test_equal_settings_give_equal_definitions_and_upload_once(definition: dict[str, Any]) -> None:
+def test_equal_settings_give_equal_definitions_and_one_upload(definition: dict[str, Any]) -> None:
     before = set(uploaded(boto3.client("s3")))
     assert compiled(upload=True) == definition
     assert set(uploaded(boto3.client("s3"))) == before
 
 
-def test_other_settings_give_another_definition_and_reading_it_writes_nothing(
+def test_other_settings_give_another_definition_and_no_upload_when_disabled(
     definition: dict[str, Any], other: dict[str, Any]
 ) -> None:
     def drivers(of: dict[str, Any]) -> str:
@@ -271,7 +272,7 @@ def uploaded(s3: Any) -> list[str]:
     return [each["Key"] for each in s3.list_objects_v2(Bucket=ARTIFACTS, Prefix=DRIVERS_PREFIX)["Contents"]]
 
 
-def test_a_digest_depends_on_names_and_bytes_and_nothing_else(tmp_path: Any) -> None:
+def test_digest_depends_only_on_names_and_contents(tmp_path: Any) -> None:
     def folder(name: str, files: dict[str, bytes]) -> Any:
         for path, content in files.items():
             (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)

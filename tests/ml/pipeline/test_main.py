@@ -1,19 +1,21 @@
-"""``python -m ml.pipeline``: an exit code by outcome, and what a person needs to know."""
+"""``python -m ml.pipeline``: exit codes and the lines that explain the outcome."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from ml import contract
-from ml.manifest import ManifestError
-from ml.pipeline import __main__ as command
-from ml.pipeline.source import SourceError
-from tests.ml.pipeline.conftest import ENVIRONMENT
+from ml.pipeline.__main__ import Surroundings, main
+from ml.pipeline.environment import Run, Stage
+from ml.pipeline.source import ENTRY_POINTS
+from tests.ml.pipeline.conftest import ENVIRONMENT, bundle
 from tests.ml.pipeline.fake_pipelines import FakePipelines, step
+from tests.ml.test_manifest import a_manifest
 
 JOB = "pipelines-4o3rm9c4bf1x-NCFTraining-Nk1pLg3fQz"
 JOB_ARN = f"arn:aws:sagemaker:ap-northeast-2:123456789012:training-job/{JOB}"
@@ -24,7 +26,7 @@ REPORT = {
 
 
 class FakeLogs:
-    """CloudWatch's log of one training job."""
+    """CloudWatch Logs with the log of one training job."""
 
     def describe_log_streams(self, **request: Any) -> dict[str, Any]:
         if request != {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamNamePrefix": f"{JOB}/"}:
@@ -36,80 +38,90 @@ class FakeLogs:
         return {"events": [{"message": "epoch 1\n"}, {"message": "training: loss is nan"}]}
 
 
-class FakeS3:
-    """The artifacts bucket with the report of the evaluation."""
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        assert request["Key"] == "models/20261123T020000Z/evaluation/evaluation.json"
-
-        class Body:
-            def read(self) -> bytes:
-                return json.dumps(REPORT).encode()
-
-        return {"Body": Body()}
-
-
-class FakeManifest:
-    run_id = "20261123T020000Z"
-
-    class counts:  # noqa: N801 (an attribute of the manifest)
-        train = 60
-
-
 class FakeSession:
-    def __init__(self, sagemaker: FakePipelines) -> None:
-        self._clients = {"sagemaker": sagemaker, "s3": FakeS3(), "logs": FakeLogs()}
+    """A boto3 session with a real S3 client and fakes of SageMaker and CloudWatch Logs."""
+
+    def __init__(self, sagemaker: FakePipelines, s3: Any) -> None:
+        self._clients = {"sagemaker": sagemaker, "s3": s3, "logs": FakeLogs()}
 
     def client(self, service: str) -> Any:
         return self._clients[service]
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakePipelines:
-    """The command's surroundings: its environment, a whole run, a code version, and SageMaker."""
-    pipelines = FakePipelines()
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("ml.pipeline.execution.time.sleep", lambda _seconds: None)
-    monkeypatch.setattr(command, "_quieten_sdk", lambda: None)
-    monkeypatch.setattr(command, "aws_session", lambda _region: FakeSession(pipelines))
-    monkeypatch.setattr(command, "read_manifest", lambda *_arguments: FakeManifest)
-    monkeypatch.setattr(command, "publish_source", lambda *_arguments: 3)
-    monkeypatch.setattr(command, "_compile", lambda *_arguments, **_options: {"Steps": []})
-    return pipelines
+def fake() -> FakePipelines:
+    return FakePipelines()
 
 
-def test_a_run_that_succeeds_exits_0(fake: FakePipelines, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.looks = [("Succeeded", [step(contract.STEP_TRAINING, "Succeeded")])]
-    assert command.main([]) == 0
-    out = capsys.readouterr().out
-    assert "run 20261123T020000Z: 60 training rows, code version IYV3p45BT0ac8hjHg1houSdS1a.Mro8e" in out
-    assert f"{contract.STEP_TRAINING}: Succeeded\n" in out
+@pytest.fixture
+def surroundings(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Surroundings:
+    """A complete run, its evaluation report and a code version in S3, and a fake of SageMaker."""
+    data = {contract.MANIFEST_FILE: a_manifest().to_json().encode(), contract.SUCCESS_FILE: b""}
+    for name, body in data.items():
+        s3.put_object(Bucket=stage.data_bucket, Key=f"{run.data_prefix}{name}", Body=body)
+    artifacts = stage.artifacts_bucket
+    s3.put_object(Bucket=artifacts, Key=run.evaluation_key, Body=json.dumps(REPORT).encode())
+    code = s3.put_object(
+        Bucket=artifacts, Key=contract.CODE_BUNDLE_KEY, Body=bundle(dict.fromkeys(ENTRY_POINTS, b""))
+    )
+    return Surroundings(
+        environment={**ENVIRONMENT, contract.ENV_CODE_VERSION: code["VersionId"]},
+        connect=lambda _region: FakeSession(fake, s3),
+        compile_pipeline=lambda _stage, _session, *, upload: {"Steps": [], "Uploaded": upload},
+        sleep=lambda _seconds: None,
+    )
 
 
-def test_a_second_build_of_a_run_follows_the_first_one_s_execution(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def changed(surroundings: Surroundings, **variables: str | None) -> Surroundings:
+    """Surroundings with other environment variables; None removes one."""
+    merged = {**surroundings.environment, **variables}
+    return replace(
+        surroundings, environment={name: value for name, value in merged.items() if value is not None}
+    )
+
+
+def test_run_that_succeeds_exits_0(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.looks = [("Succeeded", [])]
-    command.main([])
+    fake.polls = [("Succeeded", [step(contract.STEP_TRAINING, "Succeeded")])]
+    assert main([], surroundings) == 0
+    out = capsys.readouterr().out
+    version = surroundings.environment[contract.ENV_CODE_VERSION]
+    assert f"run 20261123T020000Z: 6 training rows, code version {version}" in out
+    assert f"{contract.STEP_TRAINING}: Succeeded\n" in out
+    definition = json.loads(fake.pipelines["ncf-dev"]["PipelineDefinition"])
+    assert definition == {"Steps": [], "Uploaded": True}
 
-    def unexpected(*_arguments: Any, **_options: Any) -> None:
-        pytest.fail("a run that has an execution changes nothing")
 
-    monkeypatch.setattr(command, "publish_source", unexpected)
-    monkeypatch.setattr(command, "_compile", unexpected)
+def test_second_build_of_a_run_follows_the_execution_of_the_first(
+    fake: FakePipelines,
+    surroundings: Surroundings,
+    s3: Any,
+    stage: Stage,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake.polls = [("Succeeded", [])]
+    main([], surroundings)
+    pipelines = dict(fake.pipelines)
+    versions = s3.list_object_versions(Bucket=stage.artifacts_bucket)["Versions"]
+
+    def unexpected(*_arguments: Any, **_options: Any) -> dict[str, Any]:
+        pytest.fail("the definition of a run with an execution is not compiled")
+
     capsys.readouterr()
-    assert command.main([]) == 0
+    assert main([], replace(surroundings, compile_pipeline=unexpected)) == 0
     assert "following arn:" in capsys.readouterr().out
     assert len(fake.executions) == 1
+    assert fake.pipelines == pipelines
+    assert s3.list_object_versions(Bucket=stage.artifacts_bucket)["Versions"] == versions
 
 
-def test_a_step_that_fails_is_named_with_its_reason_and_last_log_lines(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str]
+def test_failed_step_is_named_with_its_reason_and_last_log_lines(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reason = "AlgorithmError: training: loss is nan, exit code: 1"
-    fake.looks = [("Failed", [step(contract.STEP_TRAINING, "Failed", reason=reason, TrainingJob=JOB_ARN)])]
-    assert command.main([]) == 1
+    fake.polls = [("Failed", [step(contract.STEP_TRAINING, "Failed", reason=reason, TrainingJob=JOB_ARN)])]
+    assert main([], surroundings) == 1
     assert capsys.readouterr().err.splitlines() == [
         f"NCFTraining failed: {reason}",
         f"the last lines of /aws/sagemaker/TrainingJobs/{JOB}:",
@@ -118,24 +130,24 @@ def test_a_step_that_fails_is_named_with_its_reason_and_last_log_lines(
     ]
 
 
-def test_a_log_that_cannot_be_read_does_not_hide_the_failure(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str]
+def test_unreadable_log_does_not_hide_the_failure(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = JOB_ARN.replace("training-job", "processing-job")
-    fake.looks = [
+    fake.polls = [
         ("Failed", [step(contract.STEP_EVALUATION, "Failed", reason="no model", ProcessingJob=other)])
     ]
-    assert command.main([]) == 1
+    assert main([], surroundings) == 1
     err = capsys.readouterr().err
     assert err.startswith("NCFEvaluation failed: no model\n")
     assert "(cannot be read: " in err
 
 
-def test_a_candidate_that_loses_the_gate_exits_3_and_says_by_what(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str]
+def test_candidate_that_loses_the_gate_exits_3_with_its_thresholds(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.looks = [("Failed", [step(contract.STEP_REJECTED, "Failed", reason="lost")])]
-    assert command.main([]) == 3
+    fake.polls = [("Failed", [step(contract.STEP_REJECTED, "Failed", reason="lost")])]
+    assert main([], surroundings) == 3
     err = capsys.readouterr().err
     assert "  hr_at_10 0.4800, floor 0.5000: LOST\n" in err
     assert "  hr_at_10 change +0.0040, tolerance 0.0100: passed\n" in err
@@ -143,69 +155,61 @@ def test_a_candidate_that_loses_the_gate_exits_3_and_says_by_what(
     assert "  ndcg_at_10 change -0.0300, tolerance 0.0200: LOST\n" in err
 
 
-def test_an_execution_that_a_person_stopped_exits_1(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str]
+def test_stopped_execution_exits_1(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.looks = [("Stopped", [step(contract.STEP_TRAINING, "Stopped")])]
+    fake.polls = [("Stopped", [step(contract.STEP_TRAINING, "Stopped")])]
     fake.reason = "stopped by a person"
-    assert command.main([]) == 1
+    assert main([], surroundings) == 1
     assert capsys.readouterr().err == "the execution is Stopped: stopped by a person\n"
 
 
-@pytest.mark.parametrize(
-    ("target", "problem"),
-    [
-        ("read_manifest", ManifestError("s3://b/manifest.json: not there")),
-        ("publish_source", SourceError("s3://b/code/source.zip at version v: not there")),
-    ],
-)
-def test_bad_input_exits_2_with_one_line_and_starts_nothing(
+def test_incomplete_run_exits_2_with_one_line_and_starts_nothing(
     fake: FakePipelines,
+    surroundings: Surroundings,
+    s3: Any,
+    stage: Stage,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    target: str,
-    problem: Exception,
 ) -> None:
-    def refuse(*_arguments: Any) -> None:
-        raise problem
+    key = f"prepared/run=20261123T020000Z/{contract.SUCCESS_FILE}"
+    s3.delete_object(Bucket=stage.data_bucket, Key=key)
+    assert main([], surroundings) == 2
+    assert capsys.readouterr().err == f"s3://{stage.data_bucket}/{key}: no such object\n"
+    assert (fake.executions, fake.pipelines) == ([], {})
 
-    monkeypatch.setattr(command, target, refuse)
-    assert command.main([]) == 2
-    assert capsys.readouterr().err == f"{problem}\n"
-    assert fake.executions == []
-    assert fake.pipelines == {}
+
+def test_missing_code_version_exits_2_with_one_line_and_starts_nothing(
+    fake: FakePipelines, surroundings: Surroundings, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = "0af1c0de-0000-4000-8000-000000000000"
+    assert main([], changed(surroundings, **{contract.ENV_CODE_VERSION: version})) == 2
+    where = f"s3://{stage.artifacts_bucket}/code/source.zip at version {version}"
+    assert capsys.readouterr().err == f"{where}: no such object version\n"
+    assert (fake.executions, fake.pipelines) == ([], {})
 
 
 @pytest.mark.parametrize("arguments", [[], ["--definition"]])
-def test_a_missing_variable_exits_2_by_its_name(
-    fake: FakePipelines,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
+def test_missing_variable_exits_2_with_its_name(
+    surroundings: Surroundings, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    monkeypatch.delenv(contract.ENV_KMS_KEY_ARN)
-    assert command.main(arguments) == 2
+    assert main(arguments, changed(surroundings, **{contract.ENV_KMS_KEY_ARN: None})) == 2
     assert capsys.readouterr().err == f"{contract.ENV_KMS_KEY_ARN}: not set\n"
 
 
-def test_a_refusal_of_aws_exits_1_with_one_line(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_error_of_aws_exits_1_with_one_line(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(**_request: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CreatePipeline")
-
-    monkeypatch.setattr(fake, "create_pipeline", refuse)
-    assert command.main([]) == 1
+    fake.refusal = ("AccessDenied", "no")
+    assert main([], surroundings) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "AccessDenied" in line
     assert "CreatePipeline" in line
 
 
-def test_the_definition_can_be_read_without_a_run(
-    fake: FakePipelines, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_definition_is_printed_without_a_run(
+    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv(contract.ENV_RUN_ID)
-    monkeypatch.delenv(contract.ENV_CODE_VERSION)
-    assert command.main(["--definition"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"Steps": []}
+    without_run = changed(surroundings, **{contract.ENV_RUN_ID: None, contract.ENV_CODE_VERSION: None})
+    assert main(["--definition"], without_run) == 0
+    assert json.loads(capsys.readouterr().out) == {"Steps": [], "Uploaded": False}
     assert fake.pipelines == {}

@@ -1,13 +1,9 @@
-"""The code of a run is one version of the bundle, and only what the jobs import of it."""
+"""The source of a run is the ml package of one version of the code bundle."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from ml import contract
@@ -15,30 +11,9 @@ from ml.manifest import ManifestError
 from ml.pipeline.environment import Run, Stage
 from ml.pipeline.prepared import read_manifest
 from ml.pipeline.source import ENTRY_POINTS, SourceError, package_files, publish_source
-from tests.ml.pipeline.conftest import REGION
+from tests.ml.pipeline.conftest import bundle
 
 FILES = {**dict.fromkeys(ENTRY_POINTS, b"print()\n"), "ml/contract.py": b"", "stacks/platform.py": b"x"}
-
-
-def bundle(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def s3(aws: None, stage: Stage) -> Iterator[Any]:
-    client = boto3.client("s3", region_name=REGION)
-    for bucket in (stage.data_bucket, stage.artifacts_bucket):
-        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    yield client
-    for bucket in (stage.data_bucket, stage.artifacts_bucket):
-        for version in client.list_object_versions(Bucket=bucket).get("Versions", []):
-            client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-        client.delete_bucket(Bucket=bucket)
 
 
 def put_bundle(s3: Any, stage: Stage, content: bytes) -> Run:
@@ -54,7 +29,7 @@ def published(s3: Any, stage: Stage) -> dict[str, bytes]:
     }
 
 
-def test_the_pinned_version_is_published_though_a_newer_one_is_there(s3: Any, stage: Stage) -> None:
+def test_pinned_version_is_published_when_a_newer_one_exists(s3: Any, stage: Stage) -> None:
     run = put_bundle(s3, stage, bundle(FILES))
     put_bundle(s3, stage, bundle(FILES | {"ml/contract.py": b"newer"}))
     assert publish_source(s3, stage, run) == 3
@@ -66,17 +41,17 @@ def test_the_pinned_version_is_published_though_a_newer_one_is_there(s3: Any, st
     }
 
 
-def test_what_is_published_is_encrypted_with_the_stage_s_key(s3: Any, stage: Stage) -> None:
+def test_published_objects_are_encrypted_with_the_stage_key(s3: Any, stage: Stage) -> None:
     run = put_bundle(s3, stage, bundle(FILES))
     publish_source(s3, stage, run)
     head = s3.head_object(Bucket=stage.artifacts_bucket, Key=f"{run.source_prefix}ml/contract.py")
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", stage.kms_key_arn)
 
 
-def test_a_version_that_is_not_there_is_named(s3: Any, stage: Stage) -> None:
+def test_missing_version_is_named(s3: Any, stage: Stage) -> None:
     put_bundle(s3, stage, bundle(FILES))
     missing = Run(run_id="20261123T020000Z", code_version="0af1c0de-0000-4000-8000-000000000000")
-    with pytest.raises(SourceError, match=r"code/source\.zip at version 0af1c0de.*: not there$"):
+    with pytest.raises(SourceError, match=r"code/source\.zip at version 0af1c0de.*: no such object version$"):
         publish_source(s3, stage, missing)
 
 
@@ -87,33 +62,32 @@ def test_a_version_that_is_not_there_is_named(s3: Any, stage: Stage) -> None:
         (bundle({"ml/ncf/jobs/train.py": b""}), "the bundle: ml/ncf/jobs/evaluate.py is missing"),
     ],
 )
-def test_a_bundle_of_another_kind_is_refused(content: bytes, complaint: str) -> None:
+def test_invalid_bundle_is_refused(content: bytes, complaint: str) -> None:
     with pytest.raises(SourceError, match=f"^{complaint}$"):
         package_files(content, "the bundle")
 
 
-def test_nothing_leaves_the_package_s_folder() -> None:
+def test_only_paths_inside_the_package_are_unpacked() -> None:
     tricky = bundle(FILES | {"ml/../../etc/passwd": b"x", "/ml/absolute.py": b"x", "ml/folder/": b""})
     assert set(package_files(tricky, "the bundle")) == {*ENTRY_POINTS, "ml/contract.py"}
 
 
-def test_a_bundle_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml.pipeline.source.MAX_BUNDLE_BYTES", 10)
+def test_bundle_above_the_size_limit_is_refused() -> None:
     with pytest.raises(SourceError, match="larger than 10 bytes when unpacked"):
-        package_files(bundle(FILES), "the bundle")
+        package_files(bundle(FILES), "the bundle", max_bytes=10)
 
 
 @pytest.mark.parametrize("missing", [contract.SUCCESS_FILE, contract.MANIFEST_FILE])
-def test_a_run_that_is_not_whole_is_refused(s3: Any, stage: Stage, run: Run, missing: str) -> None:
+def test_incomplete_run_is_refused(s3: Any, stage: Stage, run: Run, missing: str) -> None:
     for name in {contract.SUCCESS_FILE, contract.MANIFEST_FILE} - {missing}:
         s3.put_object(Bucket=stage.data_bucket, Key=f"{run.data_prefix}{name}", Body=b"{}")
     with pytest.raises(
-        ManifestError, match=rf"^s3://{stage.data_bucket}/{run.data_prefix}{missing}: not there$"
+        ManifestError, match=rf"^s3://{stage.data_bucket}/{run.data_prefix}{missing}: no such object$"
     ):
         read_manifest(s3, stage, run)
 
 
-def test_a_manifest_that_cannot_be_trusted_is_named(s3: Any, stage: Stage, run: Run) -> None:
+def test_invalid_manifest_is_named(s3: Any, stage: Stage, run: Run) -> None:
     for name in (contract.SUCCESS_FILE, contract.MANIFEST_FILE):
         s3.put_object(Bucket=stage.data_bucket, Key=f"{run.data_prefix}{name}", Body=b"\xff{}")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""What the program hands over is what this code reads: the build's variables, and the functions'."""
+"""The program sets exactly the environment variables that the build and the Lambda functions read."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.ml.pipeline.conftest import REGION
 from tests.repository import ROOT, STAGES
 from tests.stacks.program import recorded
 
-pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # the SDK's advice to itself
+pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # deprecation warnings inside the SDK
 
-BY_POWERTOOLS = "POWERTOOLS_"
+POWERTOOLS_PREFIX = "POWERTOOLS_"
 
 
 def build_environment(stage: str) -> dict[str, str]:
-    """The variables of the stage's CodeBuild project, and the region that CodeBuild adds."""
+    """Variables of the stage's CodeBuild project, with the region that CodeBuild adds."""
     project = recorded(stage).one("aws:codebuild/project:Project").inputs
     variables = {each["name"]: each["value"] for each in project["environment"]["environmentVariables"]}
     return {**variables, "AWS_DEFAULT_REGION": REGION}
 
 
 def variables_read(folder: Path) -> set[str]:
-    """The names that the code of a function takes from ``os.environ[...]``."""
+    """Names that the code of a function reads from ``os.environ[...]``."""
     return {
         node.slice.value
         for path in folder.glob("*.py")
@@ -40,14 +40,14 @@ def variables_read(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_s_build_can_read_its_environment(stage: str) -> None:
+def test_build_reads_the_environment_of_its_stage(stage: str) -> None:
     read = Stage.from_environment(build_environment(stage))
     assert (read.name, read.pipeline_name, read.endpoint_name) == (stage, f"ncf-{stage}", f"ncf-{stage}")
     assert len({read.pipeline_role_arn, read.job_role_arn, read.model_role_arn}) == 3
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_s_hyperparameters_are_those_that_training_takes(stage: str, aws: None) -> None:
+def test_training_accepts_the_stage_hyperparameters(stage: str, aws: None) -> None:
     from ml.pipeline.jobs import command_line  # importing the SDK takes a region
 
     training = Stage.from_environment(build_environment(stage)).training
@@ -57,11 +57,11 @@ def test_a_stage_s_hyperparameters_are_those_that_training_takes(stage: str, aws
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("scope", ["training", "inference"])
-def test_aws_has_a_container_of_the_stage_s_version(stage: str, scope: str, aws: None) -> None:
-    from ml.pipeline.jobs import image_uri
+def test_stage_image_has_the_stage_versions(stage: str, scope: str, aws: None) -> None:
+    from ml.pipeline.jobs import stage_image
 
     read = Stage.from_environment(build_environment(stage))
-    uri = image_uri(read, scope, read.training.serving_instance_type)
+    uri = stage_image(read, scope, read.training.serving_instance_type)
     assert f"/pytorch-{scope}:{read.training.framework_version}-cpu-{read.training.py_version}" in uri
 
 
@@ -74,15 +74,15 @@ def test_aws_has_a_container_of_the_stage_s_version(stage: str, scope: str, aws:
         ("recommend", "recommend"),
     ],
 )
-def test_a_function_gets_the_variables_that_its_code_reads_and_no_other(
+def test_function_gets_exactly_the_variables_that_its_code_reads(
     stage: str, folder: str, function: str
 ) -> None:
     given = recorded(stage).one("aws:lambda/function:Function", function).inputs
-    names = {name for name in given["environment"]["variables"] if not name.startswith(BY_POWERTOOLS)}
+    names = {name for name in given["environment"]["variables"] if not name.startswith(POWERTOOLS_PREFIX)}
     assert names == variables_read(ROOT / "lambdas" / folder)
     assert given["handler"] == "handler.handler"
 
 
-def test_a_run_adds_what_the_project_does_not_say() -> None:
+def test_run_variables_are_not_set_by_the_project() -> None:
     names = set(build_environment("dev"))
     assert names.isdisjoint({contract.ENV_RUN_ID, contract.ENV_CODE_VERSION})
