@@ -1,18 +1,19 @@
-"""The typed stage: what `Pulumi.<stage>.yaml` may say, read once and checked whole.
+"""Typed configuration of a stage: `Pulumi.<stage>.yaml`, read and validated once.
 
-Stages differ by these fields and by nothing else: no code asks which stage it is in.
+Stages differ only by these values: no code depends on a stage's name.
 """
 
 from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self, get_args, get_type_hints
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
-from pydantic import Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 
+from ml.settings.containers import registry_account
 from ml.settings.fields import SettingError, read
 from stacks.sections import (
     ApiConfig,
@@ -27,19 +28,28 @@ from stacks.sections import (
 )
 from stacks.spark_sections import FeatureStoreConfig, SparkConfig
 
-# Fields that are no keys of our own.
-SAID_ELSEWHERE = {"stage": "the stack's name", "region": "aws:region", "tags": "aws:defaultTags.tags"}
+# Fields of `StageConfig` that are not keys of the project's namespace -> where they are configured.
+OTHER_KEYS = {"stage": "the stack's name", "region": "aws:region", "tags": "aws:defaultTags.tags"}
+
+
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # Pydantic's errors for models, dataclasses
 
 
 class ConfigError(pulumi.RunError):
-    """The stage's configuration is wrong. One line names the key; Pulumi prints it without a traceback."""
+    """A key of the configuration is wrong; Pulumi prints the one-line message without a traceback."""
+
+
+def _with_images(region: str) -> str:
+    """The region, if it has AWS's PyTorch images."""
+    registry_account(region)
+    return region
 
 
 class StageConfig(Section):
-    """One stage, whole."""
+    """Configuration of a stage."""
 
     stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,9}$")]
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Annotated[str, AfterValidator(_with_images)]
     tags: Tags
     protect_data: bool
     storage: StorageConfig
@@ -53,7 +63,7 @@ class StageConfig(Section):
     operations: OperationsConfig
 
     @model_validator(mode="after")
-    def _everything_is_of_this_stage_and_region(self) -> Self:
+    def _check_stage_and_region(self) -> Self:
         if self.tags.Stage != self.stage:
             raise ValueError(f"aws:defaultTags.tags.Stage is {self.tags.Stage!r} in the stage {self.stage!r}")
         if f":{self.region}:" not in self.functions.powertools_layer_arn:
@@ -61,20 +71,20 @@ class StageConfig(Section):
         for zone in self.network.availability_zones:
             if not zone.startswith(self.region):
                 raise ValueError(f"ncf:network.availability_zones: {zone} is not in the region {self.region}")
-        # The network reaches Secrets Manager of its own region only.
+        # The network has an endpoint only for Secrets Manager of its region.
         if self.feature_store and f":{self.region}:" not in self.feature_store.secret_arn:
             raise ValueError(f"ncf:feature_store.secret_arn is not in the region {self.region}")
         return self
 
 
 def load() -> StageConfig:
-    """The configuration of the stack that is running.
+    """The configuration of the current stack.
 
     Raises:
         ConfigError: a key is unknown, missing or wrong; the message names it.
     """
     namespace = f"{pulumi.get_project()}:"
-    # The SDK reads keys one by one; only the whole shows a key that is misspelt.
+    # `pulumi.Config` reads single keys, so that misspelt ones would go unnoticed: read all of them.
     values = {**get_config_env(), **CONFIG.get()}
     own = {
         key.removeprefix(namespace): _parsed(value)
@@ -87,9 +97,9 @@ def load() -> StageConfig:
         **({"region": values["aws:region"]} if "aws:region" in values else {}),
         "tags": (_parsed(values.get("aws:defaultTags", "{}")) or {}).get("tags", {}),
     }
-    for key, place in SAID_ELSEWHERE.items():
+    for key, place in OTHER_KEYS.items():
         if key in own:
-            raise ConfigError(f"{namespace}{key} is not known: {place} says it")
+            raise ConfigError(f"{namespace}{key} is not known: {place} sets it")
     try:
         return StageConfig.model_validate_json(json.dumps(document))
     except ValidationError as error:
@@ -97,7 +107,7 @@ def load() -> StageConfig:
 
 
 def _parsed(value: Any) -> Any:
-    """A value as YAML had it: Pulumi hands over sections as JSON, and everything else as text."""
+    """A value as in the YAML file: Pulumi passes sections as JSON and scalars as text."""
     try:
         return json.loads(value)
     except (TypeError, ValueError):
@@ -105,15 +115,15 @@ def _parsed(value: Any) -> Any:
 
 
 def _line(namespace: str, error: ValidationError) -> str:
-    """The first fault, in one line; what is misspelt comes before what is therefore missing."""
-    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    """The first error in one line; unknown keys come first, since a misspelt key is also a missing one."""
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] not in UNKNOWN_KEY)
     fault = faults[0]
     path = tuple(fault["loc"])
     message = fault["msg"].removeprefix("Value error, ")
     if not path:
         return message
     key = _key(namespace, path)
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in UNKNOWN_KEY:
         return f"{key} is not known: write one of {', '.join(_allowed(path[:-1]))}"
     if fault["type"] == "missing":
         return f"{key} is missing"
@@ -125,14 +135,14 @@ def _line(namespace: str, error: ValidationError) -> str:
 
 def _key(namespace: str, path: tuple[Any, ...]) -> str:
     first, *rest = map(str, path)
-    return ".".join((SAID_ELSEWHERE.get(first, namespace + first), *rest))
+    return ".".join((OTHER_KEYS.get(first, namespace + first), *rest))
 
 
 def _allowed(path: tuple[Any, ...]) -> list[str]:
     """The keys of the section at `path`."""
     section: Any = StageConfig
     for part in path:
-        annotation = section.model_fields[part].annotation
-        # A section that may be null is a union of itself and None.
+        annotation = get_type_hints(section)[part]
+        # A nullable section is a union of itself and None.
         section = next((each for each in get_args(annotation) if isinstance(each, type)), annotation)
-    return sorted(set(section.model_fields) - set(SAID_ELSEWHERE))
+    return sorted(set(get_type_hints(section)) - {*OTHER_KEYS, "model_config"})

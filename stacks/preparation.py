@@ -143,8 +143,8 @@ class Preparation(pulumi.ComponentResource):
             subnet_ids=network.subnet_ids,
             s3_prefix_list_id=network.s3_prefix_list_id,
             endpoints_security_group_id=network.endpoints_security_group_id,
-            database=store.reached_at() if store else None,
-            cluster=spark.cluster.cluster(),
+            database=store.servers() if store else None,
+            cluster=spark.cluster,
             tags=args.tags.model_dump(),
         )
 

@@ -1,4 +1,4 @@
-"""The sections of a stage's configuration. Units are in the names; every key is required."""
+"""Sections of a stage's configuration. Units are in the names; a key without a default is required."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MIN_LINEAR_PERCENT = 10  # SageMaker API, TrafficRoutingConfig.LinearStepSize
 
 
 class Section(BaseModel):
-    """Keys that belong together. A key that isn't known is refused, and so is a value that needs a cast."""
+    """Base of a section: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Tags(Section):
-    """What the provider puts on every resource (``aws:defaultTags``)."""
+    """Default tags of the provider (``aws:defaultTags``)."""
 
     Owner: str
     Service: str
@@ -35,7 +35,7 @@ class Tags(Section):
 
 
 class StorageConfig(Section):
-    """How long things are kept."""
+    """Retention of objects and logs."""
 
     expire_prepared_runs_after_days: Days
     expire_logs_after_days: Days
@@ -44,14 +44,14 @@ class StorageConfig(Section):
 
 
 class NetworkConfig(Section):
-    """Where Spark runs."""
+    """Network of the Spark cluster."""
 
     cidr_block: str
     availability_zones: Annotated[tuple[str, ...], Field(min_length=1)]
     interface_endpoints: tuple[str, ...]
 
     @model_validator(mode="after")
-    def _is_a_network(self) -> Self:
+    def _check_cidr_block(self) -> Self:
         ipaddress.ip_network(self.cidr_block)
         return self
 
@@ -77,7 +77,7 @@ class TrainingConfig(TrainingSettings):
 
 
 class ServingConfig(Section):
-    """The endpoint and how a new model reaches it."""
+    """Endpoint, and rollout of new models to it."""
 
     instance_type: MlInstanceType
     min_instances: Annotated[int, Field(ge=1)]
@@ -90,7 +90,7 @@ class ServingConfig(Section):
     keep_last: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
-    def _bounds_are_in_order(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.min_instances > self.max_instances:
             raise ValueError(
                 f"min_instances is {self.min_instances}, more than max_instances {self.max_instances}"
@@ -103,7 +103,7 @@ class ServingConfig(Section):
 
 
 class ApiConfig(Section):
-    """Who may ask, and how often."""
+    """Authentication and throttling of the recommendation API."""
 
     auth: Literal["iam", "none"]
     rate_per_second: Annotated[float, Field(gt=0)]
@@ -111,7 +111,7 @@ class ApiConfig(Section):
 
 
 class FunctionsConfig(Section):
-    """What the Lambda functions share."""
+    """Settings of the Lambda functions."""
 
     powertools_layer_arn: Annotated[
         str, Field(pattern=r"^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:.+:\d+$")
@@ -120,7 +120,7 @@ class FunctionsConfig(Section):
 
 
 class OperationsConfig(Section):
-    """Who is told, and what it may cost."""
+    """Alarm recipient and budget."""
 
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
     monthly_budget_usd: Annotated[int, Field(ge=1)]

@@ -11,6 +11,8 @@ from components.spark.sizing import Sizing, size
 
 MAX_TYPES = 30  # EMR management guide, instance fleets with an allocation strategy
 MIN_SPOT_TIMEOUT_MINUTES, MAX_SPOT_TIMEOUT_MINUTES = 5, 1440  # EMR API, SpotProvisioningSpecification
+MIN_VOLUME_GIB, MAX_VOLUME_GIB = 10, 16_384  # EMR management guide, minimum EBS volume; EBS user guide, gp3
+MIN_IDLE_TIMEOUT_S, MAX_IDLE_TIMEOUT_S = 60, 604_800  # EMR API, AutoTerminationPolicy
 TIMEOUT_ACTIONS: Mapping[str, str] = {"on_demand": "SWITCH_TO_ON_DEMAND", "fail": "TERMINATE_CLUSTER"}
 
 
@@ -32,7 +34,7 @@ class Fleet:
         if len(set(self.instance_types)) < len(self.instance_types):
             raise ValueError(f"instance_types: {', '.join(self.instance_types)} contains a type twice")
         smallest = min(node.vcpus for node in self.nodes)
-        if 0 < self.units < smallest:
+        if self.units and self.units < smallest:
             raise ValueError(f"units is {self.units}, fewer than the {smallest} vCPUs of the smallest type")
 
     @property
@@ -102,6 +104,12 @@ class Cluster:
 
     def __post_init__(self) -> None:
         scaling, start = self.scaling, self.core.units + self.task.units
+        if not MIN_VOLUME_GIB <= self.volume_gib <= MAX_VOLUME_GIB:
+            raise ValueError(f"volume_gib is {self.volume_gib}: write {MIN_VOLUME_GIB} to {MAX_VOLUME_GIB}")
+        if not MIN_IDLE_TIMEOUT_S <= self.idle_timeout_s <= MAX_IDLE_TIMEOUT_S:
+            raise ValueError(
+                f"idle_timeout_s is {self.idle_timeout_s}: write {MIN_IDLE_TIMEOUT_S} to {MAX_IDLE_TIMEOUT_S}"
+            )
         if self.primary.units:
             raise ValueError(
                 f"primary: units is {self.primary.units}, but there is one primary node: leave it out"

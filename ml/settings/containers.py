@@ -59,7 +59,7 @@ def registry_account(region: str) -> str:
     """
     if region not in REGISTRY_ACCOUNTS:
         raise ValueError(
-            f"region {region!r} has no PyTorch images of AWS: write one of {', '.join(REGISTRY_ACCOUNTS)}"
+            f"{region!r} has no PyTorch images of AWS: write one of {', '.join(REGISTRY_ACCOUNTS)}"
         )
     return REGISTRY_ACCOUNTS[region]
 

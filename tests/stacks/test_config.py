@@ -1,4 +1,4 @@
-"""A stage's configuration is read whole, and its faults are named."""
+"""The configuration of a stage is validated, and a wrong key is named."""
 
 import copy
 import re
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ml.settings.preparation import STAGE_JOB_KEYS
 from stacks.config import ConfigError, StageConfig, load
 from tests import pulumi_engine
 from tests.repository import STAGES
@@ -34,12 +35,12 @@ def fault(change: Callable[[Config], Any]) -> str:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_both_stages_are_complete(stage: str) -> None:
+def test_config_of_each_stage_is_valid(stage: str) -> None:
     config = loaded(stage_file(stage), stage)
     assert (config.stage, config.region, config.tags.Stage) == (stage, "ap-northeast-2", stage)
 
 
-def test_stages_differ_by_values_and_never_by_keys() -> None:
+def test_stages_have_the_same_keys() -> None:
     def keys(node: Any) -> Any:
         return {key: keys(value) for key, value in node.items()} if isinstance(node, dict) else None
 
@@ -47,7 +48,7 @@ def test_stages_differ_by_values_and_never_by_keys() -> None:
     assert dev == prod
 
 
-def test_every_key_of_the_model_is_in_the_file_and_no_other() -> None:
+def test_file_has_exactly_the_sections_of_the_model() -> None:
     own = {key.removeprefix("ncf:") for key in stage_file("dev") if key.startswith("ncf:")}
     assert own == set(StageConfig.model_fields) - {"stage", "region", "tags"}
 
@@ -77,16 +78,26 @@ def test_every_key_of_the_model_is_in_the_file_and_no_other() -> None:
             f"ncf:feature_store.ports is not known: write one of {', '.join(sorted(STORE))}",
         ),
         (lambda c: c["ncf:training"]["floors"].pop("hr_at_10"), "ncf:training.floors.hr_at_10 is missing"),
+        (lambda c: c["ncf:training"].pop("use_spot"), "ncf:training.use_spot is missing"),
+        (lambda c: c["ncf:training"]["build"].pop("image"), "ncf:training.build.image is missing"),
+        (
+            lambda c: c["ncf:training"]["build"].update(timeout=5),
+            "ncf:training.build.timeout is not known: write one of compute_type, image, timeout_minutes",
+        ),
+        (
+            lambda c: c["ncf:spark"]["job"].update(min_interaction=5),
+            f"ncf:spark.job.min_interaction is not known: write one of {', '.join(sorted(STAGE_JOB_KEYS))}",
+        ),
         (lambda c: c.pop("aws:region"), "aws:region is missing"),
         (lambda c: c.pop("aws:defaultTags"), "aws:defaultTags.tags.Owner is missing"),
         (
             lambda c: c["aws:defaultTags"]["tags"].update(Team="x"),
             "aws:defaultTags.tags.Team is not known: write one of Owner, Service, Stage",
         ),
-        (lambda c: c.update({"ncf:region": "eu-west-1"}), "ncf:region is not known: aws:region says it"),
+        (lambda c: c.update({"ncf:region": "eu-west-1"}), "ncf:region is not known: aws:region sets it"),
     ],
 )
-def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], Any], message: str) -> None:
+def test_unknown_or_missing_key_is_named(change: Callable[[Config], Any], message: str) -> None:
     assert fault(change) == message
 
 
@@ -98,7 +109,7 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         (lambda c: c["ncf:api"].update(auth="jwt"), r"ncf:api.auth is 'jwt': .*'iam' or 'none'"),
         (
             lambda c: c["ncf:training"]["floors"].update(hr_at_10=1.5),
-            r"ncf:training.floors.hr_at_10 is 1.5: .*less than or equal to 1",
+            r"ncf:training.floors.hr_at_10 is 1.5: write a number from 0 to 1",
         ),
         (
             lambda c: c["ncf:storage"].update(log_retention_days=10),
@@ -106,25 +117,25 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c["ncf:spark"]["job"].update(min_interactions=2),
-            r"ncf:spark.job: min_interactions is 2: without time_cut write 3 or more, .*",
+            r"ncf:spark.job.min_interactions is 2: write at least 3, since each user's last 2 are held out",
         ),
         (
             lambda c: c["ncf:spark"]["job"].update(event_column="event"),
-            r"ncf:spark.job: event_column is 'event': write event_weights, too, one a type of event",
+            r"ncf:spark.job.event_column also needs event_weights, with a weight for each event type",
         ),
         (
             lambda c: c["ncf:spark"]["job"].update(
                 event_weights={"view": 1.0}, event_column="event", weight_column="rating"
             ),
-            r"ncf:spark.job: event_weights and weight_column both weigh an event: .*",
+            r"ncf:spark.job.event_weights and weight_column: give one of them",
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["core"].update(instance_types=["r6g.xlarge"]),
-            r"ncf:spark.cluster.core.instance_types.0: r6g.xlarge has a Graviton processor.*write r6i.xlarge",
+            r"ncf:spark.cluster.core: r6g.xlarge has a Graviton processor.*write r6i.xlarge",
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["task"].update(instance_types=["z9.xlarge"]),
-            r"ncf:spark.cluster.task.instance_types.0: z9.xlarge: unknown family; write one of .*",
+            r"ncf:spark.cluster.task: z9.xlarge: unknown family; write one of .*",
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["core"].update(units=2),
@@ -136,15 +147,27 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["spot"].update(timeout_minutes=1),
-            r"ncf:spark.cluster: timeout_minutes 1: EMR takes 5 to 1440",
+            r"ncf:spark.cluster.spot: timeout_minutes 1: EMR takes 5 to 1440",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"].update(volume_gib=5),
+            r"ncf:spark.cluster: volume_gib is 5: write 10 to 16384",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"].update(idle_timeout_s=0),
+            r"ncf:spark.cluster: idle_timeout_s is 0: write 60 to 604800",
+        ),
+        (
+            lambda c: c["ncf:spark"]["cluster"]["task"].update(units=-4),
+            r"ncf:spark.cluster.task: units is -4, fewer than the 4 vCPUs of the smallest type",
         ),
         (
             lambda c: c["ncf:spark"].update(scheduler="airflow"),
-            r"ncf:spark: airflow_principal_arn is null: write the role that Airflow's workers have",
+            r"ncf:spark: airflow_principal_arn is null: write the ARN of the role of Airflow's workers",
         ),
         (
             lambda c: c["ncf:spark"].update(airflow_principal_arn="arn:aws:iam::123456789012:role/airflow"),
-            r"ncf:spark: airflow_principal_arn is for scheduler airflow, and it is eventbridge",
+            r"ncf:spark: airflow_principal_arn is only for scheduler airflow, and scheduler is eventbridge",
         ),
         (
             lambda c: c.update({"ncf:feature_store": {**STORE, "cidr_blocks": ["0.0.0.0/0"]}}),
@@ -170,7 +193,7 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
         ),
         (
             lambda c: c["ncf:training"]["hyperparameters"].update(lr=True),
-            r"ncf:training.hyperparameters: lr is True: write a number or a text",
+            r"ncf:training.hyperparameters.lr is True: write a finite number or a text",
         ),
         (lambda c: c["ncf:network"].update(cidr_block="10.40/16"), r"ncf:network: '10.40/16' .*"),
         (
@@ -182,20 +205,22 @@ def test_a_key_that_is_unknown_or_missing_is_named(change: Callable[[Config], An
             r"ncf:functions.powertools_layer_arn is not in the region eu-west-1",
         ),
         (
+            lambda c: c.update({"aws:region": "mars-north-1"}),
+            r"aws:region: 'mars-north-1' has no PyTorch images of AWS: write one of af-south-1, .*",
+        ),
+        (
             lambda c: c["ncf:network"].update(availability_zones=["eu-west-1a"]),
             r"ncf:network.availability_zones: eu-west-1a is not in the region ap-northeast-2",
         ),
     ],
 )
-def test_a_value_that_cannot_be_is_named_with_what_could_be(
-    change: Callable[[Config], Any], message: str
-) -> None:
+def test_wrong_value_is_named_with_what_to_write(change: Callable[[Config], Any], message: str) -> None:
     line = fault(change)
     assert re.fullmatch(message, line), line
     assert "\n" not in line
 
 
-def test_the_configuration_cannot_be_changed_afterwards() -> None:
+def test_configuration_is_immutable() -> None:
     config = loaded(stage_file("dev"))
     with pytest.raises(ValueError, match="frozen"):
         config.protect_data = True

@@ -13,8 +13,8 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from ml.settings.preparation import StageJob
 from stacks.spark_packages import SparkPackagesError, spark_packages
-from stacks.spark_sections import JobConfig
 from tests.pulumi_engine import Recording
 from tests.repository import ROOT
 from tests.stacks.program import STORE, recorded, run_program, stage_file
@@ -117,20 +117,20 @@ def test_the_nodes_reach_the_secrets_and_the_database(with_store: Recording) -> 
 
 
 # -- the job ---------------------------------------------------------------------------------------
-def job(**changes: Any) -> JobConfig:
-    return JobConfig.model_validate({**stage_file("dev")["ncf:spark"]["job"], **changes})
+def job(**changes: Any) -> StageJob:
+    return StageJob.read({**stage_file("dev")["ncf:spark"]["job"], **changes})
 
 
-def test_what_a_stage_leaves_to_the_job_is_no_flag() -> None:
+def test_setting_left_to_the_job_is_no_flag() -> None:
     assert job(max_quarantined_share=None).arguments() == ["--min-interactions", "5"]
 
 
-def test_a_time_cut_takes_users_with_fewer_interactions() -> None:
+def test_time_cut_accepts_users_with_fewer_interactions() -> None:
     cut = job(min_interactions=1, time_cut={"test_days": 1, "validation_days": 1})
     assert cut.arguments()[:2] == ["--min-interactions", "1"]
 
 
-def test_each_field_is_the_flag_of_its_name() -> None:
+def test_each_setting_is_passed_as_its_flag() -> None:
     assert job(
         look_back_days=90,
         user_column="member",
@@ -147,16 +147,16 @@ def test_each_field_is_the_flag_of_its_name() -> None:
         *("--item-column", "sku"),
         *("--time-column", "at"),
         *("--event-column", "event"),
-        *("--min-weight", "0.5"),
-        *("--min-interactions", "5"),
-        *("--min-item-interactions", "3"),
-        *("--max-quarantined-share", "0.05"),
-        *("--split", "time-cut"),
-        *("--test-days", "7"),
-        *("--validation-days", "14"),
         *("--event-weight", "cart=2.5"),
         *("--event-weight", "purchase=10.125001"),
         *("--event-weight", "view=1.0"),
+        *("--min-interactions", "5"),
+        *("--min-item-interactions", "3"),
+        *("--min-weight", "0.5"),
+        *("--split", "time-cut"),
+        *("--test-days", "7"),
+        *("--validation-days", "14"),
+        *("--max-quarantined-share", "0.05"),
     ]
 
 

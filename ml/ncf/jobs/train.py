@@ -6,7 +6,7 @@ one channel per split and per file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_
 selects other sets, and `--print-plan` prints the phases of the training and exits.
 
 The log starts with the plan and has one line per epoch with the validation metrics, which
-`ml.contract.METRIC_REGEXES` parse. A failed job exits with status 1, writes no artifact, and writes one line
+the regexes of `ml.settings.metrics` parse. A failed job exits with status 1, writes no artifact, and writes one line
 to stderr and to the file that SageMaker reads as the failure reason.
 """
 

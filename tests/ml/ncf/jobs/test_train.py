@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.contract import METRIC_REGEXES
 from ml.ncf.jobs import train
 from ml.ncf.model import artifact
 from ml.serving import inference
 from ml.settings import hyperparameters
+from ml.settings.metrics import METRICS
 from tests.ml.ncf import prepared
 from tests.ml.ncf.conftest import N_ITEMS, N_USERS
 
@@ -60,7 +60,7 @@ def test_each_epoch_logs_a_line_that_the_metric_definitions_parse(
     assert job.run("--epochs", "2") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("HR@10=")]
     assert len(lines) == 2
-    for regex in METRIC_REGEXES.values():
+    for regex in (metric.regex for metric in METRICS):
         assert all(float(re.search(regex, line)[1]) >= 0 for line in lines)
 
 
