@@ -59,7 +59,7 @@ ARRAYS_FILE = "arrays.npz"
 MODEL_CODE_FOLDER = "code"
 BOOTSTRAP_MODEL_VERSION = "bootstrap"  # an artifact without weights, from before the first training
 SERVING_PROGRAM = "inference.py"  # in code/
-# Variables by which AWS's PyTorch inference container finds the program; the artifact is unpacked in /opt/ml/model.
+# AWS's PyTorch inference container unpacks the artifact in /opt/ml/model and finds the program by these.
 SERVING_ENVIRONMENT = {
     "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
     "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{MODEL_CODE_FOLDER}",

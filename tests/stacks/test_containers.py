@@ -7,7 +7,8 @@ import json
 import pytest
 
 from ml.settings.containers import REGISTRY_ACCOUNTS
-from tests.stacks.program import STAGES, recorded, stage_file
+from tests.repository import STAGES
+from tests.stacks.program import recorded, stage_file
 
 
 @pytest.mark.parametrize("stage", STAGES)

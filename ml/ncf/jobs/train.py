@@ -5,9 +5,9 @@ one channel per split and per file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_
 `SM_OUTPUT_DATA_DIR` for other output. The default hyperparameters are those of the AWS post; `--preset`
 selects other sets, and `--print-plan` prints the phases of the training and exits.
 
-The log starts with the plan and has one line per epoch with the validation metrics, which
-the regexes of `ml.settings.metrics` parse. A failed job exits with status 1, writes no artifact, and writes one line
-to stderr and to the file that SageMaker reads as the failure reason.
+The log starts with the plan and has one line per epoch with the validation metrics, which the regexes of
+`ml.settings.metrics` parse. A failed job exits with status 1, writes no artifact, and writes one line to
+stderr and to the file that SageMaker reads as the failure reason.
 """
 
 from __future__ import annotations
