@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -96,7 +95,7 @@ class Build:
         for name in PHASES:
             self._run_phase(name, spec, source, environment)
         with self._phase("UPLOAD_ARTIFACTS", quiet=True):
-            self._read_exported_variables(spec)
+            pass  # builds have no artifacts
 
     def _run_phase(self, name: str, spec: Buildspec, source: Path, environment: dict[str, str]) -> None:
         phase = spec.phases.get(name, Phase())
@@ -152,24 +151,6 @@ class Build:
         if marked and mark.startswith("run "):
             self._command = self._commands[int(mark.split()[1])]
             self._log(f"Running command {self._command}")
-
-    def _read_exported_variables(self, spec: Buildspec) -> None:
-        """Set the record's exportedEnvironmentVariables to their values after the last command."""
-        if spec.exported:
-            probe = "\n".join(
-                [f'. "{self._folder / "state.sh"}"', *(f'echo "{n}=${{{n}-}}"' for n in spec.exported)]
-            )
-            lines: list[str] = []
-            self.region.host.processes.run(
-                [spec.shell, "-c", probe],
-                cwd=self._folder,
-                env={"PATH": os.defpath},
-                on_line=lines.append,
-                timeout_s=10,
-            )
-            self.record["exportedEnvironmentVariables"] = [
-                {"name": name, "value": value} for name, _, value in (line.partition("=") for line in lines)
-            ]
 
     # -- record and log ---------------------------------------------------------------------------
     @contextmanager

@@ -20,6 +20,13 @@ UNSUPPORTED_KEYS = {
     "reports": "report groups",
     "run-as": "other users",
 }
+ENV_KEYS = {"shell", "variables"}
+UNSUPPORTED_ENV_KEYS = {
+    "exported-variables",
+    "git-credential-helper",
+    "parameter-store",
+    "secrets-manager",
+}
 PHASE_KEYS = {"commands", "finally", "on-failure", "runtime-versions"}
 MARK = "\x00"  # first character of the script's own output lines; not in the output of commands
 
@@ -45,9 +52,6 @@ class Buildspec:
     phases: Mapping[str, Phase]
     shell: str = "sh"
     variables: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    exported: tuple[str, ...] = ()
 
 
 def parse(text: str) -> Buildspec:
@@ -70,6 +74,9 @@ def parse(text: str) -> Buildspec:
     phases = _mapping(document.get("phases"), "phases")
     _check_keys(phases, set(PHASES), "phases")
     env = _mapping(document.get("env") or {}, "env")
+    for key in env.keys() & UNSUPPORTED_ENV_KEYS:
+        raise BuildspecError(f"env.{key}: not supported by the emulator")
+    _check_keys(env, ENV_KEYS, "env")
     shell = str(env.get("shell", "sh"))
     if shell not in ("sh", "bash"):
         raise BuildspecError(f"env.shell: {shell!r}; the emulator has sh and bash")
@@ -77,9 +84,6 @@ def parse(text: str) -> Buildspec:
         phases={name: _phase(name, content) for name, content in phases.items()},
         shell=shell,
         variables=_strings(env.get("variables"), "env.variables"),
-        parameters=_strings(env.get("parameter-store"), "env.parameter-store"),
-        secrets=_strings(env.get("secrets-manager"), "env.secrets-manager"),
-        exported=tuple(str(name) for name in env.get("exported-variables") or ()),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import zipfile
 from pathlib import Path
@@ -102,19 +101,10 @@ class BuildInputs:
             raise BuildspecError(f"{text}: no such file in the source") from error
 
     def environment(self, spec: Buildspec, source: Path) -> dict[str, str]:
-        """Environment variables: CodeBuild's override the request's, the project's and the buildspec's.
-
-        Raises:
-            PhaseError: CLIENT_ERROR, a parameter or a secret cannot be read.
-        """
+        """Environment variables: CodeBuild's override the request's, the project's and the buildspec's."""
         values = dict(spec.variables)
-        values |= {name: self._parameter(value) for name, value in spec.parameters.items()}
-        values |= {name: self._secret(value) for name, value in spec.secrets.items()}
         for variable in self.record["environment"].get("environmentVariables", []):
-            resolve = {"PARAMETER_STORE": self._parameter, "SECRETS_MANAGER": self._secret}.get(
-                variable.get("type", "PLAINTEXT"), str
-            )
-            values[variable["name"]] = resolve(variable["value"])
+            values[variable["name"]] = str(variable["value"])
         role = self.region.role_env(self.record["serviceRole"], "AWSCodeBuild")
         codebuild = {
             "HOME": str(self.folder),
@@ -134,24 +124,6 @@ class BuildInputs:
             **PIP_ENVIRONMENT,
         }
         return {**self.region.child_env(), **role, **values, **codebuild}
-
-    def _parameter(self, name: str) -> str:
-        try:
-            found = self.region.client("ssm").get_parameter(Name=name, WithDecryption=True)
-        except ClientError as error:
-            raise PhaseError("CLIENT_ERROR", f"Parameter Store {name}: {error}") from error
-        return str(found["Parameter"]["Value"])
-
-    def _secret(self, reference: str) -> str:
-        """Value of ``id:json-key:version-stage:version-id``, where the id can be an ARN."""
-        parts = reference.split(":")
-        count = 7 if reference.startswith("arn:") else 1
-        secret_id, key = ":".join(parts[:count]), (parts[count : count + 1] or [""])[0]
-        try:
-            text = self.region.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
-            return str(json.loads(text)[key]) if key else str(text)
-        except (ClientError, KeyError, ValueError) as error:
-            raise PhaseError("CLIENT_ERROR", f"Secrets Manager {reference}: {error}") from error
 
 
 def _unzip(content: bytes, folder: Path) -> None:

@@ -14,6 +14,7 @@ from emulator.wire import ServiceError
 DEFAULT_TIMEOUT_MINUTES = 60
 DEFAULT_QUEUED_MINUTES = 480
 SOURCE_TYPES = ("S3", "NO_SOURCE")
+PLAINTEXT = "PLAINTEXT"  # type of an environment variable
 # Fields of CreateProject that moto does not store.
 NOT_STORED_BY_MOTO = (
     "encryptionKey",
@@ -93,9 +94,12 @@ def _environment(project: Mapping[str, Any], arguments: Mapping[str, Any]) -> di
             environment[name] = override
     overrides = arguments.get("environmentVariablesOverride", [])
     variables = [*environment.get("environmentVariables", []), *overrides]
-    environment["environmentVariables"] = list(
-        {v["name"]: v for v in variables}.values()
-    )  # the last one has precedence
+    for variable in variables:
+        name, kind = variable["name"], variable.get("type", PLAINTEXT)
+        if kind != PLAINTEXT:
+            raise invalid(f"environmentVariables {name}: the emulator supports {PLAINTEXT}, not {kind}")
+    last_by_name = {variable["name"]: variable for variable in variables}  # the last one has precedence
+    environment["environmentVariables"] = list(last_by_name.values())
     return environment
 
 

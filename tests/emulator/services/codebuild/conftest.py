@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -15,20 +14,17 @@ PROBE = """
 version: 0.2
 env:
   variables: {WHO: buildspec, WHERE: buildspec}
-  parameter-store: {PARAMETER: /shop/parameter}
-  secrets-manager: {SECRET: "shop:key"}
-  exported-variables: [MADE]
 phases:
   install:
     commands:
       - python -m pip install --quiet -r requirements.txt
   pre_build:
     commands:
-      - export MADE="a 'b'"
+      - export EARLIER="a 'b'"
       - ./run.sh
   build:
     commands:
-      - echo "$WHO/$WHERE/$PARAMETER/$SECRET"
+      - echo "$WHO/$WHERE/$EARLIER"
       - echo "$CODEBUILD_BUILD_ID in $CODEBUILD_SRC_DIR of $CODEBUILD_RESOLVED_SOURCE_VERSION"
       - python -c 'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])'
 """
@@ -47,8 +43,6 @@ def project(emulator: Emulator) -> str:
     bucket = make_bucket(emulator, "sources", versions=True)
     old = {"run.sh": "#!/bin/sh\necho old source\n", "requirements.txt": "boto3>=1\n"}
     emulator.client("s3").put_object(Bucket=bucket, Key="code/source.zip", Body=zipped(old))
-    emulator.client("ssm").put_parameter(Name="/shop/parameter", Value="parameter", Type="SecureString")
-    emulator.client("secretsmanager").create_secret(Name="shop", SecretString=json.dumps({"key": "secret"}))
     role = make_role(emulator, "builder", "codebuild.amazonaws.com")
     variables = [{"name": "WHO", "value": "project", "type": "PLAINTEXT"}]
     emulator.client("codebuild").create_project(

@@ -27,6 +27,9 @@ def test_unsupported_request_is_refused_with_its_field(emulator: Emulator, proje
         start(emulator, cacheOverride={"type": "LOCAL"})
     with pytest.raises(ClientError, match=r"source.type GITHUB: the emulator supports S3 and NO_SOURCE"):
         start(emulator, sourceTypeOverride="GITHUB")
+    secret = {"name": "SECRET", "value": "id", "type": "SECRETS_MANAGER"}
+    with pytest.raises(ClientError, match="environmentVariables SECRET: the emulator supports PLAINTEXT"):
+        start(emulator, environmentVariablesOverride=[secret])
     with pytest.raises(ClientError, match=r"artifacts.type S3"):
         start(emulator, artifactsOverride={"type": "S3", "location": "sources"})
     with pytest.raises(ClientError, match="Project cannot be found"):

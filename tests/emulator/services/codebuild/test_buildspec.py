@@ -17,9 +17,6 @@ def test_supported_fields_are_parsed() -> None:
         env:
           shell: bash
           variables: {A: 1, B: true}
-          parameter-store: {P: /p}
-          secrets-manager: {S: "id:key"}
-          exported-variables: [A]
         phases:
           install: {runtime-versions: {python: 3.11}, commands: [one, two]}
           build: {on-failure: ABORT, commands: [three], finally: [four]}
@@ -27,7 +24,6 @@ def test_supported_fields_are_parsed() -> None:
     )
     assert spec.shell == "bash"
     assert spec.variables == {"A": "1", "B": "true"}
-    assert (spec.parameters, spec.secrets, spec.exported) == ({"P": "/p"}, {"S": "id:key"}, ("A",))
     assert spec.phases["install"].commands == ("one", "two")
     assert (spec.phases["build"].finally_, spec.phases["build"].on_failure) == (("four",), "ABORT")
 
@@ -45,6 +41,10 @@ def test_supported_fields_are_parsed() -> None:
         ("version: 0.2\nphases: {build: {on-failure: RETRY}}", "phases.build.on-failure: 'RETRY'"),
         ("version: 0.2\nbatch: {}\nphases: {}", "batch: the emulator has no batch builds"),
         ("version: 0.2\nenv: {shell: zsh}\nphases: {}", "env.shell: 'zsh'"),
+        ("version: 0.2\nenv: {parameter-store: {P: /p}}\nphases: {}", "env.parameter-store: not supported"),
+        ("version: 0.2\nenv: {secrets-manager: {S: id}}\nphases: {}", "env.secrets-manager: not supported"),
+        ("version: 0.2\nenv: {exported-variables: [A]}\nphases: {}", "env.exported-variables: not supported"),
+        ("version: 0.2\nenv: {variable: {A: 1}}\nphases: {}", "env: unknown key 'variable'"),
     ],
 )
 def test_unsupported_buildspec_is_refused_with_its_field(text: str, message: str) -> None:
