@@ -103,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         arguments.json.write_text(json.dumps(one_training(DataFolder(arguments.data), settings)))
         return 0
+    DataFolder(arguments.data)  # fails before the first training if a file is missing
     trainings = [child(arguments.data, seed, flags) for seed in range(1, arguments.seeds + 1)]
     result = summary(arguments.data, trainings)
     if arguments.json:

@@ -1,12 +1,11 @@
-"""A seeded shop: interactions in which taste can be learned.
+"""Generator of synthetic interactions with learnable preferences.
 
 ``python -m ml.synthetic --output shop.csv --users 1500 --items 800 --interactions 60000 --seed 7``
 
-Each user mixes a few categories (a Dirichlet draw around the categories' own weights), and within a
-category popularity falls as Zipf's law has it. What a user takes depends on nothing else, so that a
-model of tastes must beat popularity, while popularity is still worth something. Events come in
-sessions spread over half a year, and some are returns to an item that the user already knows.
-The same arguments give the same bytes.
+Each user has a Dirichlet distribution over item categories, and the popularity within a category follows
+Zipf's law. Events depend on nothing else, so a model of user preferences exceeds popularity, and popularity
+exceeds chance. Events are grouped in sessions over half a year; some repeat an earlier user-item pair. Equal
+arguments give equal bytes.
 """
 
 from __future__ import annotations
@@ -21,56 +20,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEADER = "user_id,item_id,timestamp"
-MIN_EVENTS_PER_USER = 8  # distinct items, so that nobody falls to the preparation's filter
-MAX_FILL = 0.5  # of the user-item matrix; beyond it there is hardly a choice left to learn from
+MIN_EVENTS_PER_USER = 8  # distinct items; above the minimum of the preparation's filter
+MAX_DENSITY = 0.5  # of the user-item matrix; a denser one has too few unseen items to rank
 
 _START_S = 1_777_593_600  # 2026-05-01T00:00:00Z
 _SPAN_S = 180 * 24 * 3600
 _EVENTS_PER_SESSION = 6
 _MAX_PAUSE_S = 240  # between two events of a session
-_CATEGORY_SKEW = 0.5  # exponent of the categories' weights by rank
-_ITEM_SKEW = 0.9  # Zipf's exponent within a category
-_TASTE_CONCENTRATION = 1.6  # of the Dirichlet draw: small means few categories a user
-_STRAYING = 1e-4  # weight of a category that is not to the user's taste
-_ACTIVITY_SIGMA = 0.6  # of the log-normal activity of users
-_RETURN_SHARE = 0.05  # of events that repeat an earlier user-item pair
+_CATEGORY_SKEW = 0.5  # exponent of the category weights by rank
+_ITEM_SKEW = 0.9  # exponent of Zipf's law within a category
+_CONCENTRATION = 1.6  # of the Dirichlet distribution: the smaller, the fewer categories per user
+_MIN_CATEGORY_WEIGHT = 1e-4  # of any category for any user
+_ACTIVITY_SIGMA = 0.6  # of the log-normal number of events per user
+_REPEATED_FRACTION = 0.05  # of events that repeat an earlier user-item pair
 
 
 @dataclass(frozen=True)
-class Interactions:
-    """N events in order of time: users and items by number, times in Unix seconds."""
+class SyntheticEvents:
+    """N events in order of time."""
 
-    user: NDArray[np.int64]  # (N,)
-    item: NDArray[np.int64]  # (N,)
-    timestamp: NDArray[np.int64]  # (N,)
+    user: NDArray[np.int64]  # (N,), from 0
+    item: NDArray[np.int64]  # (N,), from 0
+    timestamp: NDArray[np.int64]  # (N,), Unix seconds
 
 
-def generate(*, n_users: int, n_items: int, n_interactions: int, seed: int) -> Interactions:
-    """Draw a shop's interactions.
+def generate(*, n_users: int, n_items: int, n_interactions: int, seed: int) -> SyntheticEvents:
+    """Generate events.
+
+    Args:
+        n_users: U.
+        n_items: I.
+        n_interactions: N, repeated pairs included.
+        seed: of every random number.
 
     Raises:
-        ValueError: the interactions are too few or too many for that many users and items.
+        ValueError: there are too few or too many interactions for that many users and items.
     """
     _check_sizes(n_users, n_items, n_interactions)
     rng = np.random.default_rng(seed)
-    n_returns = int(_RETURN_SHARE * (n_interactions - MIN_EVENTS_PER_USER * n_users))
-    n_distinct = _activity(rng, n_users, n_items, n_interactions - n_returns)
-    log_weights = np.log(_tastes(rng, n_users, n_items))  # (U, I)
-    returning = np.bincount(rng.integers(n_users, size=n_returns), minlength=n_users)
+    n_repeated = int(_REPEATED_FRACTION * (n_interactions - MIN_EVENTS_PER_USER * n_users))
+    n_distinct = _activity(rng, n_users, n_items, n_interactions - n_repeated)
+    log_weights = np.log(_preferences(rng, n_users, n_items))  # (U, I)
+    repeated = np.bincount(rng.integers(n_users, size=n_repeated), minlength=n_users)
     users, items, times = [], [], []
     for number in range(n_users):
         chosen = _choose(rng, log_weights[number], n_distinct[number])
-        taken = np.concatenate([chosen, rng.choice(chosen, size=returning[number])])
+        taken = np.concatenate([chosen, rng.choice(chosen, size=repeated[number])])
         users.append(np.full(len(taken), number))
         items.append(taken)
         times.append(_session_times(rng, len(taken)))
     user, item, timestamp = (np.concatenate(parts) for parts in (users, items, times))
     order = np.lexsort((item, user, timestamp))
-    return Interactions(user[order], item[order], timestamp[order])
+    return SyntheticEvents(user[order], item[order], timestamp[order])
 
 
-def write_csv(interactions: Interactions, path: Path) -> None:
-    """Write the events as CSV with a header; ids are text, such as u000123 and i00045."""
+def write_csv(interactions: SyntheticEvents, path: Path) -> None:
+    """Write the events as CSV with a header; ids are strings such as u000123 and i00045."""
     events = zip(
         interactions.user.tolist(), interactions.item.tolist(), interactions.timestamp.tolist(), strict=True
     )
@@ -80,8 +85,8 @@ def write_csv(interactions: Interactions, path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write a shop; returns the exit status: 0, or 2 for arguments that do not fit together."""
-    parser = argparse.ArgumentParser(prog="ml.synthetic", description="Write a synthetic shop's events.")
+    """Write a CSV file; returns the exit status: 0, or 2 for inconsistent arguments."""
+    parser = argparse.ArgumentParser(prog="ml.synthetic", description="Write synthetic events.")
     parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("--users", type=int, default=1500)
     parser.add_argument("--items", type=int, default=800)
@@ -102,20 +107,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check_sizes(n_users: int, n_items: int, n_interactions: int) -> None:
     least = MIN_EVENTS_PER_USER * n_users
-    most = int(MAX_FILL * n_users * n_items)
+    most = int(MAX_DENSITY * n_users * n_items)
     if n_users < 1 or n_items < 1 or not least <= n_interactions <= most:
         raise ValueError(
             f"{n_interactions} interactions for {n_users} users and {n_items} items: "
-            f"give from {least} ({MIN_EVENTS_PER_USER} a user) to {most} (half of all pairs)"
+            f"give from {least} ({MIN_EVENTS_PER_USER} per user) to {most} (half of all pairs)"
         )
 
 
 def _activity(rng: np.random.Generator, n_users: int, n_items: int, n_events: int) -> NDArray[np.int64]:
-    """Distinct items of each user: log-normal, at least MIN_EVENTS_PER_USER, n_events in all. (U,)"""
-    share = rng.lognormal(sigma=_ACTIVITY_SIGMA, size=n_users)
-    bounds = np.cumsum(share) / share.sum() * (n_events - MIN_EVENTS_PER_USER * n_users)
+    """Distinct items per user, log-normal, at least MIN_EVENTS_PER_USER, with sum n_events: (U,)."""
+    activity = rng.lognormal(sigma=_ACTIVITY_SIGMA, size=n_users)
+    bounds = np.cumsum(activity) / activity.sum() * (n_events - MIN_EVENTS_PER_USER * n_users)
     counts = MIN_EVENTS_PER_USER + np.diff(np.floor(bounds + 0.5).astype(np.int64), prepend=0)
-    # What the most active would take beyond the catalogue goes to the next user with room.
+    # Events of a user beyond the size of the catalogue are moved to the next most active user.
     excess = 0
     for user in np.argsort(-counts, kind="stable"):
         wanted = counts[user] + excess
@@ -124,8 +129,8 @@ def _activity(rng: np.random.Generator, n_users: int, n_items: int, n_events: in
     return counts
 
 
-def _tastes(rng: np.random.Generator, n_users: int, n_items: int) -> NDArray[np.float64]:
-    """How strongly each user is drawn to each item; rows add up to 1. (U, I)"""
+def _preferences(rng: np.random.Generator, n_users: int, n_items: int) -> NDArray[np.float64]:
+    """Weight of each item for each user; rows sum to approximately 1: (U, I)."""
     n_categories = max(2, round(0.7 * n_items**0.5))
     category = rng.permutation(np.arange(n_items) % n_categories)  # (I,)
     rank = np.empty(n_items)
@@ -135,22 +140,22 @@ def _tastes(rng: np.random.Generator, n_users: int, n_items: int) -> NDArray[np.
     within = rank**-_ITEM_SKEW
     within /= np.bincount(category, weights=within, minlength=n_categories)[category]
     weight = np.arange(1, n_categories + 1) ** -_CATEGORY_SKEW
-    mixture = rng.dirichlet(_TASTE_CONCENTRATION * weight / weight.sum(), size=n_users) + _STRAYING
+    mixture = rng.dirichlet(_CONCENTRATION * weight / weight.sum(), size=n_users) + _MIN_CATEGORY_WEIGHT
     return mixture[:, category] * within
 
 
 def _choose(rng: np.random.Generator, log_weights: NDArray[np.float64], n_items: int) -> NDArray[np.int64]:
-    """Draw distinct items by weight, in random order.
+    """Draw distinct items by weight, in random order: (n_items,).
 
-    Gumbel noise makes the largest keys a weighted sample without replacement (Efraimidis and
-    Spirakis 2006); the favourites come out first, so that the order has to be drawn anew.
+    The largest log-weights plus Gumbel noise are a weighted sample without replacement (Efraimidis and
+    Spirakis 2006, "Weighted random sampling with a reservoir").
     """
     keys = log_weights + rng.gumbel(size=log_weights.shape)
     return rng.permutation(np.argpartition(-keys, n_items - 1)[:n_items])
 
 
 def _session_times(rng: np.random.Generator, n_events: int) -> NDArray[np.int64]:
-    """Strictly increasing times in sessions of a few minutes, in Unix seconds. (n_events,)"""
+    """Strictly increasing Unix times in seconds, in sessions of a few minutes: (n_events,)."""
     n_sessions = -(-n_events // _EVENTS_PER_SESSION)
     starts = np.sort(rng.integers(_SPAN_S, size=n_sessions))
     session = np.sort(rng.integers(n_sessions, size=n_events))

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import accuracy
 from tests.ml.ncf.prepared import grouped_shop
 
-ROOT = Path(__file__).parents[2]
 QUICK = [
     "--epochs",
     "4",
@@ -28,7 +26,7 @@ QUICK = [
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data set in the shape of the paper's files, with gaps in its numbers."""
+    """A data set in the format of the paper's files, with gaps in the numbering."""
     splits = grouped_shop(n_users=60, n_items=120)
     train = np.concatenate([splits["train"], splits["validation"]])
     with gzip.open(tmp_path / "shop.train.tsv.gz", "wt") as lines:
@@ -46,15 +44,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "bench/accuracy.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_the_result_has_the_fields_that_others_read(data: Path, tmp_path: Path) -> None:
+def test_result_has_the_documented_fields(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    done = bench("--data", str(data), "--seeds", "2", "--json", str(out), *QUICK)
-    assert done.returncode == 0, done.stderr
+    assert accuracy.main(["--data", str(data), "--seeds", "2", "--json", str(out), *QUICK]) == 0
     result = json.loads(out.read_text())
     assert 0 < result["hr_at_10"]["mean"] <= 1
     assert result["ndcg_at_10"]["std"] >= 0
@@ -65,7 +57,12 @@ def test_the_result_has_the_fields_that_others_read(data: Path, tmp_path: Path) 
     assert [training["seed"] for training in result["trainings"]] == [1, 2]
 
 
-def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
-    done = bench("--data", str(tmp_path))
-    assert done.returncode == 1
-    assert "expected one *.train.tsv.gz, found 0" in done.stderr
+def test_folder_without_the_files_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"expected one \*\.train\.tsv\.gz, found 0"):
+        accuracy.main(["--data", str(tmp_path)])
+
+
+def test_failed_training_is_named_by_its_seed(data: Path) -> None:
+    (data / "shop.train.tsv.gz").write_bytes(b"not gzip")
+    with pytest.raises(SystemExit, match="the training with seed 1 failed"):
+        accuracy.main(["--data", str(data), "--seeds", "1", *QUICK])

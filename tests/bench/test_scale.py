@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from bench import scale
 
 
 def test_both_sizes_are_measured_and_compared(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     sizes = ["--users", "400", "--items", "800", "--interactions", "6000"]
-    command = [sys.executable, str(ROOT / "bench/scale.py"), *sizes, "--json", str(out), "--factor-num", "8"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+    assert scale.main([*sizes, "--json", str(out), "--factor-num", "8"]) == 0
     result = json.loads(out.read_text())
     small, large = result["sizes"]
     assert 3 < large["interactions"] / small["interactions"] < 5

@@ -61,7 +61,7 @@ def ignore_epoch(epoch: Epoch, model: RankingModel) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseContext:
-    """What the loop of a phase needs beside the phase and the model."""
+    """Arguments of `fit` beside the phase and the model."""
 
     objective: Objective
     validation: EvaluationSet | None  # None: no selection, the weights of the last epoch are kept

@@ -1,4 +1,4 @@
-"""Runs a training plan: builds the model of each phase, trains it, and keeps what validation selected."""
+"""Runner of a training plan: builds, trains and folds the model of each phase."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Trained:
 
 @dataclass
 class Selection:
-    """What validation selected in a phase; its refit uses the same."""
+    """Result of the selection on validation, shared by a phase and its refit."""
 
     best: Epoch
     half_life: float = math.inf
@@ -141,7 +141,7 @@ class _PlanRun:
         return model
 
     def context(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> PhaseContext:
-        """What the training loop of a phase needs."""
+        """Arguments of the training loop for a phase."""
         settings, train = phase.settings, self._train(phase)
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
         return PhaseContext(
@@ -165,7 +165,7 @@ class _PlanRun:
         return [epoch]
 
     def finish(self, phase: TrainingPhase, model: RankingModel, epochs: list[Epoch]) -> None:
-        """Keep the trained model, folded, and what validation selected."""
+        """Store the folded model and the selection of a trained phase."""
         self.epochs += epochs
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
         self.selections[phase.name] = repeated or Selection(best=best_epoch(epochs))
@@ -178,7 +178,7 @@ class _PlanRun:
         return phase.repeats is not None and self.selections[phase.repeats].blend_weight == 0
 
     def skip(self, phase: TrainingPhase, model: RankingModel) -> None:
-        """Keep an unused part untrained: its blend weight is 0."""
+        """Store an unused part untrained: its blend weight is 0."""
         if phase.repeats is not None:
             self.selections[phase.name] = self.selections[phase.repeats]
         self.models[phase.name] = model.folded(self._history_of(phase)) if model.uses_history else model
@@ -224,10 +224,11 @@ class _PlanRun:
             return None
         identity = {
             **phase.settings.as_dict(),
-            "training pairs": self._digest(self._train(phase)),
+            "training pairs": _digest(self._train(phase)),
             "processes": self.rank.world_size,
         }
         return Checkpoint(self.checkpoints / f"{phase.name}.pt", identity)
 
-    def _digest(self, train: Interactions) -> str:
-        return hashlib.sha256(train.indptr.tobytes() + train.indices.tobytes()).hexdigest()
+
+def _digest(train: Interactions) -> str:
+    return hashlib.sha256(train.indptr.tobytes() + train.indices.tobytes()).hexdigest()
