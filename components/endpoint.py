@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -13,7 +13,6 @@ from components.alarm import Threshold, metric_alarm
 from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_container_logs_and_metrics
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
-CODE_FOLDER = "/opt/ml/model/code"  # the container unpacks code/ of the artifact here
 SCALE_IN_COOLDOWN_S = 300
 SCALE_OUT_COOLDOWN_S = 60
 STARTUP_TIMEOUT_S = 300
@@ -27,7 +26,7 @@ class EndpointArgs:
         endpoint_name: fixed, because clients look the endpoint up by name.
         variant_name: fixed, because autoscaling is registered on the variant.
         image: URI of the inference container.
-        program: script in ``code/`` of the artifact that the container loads.
+        environment: environment variables of the container.
         bootstrap: artifact of the first model, see `model_artifact`.
         bootstrap_bucket, bootstrap_key: location that `bootstrap` is uploaded to.
         instance_type, min_instances, max_instances: instances of the variant and the bounds of autoscaling.
@@ -43,7 +42,7 @@ class EndpointArgs:
     endpoint_name: str
     variant_name: str
     image: str
-    program: str
+    environment: Mapping[str, str]
     bootstrap: pulumi.FileAsset
     bootstrap_bucket: pulumi.Input[str]
     bootstrap_key: str
@@ -148,10 +147,7 @@ class Endpoint(pulumi.ComponentResource):
             primary_container={
                 "image": args.image,
                 "model_data_url": pulumi.Output.concat("s3://", artifact.bucket, "/", artifact.key),
-                "environment": {
-                    "SAGEMAKER_PROGRAM": args.program,
-                    "SAGEMAKER_SUBMIT_DIRECTORY": CODE_FOLDER,
-                },
+                "environment": dict(args.environment),
             },
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["primary_container"]),
         )

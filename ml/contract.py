@@ -1,8 +1,8 @@
-"""The names that code and infrastructure must agree on.
+"""Names that code and infrastructure share: object keys, files, pipeline steps and environment variables.
 
-Standard library only, and importable on Python 3.9 (the Python of EMR 7): the Spark job, the
-training container, the SageMaker pipeline and the Pulumi program all read this one module.
-Lambdas import nothing of this repository; they get the same names through their environment.
+The Spark job, the training container, the SageMaker pipeline and the Pulumi program import this module. It
+uses only the standard library and runs on Python 3.9, the Python of EMR 7. Lambda functions import nothing of
+this repository; they get the names as environment variables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 # -- runs ---------------------------------------------------------------------------------------
 RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"  # UTC, ISO 8601 basic
 RUN_ID_PATTERN = re.compile(r"\d{8}T\d{6}Z")
-RUN_ID_PLACEHOLDER = "__RUN_ID__"  # stands in the published RunJobFlow document
+RUN_ID_PLACEHOLDER = "__RUN_ID__"  # in the published RunJobFlow document; replaced at launch
 
 # -- ids of users and items ---------------------------------------------------------------------
 # An id is UTF-8 text of 1 to MAX_ID_BYTES bytes without NUL: ids are keys of the feature store and path
@@ -28,25 +28,25 @@ MAX_ID_BYTES = 512
 RAW_PREFIX = "raw/interactions/"
 PREPARED_PREFIX = "prepared/"
 MANIFEST_FILE = "manifest.json"
-SUCCESS_FILE = "_SUCCESS"  # written last: it alone says that a run is whole
+SUCCESS_FILE = "_SUCCESS"  # written last: marks a complete run
 USERS_FILE = "users.parquet"  # user_id: string, user_index: int32
 ITEMS_FILE = "items.parquet"  # item_id: string, item_index: int32
 POPULARITY_FILE = "popularity.parquet"  # item_index: int32, n_interactions: int64 (train rows)
 USER_FEATURES_FILE = "user_features.parquet"  # user_index and what ml.preparation.features.transforms says
-ITEM_FEATURES_FILE = "item_features.parquet"  # item_index and the same
+ITEM_FEATURES_FILE = "item_features.parquet"  # item_index and the columns of ml.preparation.features
 SPLITS = ("train", "validation", "test")  # user_index, item_index: int32, timestamp: int64, weight: float32
-QUALITY_FILE = "quality.json"  # what was expected of the run, and what was observed
+QUALITY_FILE = "quality.json"  # report of the run's quality gate: expected and observed values
 
 # -- object keys: artifacts bucket --------------------------------------------------------------
-CODE_BUNDLE_KEY = "code/source.zip"  # the object version is the code version
+CODE_BUNDLE_KEY = "code/source.zip"  # its object version is the code version
 BUILDSPECS_PREFIX = "buildspecs/"
 MODELS_PREFIX = "models/"
 SPARK_PREFIX = "spark/"
 RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
 
 # -- training container -------------------------------------------------------------------------
-# A channel a split, and one a file: SageMaker puts each at SM_CHANNEL_<NAME>.
-# The test channel completes what a user has seen for serving; training never scores it.
+# One channel per split and per file, in the folder SM_CHANNEL_<NAME>. Training does not score the test
+# channel, which completes the items that a user has seen, for serving.
 TRAINING_CHANNELS = (*SPLITS, "users", "items", "popularity", "manifest")
 EVALUATION_FILE = "evaluation.json"
 N_TEST_NEGATIVES = 99  # He et al. 2017, section 4.1
@@ -57,7 +57,7 @@ MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.pt"
 ARRAYS_FILE = "arrays.npz"
 MODEL_CODE_FOLDER = "code"
-BOOTSTRAP_MODEL_VERSION = "bootstrap"  # an artifact without weights, from before the first training
+BOOTSTRAP_MODEL_VERSION = "bootstrap"  # artifact without weights, which is served before the first training
 SERVING_PROGRAM = "inference.py"  # in code/
 # AWS's PyTorch inference container unpacks the artifact in /opt/ml/model and finds the program by these.
 SERVING_ENVIRONMENT = {
@@ -80,21 +80,21 @@ STEP_REGISTER = "NCFRegister"
 STEP_CREATE_MODEL = "NCFCreateModel"
 STEP_DEPLOY = "NCFDeploy"
 STEP_REJECTED = "NCFRejected"
-VARIANT_NAME = "AllTraffic"  # constant: autoscaling is registered on it
+VARIANT_NAME = "AllTraffic"  # fixed, because autoscaling is registered on the variant
 
-# -- environment of the CodeBuild project (stage) and of the rendered buildspec (run) -----------
+# -- environment variables of the CodeBuild project (stage) and of the rendered buildspec (run) --
 ENV_STAGE = "NCF_STAGE"
 ENV_DATA_BUCKET = "NCF_DATA_BUCKET"
 ENV_ARTIFACTS_BUCKET = "NCF_ARTIFACTS_BUCKET"
 ENV_KMS_KEY_ARN = "NCF_KMS_KEY_ARN"
 ENV_PIPELINE_NAME = "NCF_PIPELINE_NAME"
 ENV_PIPELINE_ROLE_ARN = "NCF_PIPELINE_ROLE_ARN"
-ENV_JOB_ROLE_ARN = "NCF_JOB_ROLE_ARN"  # what training and evaluation run as
-ENV_MODEL_ROLE_ARN = "NCF_MODEL_ROLE_ARN"  # what the serving container runs as
+ENV_JOB_ROLE_ARN = "NCF_JOB_ROLE_ARN"  # execution role of training and evaluation
+ENV_MODEL_ROLE_ARN = "NCF_MODEL_ROLE_ARN"  # execution role of the inference container
 ENV_MODEL_PACKAGE_GROUP = "NCF_MODEL_PACKAGE_GROUP"
 ENV_ENDPOINT_NAME = "NCF_ENDPOINT_NAME"
 ENV_DEPLOY_FUNCTION_ARN = "NCF_DEPLOY_FUNCTION_ARN"
-ENV_TRAINING = "NCF_TRAINING"  # JSON: the stage's training section
+ENV_TRAINING = "NCF_TRAINING"  # JSON of ml.settings.training.PipelineSettings
 ENV_RUN_ID = "NCF_RUN_ID"
 ENV_CODE_VERSION = "NCF_CODE_VERSION"
 
@@ -107,17 +107,17 @@ def serving_sources(root: Path) -> dict[str, str]:
 
 
 def run_id_of(moment: datetime) -> str:
-    """The run id of a moment; a naive moment is taken as UTC."""
+    """The run id of a time; a naive datetime is UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
     return moment.astimezone(timezone.utc).strftime(RUN_ID_FORMAT)
 
 
 def parse_run_id(text: str) -> str:
-    """A run id from itself or from ISO 8601 (``2026-11-23T02:00:00Z``, as schedulers write it).
+    """The run id of a text: a run id, or ISO 8601 as schedulers write it (``2026-11-23T02:00:00Z``).
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text is in neither format.
     """
     for fmt in (RUN_ID_FORMAT, "%Y-%m-%dT%H:%M:%SZ"):
         try:
@@ -128,10 +128,10 @@ def parse_run_id(text: str) -> str:
 
 
 def run_prefix(run_id: str) -> str:
-    """Where a prepared run lies in the data bucket."""
+    """Key prefix of a prepared run in the data bucket."""
     return f"{PREPARED_PREFIX}run={run_id}/"
 
 
 def buildspec_key(run_id: str) -> str:
-    """Where a run's immutable buildspec lies in the artifacts bucket."""
+    """Key of a run's immutable buildspec in the artifacts bucket."""
     return f"{BUILDSPECS_PREFIX}{run_id}.yml"

@@ -136,7 +136,7 @@ def _endpoint(args: ServingArgs) -> EndpointArgs:
         endpoint_name=f"ncf-{args.stage_name}",
         variant_name=contract.VARIANT_NAME,
         image=args.image,
-        program=contract.SERVING_PROGRAM,
+        environment=contract.SERVING_ENVIRONMENT,
         bootstrap=file_asset(paths.BUILD / contract.MODEL_ARCHIVE, artifact),
         bootstrap_bucket=args.storage.artifacts.name,
         bootstrap_key=BOOTSTRAP_KEY,

@@ -92,8 +92,3 @@ JOB_LOG_GROUPS: Mapping[str, str] = {
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
 }
-
-
-def endpoint_log_group(endpoint_name: str) -> str:
-    """The log group of an endpoint's containers."""
-    return f"/aws/sagemaker/Endpoints/{endpoint_name}"

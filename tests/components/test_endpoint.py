@@ -30,7 +30,7 @@ def arguments(tmp_path: Path, **overrides: Any) -> EndpointArgs:
             "endpoint_name": "ncf-dev",
             "variant_name": "AllTraffic",
             "image": "763104351884.dkr.ecr.ap-northeast-2.amazonaws.com/pytorch-inference:2.6.0-cpu-py312",
-            "program": "inference.py",
+            "environment": {"SAGEMAKER_PROGRAM": "inference.py"},
             "bootstrap": pulumi.FileAsset(str(tmp_path / "model.tar.gz")),
             "bootstrap_bucket": "artifacts",
             "bootstrap_key": "models/bootstrap/model.tar.gz",
@@ -64,10 +64,7 @@ def test_the_first_model_is_the_bootstrap_artifact_without_network(done: Recordi
     model = done.one("aws:sagemaker/model:Model").inputs
     container = model["primaryContainer"]
     assert container["modelDataUrl"] == "s3://artifacts/models/bootstrap/model.tar.gz"
-    assert container["environment"] == {
-        "SAGEMAKER_PROGRAM": "inference.py",
-        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-    }
+    assert container["environment"] == {"SAGEMAKER_PROGRAM": "inference.py"}
     assert model["enableNetworkIsolation"] is True
 
 

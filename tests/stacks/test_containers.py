@@ -12,10 +12,14 @@ from tests.stacks.program import recorded, stage_file
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_endpoint_serves_with_the_image_of_the_stage(stage: str) -> None:
+def test_endpoint_has_the_image_and_environment_of_the_pytorch_container(stage: str) -> None:
     model = recorded(stage).one("aws:sagemaker/model:Model").inputs
     image = "763104351884.dkr.ecr.ap-northeast-2.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
     assert model["primaryContainer"]["image"] == image
+    assert model["primaryContainer"]["environment"] == {
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)

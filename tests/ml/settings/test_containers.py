@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ml.settings.containers import REGISTRY_ACCOUNTS, endpoint_log_group, image_uri
+from ml.settings.containers import REGISTRY_ACCOUNTS, image_uri
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,3 @@ def test_image_is_the_one_of_the_sdk_in_every_region(retrieve: Any, use: Any, in
 def test_region_without_images_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"^'mars-north-1' has no PyTorch images of AWS: write one of af-"):
         image_uri("mars-north-1", "training", "ml.m5.xlarge", "2.6.0", "py312")
-
-
-def test_log_group_of_an_endpoint_has_its_name() -> None:
-    assert endpoint_log_group("ncf-dev") == "/aws/sagemaker/Endpoints/ncf-dev"
