@@ -43,7 +43,7 @@ class ProcessTree:
         self.observe()
         self.root.send_signal(signal.SIGINT)
         self.root.wait(EXIT_TIMEOUT_S)
-        return psutil.wait_procs(self._descendants, timeout=EXIT_TIMEOUT_S)[1]
+        return _wait_for_end(self._descendants)
 
     def kill(self) -> None:
         """End every process of the tree."""
@@ -53,7 +53,27 @@ class ProcessTree:
         for process in self._descendants:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(self._descendants, timeout=EXIT_TIMEOUT_S)
+        _wait_for_end(self._descendants)
+
+
+def _wait_for_end(processes: set[psutil.Process]) -> list[psutil.Process]:
+    """Wait until the processes have ended; returns those that are still running after ``EXIT_TIMEOUT_S``.
+
+    Polls: `psutil.wait_procs` fails where pidfd_open(2) reports an ended process as a missing file.
+    """
+    deadline = time.monotonic() + EXIT_TIMEOUT_S
+    while running := [process for process in processes if process.is_running() and is_running(process.pid)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return running
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is not a zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 class ProgressLog:
