@@ -1,7 +1,7 @@
-"""What `pulumi up` would register for a stage: offline, without credentials, and without an emulator.
+"""Preview of the resources that `pulumi up` would register for a stage, without AWS and without credentials.
 
-Outputs that only AWS can compute stand as references to their resource, `${data.arn}`, so that documents
-which contain them, such as policies, stay readable.
+Outputs that AWS computes are shown as references to their resource, such as `${data.arn}`, so that documents
+that contain them, such as policies, stay readable.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Resource:
     """A component or resource of a stage.
 
     Attributes:
-        parent: the URN of its parent; empty for the stack itself.
-        inputs: as JSON values; secrets are masked, assets stand as path, size and SHA-256.
+        parent: URN of the parent; empty for the stack.
+        inputs: JSON values; secrets are masked, assets are shown as path, size and SHA-256.
     """
 
     type: str
@@ -55,11 +55,12 @@ class Resource:
 
 
 def preview(stage: str, root: Path = ROOT) -> list[Resource]:
-    """Run the stage's program against a monitor that only records; parents come before their children.
+    """Resources that the program of a stage registers, parents before their children.
 
     Raises:
-        ProjectError: there is no such stage (the message lists those found), or its config is refused.
-        ProgramError: the program fails, or looks something up.
+        ProjectError: the stage does not exist (the message lists the existing ones) or its configuration is
+            invalid.
+        ProgramError: the program fails or looks up a resource.
     """
     settings = load_stage(stage, root)
     monitor = Monitor(
@@ -83,7 +84,7 @@ def preview(stage: str, root: Path = ROOT) -> list[Resource]:
 
 
 def to_json(resources: list[Resource]) -> list[dict[str, Any]]:
-    """Type, name, urn, parent and inputs of each, for machines."""
+    """Type, name, urn, parent and inputs of each resource, as JSON values."""
     return [
         {key: getattr(resource, key) for key in ("type", "name", "urn", "parent", "inputs")}
         for resource in resources
@@ -91,7 +92,7 @@ def to_json(resources: list[Resource]) -> list[dict[str, Any]]:
 
 
 def render_tree(resources: list[Resource], console: Console) -> None:
-    """Print the tree of components and resources, and how many there are of each type."""
+    """Print the tree of components and resources, and the number of resources per type."""
     branches: dict[str, Tree] = {}
     for resource in resources:
         label = Text.assemble(
@@ -108,7 +109,7 @@ def render_tree(resources: list[Resource], console: Console) -> None:
 
 
 def _short(resource: Resource) -> str:
-    """A type as Python spells it: `aws.s3.Bucket` of `aws:s3/bucket:Bucket`."""
+    """Python name of a type: `aws.s3.Bucket` of `aws:s3/bucket:Bucket`."""
     package, module, name = resource.type.split(":")
     return resource.type if resource.is_component else f"{package}.{module.split('/')[0]}.{name}"
 
@@ -128,7 +129,7 @@ def _counts(resources: list[Resource]) -> Table:
 
 
 def _computed(registration: Registration, region: str) -> Created:
-    """References for the text outputs of a resource; what is no text stays unknown."""
+    """References for the string outputs of a resource; other outputs stay unknown."""
     types = schema.outputs(registration.type)
     missing = schema.required_outputs(registration.type) - set(registration.properties)
     outputs: dict[str, Any] = {
@@ -142,7 +143,7 @@ def _computed(registration: Registration, region: str) -> Created:
 
 
 def _arn(registration: Registration, region: str) -> str:
-    """In the shape of an ARN, since programs take ARNs apart: `arn:aws:s3:::${data}`."""
+    """Reference in the format of an ARN, such as `arn:aws:s3:::${data}`, because programs parse ARNs."""
     _, module, class_name = registration.type.split(":")
     service = module.split("/")[0]
     kind = re.sub(r"(?<!^)(?=[A-Z])", "-", class_name).lower()
@@ -161,7 +162,7 @@ def _shown(value: Any, root: Path) -> Any:
 
 
 def _parents_first(resources: list[Resource]) -> list[Resource]:
-    """Depth first, siblings by type and name: the order does not depend on which promise came true first."""
+    """Depth first, siblings sorted by type and name: the registration order is not deterministic."""
     children: dict[str, list[Resource]] = {}
     known = {resource.urn for resource in resources}
     for resource in sorted(resources, key=lambda r: (not r.is_component, r.type, r.name)):

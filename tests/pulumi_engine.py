@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -16,11 +15,11 @@ import pulumi
 from local.deploy import program, values
 from local.deploy.monitor import STACK_TYPE, Created, Monitor, Registration, refuse_unknown
 from local.deploy.project import Stage
+from tests.repository import ROOT
 
 ACCOUNT = "123456789012"
 REGION = "ap-northeast-2"
 PROJECT = "ncf"
-ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 300  # a program takes seconds
 RETURNED = "returned"  # stack output with the value that the program returned
 

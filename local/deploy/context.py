@@ -1,4 +1,4 @@
-"""What every creator works with: clients of the emulator, names, waiting."""
+"""Context of the creators: clients of the emulator, ARNs, names and tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.deploy.project import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The emulator as the creators see it."""
+    """Emulator and stage that a creator works with."""
 
     emulator: Emulator
     stage: Stage
@@ -27,7 +27,7 @@ class Context:
 
     @property
     def root(self) -> Path:
-        """The project's folder: relative asset paths start here."""
+        """Folder of the project, which relative asset paths refer to."""
         return self.stage.root
 
     @property
@@ -35,18 +35,21 @@ class Context:
         return self.emulator.account_id
 
     def client(self, service: str) -> Any:
-        """The boto3-compatible client of a service in the stage's region."""
+        """boto3 client of a service in the stage's region."""
         return self.emulator.client(service, self.region)
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a regional resource of this account."""
+        """ARN of a regional resource of the account."""
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
 
     def name_of(self, inputs: Inputs, logical_name: str, *, key: str = "name", max_length: int) -> str:
-        """The given name, or the prefix with random digits, or one by the project's auto-naming pattern.
+        """Physical name: the given name, the given prefix with random digits, or an auto-generated name.
+
+        Args:
+            key: the input with the name; the input with the prefix is ``<key>Prefix``.
 
         Raises:
-            CreateError: the name does not fit; AWS would refuse it.
+            CreateError: the name is longer than `max_length`.
         """
         if (given := inputs.get(key)) is not None:
             name = str(given)
@@ -57,14 +60,14 @@ class Context:
                 pattern, project=self.stage.project, stage=self.stage.name, name=logical_name
             )
         if len(name) > max_length:
-            raise CreateError(f"the name {name} has {len(name)} characters, {max_length} at most are allowed")
+            raise CreateError(f"the name {name} has {len(name)} characters, more than {max_length}")
         return name
 
 
 def tag_list(inputs: Inputs, key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
-    """The tags as the list that most APIs take."""
+    """Tags in the list format of most APIs."""
     return [{key: name, value: text} for name, text in inputs.plain("tags", {}).items()]
 
 
 Creator = Callable[[Context, str, Inputs], tuple[str, dict[str, Any]]]
-"""Creates one resource from its logical name and inputs; returns its id and its outputs by wire name."""
+"""Creates a resource from its logical name and inputs; returns its id and its outputs by wire name."""

@@ -1,13 +1,13 @@
-"""Deploys a stage: runs its Pulumi program and creates what it registers in the emulator.
+"""Deployment of a stage to the emulator: run its Pulumi program and create the registered resources.
 
-This is the part of the Pulumi engine and the AWS provider that a first `pulumi up` needs. There is
-no state: the emulator starts empty, and everything in it goes when it stops.
+Implements what a first `pulumi up` needs of the Pulumi engine and the AWS provider. There is no state,
+because the emulator starts empty and its resources do not outlive it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
 from local.deploy import program, schema, values
-from local.deploy.context import Context
+from local.deploy.context import Context, Creator
 from local.deploy.creators import CREATORS
 from local.deploy.errors import CreateError, UnusedInputError
 from local.deploy.inputs import Inputs
@@ -26,12 +26,12 @@ from local.deploy.not_emulated import NOT_EMULATED
 from local.deploy.project import load_stage
 
 Progress = Callable[[str, str, int], None]
-"""Called after each created resource with its type, its logical name and how many are created."""
+"""Called after each created resource with its type, its logical name and the number of created resources."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource in the emulator."""
+    """Created resource."""
 
     type: str
     name: str
@@ -42,12 +42,12 @@ class Resource:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What a deployment left: the stack's outputs and its resources.
+    """Result of a deployment: stack outputs and created resources.
 
     Attributes:
-        outputs: by name, secrets in plain text.
-        secret_outputs: the names of those outputs that are secret.
-        not_emulated: the declared inputs that the stage asked for in vain, as type and path.
+        outputs: stack outputs by name, secrets in plain text.
+        secret_outputs: names of the secret outputs.
+        not_emulated: inputs of the stage that have no effect in the emulator, as type and path.
     """
 
     outputs: dict[str, Any]
@@ -56,24 +56,36 @@ class Deployment:
     not_emulated: frozenset[tuple[str, str]] = frozenset()
 
     def shown(self) -> dict[str, Any]:
-        """The outputs as they may be printed: secrets masked."""
+        """Stack outputs with masked secrets, for display."""
         return {
             name: values.MASK if name in self.secret_outputs else value
             for name, value in self.outputs.items()
         }
 
 
-def deploy(stage: str, *, root: Path, emulator: Emulator, on_progress: Progress | None = None) -> Deployment:
-    """Run the program of a stage against an emulator that has started.
+def deploy(
+    stage: str,
+    *,
+    root: Path,
+    emulator: Emulator,
+    on_progress: Progress | None = None,
+    creators: Mapping[str, Creator] = CREATORS,
+    not_emulated: Container[tuple[str, str]] = NOT_EMULATED,
+) -> Deployment:
+    """Run the program of a stage against a running emulator.
+
+    Args:
+        creators: type token to the function that creates resources of that type.
+        not_emulated: inputs that may have no effect, as type and path.
 
     Raises:
-        ProjectError: the stage's files or its config cannot be used.
-        CreateError: the emulator refused a resource, or does not honour one of its inputs.
-        ProgramError: a look-up, a duplicate, an output that nobody computes, or a bug of the program.
+        ProjectError: the stage's files or its configuration are invalid.
+        CreateError: the emulator rejected a resource, or an input has no effect.
+        ProgramError: a look-up, a duplicate URN, an output that was not computed, or an exception.
     """
     settings = load_stage(stage, root)
     context = Context(emulator=emulator, stage=settings)
-    provider = Provider(context, on_progress or (lambda _type, _name, _n: None))
+    provider = Provider(context, creators, not_emulated, on_progress or (lambda _type, _name, _n: None))
     monitor = Monitor(project=settings.project, stack=settings.name, create=provider.create)
     program.run(settings, monitor)
     return Deployment(
@@ -85,23 +97,29 @@ def deploy(stage: str, *, root: Path, emulator: Emulator, on_progress: Progress 
 
 
 class Provider:
-    """The AWS provider of the emulator: finds a type's creator and holds it to its inputs."""
+    """AWS provider for the emulator: calls the creator of a type and checks that it used all inputs."""
 
-    def __init__(self, context: Context, on_progress: Progress) -> None:
+    def __init__(
+        self,
+        context: Context,
+        creators: Mapping[str, Creator],
+        not_emulated: Container[tuple[str, str]],
+        on_progress: Progress,
+    ) -> None:
         self.resources: list[Resource] = []
         self.not_emulated: set[tuple[str, str]] = set()
-        self._context = context
+        self._context, self._creators, self._declared = context, creators, not_emulated
         self._on_progress = on_progress
         self._lock = Lock()
 
     def create(self, registration: Registration) -> Created:
-        """Create one resource.
+        """Create a resource.
 
         Raises:
-            CreateError: naming the resource, and the input where it is one.
+            CreateError: the message names the resource, and the input if one is the cause.
         """
         what = f"{registration.type} {registration.name}"
-        creator = CREATORS.get(registration.type)
+        creator = self._creators.get(registration.type)
         if creator is None:
             raise CreateError(f"{what}: the emulator has no such resource type")
         inputs, common = self._inputs(registration)
@@ -116,12 +134,12 @@ class Provider:
         except Exception as error:
             reason = " ".join(str(error).split())
             raise CreateError(f"{what}: {type(error).__name__}: {reason}") from error
-        self._check_honoured(registration, inputs)
+        self._check_used(registration, inputs)
         self._keep(registration, resource_id, common | outputs)
         return Created(id=resource_id, outputs=common | outputs)
 
     def _inputs(self, registration: Registration) -> tuple[Inputs, dict[str, Any]]:
-        """The inputs with the provider's defaults in them, and the outputs that all types share."""
+        """Inputs with the provider's defaults, and the outputs that all types have."""
         decoded = values.decode(registration.properties)
         refuse_unknown(registration, decoded)
         region = decoded.pop("region", self._context.region)
@@ -134,12 +152,14 @@ class Provider:
             common["tagsAll"] = tags
         return Inputs(decoded), common
 
-    def _check_honoured(self, registration: Registration, inputs: Inputs) -> None:
-        """Every input is used and kept, or declared as not emulated."""
-        in_vain = {re.sub(r"\[\d+\]", "[]", path): path for path in (*inputs.unused(), *inputs.dropped)}
-        declared = {path for path in in_vain if (registration.type, path) in NOT_EMULATED}
+    def _check_used(self, registration: Registration, inputs: Inputs) -> None:
+        """Check that every input was used and returned by the service, or is declared as not emulated."""
+        without_effect = {
+            re.sub(r"\[\d+\]", "[]", path): path for path in (*inputs.unused(), *inputs.dropped)
+        }
+        declared = {path for path in without_effect if (registration.type, path) in self._declared}
         self.not_emulated.update((registration.type, path) for path in declared)
-        if undeclared := [in_vain[path] for path in in_vain if path not in declared]:
+        if undeclared := [path for key, path in without_effect.items() if key not in declared]:
             raise UnusedInputError(registration.type, registration.name, undeclared)
 
     def _keep(self, registration: Registration, resource_id: str, outputs: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Why a deployment or a preview ended; each is one line that names what is wrong."""
+"""Errors of deployment and preview; each message is one line."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from local.errors import BadInputError, StepFailedError
 
 
 class ProjectError(BadInputError):
-    """A project or stage file cannot be used; the message names the file or the key."""
+    """Invalid project or stage file; the message names the file or the key."""
 
 
 class ProgramError(StepFailedError):
-    """The program cannot be run to its end; the reason names the resource or the line."""
+    """The Pulumi program failed; the reason names the resource or the line."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("the Pulumi program", reason)
 
 
 class CreateError(ProgramError):
-    """A resource could not be created; the reason names it and the cause."""
+    """A resource could not be created; the reason names the resource and the cause."""
 
 
 class MissingInputError(CreateError):
-    """A creator needs an input that the program does not give."""
+    """A creator requires an input that the program does not set."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"the input {key} is missing")

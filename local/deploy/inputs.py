@@ -1,4 +1,4 @@
-"""The inputs of one resource, as a view that remembers which of them its creator used."""
+"""Inputs of a resource that record which keys its creator reads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from local.deploy.errors import MissingInputError
 
 
 class Inputs:
-    """Decoded inputs by wire name (camelCase). Reading a key marks it as used.
+    """Decoded inputs by wire name (camelCase); reading a key marks it as used.
 
-    Nested objects are views of their own (`block`, `blocks`), so that what is left unused inside
-    them shows too; `plain` hands over a whole value that the creator passes on as it is.
+    Nested objects are `Inputs` too (`block`, `blocks`), so that unused keys are found at every depth.
+    `plain` returns a value of any depth and marks all of it as used.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -26,17 +26,17 @@ class Inputs:
         return key in self._values
 
     def __getitem__(self, key: str) -> Any:
-        """A scalar, an asset, or a list of scalars.
+        """A required scalar, asset, or list of scalars.
 
         Raises:
-            MissingInputError: the program does not give it.
+            MissingInputError: the program does not set it.
         """
         if key not in self._values:
             raise MissingInputError(key)
         return self.get(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The same, or the default where the program does not give it."""
+        """An optional scalar, asset, or list of scalars."""
         value = self._values.get(key, default)
         if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
             raise TypeError(f"{key} is nested: read it with block, blocks or plain")
@@ -44,17 +44,28 @@ class Inputs:
         return value
 
     def plain(self, key: str, default: Any = None) -> Any:
-        """A whole value, whatever is in it: for maps and documents that pass through unread."""
+        """A value of any depth, for maps and documents that are passed on unchanged."""
         self._used.add(key)
         return self._values.get(key, default)
 
     def block(self, key: str) -> Inputs | None:
-        """A nested object, or None."""
+        """An optional nested object."""
         found = self.blocks(key)
         return found[0] if found else None
 
+    def required_block(self, key: str) -> Inputs:
+        """A required nested object.
+
+        Raises:
+            MissingInputError: the program does not set it.
+        """
+        block = self.block(key)
+        if block is None:
+            raise MissingInputError(key)
+        return block
+
     def blocks(self, key: str) -> list[Inputs]:
-        """Nested objects: those of a list, or the single one."""
+        """Nested objects of a list, or a single nested object as a list."""
         if key in self._values and key not in self._blocks:
             value = self._values[key]
             items = value if isinstance(value, list) else [value]
@@ -63,20 +74,20 @@ class Inputs:
         return self._blocks.get(key, [])
 
     def pick(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """The given scalars under the names of an API: `{"memorySize": "MemorySize"}`."""
+        """The scalars that are set, renamed to parameters of an API, as `{"memorySize": "MemorySize"}`."""
         return {target: self.get(key) for key, target in names.items() if key in self._values}
 
     def compare(self, sent: Mapping[str, Any], read: Mapping[str, Any]) -> None:
-        """Note what the emulator does not give back as it was sent.
+        """Record the parameters that the service does not return as sent.
 
         Args:
-            sent: parameters of the call that created the resource.
-            read: the resource as the service describes it.
+            sent: parameters of the request that created the resource.
+            read: description of the resource by the service.
         """
         self.dropped += readback.differences(sent, read)
 
     def unused(self) -> list[str]:
-        """The paths of the inputs that nobody read, such as `rules[0].prefix`."""
+        """Paths of the inputs that were not read, such as `rules[0].prefix`."""
         return sorted(self._unused())
 
     def _unused(self) -> Iterator[str]:

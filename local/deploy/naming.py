@@ -1,4 +1,4 @@
-"""Physical names as the Pulumi engine proposes them.
+"""Physical names, generated like those of the Pulumi engine.
 
 https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming-configuration
 """
@@ -16,10 +16,10 @@ _HEX = re.compile(r"hex\((\d+)\)")
 
 
 def expand(pattern: str, *, project: str, stage: str, name: str) -> str:
-    """A physical name by an auto-naming pattern, with fresh random digits.
+    """Physical name of an auto-naming pattern, with new random digits.
 
     Raises:
-        ProjectError: the pattern holds an expression that is not known here.
+        ProjectError: the pattern contains an unknown expression.
     """
     words = {"project": project, "stack": stage, "name": name}
 
@@ -29,7 +29,7 @@ def expand(pattern: str, *, project: str, stage: str, name: str) -> str:
             return words[expression]
         if digits := _HEX.fullmatch(expression):
             return secrets.token_hex(int(digits[1]))[: int(digits[1])]
-        raise ProjectError(f"pulumi:autonaming: ${{{expression}}} is not known here: write one of {known}")
+        raise ProjectError(f"pulumi:autonaming: ${{{expression}}} is unknown: write one of {known}")
 
     known = "${project}, ${stack}, ${name}, ${hex(n)}"
     return _PART.sub(part, pattern)

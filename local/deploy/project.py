@@ -1,4 +1,4 @@
-"""What `Pulumi.yaml` and `Pulumi.<stage>.yaml` say, read as the Pulumi engine reads them."""
+"""Project and stage files (`Pulumi.yaml`, `Pulumi.<stage>.yaml`), interpreted like the Pulumi engine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PROJECT_FILE = "Pulumi.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage of the project, with its config as the engine hands it to a program.
+    """A stage of the project and its configuration.
 
     Attributes:
-        config: `namespace:key` to text. Structured values are JSON, as the engine passes them.
-        name_pattern: how resources that the program does not name are named.
+        config: `namespace:key` to text in the format of the engine; structured values are JSON.
+        name_pattern: auto-naming pattern of resources without a given name.
     """
 
     project: str
@@ -32,7 +32,7 @@ class Stage:
 
     @property
     def region(self) -> str:
-        """The AWS region of the stage."""
+        """AWS region of the stage."""
         try:
             return self.config["aws:region"]
         except KeyError:
@@ -40,18 +40,18 @@ class Stage:
 
     @property
     def default_tags(self) -> dict[str, str]:
-        """The tags that the AWS provider puts on every resource that takes tags."""
+        """Default tags of the AWS provider."""
         section = json.loads(self.config.get("aws:defaultTags", "{}"))
         return dict(section.get("tags", {}))
 
 
 def stage_file(stage: str) -> str:
-    """The file that holds a stage's config."""
+    """Name of a stage's file."""
     return f"Pulumi.{stage}.yaml"
 
 
 def stages(root: Path) -> list[str]:
-    """The stages that have a file, sorted."""
+    """Names of the stages that have a file, sorted."""
     return sorted(path.name.split(".", 2)[1] for path in root.glob("Pulumi.*.yaml"))
 
 
@@ -59,8 +59,8 @@ def load_stage(stage: str, root: Path) -> Stage:
     """Read a stage.
 
     Raises:
-        ProjectError: there is no such stage (the message lists those found), a file does not
-            parse, or a value is encrypted and so unreadable without Pulumi's secrets provider.
+        ProjectError: the stage does not exist (the message lists the existing ones), a file is not valid
+            YAML, or a value is encrypted, which only Pulumi's secrets provider can read.
     """
     if stage not in stages(root):
         found = ", ".join(stages(root)) or "none"
@@ -80,7 +80,7 @@ def load_stage(stage: str, root: Path) -> Stage:
 
 
 def _name_pattern(project_config: dict[str, Any]) -> str:
-    """The auto-naming pattern, the one thing that the project itself configures."""
+    """Auto-naming pattern of the project file, which may not configure anything else."""
     pattern = naming.DEFAULT_PATTERN
     for key, value in project_config.items():
         match (key, value):
@@ -116,7 +116,7 @@ def _text(key: str, value: Any, stage: str) -> str:
         )
     if isinstance(value, str):
         return value
-    return json.dumps(value, default=str)  # true and 3 are spelt alike in JSON and in the engine
+    return json.dumps(value, default=str)  # true and 3 have the same form in JSON and in the engine
 
 
 def _is_encrypted(value: Any) -> bool:

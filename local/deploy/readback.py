@@ -1,4 +1,4 @@
-"""Whether a service gives a resource back as it was written."""
+"""Comparison of a resource's parameters with its description by the service."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MISSING = object()
 
 
 def differences(sent: Mapping[str, Any], read: Mapping[str, Any]) -> list[str]:
-    """The paths of what was sent and is not read back, spelt as Pulumi spells inputs.
+    """Paths of the parameters that the service does not return as sent, in Pulumi's spelling of inputs.
 
-    `{"LoggingConfig": {"LogGroup": "a"}}` against `{}` is `["loggingConfig"]`. What a service adds is
-    no difference, nor is another order of a list or another layout of a JSON document.
+    `{"LoggingConfig": {"LogGroup": "a"}}` and `{}` differ in `["loggingConfig"]`. Additional keys, another
+    order of a list and another layout of a JSON document are not differences.
     """
     return sorted(_differences(sent, read, ""))
 
@@ -58,7 +58,7 @@ def _same_scalar(sent: Any, read: Any) -> bool:
 
 
 def _same_json(sent: str, read: Any) -> bool:
-    """Whether both are the same JSON document; boto3 hands some documents over parsed."""
+    """Whether both are the same JSON document; boto3 returns some documents parsed."""
     if not sent.startswith(("{", "[")):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a resource type's outputs are, read from the provider's own SDK classes."""
+"""Outputs of resource types, read from the classes of the provider's SDK."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pulumi import _types
 
 
 class UnknownTypeError(LookupError):
-    """The AWS provider has no such resource type."""
+    """The AWS provider has no resource type of this name."""
 
 
 @functools.cache
 def resource_class(type_token: str) -> type[pulumi.Resource]:
-    """The SDK class of a type token, e.g. `aws:s3/bucket:Bucket` is `pulumi_aws.s3.Bucket`.
+    """SDK class of a type token, for example `aws:s3/bucket:Bucket` is `pulumi_aws.s3.Bucket`.
 
     Raises:
         UnknownTypeError: the SDK has no such class.
@@ -36,13 +36,13 @@ def resource_class(type_token: str) -> type[pulumi.Resource]:
 
 @functools.cache
 def outputs(type_token: str) -> dict[str, type]:
-    """Every output of a type, by its wire name, with its Python type (Optional removed)."""
+    """Outputs of a type: wire name to Python type, without Optional."""
     return dict(_types.resource_types(resource_class(type_token)))
 
 
 @functools.cache
 def required_outputs(type_token: str) -> frozenset[str]:
-    """The outputs that the provider always gives, by their wire names."""
+    """Wire names of the outputs that the provider always returns."""
     cls = resource_class(type_token)
     python_names = _types.resource_pulumi_to_py_names(cls)
     return frozenset(

@@ -1,4 +1,4 @@
-"""Property values as they travel between a Pulumi program and its engine.
+"""Property values of the protocol between a Pulumi program and its engine.
 
 The wire format is a protobuf `Struct` in which secrets, assets, archives and resource references
 are objects with a signature key (Pulumi, `sdk/go/common/resource/properties.go`).
@@ -16,27 +16,27 @@ import pulumi
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import rpc
 
-_SIGNATURE = rpc._special_sig_key  # the SDK keeps these without a public name
+_SIGNATURE = rpc._special_sig_key  # the SDK has no public name for these
 _SECRET = rpc._special_secret_sig
 
-UNKNOWN = rpc.UNKNOWN  # stands for a value that is not known yet
+UNKNOWN = rpc.UNKNOWN  # placeholder of an unknown value
 MASK = "[secret]"
 
 
 def decode(
     struct: struct_pb2.Struct, *, secret: Callable[[Any], Any] = lambda value: value
 ) -> dict[str, Any]:
-    """Plain Python values of a wire `Struct`: whole numbers as int, assets as Pulumi's asset objects.
+    """Python values of a wire `Struct`: whole numbers as int, assets as Pulumi's asset objects.
 
     Args:
-        secret: what to make of the (decoded) value inside a secret; by default the value itself.
+        secret: maps the decoded value of a secret; by default to itself.
     """
     return {key: _decode(value, secret) for key, value in json_format.MessageToDict(struct).items()}
 
 
 def _decode(value: Any, secret: Callable[[Any], Any]) -> Any:
     if isinstance(value, float) and value.is_integer():
-        return int(value)  # a Struct knows no integers
+        return int(value)  # numbers of a Struct are floating-point
     if isinstance(value, list):
         return [_decode(item, secret) for item in value]
     if isinstance(value, dict):
@@ -79,7 +79,7 @@ def _archive(value: dict[str, Any], secret: Callable[[Any], Any]) -> pulumi.Arch
 def encode(
     properties: Mapping[str, Any], secrets: frozenset[str] | set[str] = frozenset()
 ) -> struct_pb2.Struct:
-    """A wire `Struct` of plain values; the keys in `secrets` are marked as secret."""
+    """Wire `Struct` of Python values; the keys in `secrets` are marked as secret."""
     marked = {
         key: {_SIGNATURE: _SECRET, "value": value} if key in secrets else value
         for key, value in properties.items()
@@ -89,7 +89,7 @@ def encode(
 
 
 def secret_keys(struct: struct_pb2.Struct) -> set[str]:
-    """The top-level keys whose value is, or contains, a secret."""
+    """Top-level keys whose value is or contains a secret."""
     return {key for key, value in json_format.MessageToDict(struct).items() if _holds_secret(value)}
 
 
@@ -102,7 +102,7 @@ def _holds_secret(value: Any) -> bool:
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a decoded value is, or contains, one that is not known."""
+    """Whether a decoded value is or contains an unknown value."""
     if isinstance(value, list):
         return any(map(is_unknown, value))
     if isinstance(value, dict):
@@ -111,24 +111,24 @@ def is_unknown(value: Any) -> bool:
 
 
 def asset_bytes(asset: pulumi.Asset, root: Path) -> bytes:
-    """The bytes of an asset; relative paths are relative to the project's root.
+    """Content of an asset; relative paths refer to the project's root.
 
     Raises:
         FileNotFoundError: the asset's file does not exist.
-        ValueError: a remote asset, which cannot be had offline.
+        ValueError: the asset is remote, which is not supported offline.
     """
     if isinstance(asset, pulumi.StringAsset):
         return asset.text.encode()
     if isinstance(asset, pulumi.FileAsset):
         return (root / asset.path).read_bytes()
-    raise ValueError(f"a remote asset ({getattr(asset, 'uri', asset)}) cannot be had offline")
+    raise ValueError(f"a remote asset ({getattr(asset, 'uri', asset)}) is not available offline")
 
 
 def archive_entries(archive: pulumi.Archive, root: Path) -> dict[str, bytes]:
-    """The files of an archive by their path in it, sorted; an archive file (zip) is not unpacked.
+    """Files of an archive by path inside it, sorted; archive files (zip) are not unpacked.
 
     Raises:
-        ValueError: a remote archive, or a path that is no folder.
+        ValueError: the archive is remote, or its path is not a folder.
     """
     entries: dict[str, bytes] = {}
     if isinstance(archive, pulumi.FileArchive):
@@ -141,13 +141,13 @@ def archive_entries(archive: pulumi.Archive, root: Path) -> dict[str, bytes]:
             else:
                 entries[name] = asset_bytes(item, root)
     else:
-        raise ValueError(f"a remote archive ({getattr(archive, 'uri', archive)}) cannot be had offline")
+        raise ValueError(f"a remote archive ({getattr(archive, 'uri', archive)}) is not available offline")
     return dict(sorted(entries.items()))
 
 
 def _folder_entries(folder: Path) -> dict[str, bytes]:
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
+        raise ValueError(f"{folder} is not a folder")
     return {
         Path(base, file).relative_to(folder).as_posix(): Path(base, file).read_bytes()
         for base, _, files in os.walk(folder)
@@ -156,7 +156,7 @@ def _folder_entries(folder: Path) -> dict[str, bytes]:
 
 
 def fingerprint(value: pulumi.Asset | pulumi.Archive, root: Path) -> dict[str, Any]:
-    """What stands for an asset or archive in a listing: where it comes from, its bytes' count and SHA-256."""
+    """Summary of an asset or archive for listings: path, number of bytes and SHA-256."""
     if isinstance(value, pulumi.Asset):
         data = asset_bytes(value, root)
         origin = {"path": _relative(value.path, root)} if isinstance(value, pulumi.FileAsset) else {}
@@ -178,6 +178,6 @@ def fingerprint(value: pulumi.Asset | pulumi.Archive, root: Path) -> dict[str, A
 
 
 def _relative(path: str, root: Path) -> str:
-    """A path as it reads from the project's folder; one outside of it stays as it is."""
+    """Path relative to the project's folder; paths outside of it stay unchanged."""
     whole = root / path
     return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else path

@@ -1,4 +1,4 @@
-"""Whoever may publish to the alarm topic is named, and an alarm says when it begins and ends."""
+"""Alarm topic and metric alarms."""
 
 import json
 
@@ -34,14 +34,14 @@ def alarm(statistic: str) -> dict[str, object]:
     return done.one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs
 
 
-def test_the_topic_is_encrypted_and_tells_the_address() -> None:
+def test_topic_is_encrypted_and_has_the_email_subscription() -> None:
     done = topic()
     assert done.one("aws:sns/topic:Topic").inputs["kmsMasterKeyId"] == KEY_ARN
     subscription = done.one("aws:sns/topicSubscription:TopicSubscription").inputs
     assert (subscription["protocol"], subscription["endpoint"]) == ("email", "oncall@example.com")
 
 
-def test_only_publishers_of_the_account_may_publish_and_only_over_tls() -> None:
+def test_topic_policy_allows_services_of_the_account_over_tls() -> None:
     document = json.loads(topic().one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"])
     publishers, rules, tls = document["Statement"]
     assert publishers["Principal"]["Service"] == ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
@@ -51,19 +51,19 @@ def test_only_publishers_of_the_account_may_publish_and_only_over_tls() -> None:
     assert (tls["Effect"], tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def test_an_alarm_speaks_when_it_begins_and_when_it_ends_and_silence_is_no_alarm() -> None:
+def test_alarm_notifies_start_and_end_and_ignores_missing_data() -> None:
     inputs = alarm("Sum")
     assert inputs["alarmActions"] == inputs["okActions"] == [TOPIC_ARN]
     assert inputs["treatMissingData"] == "notBreaching"
     assert inputs["evaluationPeriods"] == 3
 
 
-def test_a_percentile_is_an_extended_statistic() -> None:
+def test_percentile_is_an_extended_statistic() -> None:
     assert alarm("p99")["extendedStatistic"] == "p99"
     assert "statistic" not in alarm("p99")
     assert alarm("Sum")["statistic"] == "Sum"
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_invalid_email_is_refused() -> None:
     with pytest.raises(ValueError, match="write an address"):
         AlarmTopicArgs(kms_key_arn=KEY_ARN, account_id=ACCOUNT, email="oncall")

@@ -1,4 +1,4 @@
-"""Money and metrics are seen by those who answer for them."""
+"""Budget and dashboard."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests import pulumi_engine
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
 
 
-def test_a_budget_speaks_before_the_money_is_gone_about_the_tagged_costs_only() -> None:
+def test_budget_notifies_at_its_thresholds_for_tagged_costs() -> None:
     args = BudgetArgs(monthly_usd=500, tags={"Stage": "dev"}, alarm_topic_arn=TOPIC_ARN)
     inputs = pulumi_engine.run(lambda: Budget("budget", args).urn).one("aws:budgets/budget:Budget").inputs
     assert (inputs["limitAmount"], inputs["limitUnit"], inputs["timeUnit"]) == ("500", "USD", "MONTHLY")
@@ -21,12 +21,12 @@ def test_a_budget_speaks_before_the_money_is_gone_about_the_tagged_costs_only() 
     assert all(each["subscriberSnsTopicArns"] == [TOPIC_ARN] for each in inputs["notifications"])
 
 
-def test_a_budget_of_nothing_is_refused() -> None:
+def test_budget_below_one_dollar_is_refused() -> None:
     with pytest.raises(ValueError, match="write whole dollars"):
         BudgetArgs(monthly_usd=0, tags={}, alarm_topic_arn=TOPIC_ARN)
 
 
-def test_graphs_stand_in_rows_of_three_below_the_introduction() -> None:
+def test_graphs_are_in_rows_of_three_below_the_introduction() -> None:
     metric = Metric(namespace="AWS/SQS", metric="Age", dimensions={"QueueName": "q"}, label="age")
     args = DashboardArgs(
         dashboard_name="ncf-dev",

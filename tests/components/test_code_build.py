@@ -1,4 +1,4 @@
-"""A project builds the bundle with exactly the rights that it was given."""
+"""CodeBuild project: source, environment, log group and permissions."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ def build() -> Recording:
     return pulumi_engine.run(lambda: policy([CodeBuild("build", arguments()).grant_start_build()]))
 
 
-def test_the_source_is_the_bundle_and_the_environment_is_plain_and_in_order() -> None:
+def test_project_has_the_bundle_as_source_and_sorted_variables() -> None:
     inputs = build().one("aws:codebuild/project:Project").inputs
     assert inputs["source"]["location"] == "artifacts/code/source.zip"
     assert inputs["artifacts"] == {"type": "NO_ARTIFACTS"}
@@ -50,7 +50,7 @@ def test_the_source_is_the_bundle_and_the_environment_is_plain_and_in_order() ->
     assert inputs["encryptionKey"] == KEY_ARN
 
 
-def test_a_build_logs_in_its_own_bounded_group_and_may_do_nothing_unnamed() -> None:
+def test_build_has_its_log_group_and_the_given_permissions_only() -> None:
     done = build()
     group = done.one("aws:cloudwatch/logGroup:LogGroup")
     assert (group.inputs["retentionInDays"], group.inputs["kmsKeyId"]) == (14, KEY_ARN)
@@ -63,7 +63,7 @@ def test_a_build_logs_in_its_own_bounded_group_and_may_do_nothing_unnamed() -> N
     ]
 
 
-def test_starting_is_granted_on_the_project_and_nothing_else() -> None:
+def test_start_permission_names_the_project_only() -> None:
     done = build()
     (statement,) = json.loads(done.values)["Statement"]
     project_arn = done.one("aws:codebuild/project:Project").outputs["arn"]
@@ -71,6 +71,6 @@ def test_starting_is_granted_on_the_project_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("minutes", [4, 2161])
-def test_a_timeout_that_codebuild_refuses_is_refused_here(minutes: int) -> None:
+def test_timeout_outside_of_codebuilds_limits_is_refused(minutes: int) -> None:
     with pytest.raises(ValueError, match="CodeBuild takes 5 to 2160"):
         arguments(timeout_minutes=minutes)

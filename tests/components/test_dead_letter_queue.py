@@ -1,4 +1,4 @@
-"""A dead letter is kept for two weeks and makes noise."""
+"""Dead-letter queue: retention, alarm and permissions to send."""
 
 import json
 
@@ -19,13 +19,13 @@ def build() -> Recording:
     return pulumi_engine.run(lambda: policy([DeadLetterQueue("letters", args).grant_send()]))
 
 
-def test_letters_are_encrypted_and_kept_for_two_weeks() -> None:
+def test_messages_are_encrypted_and_kept_for_two_weeks() -> None:
     inputs = build().one("aws:sqs/queue:Queue").inputs
     assert inputs["sqsManagedSseEnabled"] is True
     assert inputs["messageRetentionSeconds"] == 14 * 24 * 3600
 
 
-def test_the_first_letter_is_an_alarm() -> None:
+def test_first_message_starts_the_alarm() -> None:
     inputs = build().one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs
     assert inputs["metricName"] == "ApproximateNumberOfMessagesVisible"
     assert inputs["dimensions"] == {"QueueName": "letters-1a2b3c"}
@@ -33,7 +33,7 @@ def test_the_first_letter_is_an_alarm() -> None:
     assert inputs["alarmActions"] == [TOPIC_ARN]
 
 
-def test_a_sender_puts_letters_for_its_own_source_only_and_nobody_without_tls() -> None:
+def test_queue_policy_restricts_senders_to_their_source_over_tls() -> None:
     document = json.loads(build().one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])
     tls, sender = document["Statement"]
     assert (tls["Effect"], tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
@@ -42,6 +42,6 @@ def test_a_sender_puts_letters_for_its_own_source_only_and_nobody_without_tls() 
     assert sender["Resource"] == QUEUE_ARN
 
 
-def test_sending_by_role_is_granted_on_the_queue_and_nothing_else() -> None:
+def test_send_permission_names_the_queue_only() -> None:
     (statement,) = json.loads(build().values)["Statement"]
     assert statement == {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": [QUEUE_ARN]}

@@ -1,4 +1,4 @@
-"""An endpoint exists before any model was trained, and keeps what was promoted to it."""
+"""Endpoint: bootstrap model, ignored changes, autoscaling and alarms."""
 
 import gzip
 import io
@@ -60,7 +60,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return pulumi_engine.run(program)
 
 
-def test_the_first_model_is_the_bootstrap_artifact_without_network(done: Recording) -> None:
+def test_bootstrap_model_uses_the_artifact_without_network(done: Recording) -> None:
     model = done.one("aws:sagemaker/model:Model").inputs
     container = model["primaryContainer"]
     assert container["modelDataUrl"] == "s3://artifacts/models/bootstrap/model.tar.gz"
@@ -68,7 +68,7 @@ def test_the_first_model_is_the_bootstrap_artifact_without_network(done: Recordi
     assert model["enableNetworkIsolation"] is True
 
 
-def test_what_was_promoted_since_stays(done: Recording) -> None:
+def test_changes_of_the_bootstrap_model_are_ignored(done: Recording) -> None:
     ignored = {each.type.rpartition(":")[2]: each.ignore_changes for each in done.resources}
     assert ignored["Endpoint"] == ("endpointConfigName",)
     assert ignored["EndpointConfiguration"] == ("productionVariants",)
@@ -81,7 +81,7 @@ def test_only_the_endpoint_has_a_fixed_name(done: Recording) -> None:
     assert "name" not in done.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration").inputs
 
 
-def test_instances_follow_invocations_between_their_bounds(done: Recording) -> None:
+def test_autoscaling_follows_invocations_between_its_bounds(done: Recording) -> None:
     target = done.one("aws:appautoscaling/target:Target").inputs
     assert target["resourceId"] == "endpoint/ncf-dev/variant/AllTraffic"
     assert (target["minCapacity"], target["maxCapacity"]) == (2, 10)
@@ -97,7 +97,7 @@ def test_instances_follow_invocations_between_their_bounds(done: Recording) -> N
     assert config["kmsKeyArn"] == KEY_ARN
 
 
-def test_errors_and_latency_take_a_rollout_back(done: Recording) -> None:
+def test_errors_and_latency_have_alarms(done: Recording) -> None:
     errors, latency = (done.one(ALARM, name) for name in ("endpoint-errors", "endpoint-latency"))
     assert done.values["alarms"] == [errors.outputs["name"], latency.outputs["name"]]
     assert errors.inputs["metricName"] == "Invocation5XXErrors"
@@ -105,14 +105,14 @@ def test_errors_and_latency_take_a_rollout_back(done: Recording) -> None:
     assert latency.inputs["dimensions"] == {"EndpointName": "ncf-dev", "VariantName": "AllTraffic"}
 
 
-def test_its_log_is_the_one_that_sagemaker_writes_made_first(done: Recording) -> None:
+def test_log_group_of_sagemaker_is_created_before_the_endpoint(done: Recording) -> None:
     group = done.one("aws:cloudwatch/logGroup:LogGroup")
     assert group.inputs["name"] == "/aws/sagemaker/Endpoints/ncf-dev"
     assert group.inputs["retentionInDays"] == 14
     assert group.urn in done.one("aws:sagemaker/endpoint:Endpoint").dependencies
 
 
-def test_asking_is_granted_on_the_endpoint_and_nothing_else(done: Recording) -> None:
+def test_invoke_permission_names_the_endpoint_only(done: Recording) -> None:
     (statement,) = json.loads(done.values["invoke"])["Statement"]
     assert statement["Action"] == ["sagemaker:InvokeEndpoint"]
     assert statement["Resource"] == ["arn:aws:sagemaker:ap-northeast-2:123456789012:endpoint/ncf-dev"]
@@ -126,14 +126,12 @@ def test_asking_is_granted_on_the_endpoint_and_nothing_else(done: Recording) -> 
         ({"min_instances": 0}, "1 ≤ min ≤ max"),
     ],
 )
-def test_an_endpoint_that_cannot_be_is_refused(
-    tmp_path: Path, overrides: dict[str, Any], message: str
-) -> None:
+def test_invalid_endpoint_is_refused(tmp_path: Path, overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         arguments(tmp_path, **overrides)
 
 
-def test_the_bootstrap_artifact_has_code_and_no_weights() -> None:
+def test_bootstrap_artifact_has_code_and_no_weights() -> None:
     packed = bootstrap_artifact(DESCRIPTION, {"inference.py": b"def model_fn(): ..."})
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as tar:
         assert tar.getnames() == ["code/inference.py", "model.json"]
@@ -142,7 +140,7 @@ def test_the_bootstrap_artifact_has_code_and_no_weights() -> None:
         assert json.load(described) == DESCRIPTION
 
 
-def test_the_bootstrap_artifact_is_the_same_bytes_every_time() -> None:
+def test_bootstrap_artifact_is_deterministic() -> None:
     code = {"inference.py": b"a", "ml/contract.py": b"b"}
     shuffled = bootstrap_artifact(dict(reversed(DESCRIPTION.items())), dict(reversed(code.items())))
     assert bootstrap_artifact(DESCRIPTION, code) == shuffled

@@ -1,4 +1,4 @@
-"""An event reaches its target, or it is kept and somebody hears of it."""
+"""Event route: rule, target, retries and dead-letter queue."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def build(target: Any, transformer: InputTransformer | None = None) -> Recording
     return pulumi_engine.run(program)
 
 
-def test_the_rule_waits_for_what_is_asked_and_nothing_else() -> None:
+def test_rule_has_the_given_event_pattern() -> None:
     pattern = json.loads(build(FUNCTION).one("aws:cloudwatch/eventRule:EventRule").inputs["eventPattern"])
     assert pattern == {
         "source": ["aws.s3"],
@@ -54,7 +54,7 @@ def test_the_rule_waits_for_what_is_asked_and_nothing_else() -> None:
     "target",
     [FUNCTION, RoleTarget(arn=PROJECT_ARN, allow=BUILDS, account_id=ACCOUNT), TopicTarget(arn=TOPIC_ARN)],
 )
-def test_every_target_is_tried_again_and_keeps_what_it_could_not_deliver(target: Any) -> None:
+def test_target_has_retries_and_a_dead_letter_queue(target: Any) -> None:
     done = build(target)
     inputs = done.one(TARGET).inputs
     assert inputs["arn"] == target.arn
@@ -66,7 +66,7 @@ def test_every_target_is_tried_again_and_keeps_what_it_could_not_deliver(target:
     assert document["Statement"][1]["Condition"] == {"ArnEquals": {"aws:SourceArn": rule_arn}}
 
 
-def test_a_function_lets_this_rule_in_before_the_first_event() -> None:
+def test_function_permits_the_rule_before_the_target_exists() -> None:
     done = build(FUNCTION)
     permission = done.one(PERMISSION)
     assert permission.inputs["principal"] == "events.amazonaws.com"
@@ -76,7 +76,7 @@ def test_a_function_lets_this_rule_in_before_the_first_event() -> None:
     assert "roleArn" not in done.one(TARGET).inputs
 
 
-def test_a_project_is_started_with_a_role_that_can_do_only_that() -> None:
+def test_role_target_has_a_role_with_one_permission() -> None:
     done = build(RoleTarget(arn=PROJECT_ARN, allow=BUILDS, account_id=ACCOUNT))
     role = done.one("aws:iam/role:Role")
     assert done.one(TARGET).inputs["roleArn"] == role.outputs["arn"]
@@ -86,13 +86,13 @@ def test_a_project_is_started_with_a_role_that_can_do_only_that() -> None:
     assert (granted["Action"], granted["Resource"]) == (["codebuild:StartBuild"], [PROJECT_ARN])
 
 
-def test_a_topic_gets_events_by_its_own_policy() -> None:
+def test_topic_target_needs_no_role_and_no_permission() -> None:
     done = build(TopicTarget(arn=TOPIC_ARN))
     assert "roleArn" not in done.one(TARGET).inputs
     assert done.of(PERMISSION) == done.of("aws:iam/role:Role") == []
 
 
-def test_a_transformer_decides_what_the_target_gets() -> None:
+def test_transformer_sets_the_targets_input() -> None:
     transformer = InputTransformer(paths={"key": "$.detail.object.key"}, template='{"key": "<key>"}')
     assert build(FUNCTION, transformer).one(TARGET).inputs["inputTransformer"] == {
         "inputPaths": {"key": "$.detail.object.key"},
@@ -101,11 +101,11 @@ def test_a_transformer_decides_what_the_target_gets() -> None:
     assert "inputTransformer" not in build(FUNCTION).one(TARGET).inputs
 
 
-def test_an_input_path_that_is_no_json_path_is_refused() -> None:
+def test_invalid_json_path_is_refused() -> None:
     with pytest.raises(ValueError, match="write a JSON path"):
         InputTransformer(paths={"key": "detail.object.key"}, template="<key>")
 
 
-def test_a_transformer_with_a_name_that_no_path_gives_is_refused() -> None:
+def test_placeholder_without_a_path_is_refused() -> None:
     with pytest.raises(ValueError, match="<bucket> has no input path"):
         InputTransformer(paths={"key": "$.detail.object.key"}, template='"<bucket>/<key>"')

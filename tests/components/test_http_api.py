@@ -1,4 +1,4 @@
-"""An API lets in whom it should, at the pace that it should, and writes down who came."""
+"""HTTP API: authorization, routes, throttling and access log."""
 
 import json
 from typing import Any
@@ -39,13 +39,13 @@ def build(**overrides: Any) -> Recording:
 
 
 @pytest.mark.parametrize(("auth", "expected"), [("iam", "AWS_IAM"), ("none", "NONE")])
-def test_every_route_asks_for_the_same_proof(auth: str, expected: str) -> None:
+def test_every_route_has_the_configured_authorization(auth: str, expected: str) -> None:
     routes = build(auth=auth).of(ROUTE)
     assert {route.inputs["routeKey"] for route in routes} == set(arguments().routes)
     assert {route.inputs["authorizationType"] for route in routes} == {expected}
 
 
-def test_every_route_leads_to_the_function_in_payload_format_2() -> None:
+def test_every_route_invokes_the_function_with_payload_format_2() -> None:
     done = build()
     integration = done.one("aws:apigatewayv2/integration:Integration")
     assert integration.inputs["integrationUri"] == FUNCTION_ARN
@@ -54,13 +54,13 @@ def test_every_route_leads_to_the_function_in_payload_format_2() -> None:
     assert {route.inputs["target"] for route in done.of(ROUTE)} == {"integrations/api-function-id"}
 
 
-def test_only_this_api_may_call_the_function() -> None:
+def test_function_permits_this_api_only() -> None:
     permission = build().one("aws:lambda/permission:Permission").inputs
     assert permission["principal"] == "apigateway.amazonaws.com"
     assert permission["sourceArn"] == "arn:aws:execute-api:ap-northeast-2:123456789012:api1/*/*"
 
 
-def test_the_stage_throttles_and_writes_one_line_a_request() -> None:
+def test_stage_throttles_and_has_an_access_log() -> None:
     done = build()
     stage = done.one("aws:apigatewayv2/stage:Stage").inputs
     assert stage["defaultRouteSettings"]["throttlingRateLimit"] == 50
@@ -73,7 +73,7 @@ def test_the_stage_throttles_and_writes_one_line_a_request() -> None:
     assert all(value.startswith("$context.") for value in line.values())
 
 
-def test_server_errors_that_go_on_are_an_alarm() -> None:
+def test_repeated_server_errors_start_an_alarm() -> None:
     alarm = build().one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs
     assert (alarm["metricName"], alarm["dimensions"]) == ("5xx", {"ApiId": "api-id"})
     assert (alarm["evaluationPeriods"], alarm["alarmActions"]) == (2, [TOPIC_ARN])
@@ -87,6 +87,6 @@ def test_server_errors_that_go_on_are_an_alarm() -> None:
         ({"timeout_s": 31}, "HTTP APIs take 1 to 30"),
     ],
 )
-def test_what_api_gateway_would_refuse_is_refused_here(overrides: dict[str, Any], message: str) -> None:
+def test_invalid_api_is_refused(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         arguments(**overrides)

@@ -1,4 +1,4 @@
-"""Permissions are values that refuse what a review would refuse."""
+"""Permissions and roles: rejected values, policy documents and trust policies."""
 
 import json
 
@@ -27,24 +27,24 @@ SEND = Allow(actions=["sqs:SendMessage"], resources=[QUEUE_ARN])
 
 
 @pytest.mark.parametrize("action", ["*", "s3:*", "s3:Get*", "*:GetObject", "GetObject", "s3:", ":GetObject"])
-def test_an_action_that_is_not_named_in_full_is_refused(action: str) -> None:
+def test_action_with_a_wildcard_is_refused(action: str) -> None:
     with pytest.raises(ValueError, match="name each action in full"):
         Allow(actions=[action], resources=[QUEUE_ARN])
 
 
-def test_any_resource_needs_a_reason() -> None:
+def test_wildcard_resource_needs_a_reason() -> None:
     with pytest.raises(ValueError, match="name the resources, or state why none can be"):
         Allow(actions=["xray:PutTraceSegments"], resources=["*"])
     Allow(actions=["xray:PutTraceSegments"], resources=["*"], reason="X-Ray has none")
 
 
 @pytest.mark.parametrize(("actions", "resources"), [([], [QUEUE_ARN]), (["sqs:SendMessage"], [])])
-def test_a_grant_of_nothing_is_refused(actions: list[str], resources: list[str]) -> None:
+def test_empty_permission_is_refused(actions: list[str], resources: list[str]) -> None:
     with pytest.raises(ValueError, match="at least one action and one resource"):
         Allow(actions=actions, resources=resources)
 
 
-def test_a_policy_grants_what_is_allowed_and_nothing_else() -> None:
+def test_policy_contains_exactly_the_given_permissions() -> None:
     role_arn = "arn:aws:iam::123456789012:role/jobs"
     done = pulumi_engine.run(lambda: policy([SEND, grant_pass_role(role_arn, "sagemaker.amazonaws.com")]))
     assert json.loads(done.values) == {
@@ -61,14 +61,14 @@ def test_a_policy_grants_what_is_allowed_and_nothing_else() -> None:
     }
 
 
-def test_trust_is_bound_to_the_account_for_which_a_service_acts() -> None:
+def test_service_trust_names_the_source_account() -> None:
     done = pulumi_engine.run(lambda: [service_trust("events.amazonaws.com", pulumi.Output.from_input("123"))])
     (statement,) = json.loads(done.values[0])["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123"}}
 
 
-def test_whoever_uses_a_role_waits_for_its_policies() -> None:
+def test_role_arn_resolves_after_its_policies() -> None:
     managed = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
 
     def program() -> None:
@@ -84,7 +84,7 @@ def test_whoever_uses_a_role_waits_for_its_policies() -> None:
     assert {done.one(kind).urn for kind in (ROLE, ROLE_POLICY, ATTACHMENT)} <= waited_for
 
 
-def test_a_role_for_an_outsider_trusts_that_one_and_no_service() -> None:
+def test_principal_role_trusts_one_principal() -> None:
     workers = "arn:aws:iam::123456789012:role/airflow-workers"
     args = PrincipalRoleArgs(principal_arn=workers, allows=[SEND])
     done = pulumi_engine.run(lambda: PrincipalRole("airflow", args).arn)
@@ -95,18 +95,18 @@ def test_a_role_for_an_outsider_trusts_that_one_and_no_service() -> None:
 
 
 @pytest.mark.parametrize("arn", ["*", "123456789012", "arn:aws:iam::123456789012:root"])
-def test_a_whole_account_is_no_principal(arn: str) -> None:
+def test_account_root_as_principal_is_refused(arn: str) -> None:
     with pytest.raises(ValueError, match="write the ARN of one role or user"):
         PrincipalRoleArgs(principal_arn=arn, allows=[SEND])
 
 
-def test_a_log_is_written_to_by_its_streams() -> None:
+def test_write_log_permission_names_the_log_streams() -> None:
     group = "arn:aws:logs:ap-northeast-2:123456789012:log-group:ncf"
     (statement,) = json.loads(pulumi_engine.run(lambda: policy([grant_write_log(group)])).values)["Statement"]
     assert statement["Resource"] == [f"{group}:*"]
 
 
-def test_a_container_writes_to_its_log_groups_and_metrics_of_sagemakers_namespaces_only() -> None:
+def test_container_permissions_name_log_groups_and_metric_namespaces() -> None:
     groups = [f"arn:aws:logs:ap-northeast-2:123456789012:log-group:{name}" for name in ("a", "b")]
     document = json.loads(pulumi_engine.run(lambda: policy(grant_container_logs_and_metrics(groups))).values)
     logs, metrics = document["Statement"]
@@ -116,6 +116,6 @@ def test_a_container_writes_to_its_log_groups_and_metrics_of_sagemakers_namespac
     assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
 
 
-def test_a_principal_that_is_no_service_is_refused() -> None:
+def test_invalid_service_principal_is_refused() -> None:
     with pytest.raises(ValueError, match="write a service principal"):
         ServiceRoleArgs(service="lambda", allows=[SEND])

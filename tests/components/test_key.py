@@ -1,4 +1,4 @@
-"""A key rotates, and its policy lets in whom it names."""
+"""KMS key: rotation, policy and permissions."""
 
 import json
 from typing import Any
@@ -34,23 +34,23 @@ def statements(done: Recording) -> dict[str, Any]:
     return {statement["Sid"]: statement for statement in document["Statement"]}
 
 
-def test_the_key_rotates_and_is_found_by_its_alias() -> None:
+def test_key_rotates_and_has_an_alias() -> None:
     done = build()
     assert done.one("aws:kms/key:Key").inputs["enableKeyRotation"] is True
     assert done.one("aws:kms/alias:Alias").inputs["name"] == "alias/ncf-dev"
 
 
-def test_the_key_says_where_the_program_deploys() -> None:
+def test_key_has_partition_region_and_account() -> None:
     assert build().values["where"] == ["aws", REGION, ACCOUNT]
 
 
-def test_only_the_account_itself_may_do_anything() -> None:
+def test_account_has_full_access() -> None:
     by_sid = statements(build(services=["events.amazonaws.com"]))
     assert by_sid["IamDecides"]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     assert [sid for sid, statement in by_sid.items() if statement["Action"] == "kms:*"] == ["IamDecides"]
 
 
-def test_log_groups_of_this_account_and_region_may_use_the_key() -> None:
+def test_log_groups_of_account_and_region_may_use_the_key() -> None:
     logs = statements(build())["CloudWatchLogs"]
     assert logs["Principal"] == {"Service": f"logs.{REGION}.amazonaws.com"}
     assert logs["Condition"] == {
@@ -58,7 +58,7 @@ def test_log_groups_of_this_account_and_region_may_use_the_key() -> None:
     }
 
 
-def test_services_may_use_the_key_for_this_account_only() -> None:
+def test_services_may_use_the_key_for_the_account_only() -> None:
     by_sid = statements(build(services=["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]))
     statement = by_sid["ServicesOfTheAccount"]
     assert statement["Principal"] == {"Service": ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]}
@@ -66,19 +66,19 @@ def test_services_may_use_the_key_for_this_account_only() -> None:
     assert "ServicesOfTheAccount" not in statements(build())
 
 
-def test_a_service_that_names_no_account_is_let_in_without_a_condition() -> None:
+def test_unbound_service_may_use_the_key_without_condition() -> None:
     statement = statements(build(unbound_services=["events.amazonaws.com"]))["UnboundServices"]
     assert statement["Principal"] == {"Service": ["events.amazonaws.com"]}
     assert "Condition" not in statement
 
 
-def test_what_is_encrypted_waits_for_the_policy() -> None:
+def test_arn_resolves_after_the_policy() -> None:
     done = build()
     waited_for = done.one("aws:cloudwatch/logGroup:LogGroup").dependencies
     assert done.one("aws:kms/keyPolicy:KeyPolicy").urn in waited_for
 
 
-def test_reading_does_not_grant_writing() -> None:
+def test_decrypt_permission_does_not_include_encrypt() -> None:
     values = build().values
     read, write = (json.loads(values[name])["Statement"][0] for name in ("decrypt", "encrypt"))
     assert read["Action"] == ["kms:Decrypt", "kms:DescribeKey"]
@@ -86,11 +86,11 @@ def test_reading_does_not_grant_writing() -> None:
     assert read["Resource"] == write["Resource"] == [KEY_ARN]
 
 
-def test_the_key_alone_is_protected() -> None:
+def test_only_the_key_is_protected() -> None:
     assert [each.type for each in build(protect=True).resources if each.protect] == ["aws:kms/key:Key"]
 
 
 @pytest.mark.parametrize("days", [6, 31])
-def test_a_deletion_window_that_kms_refuses_is_refused_here(days: int) -> None:
+def test_deletion_window_outside_of_kms_limits_is_refused(days: int) -> None:
     with pytest.raises(ValueError, match="KMS takes 7 to 30"):
         KeyArgs(alias="ncf-dev", protect=False, deletion_window_days=days)

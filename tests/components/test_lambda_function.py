@@ -1,4 +1,4 @@
-"""A function brings its role, its log, its retries and its dead letters along."""
+"""Lambda function: code, log group, role, retries and alarms."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ def granted(done: Recording) -> dict[str, list[str]]:
     return {action: s["Resource"] for s in document["Statement"] for action in s["Action"]}
 
 
-def test_the_function_is_its_folder_and_its_environment(code: Path) -> None:
+def test_function_has_code_environment_and_limits(code: Path) -> None:
     inputs = build(code, reserved_concurrency=5).one("aws:lambda/function:Function").inputs
     assert sorted(inputs["code"].assets) == ["handler.py", "logic.py"]
     assert inputs["environment"] == {"variables": {"ENDPOINT_NAME": "ncf-dev"}}
@@ -60,7 +60,7 @@ def test_the_function_is_its_folder_and_its_environment(code: Path) -> None:
     assert inputs["tracingConfig"] == {"mode": "Active"}
 
 
-def test_its_log_is_its_own_encrypted_and_bounded(code: Path) -> None:
+def test_log_group_is_encrypted_and_has_retention(code: Path) -> None:
     done = build(code)
     group = done.one("aws:cloudwatch/logGroup:LogGroup")
     assert (group.inputs["retentionInDays"], group.inputs["kmsKeyId"]) == (14, KEY_ARN)
@@ -68,7 +68,7 @@ def test_its_log_is_its_own_encrypted_and_bounded(code: Path) -> None:
     assert logging["logGroup"] == group.outputs["name"]
 
 
-def test_its_role_logs_traces_leaves_dead_letters_and_does_what_is_allowed(code: Path) -> None:
+def test_function_role_has_basic_and_given_permissions(code: Path) -> None:
     done = build(code)
     group_arn = done.one("aws:cloudwatch/logGroup:LogGroup").outputs["arn"]
     queue_arn = done.one("aws:sqs/queue:Queue").outputs["arn"]
@@ -83,7 +83,7 @@ def test_its_role_logs_traces_leaves_dead_letters_and_does_what_is_allowed(code:
     }
 
 
-def test_an_event_is_tried_three_times_and_then_kept(code: Path) -> None:
+def test_failed_event_is_retried_twice_and_kept(code: Path) -> None:
     done = build(code)
     invoke = done.one("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig").inputs
     assert invoke["maximumRetryAttempts"] == 2
@@ -91,7 +91,7 @@ def test_an_event_is_tried_three_times_and_then_kept(code: Path) -> None:
     assert invoke["destinationConfig"] == {"onFailure": {"destination": queue_arn}}
 
 
-def test_errors_and_dead_letters_alarm(code: Path) -> None:
+def test_errors_and_dead_letters_have_alarms(code: Path) -> None:
     alarms = build(code).of("aws:cloudwatch/metricAlarm:MetricAlarm")
     assert {alarm.name for alarm in alarms} == {"work-errors", "work-failed-alarm"}
     assert all(alarm.inputs["alarmActions"] == [TOPIC_ARN] for alarm in alarms)
@@ -106,7 +106,7 @@ def test_errors_and_dead_letters_alarm(code: Path) -> None:
         ({"handler": "main.run"}, "has no main.py"),
     ],
 )
-def test_what_lambda_would_refuse_is_refused_here(
+def test_values_outside_of_lambdas_limits_are_refused(
     code: Path, overrides: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

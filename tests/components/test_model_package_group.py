@@ -1,4 +1,4 @@
-"""The registry's group has a fixed name, and its packages an ARN of their own."""
+"""Model package group: fixed name and the ARN of its packages."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from components.model_package_group import ModelPackageGroup, ModelPackageGroupA
 from tests import pulumi_engine
 
 
-def test_packages_are_found_below_the_group() -> None:
+def test_packages_arn_matches_the_packages_of_the_group() -> None:
     args = ModelPackageGroupArgs(group_name="NCF-dev", description="Models", protect=True)
     done = pulumi_engine.run(lambda: ModelPackageGroup("packages", args).packages_arn)
     assert done.values == "arn:aws:sagemaker:ap-northeast-2:123456789012:model-package/NCF-dev/*"
@@ -16,6 +16,6 @@ def test_packages_are_found_below_the_group() -> None:
 
 
 @pytest.mark.parametrize("name", ["NCF_dev", "-NCF", "NCF-", "N" * 64, ""])
-def test_a_name_that_sagemaker_refuses_is_refused_here(name: str) -> None:
+def test_invalid_group_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="63 at most"):
         ModelPackageGroupArgs(group_name=name, description="", protect=False)

@@ -1,4 +1,4 @@
-"""A private network has no way in, and no way out but to AWS."""
+"""Network: private subnets without a route to the internet."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def done() -> Recording:
     return pulumi_engine.run(lambda: Network("net", arguments()).vpc_id)
 
 
-def test_there_is_a_private_subnet_in_each_zone(done: Recording) -> None:
+def test_each_zone_has_a_private_subnet(done: Recording) -> None:
     subnets = {each.inputs["availabilityZone"]: each.inputs for each in done.of(SUBNET)}
     assert {zone: subnet["cidrBlock"] for zone, subnet in subnets.items()} == {
         "ap-northeast-2a": "10.40.0.0/20",
@@ -39,13 +39,13 @@ def test_there_is_a_private_subnet_in_each_zone(done: Recording) -> None:
     assert all(subnet["tags"]["for"] == "emr" for subnet in subnets.values())
 
 
-def test_nothing_leads_to_the_internet(done: Recording) -> None:
+def test_network_has_no_route_to_the_internet(done: Recording) -> None:
     kinds = {each.type for each in done.resources}
     assert not [kind for kind in kinds if "Gateway" in kind or "Eip" in kind or "route:Route" in kind]
     assert "routes" not in done.one("aws:ec2/routeTable:RouteTable").inputs
 
 
-def test_the_services_that_are_named_are_reached_inside(done: Recording) -> None:
+def test_given_services_have_endpoints(done: Recording) -> None:
     by_name = {each.inputs["serviceName"].rpartition(".")[2]: each.inputs for each in done.of(ENDPOINT)}
     assert by_name["s3"]["vpcEndpointType"] == "Gateway"
     assert by_name["kms"]["vpcEndpointType"] == "Interface"
@@ -54,12 +54,12 @@ def test_the_services_that_are_named_are_reached_inside(done: Recording) -> None
     assert set(by_name) == {"s3", "kms"}
 
 
-def test_endpoints_take_https_from_inside_only(done: Recording) -> None:
+def test_endpoints_accept_https_from_the_vpc_only(done: Recording) -> None:
     rule = done.one("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").inputs
     assert (rule["cidrIpv4"], rule["fromPort"], rule["toPort"]) == ("10.40.0.0/16", 443, 443)
 
 
-def test_the_group_that_aws_makes_lets_nobody_through(done: Recording) -> None:
+def test_default_security_group_has_no_rules(done: Recording) -> None:
     inputs = done.one("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup").inputs
     assert inputs["ingress"] == inputs["egress"] == []
 
@@ -73,6 +73,6 @@ def test_the_group_that_aws_makes_lets_nobody_through(done: Recording) -> None:
         ({"cidr_block": "10.0.0.0/8"}, "from /16 to /20"),
     ],
 )
-def test_a_network_that_cannot_be_is_refused(overrides: dict[str, Any], message: str) -> None:
+def test_invalid_network_is_refused(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         arguments(**overrides)

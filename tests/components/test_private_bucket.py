@@ -1,4 +1,4 @@
-"""A private bucket keeps every public door closed, and grants by prefix."""
+"""Private bucket: protective settings, lifecycle and permissions by prefix."""
 
 import json
 from typing import Any
@@ -27,13 +27,13 @@ def grants(*names_and_prefixes: tuple[str, ...]) -> list[dict[str, Any]]:
     return json.loads(pulumi_engine.run(program).values)["Statement"]
 
 
-def test_every_public_door_is_closed() -> None:
+def test_all_public_access_is_blocked() -> None:
     block = build().one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
     doors = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
     assert [block[door] for door in doors] == [True] * 4
 
 
-def test_access_lists_are_off_and_plain_http_is_denied() -> None:
+def test_acls_are_disabled_and_plain_http_is_denied() -> None:
     done = build()
     ownership = done.one("aws:s3/bucketOwnershipControls:BucketOwnershipControls").inputs
     assert ownership["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
@@ -57,7 +57,7 @@ def test_objects_are_encrypted_with_the_key_and_versioned() -> None:
     assert versioning["versioningConfiguration"] == {"status": "Enabled"}
 
 
-def test_old_versions_always_go_and_objects_only_under_the_prefixes_that_say_so() -> None:
+def test_noncurrent_versions_expire_and_objects_expire_by_prefix() -> None:
     done = build(expire_after_days={"prepared/": 30}, expire_noncurrent_after_days=7)
     lifecycle = done.one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration").inputs
     versions, expiry = lifecycle["rules"]
@@ -67,19 +67,19 @@ def test_old_versions_always_go_and_objects_only_under_the_prefixes_that_say_so(
     assert (expiry["filter"], expiry["expiration"]) == ({"prefix": "prepared/"}, {"days": 30})
 
 
-def test_events_are_sent_when_asked_and_then_whoever_puts_an_object_waits_for_them() -> None:
+def test_events_are_sent_when_enabled() -> None:
     kind = "aws:s3/bucketNotification:BucketNotification"
     assert build().of(kind) == []
     assert build(sends_events=True).one(kind).inputs["eventbridge"] is True
 
 
-def test_the_bucket_alone_is_protected() -> None:
+def test_only_the_bucket_is_protected() -> None:
     assert [each.name for each in build(protect=True).resources if each.protect] == ["things"]
     assert not [each for each in build().resources if each.protect]
 
 
 @pytest.mark.parametrize("overrides", [{"expire_after_days": {"a/": 0}}, {"expire_noncurrent_after_days": 0}])
-def test_an_expiry_below_a_day_is_refused(overrides: dict[str, Any]) -> None:
+def test_expiry_below_one_day_is_refused(overrides: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="write a whole number from 1"):
         PrivateBucketArgs(kms_key_arn=KEY_ARN, protect=False, **overrides)
 
@@ -92,17 +92,17 @@ def test_an_expiry_below_a_day_is_refused(overrides: dict[str, Any]) -> None:
         ("grant_delete", ["s3:DeleteObject"]),
     ],
 )
-def test_objects_are_granted_under_the_prefix_and_nowhere_else(grant: str, actions: list[str]) -> None:
+def test_object_permissions_are_restricted_to_the_prefix(grant: str, actions: list[str]) -> None:
     (statement,) = grants((grant, "prepared/"))
     assert statement == {"Effect": "Allow", "Action": actions, "Resource": [f"{BUCKET_ARN}/prepared/*"]}
 
 
-def test_listing_is_granted_for_the_prefix_and_nothing_else() -> None:
+def test_list_permission_is_restricted_to_the_prefix() -> None:
     (statement,) = grants(("grant_list", "prepared/"))
     assert statement["Resource"] == [BUCKET_ARN]
     assert statement["Condition"] == {"StringLike": {"s3:prefix": ["prepared/*"]}}
 
 
-def test_being_told_what_is_missing_takes_the_bucket_without_a_condition() -> None:
+def test_list_all_permission_has_no_condition() -> None:
     (statement,) = grants(("grant_list_all",))
     assert statement == {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [BUCKET_ARN]}

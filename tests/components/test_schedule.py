@@ -1,4 +1,4 @@
-"""A schedule makes one call at fixed times, and keeps what it could not make."""
+"""Schedule: API call, retries and dead-letter queue."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def build() -> Recording:
     return pulumi_engine.run(lambda: Schedule("nightly", arguments()).name)
 
 
-def test_the_call_is_made_at_its_time_in_its_zone() -> None:
+def test_schedule_makes_the_call_at_its_time() -> None:
     inputs = build().one("aws:scheduler/schedule:Schedule").inputs
     assert inputs["scheduleExpression"] == "cron(0 2 * * ? *)"
     assert inputs["scheduleExpressionTimezone"] == "Asia/Seoul"
@@ -43,14 +43,14 @@ def test_the_call_is_made_at_its_time_in_its_zone() -> None:
     assert inputs["target"]["input"] == '{"Name": "preparation"}'
 
 
-def test_a_call_that_fails_is_tried_again_and_then_kept() -> None:
+def test_failed_call_is_retried_and_kept() -> None:
     done = build()
     target = done.one("aws:scheduler/schedule:Schedule").inputs["target"]
     assert target["retryPolicy"] == {"maximumRetryAttempts": 5, "maximumEventAgeInSeconds": 3600}
     assert target["deadLetterConfig"] == {"arn": done.one("aws:sqs/queue:Queue").outputs["arn"]}
 
 
-def test_its_role_makes_the_call_and_leaves_dead_letters_for_this_account() -> None:
+def test_schedule_role_permits_the_call_and_the_dead_letter_queue() -> None:
     done = build()
     document = json.loads(done.one("aws:iam/rolePolicy:RolePolicy").inputs["policy"])
     actions = [action for statement in document["Statement"] for action in statement["Action"]]
@@ -72,6 +72,6 @@ def test_its_role_makes_the_call_and_leaves_dead_letters_for_this_account() -> N
         ),
     ],
 )
-def test_what_scheduler_would_refuse_is_refused_here(overrides: dict[str, Any], message: str) -> None:
+def test_invalid_schedule_is_refused(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         arguments(**overrides)

@@ -1,4 +1,4 @@
-"""The whole program of a stage, run under the recording engine with the stage's own file."""
+"""Run the program of a stage with its own configuration file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import runpy
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.session
 import yaml
+from botocore.validate import ParamValidator
 
 from tests import pulumi_engine
 from tests.pulumi_engine import PROJECT, Recording
 from tests.repository import ROOT
 
+# Section `feature_store`, which is null in the files of the stages.
 STORE: dict[str, Any] = {
     "secret_arn": "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:ncf/mongodb-a1B2c3",
     "kms_key_arn": None,
@@ -21,17 +24,21 @@ STORE: dict[str, Any] = {
     "cidr_blocks": ["10.9.0.0/24"],
     "port": 27017,
 }
-"""A feature store, which no stage has by default."""
 
 
 def stage_file(stage: str) -> dict[str, Any]:
-    """The ``config`` of a stage's file, as YAML has it."""
+    """The ``config`` of a stage's file."""
     document = yaml.safe_load((ROOT / f"Pulumi.{stage}.yaml").read_text(encoding="utf-8"))
     return document["config"]
 
 
+def section(stage: str, name: str) -> dict[str, Any]:
+    """A section of a stage's file."""
+    return stage_file(stage)[f"ncf:{name}"]
+
+
 def as_pulumi_hands_it_over(config: Mapping[str, Any]) -> dict[str, str]:
-    """Texts as they are, and everything else as JSON."""
+    """Configuration in the engine's format: strings unchanged, other values as JSON."""
     return {
         key if ":" in key else f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
         for key, value in config.items()
@@ -49,5 +56,11 @@ def run_program(stage: str, config: Mapping[str, Any]) -> Recording:
 
 @functools.cache
 def recorded(stage: str) -> Recording:
-    """What the program registers for a stage; it is run once."""
+    """Resources and stack outputs of a stage; its program runs once per process."""
     return run_program(stage, stage_file(stage))
+
+
+def parameters_fault(service: str, operation: str, parameters: dict[str, Any]) -> str:
+    """Validation errors of a request by the service's model; empty for a valid one."""
+    shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    return ParamValidator().validate(parameters, shape).generate_report()

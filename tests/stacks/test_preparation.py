@@ -1,20 +1,22 @@
-"""What the preparation of a stage gets when its fields say so, and not otherwise."""
+"""Optional parts of the preparation slice: feature store and Airflow role."""
 
 from __future__ import annotations
 
 import ast
 import copy
 import json
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore import xform_name
 
-from ml.settings.preparation import StageJob
-from stacks.spark_packages import SparkPackagesError, spark_packages
+from components.iam import policy
+from stacks.preparation import preparation_nodes_role
+from stacks.sections import StorageConfig
+from stacks.spark_sections import FeatureStoreConfig
+from stacks.storage import Storage, StorageArgs
+from tests import pulumi_engine
 from tests.pulumi_engine import Recording
 from tests.repository import ROOT
 from tests.stacks.program import STORE, recorded, run_program, stage_file
@@ -23,9 +25,9 @@ DOCUMENT = ("aws:s3/bucketObjectv2:BucketObjectv2", "preparation-run-job-flow")
 POLICY, ENDPOINT = "aws:iam/rolePolicy:RolePolicy", "aws:ec2/vpcEndpoint:VpcEndpoint"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 SECRET_KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/of-the-secret"
-# The services' own names for what the provider's hooks and operators of the DAG call.
+# API operations that the Airflow provider's hooks and operators call.
 OPERATOR_CALLS = {
-    "LaunchJobFlowOnceOperator": {"run_job_flow", "describe_cluster"},  # the latter for its link to the logs
+    "LaunchJobFlowOnceOperator": {"run_job_flow", "describe_cluster"},  # the latter for the link to the logs
     "JobFlowSensor": {"describe_cluster"},
     "EmrTerminateJobFlowOperator": {"terminate_job_flows"},
     "read_key": {"get_object"},
@@ -65,8 +67,7 @@ def reached(done: Recording) -> set[str]:
     return {each["serviceName"].rpartition(".")[2] for each in endpoints}
 
 
-# -- the feature store -----------------------------------------------------------------------------
-def test_without_a_feature_store_there_is_no_grant_no_flag_and_no_way_out() -> None:
+def test_stage_without_feature_store_has_no_grant_flag_or_egress_for_it() -> None:
     done = recorded("dev")
     assert of_secrets(done) == []
     assert not [each for each in arguments(done) if each.startswith("--feature-store")]
@@ -74,7 +75,7 @@ def test_without_a_feature_store_there_is_no_grant_no_flag_and_no_way_out() -> N
     assert not [rule for rule in done.of(EGRESS) if "cidrIpv4" in rule.inputs]
 
 
-def test_the_nodes_open_exactly_the_one_secret_and_its_key_for_that_alone(with_store: Recording) -> None:
+def test_nodes_read_one_secret_and_use_its_key_for_that_secret_only(with_store: Recording) -> None:
     assert of_secrets(with_store) == [
         {
             "Effect": "Allow",
@@ -95,78 +96,40 @@ def test_the_nodes_open_exactly_the_one_secret_and_its_key_for_that_alone(with_s
     ]
 
 
-def test_a_secret_under_secrets_managers_own_key_needs_no_key() -> None:
-    config = copy.deepcopy(stage_file("dev"))
-    config["ncf:feature_store"] = STORE
-    (grant,) = of_secrets(run_program("dev", config))
-    assert grant["Action"] == ["secretsmanager:GetSecretValue"]
+def test_secret_with_the_aws_managed_key_needs_no_key_permission() -> None:
+    retention = StorageConfig.model_validate(stage_file("dev")["ncf:storage"])
+    store = FeatureStoreConfig.model_validate({**STORE, "cidr_blocks": tuple(STORE["cidr_blocks"])})
+
+    def program() -> Any:
+        storage = Storage("storage", StorageArgs(stage_name="dev", config=retention, protect=False))
+        return policy(preparation_nodes_role(storage, store))
+
+    granted = json.loads(pulumi_engine.run(program).values)["Statement"]
+    assert [each for each in granted if each["Action"] == ["kms:Decrypt"]] == []
+    (secret,) = [each for each in granted if each["Action"] == ["secretsmanager:GetSecretValue"]]
+    assert secret["Resource"] == [STORE["secret_arn"]]
 
 
-def test_the_job_is_told_of_the_secret_and_the_database(with_store: Recording) -> None:
-    told = arguments(with_store)
-    assert told[told.index("--feature-store-secret") + 1] == STORE["secret_arn"]
-    assert told[told.index("--feature-store-database") + 1] == "ncf"
+def test_job_gets_the_secret_and_the_database_as_flags(with_store: Recording) -> None:
+    flags = arguments(with_store)
+    assert flags[flags.index("--feature-store-secret") + 1] == STORE["secret_arn"]
+    assert flags[flags.index("--feature-store-database") + 1] == "ncf"
 
 
-def test_the_nodes_reach_the_secrets_and_the_database(with_store: Recording) -> None:
+def test_nodes_reach_secrets_manager_and_the_database(with_store: Recording) -> None:
     assert reached(with_store) == {"elasticmapreduce", "kms", "secretsmanager"}
-    ways = [rule.inputs for rule in with_store.of(EGRESS) if "cidrIpv4" in rule.inputs]
-    assert [(way["cidrIpv4"], way["fromPort"], way["toPort"]) for way in ways] == [
+    rules = [rule.inputs for rule in with_store.of(EGRESS) if "cidrIpv4" in rule.inputs]
+    assert [(rule["cidrIpv4"], rule["fromPort"], rule["toPort"]) for rule in rules] == [
         ("10.9.0.0/24", 27017, 27017)
     ]
 
 
-# -- the job ---------------------------------------------------------------------------------------
-def job(**changes: Any) -> StageJob:
-    return StageJob.read({**stage_file("dev")["ncf:spark"]["job"], **changes})
-
-
-def test_setting_left_to_the_job_is_no_flag() -> None:
-    assert job(max_quarantined_share=None).arguments() == ["--min-interactions", "5"]
-
-
-def test_time_cut_accepts_users_with_fewer_interactions() -> None:
-    cut = job(min_interactions=1, time_cut={"test_days": 1, "validation_days": 1})
-    assert cut.arguments()[:2] == ["--min-interactions", "1"]
-
-
-def test_each_setting_is_passed_as_its_flag() -> None:
-    assert job(
-        look_back_days=90,
-        user_column="member",
-        item_column="sku",
-        time_column="at",
-        event_column="event",
-        event_weights={"view": 1.0, "purchase": 10.125001, "cart": 2.5},
-        min_weight=0.5,
-        min_item_interactions=3,
-        time_cut={"test_days": 7, "validation_days": 14},
-    ).arguments() == [
-        *("--look-back-days", "90"),
-        *("--user-column", "member"),
-        *("--item-column", "sku"),
-        *("--time-column", "at"),
-        *("--event-column", "event"),
-        *("--event-weight", "cart=2.5"),
-        *("--event-weight", "purchase=10.125001"),
-        *("--event-weight", "view=1.0"),
-        *("--min-interactions", "5"),
-        *("--min-item-interactions", "3"),
-        *("--min-weight", "0.5"),
-        *("--split", "time-cut"),
-        *("--test-days", "7"),
-        *("--validation-days", "14"),
-        *("--max-quarantined-share", "0.05"),
-    ]
-
-
-# -- Airflow ---------------------------------------------------------------------------------------
-def test_only_a_stage_that_airflow_schedules_has_a_role_for_it() -> None:
+def test_stage_without_airflow_has_no_airflow_role() -> None:
     assert "airflow" not in {role.name for role in recorded("dev").of("aws:iam/role:Role")}
     assert "airflow_role_arn" not in recorded("dev").exports
 
 
-def test_the_role_trusts_the_principal_of_the_stage_and_nobody_else() -> None:
+def test_airflow_role_trusts_the_configured_principal_only() -> None:
     done = recorded("prod")
     role = done.one("aws:iam/role:Role", "airflow")
     (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
@@ -176,7 +139,7 @@ def test_the_role_trusts_the_principal_of_the_stage_and_nobody_else() -> None:
 
 
 def dag_calls() -> set[str]:
-    """The IAM actions of what the DAG calls: by the clients' own methods, and by operators and hooks."""
+    """IAM actions of the API operations that the DAG calls: through clients, operators and hooks."""
     sources = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "dags").rglob("*.py")]
     nodes = [node for source in sources for node in ast.walk(source)]
     words = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
@@ -193,7 +156,7 @@ def dag_calls() -> set[str]:
     return found
 
 
-def test_the_role_may_make_every_call_that_the_dag_makes() -> None:
+def test_airflow_role_permits_every_call_of_the_dag() -> None:
     called = dag_calls()
     assert {
         "elasticmapreduce:ListClusters",
@@ -207,7 +170,7 @@ def test_the_role_may_make_every_call_that_the_dag_makes() -> None:
     assert called <= granted
 
 
-def test_the_role_reads_the_document_the_logs_and_the_runs_and_writes_nothing() -> None:
+def test_airflow_role_reads_document_logs_and_runs_and_writes_nothing() -> None:
     done = recorded("prod")
     granted = {
         (action, arn.removeprefix("arn:aws:s3:::"))
@@ -224,7 +187,7 @@ def test_the_role_reads_the_document_the_logs_and_the_runs_and_writes_nothing() 
     assert {action for action, _ in granted} == {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}
 
 
-def test_the_role_ends_clusters_of_this_stage_and_no_others() -> None:
+def test_airflow_role_terminates_clusters_of_its_stage_only() -> None:
     (following,) = [
         each
         for each in statements(recorded("prod"), "airflow")
@@ -235,38 +198,3 @@ def test_the_role_ends_clusters_of_this_stage_and_no_others() -> None:
     flow = json.loads(recorded("prod").one(*DOCUMENT).inputs["content"])
     carried = {f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in flow["Tags"]}
     assert asked.items() <= carried.items()
-
-
-# -- packages --------------------------------------------------------------------------------------
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    path = tmp_path / "spark.lock"
-    path.write_text("pymongo==4.18.3\n")
-    return path
-
-
-def archive_of(path: Path, lock: str) -> Path:
-    with zipfile.ZipFile(path, "w") as packed:
-        packed.writestr("spark.lock", lock)
-    return path
-
-
-def test_packages_of_the_lock_are_taken(tmp_path: Path, lock: Path) -> None:
-    archive = archive_of(tmp_path / "packages.zip", lock.read_text())
-    assert spark_packages(archive, lock).path == str(archive)
-
-
-@pytest.mark.parametrize(
-    "what", ["is missing", "is not an archive of packages", "was built from another spark.lock"]
-)
-def test_packages_that_are_not_of_the_lock_are_refused_with_what_to_run(
-    tmp_path: Path, lock: Path, what: str
-) -> None:
-    archive = tmp_path / "packages.zip"
-    if what == "is not an archive of packages":
-        archive.write_bytes(b"")
-    elif what == "was built from another spark.lock":
-        archive_of(archive, "pymongo==3.0\n")
-    with pytest.raises(SparkPackagesError) as caught:
-        spark_packages(archive, lock)
-    assert str(caught.value) == f"{archive} {what}: run `python -m ci.spark_packages`"

@@ -1,4 +1,4 @@
-"""How each resource type is created: one module a service, each with its own `CREATORS`."""
+"""Creators of resource types, one module per service."""
 
 from __future__ import annotations
 

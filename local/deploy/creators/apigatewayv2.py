@@ -1,4 +1,4 @@
-"""HTTP APIs. Their address is the emulator's own front door."""
+"""Creators of HTTP APIs, whose address is a path of the emulator."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from local.deploy.context import Context, Creator
 from local.deploy.inputs import Inputs
 
 MAX_API_NAME = 128  # API Gateway API, CreateApi
-DEFAULT_STAGE = "$default"  # its address has no path
+DEFAULT_STAGE = "$default"  # the stage without a path in its address
 
 
-def front_door(context: Context, api_id: str) -> str:
-    """Where the emulator answers for an API."""
+def api_url(context: Context, api_id: str) -> str:
+    """Address of an API in the emulator."""
     return f"{context.emulator.url}/_aws/execute-api/{api_id}"
 
 
@@ -34,7 +34,7 @@ def api(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any
     return api_id, {
         "arn": f"arn:aws:apigateway:{context.region}::/apis/{api_id}",
         "name": sent["Name"],
-        "apiEndpoint": front_door(context, api_id),
+        "apiEndpoint": api_url(context, api_id),
         "executionArn": context.arn("execute-api", api_id),
     }
 
@@ -92,7 +92,7 @@ def stage(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, A
         "arn": f"arn:aws:apigateway:{context.region}::/apis/{api_id}/stages/{stage_name}",
         "name": stage_name,
         "executionArn": context.arn("execute-api", f"{api_id}/{stage_name}"),
-        "invokeUrl": f"{front_door(context, api_id)}{path}",
+        "invokeUrl": f"{api_url(context, api_id)}{path}",
         "deploymentId": "",
     }
 

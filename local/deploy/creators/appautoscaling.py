@@ -1,4 +1,4 @@
-"""Scalable targets and their policies."""
+"""Creators of scalable targets and scaling policies."""
 
 from __future__ import annotations
 

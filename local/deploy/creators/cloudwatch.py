@@ -1,4 +1,4 @@
-"""Log groups, event rules and their targets, alarms, dashboards."""
+"""Creators of log groups, event rules and targets, alarms and dashboards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def log_group(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[st
     tags = inputs.plain("tags", {})
     sent = inputs.pick({"kmsKeyId": "kmsKeyId"})
     logs.create_log_group(logGroupName=group_name, **sent, **({"tags": tags} if tags else {}))
-    days = inputs.get("retentionInDays", 0)  # 0 keeps for ever
+    days = inputs.get("retentionInDays", 0)  # 0: events never expire
     if days:
         sent["retentionInDays"] = days
         logs.put_retention_policy(logGroupName=group_name, retentionInDays=days)

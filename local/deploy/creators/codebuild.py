@@ -1,11 +1,10 @@
-"""CodeBuild projects."""
+"""Creator of CodeBuild projects."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from local.deploy.context import Context, Creator, tag_list
-from local.deploy.errors import CreateError
 from local.deploy.inputs import Inputs
 
 MAX_NAME = 150  # CodeBuild API, CreateProject
@@ -24,16 +23,16 @@ def project(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str,
                 "queuedTimeout": "queuedTimeoutInMinutes",
             }
         ),
-        "source": _block(inputs, "source").pick(
+        "source": inputs.required_block("source").pick(
             {"type": "type", "location": "location", "buildspec": "buildspec"}
         ),
-        "artifacts": _block(inputs, "artifacts").pick({"type": "type"}),
-        "environment": _environment(_block(inputs, "environment")),
+        "artifacts": inputs.required_block("artifacts").pick({"type": "type"}),
+        "environment": _environment(inputs.required_block("environment")),
         "tags": tag_list(inputs, "key", "value"),
     }
     if logs := inputs.block("logsConfig"):
         sent["logsConfig"] = {
-            "cloudWatchLogs": _block(logs, "cloudwatchLogs").pick(
+            "cloudWatchLogs": logs.required_block("cloudwatchLogs").pick(
                 {"status": "status", "groupName": "groupName"}
             )
         }
@@ -59,13 +58,6 @@ def _environment(inputs: Inputs) -> dict[str, Any]:
             for variable in inputs.blocks("environmentVariables")
         ],
     }
-
-
-def _block(inputs: Inputs, key: str) -> Inputs:
-    block = inputs.block(key)
-    if block is None:
-        raise CreateError(f"the input {key} is missing")
-    return block
 
 
 CREATORS: dict[str, Creator] = {"aws:codebuild/project:Project": project}

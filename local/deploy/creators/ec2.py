@@ -1,4 +1,4 @@
-"""The network: VPC, subnets, routes, endpoints, security groups and their rules."""
+"""Creators of VPCs, subnets, route tables, VPC endpoints, security groups and their rules."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def vpc_endpoint(context: Context, _name: str, inputs: Inputs) -> tuple[str, dic
     prefix_lists = ec2.describe_prefix_lists(
         Filters=[{"Name": "prefix-list-name", "Values": [sent["ServiceName"]]}]
     )["PrefixLists"]
-    if prefix_lists:  # gateway endpoints have one
+    if prefix_lists:  # gateway endpoints only
         outputs["prefixListId"] = prefix_lists[0]["PrefixListId"]
     return endpoint_id, outputs
 
@@ -139,14 +139,14 @@ def security_group(context: Context, name: str, inputs: Inputs) -> tuple[str, di
         "TagSpecifications": _tags(inputs, "security-group"),
     }
     group_id = ec2.create_security_group(**sent)["GroupId"]
-    _revoke_all(ec2, group_id)  # as the provider does: EC2 gives a new group a way out to everywhere
+    _revoke_all(ec2, group_id)  # like the provider: EC2 adds an egress rule for all traffic
     (read,) = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
     _compare(inputs, sent, read)
     return group_id, _group_outputs(context, read)
 
 
 def default_security_group(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
-    """The provider does not make it, it takes over the one that came with the VPC."""
+    """Like the provider, adopt the VPC's default security group instead of creating one."""
     ec2 = context.client("ec2")
     (group,) = ec2.describe_security_groups(
         Filters=[
@@ -227,7 +227,7 @@ def _permission(inputs: Inputs) -> dict[str, Any]:
 
 
 def _as_described(permission: dict[str, Any]) -> dict[str, Any]:
-    """A permission as DescribeSecurityGroupRules spells it."""
+    """A permission in the format of DescribeSecurityGroupRules."""
     flat: dict[str, Any] = {
         key: permission[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in permission
     }

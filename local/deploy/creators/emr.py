@@ -1,4 +1,4 @@
-"""EMR's security configurations; clusters are the scheduler's, never a stack's."""
+"""Creator of EMR security configurations; clusters are launched by schedulers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles, their policies, and instance profiles."""
+"""Creators of roles, their policies and instance profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Customer keys."""
+"""Creators of KMS keys, their policies and aliases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lambda functions, who may invoke them, and how asynchronous events are retried."""
+"""Creators of Lambda functions, their permissions and their asynchronous invocation settings."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _blocks(inputs: Inputs) -> dict[str, Any]:
 
 def _reserve(client: Any, function_name: str, inputs: Inputs) -> None:
     reserved = inputs.get("reservedConcurrentExecutions")
-    if reserved is None or reserved < 0:  # the provider's -1: share the account's concurrency
+    if reserved is None or reserved < 0:  # -1 of the provider: unreserved concurrency
         return
     sent = {"ReservedConcurrentExecutions": reserved}
     client.put_function_concurrency(FunctionName=function_name, **sent)
@@ -87,7 +87,7 @@ def _outputs(context: Context, configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def package(context: Context, code: pulumi.Archive | pulumi.Asset) -> bytes:
-    """The deployment package: a zip file as it is, or the archive's files as a zip."""
+    """Deployment package: a zip file unchanged, or a zip of the archive's files."""
     if isinstance(code, pulumi.Asset):
         return asset_bytes(code, context.root)
     if isinstance(code, pulumi.FileArchive) and (context.root / code.path).is_file():

@@ -1,4 +1,4 @@
-"""SQS queues and SNS topics."""
+"""Creators of SQS queues and SNS topics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_TOPIC_NAME = 256  # SNS API, CreateTopic
 
 
 def _text(values: dict[str, Any]) -> dict[str, str]:
-    """Attributes are text in both services."""
+    """Attributes of both services are strings."""
     return {
         key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""Budgets and schedules."""
+"""Creators of budgets and schedules."""
 
 from __future__ import annotations
 

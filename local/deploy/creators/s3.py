@@ -1,4 +1,4 @@
-"""Buckets, their settings (a resource each, as in the provider's version 7), and objects."""
+"""Creators of buckets, their settings (separate resources since provider version 7) and objects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def bucket(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, 
 def versioning(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
     s3 = context.client("s3")
     bucket_name = inputs["bucket"]
-    sent = _required(inputs, "versioningConfiguration").pick({"status": "Status", "mfaDelete": "MFADelete"})
+    sent = inputs.required_block("versioningConfiguration").pick(
+        {"status": "Status", "mfaDelete": "MFADelete"}
+    )
     s3.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration=sent)
     inputs.compare(
         {"VersioningConfiguration": sent},
@@ -79,7 +81,7 @@ def public_access_block(context: Context, _name: str, inputs: Inputs) -> tuple[s
 def ownership_controls(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
     s3 = context.client("s3")
     bucket_name = inputs["bucket"]
-    sent = {"Rules": [_required(inputs, "rule").pick({"objectOwnership": "ObjectOwnership"})]}
+    sent = {"Rules": [inputs.required_block("rule").pick({"objectOwnership": "ObjectOwnership"})]}
     s3.put_bucket_ownership_controls(Bucket=bucket_name, OwnershipControls=sent)
     inputs.compare(sent, s3.get_bucket_ownership_controls(Bucket=bucket_name)["OwnershipControls"])
     return bucket_name, {}
@@ -165,13 +167,6 @@ def _body(context: Context, inputs: Inputs) -> bytes:
             return asset_bytes(asset, context.root)
         case _:
             raise CreateError("an object needs either source (an asset) or content")
-
-
-def _required(inputs: Inputs, key: str) -> Inputs:
-    block = inputs.block(key)
-    if block is None:
-        raise CreateError(f"the input {key} is missing")
-    return block
 
 
 CREATORS: dict[str, Creator] = {

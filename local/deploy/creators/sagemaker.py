@@ -1,4 +1,4 @@
-"""SageMaker's registry group, models, endpoint configs and endpoints."""
+"""Creators of model package groups, models, endpoint configs and endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nodes of a cluster: fleets that EMR takes, and bounds that can be kept."""
+"""Instance fleets, managed scaling and instance types of a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.spark.instance_types import FAMILIES, InstanceType, instance_typ
 WIDE = Scaling(min_units=4, max_units=64, max_core_units=64, max_on_demand_units=64)
 
 
-def test_each_type_weighs_its_vcpus_and_the_primary_node_one() -> None:
+def test_weighted_capacity_is_vcpus_and_one_for_the_primary_node() -> None:
     cluster = Cluster(
         primary=Fleet(instance_types=["m5.xlarge", "m5.2xlarge"]),
         core=Fleet(instance_types=["r5.xlarge", "r5.2xlarge"], units=8),
@@ -25,14 +25,14 @@ def test_each_type_weighs_its_vcpus_and_the_primary_node_one() -> None:
     assert weights == {"MASTER": [1, 1], "CORE": [4, 8], "TASK": [4]}
 
 
-def test_every_node_has_a_disk_of_the_size_that_was_asked_for() -> None:
+def test_every_node_has_a_volume_of_the_given_size() -> None:
     for fleet in Cluster(volume_gib=100).instance_fleets():
         for each in fleet["InstanceTypeConfigs"]:
             (disk,) = each["EbsConfiguration"]["EbsBlockDeviceConfigs"]
             assert disk["VolumeSpecification"] == {"VolumeType": "gp3", "SizeInGB": 100}
 
 
-def test_scaling_is_bound_in_the_units_of_the_fleets() -> None:
+def test_managed_scaling_has_bounds_in_fleet_units() -> None:
     scaling = Scaling(min_units=8, max_units=64, max_core_units=16, max_on_demand_units=32)
     assert Cluster(scaling=scaling).managed_scaling() == {
         "ComputeLimits": {
@@ -65,18 +65,18 @@ def test_scaling_is_bound_in_the_units_of_the_fleets() -> None:
         ),
     ],
 )
-def test_a_cluster_that_cannot_hold_a_run_is_refused(make: Any, message: str) -> None:
+def test_invalid_cluster_is_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_who_would_rather_fail_than_pay_needs_no_room_on_demand() -> None:
+def test_cluster_that_fails_without_spot_needs_no_on_demand_capacity() -> None:
     cluster = Cluster(spot=Spot(otherwise="fail"), scaling=Scaling(max_on_demand_units=8))
     task = cluster.instance_fleets()[-1]
     assert task["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "TERMINATE_CLUSTER"
 
 
-def test_a_type_has_the_memory_of_its_family_and_the_vcpus_of_its_size() -> None:
+def test_instance_type_has_memory_of_its_family_and_vcpus_of_its_size() -> None:
     assert instance_type("r5.xlarge") == InstanceType("r5.xlarge", 4, 32)
     assert instance_type("m6i.4xlarge") == InstanceType("m6i.4xlarge", 16, 64)
     assert instance_type("c5.9xlarge") == InstanceType("c5.9xlarge", 36, 72)
@@ -93,12 +93,12 @@ def test_a_type_has_the_memory_of_its_family_and_the_vcpus_of_its_size() -> None
         ("xlarge", "xlarge: unknown family"),
     ],
 )
-def test_a_type_that_is_not_known_is_refused_with_those_that_are(name: str, message: str) -> None:
+def test_unknown_instance_type_is_refused_with_known_ones(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         instance_type(name)
 
 
-def test_the_types_are_what_ec2_says_they_are() -> None:
+def test_instance_types_match_ec2() -> None:
     told = [f"{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes]
     described = {name: INSTANCE_TYPES[name] for name in told if name in INSTANCE_TYPES}
     assert len(described) > 100

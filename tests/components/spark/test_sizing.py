@@ -1,4 +1,4 @@
-"""Spark's settings fit the nodes that it may get, whichever these are."""
+"""Executor and driver sizes fit the nodes of the cluster."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NAMES = sorted(f"{family}.{size}" for family, sizes in FAMILIES.items() for size
         ("r5.4xlarge", 122_880),
     ],
 )
-def test_yarn_has_what_emr_gives_it(name: str, memory_mib: int) -> None:
+def test_yarn_memory_matches_emr(name: str, memory_mib: int) -> None:
     assert yarn_memory_gib(instance_type(name)) * 1024 == memory_mib
 
 
-def test_the_posts_cluster_has_an_executor_a_node() -> None:
+def test_cluster_of_the_blog_post_has_one_executor_per_node() -> None:
     sizing = size([instance_type("r5.xlarge")], max_vcpus=16)
     assert sizing.properties() == {
         "spark.driver.cores": "1",
@@ -52,7 +52,7 @@ def sized(names: list[str], max_vcpus: int) -> Sizing:
 
 
 @given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5), st.integers(4, 2000))
-def test_the_driver_and_the_executors_of_every_node_fit_it(names: list[str], max_vcpus: int) -> None:
+def test_driver_and_executors_fit_every_node(names: list[str], max_vcpus: int) -> None:
     sizing = sized(names, max_vcpus)
     for node in map(instance_type, names):
         n_executors = (node.vcpus - DAEMON_VCPUS) // sizing.executor.cores
@@ -63,9 +63,7 @@ def test_the_driver_and_the_executors_of_every_node_fit_it(names: list[str], max
 
 
 @given(st.sampled_from(NAMES), st.integers(1, 20))
-def test_a_grown_cluster_may_fill_its_nodes_with_executors_and_its_cores_with_tasks(
-    name: str, n_nodes: int
-) -> None:
+def test_grown_cluster_uses_all_nodes_and_cores(name: str, n_nodes: int) -> None:
     node = instance_type(name)
     sizing = sized([name], n_nodes * node.vcpus)
     assert sizing.max_executors == n_nodes * ((node.vcpus - DAEMON_VCPUS) // sizing.executor.cores)
@@ -73,19 +71,19 @@ def test_a_grown_cluster_may_fill_its_nodes_with_executors_and_its_cores_with_ta
 
 
 @given(st.sampled_from(NAMES))
-def test_of_one_type_of_node_hardly_a_core_is_idle(name: str) -> None:
+def test_single_type_leaves_at_most_two_cores_unused(name: str) -> None:
     node, sizing = instance_type(name), sized([name], 64)
     usable = node.vcpus - DAEMON_VCPUS
     assert usable - usable // sizing.executor.cores * sizing.executor.cores <= 2
 
 
 @given(st.sampled_from(NAMES))
-def test_containers_are_whole_gib_so_that_yarn_rounds_none_up(name: str) -> None:
+def test_containers_are_whole_gib(name: str) -> None:
     sizing = sized([name], 64)
     assert sizing.executor.memory_mib % 1024 == sizing.driver.memory_mib % 1024 == 0
     assert sizing.executor.overhead_mib >= 384
 
 
-def test_a_node_too_small_for_driver_and_executor_is_refused_by_name() -> None:
+def test_node_too_small_for_driver_and_executor_is_refused() -> None:
     with pytest.raises(ValueError, match="tiny leaves 1 GiB for an executor beside the driver"):
         size([InstanceType("tiny", 4, 4), instance_type("r5.xlarge")], 16)

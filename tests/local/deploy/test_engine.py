@@ -1,4 +1,4 @@
-"""The engine honours every input or says which one it does not."""
+"""The deployment rejects inputs that it does not use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from local.deploy import engine
 from local.deploy.context import Context
 from local.deploy.errors import CreateError, UnusedInputError
 from local.deploy.inputs import Inputs
-from local.deploy.not_emulated import NOT_EMULATED
 from tests.local.deploy.conftest import DeploySource, MakeProject
 from tests.local.projects import REGION, TAGS
 
@@ -30,27 +29,28 @@ def use_all(_context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str
 
 
 @pytest.fixture
-def deploy(make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploy:
-    """Deploys with the given creators, to an emulator that never starts: nothing calls it."""
+def deploy(make_project: MakeProject, tmp_path: Path) -> Deploy:
+    """Deploys with the given creators; they do not call the emulator, which is not started."""
 
     def deploy(source: str, creators: dict[str, Creator], **options: Any) -> engine.Deployment:
-        monkeypatch.setattr(engine, "CREATORS", creators)
-        return engine.deploy("dev", root=make_project(source), emulator=Emulator(root=tmp_path), **options)
+        emulator = Emulator(root=tmp_path)
+        root = make_project(source)
+        return engine.deploy("dev", root=root, emulator=emulator, creators=creators, **options)
 
     return deploy
 
 
-def test_a_type_that_has_no_creator_is_refused_by_name(deploy: Deploy) -> None:
+def test_type_without_creator_is_refused(deploy: Deploy) -> None:
     with pytest.raises(CreateError, match=rf"{TOPIC} news: the emulator has no such resource type"):
         deploy('aws.sns.Topic("news")', {})
 
 
-def test_an_input_that_its_creator_leaves_aside_is_refused_by_name(deploy: Deploy) -> None:
+def test_input_that_the_creator_does_not_read_is_refused(deploy: Deploy) -> None:
     with pytest.raises(UnusedInputError, match=rf"{TOPIC} news: .*does not honour the input fifoTopic"):
         deploy('aws.sns.Topic("news", fifo_topic=True)', {TOPIC: use_all})
 
 
-def test_an_input_that_the_service_drops_is_refused_by_name(deploy: Deploy) -> None:
+def test_input_that_the_service_drops_is_refused(deploy: Deploy) -> None:
     def forgetful(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
         inputs.compare({"DisplayName": inputs.get("displayName")}, {})
         return use_all(context, name, inputs)
@@ -59,14 +59,14 @@ def test_an_input_that_the_service_drops_is_refused_by_name(deploy: Deploy) -> N
         deploy('aws.sns.Topic("news", display_name="News")', {TOPIC: forgetful})
 
 
-def test_an_input_that_is_declared_as_not_emulated_is_accepted_and_told(
-    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+def test_input_declared_as_not_emulated_is_accepted_and_listed(
+    deploy: Deploy,
 ) -> None:
-    monkeypatch.setitem(NOT_EMULATED, (TOPIC, "fifoTopic"), "no order here")
+    declared = {(TOPIC, "fifoTopic")}
 
-    deployment = deploy('aws.sns.Topic("news", fifo_topic=True)', {TOPIC: use_all})
+    deployment = deploy('aws.sns.Topic("news", fifo_topic=True)', {TOPIC: use_all}, not_emulated=declared)
 
-    assert deployment.not_emulated == {(TOPIC, "fifoTopic")}
+    assert deployment.not_emulated == declared
 
 
 def failing(error: Exception) -> Creator:
@@ -90,15 +90,13 @@ def failing(error: Exception) -> Creator:
     ],
     ids=["service", "creator", "bug", "file", "lines"],
 )
-def test_a_creator_that_fails_is_one_line_with_the_resource(
-    deploy: Deploy, error: Exception, line: str
-) -> None:
+def test_creator_error_is_one_line_with_the_resource(deploy: Deploy, error: Exception, line: str) -> None:
     with pytest.raises(CreateError, match=rf"{TOPIC} news: {line}$") as caught:
         deploy('aws.sns.Topic("news")', {TOPIC: failing(error)})
     assert "\n" not in caught.value.reason
 
 
-def test_default_tags_reach_what_takes_tags_and_its_own_tags_win(deploy: Deploy) -> None:
+def test_default_tags_are_merged_and_resource_tags_win(deploy: Deploy) -> None:
     deployment = deploy(
         'a = aws.sns.Topic("a", tags={"Owner": "me", "x": "1"})\npulumi.export("all", a.tags_all)',
         {TOPIC: use_all},
@@ -109,7 +107,7 @@ def test_default_tags_reach_what_takes_tags_and_its_own_tags_win(deploy: Deploy)
     assert deployment.outputs["all"] == expected
 
 
-def test_what_takes_no_tags_gets_none(deploy: Deploy) -> None:
+def test_type_without_tags_gets_none(deploy: Deploy) -> None:
     seen: list[bool] = []
 
     def policy(_context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
@@ -122,12 +120,12 @@ def test_what_takes_no_tags_gets_none(deploy: Deploy) -> None:
     assert seen == [False]
 
 
-def test_a_resource_of_another_region_is_refused(deploy: Deploy) -> None:
+def test_resource_of_another_region_is_refused(deploy: Deploy) -> None:
     with pytest.raises(CreateError, match=r"region eu-west-1 is not the stage's"):
         deploy('aws.sns.Topic("a", region="eu-west-1")', {TOPIC: use_all})
 
 
-def test_secret_outputs_are_masked_where_they_are_shown(deploy: Deploy) -> None:
+def test_secret_outputs_are_masked_for_display(deploy: Deploy) -> None:
     deployment = deploy(
         'pulumi.export("b", pulumi.Output.secret("hush"))\npulumi.export("a", "open")', {TOPIC: use_all}
     )
@@ -137,7 +135,7 @@ def test_secret_outputs_are_masked_where_they_are_shown(deploy: Deploy) -> None:
     assert list(deployment.shown()) == ["a", "b"], "in a fixed order"
 
 
-def test_progress_counts_what_is_created(deploy: Deploy) -> None:
+def test_progress_counts_created_resources(deploy: Deploy) -> None:
     told: list[tuple[str, str, int]] = []
 
     deploy(
@@ -150,7 +148,7 @@ def test_progress_counts_what_is_created(deploy: Deploy) -> None:
     assert {(type_, name) for type_, name, _ in told} == {(TOPIC, "a"), (TOPIC, "b")}
 
 
-def test_nothing_that_depends_on_a_failed_resource_is_created(deploy: Deploy) -> None:
+def test_dependents_of_a_failed_resource_are_not_created(deploy: Deploy) -> None:
     created: list[str] = []
 
     def queue(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
@@ -165,9 +163,7 @@ def test_nothing_that_depends_on_a_failed_resource_is_created(deploy: Deploy) ->
     assert created == []
 
 
-def test_names_that_the_program_leaves_open_are_the_engines(
-    deploy_source: DeploySource, emulator: Emulator
-) -> None:
+def test_unnamed_resources_get_generated_names(deploy_source: DeploySource, emulator: Emulator) -> None:
     deployment = deploy_source(
         """
     given = aws.sns.Topic("a", name="given")
@@ -186,8 +182,8 @@ def test_names_that_the_program_leaves_open_are_the_engines(
     assert all(f":{REGION}:" in arn for arn in arns)
 
 
-def test_a_name_that_aws_would_refuse_is_refused(deploy_source: DeploySource) -> None:
+def test_name_longer_than_the_services_limit_is_refused(deploy_source: DeploySource) -> None:
     with pytest.raises(
-        CreateError, match=r"role:Role r{60}: the name r{60}-.* has 68 characters, 64 at most"
+        CreateError, match=r"role:Role r{60}: the name r{60}-.* has 68 characters, more than 64"
     ):
         deploy_source('aws.iam.Role("r" * 60, assume_role_policy="{}")')

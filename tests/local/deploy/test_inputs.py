@@ -1,4 +1,4 @@
-"""Inputs remember what was used, and reading back shows what was dropped."""
+"""Inputs record which keys were used, and read-backs show which were dropped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = st.recursive(
 )
 
 
-def test_what_nobody_read_is_unused_at_every_depth() -> None:
+def test_unread_inputs_are_unused_at_every_depth() -> None:
     inputs = Inputs(
         {"a": 1, "b": 2, "rules": [{"id": "x", "days": 3}, {"id": "y", "only": {"z": 1, "w": 2}}]}
     )
@@ -32,30 +32,30 @@ def test_what_nobody_read_is_unused_at_every_depth() -> None:
     assert inputs.unused() == ["b", "rules[0].days", "rules[1].only.w"]
 
 
-def test_an_input_that_is_none_asks_for_nothing() -> None:
+def test_input_that_is_none_is_ignored() -> None:
     inputs = Inputs({"a": None})
 
     assert inputs.unused() == []
     assert "a" not in inputs
 
 
-def test_a_nested_value_is_not_used_up_by_reading_it_as_a_scalar() -> None:
+def test_nested_value_read_as_scalar_is_refused() -> None:
     with pytest.raises(TypeError, match="rule is nested"):
         Inputs({"rule": {"id": 1}}).get("rule")
 
 
-def test_a_missing_input_is_named() -> None:
+def test_missing_input_is_named() -> None:
     with pytest.raises(MissingInputError, match="the input bucket is missing"):
         _ = Inputs({})["bucket"]
 
 
-def test_pick_takes_what_is_given_under_the_names_of_the_api() -> None:
+def test_pick_renames_given_inputs() -> None:
     inputs = Inputs({"memorySize": 128})
 
     assert inputs.pick({"memorySize": "MemorySize", "timeout": "Timeout"}) == {"MemorySize": 128}
 
 
-def test_what_a_service_drops_is_named_as_pulumi_names_it() -> None:
+def test_dropped_parameter_has_the_name_of_the_input() -> None:
     sent = {"Timeout": 3, "LoggingConfig": {"LogGroup": "a", "LogFormat": "Text"}}
 
     assert differences(sent, {"Timeout": 4, "LoggingConfig": {"LogFormat": "Text"}}) == [
@@ -76,7 +76,7 @@ def test_what_a_service_drops_is_named_as_pulumi_names_it() -> None:
     ],
     ids=["order", "layout", "parsed", "number", "boolean", "empty"],
 )
-def test_the_same_said_otherwise_is_no_difference(sent: dict, read: dict) -> None:
+def test_equivalent_values_have_no_difference(sent: dict, read: dict) -> None:
     assert differences(sent, read) == []
 
 
@@ -91,10 +91,10 @@ def test_the_same_said_otherwise_is_no_difference(sent: dict, read: dict) -> Non
     ],
     ids=["item", "extra item", "document", "number", "missing"],
 )
-def test_a_difference_is_found(sent: dict, read: dict, path: str) -> None:
+def test_difference_is_found(sent: dict, read: dict, path: str) -> None:
     assert differences(sent, read) == [path]
 
 
 @given(st.dictionaries(st.text(min_size=1), JSON, max_size=4))
-def test_what_comes_back_as_it_was_has_no_difference(sent: dict) -> None:
+def test_identical_values_have_no_difference(sent: dict) -> None:
     assert differences(sent, sent) == []

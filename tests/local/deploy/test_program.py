@@ -1,4 +1,4 @@
-"""The program runs unchanged; whatever goes wrong in it ends the run by name."""
+"""Programs run unchanged, and their first error ends the run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(make_project: MakeProject) -> Any:
     return run
 
 
-def test_urns_are_those_of_the_pulumi_engine(run: Any) -> None:
+def test_urns_have_the_format_of_the_engine(run: Any) -> None:
     monitor = run(
         COMPONENT
         + """
@@ -58,7 +58,7 @@ def test_urns_are_those_of_the_pulumi_engine(run: Any) -> None:
     }
 
 
-def test_two_resources_with_one_urn_are_refused(run: Any) -> None:
+def test_duplicate_urn_is_refused(run: Any) -> None:
     with pytest.raises(ProgramError, match=r"Topic::a: two resources have this URN"):
         run('aws.sns.Topic("a")\naws.sns.Topic("a")')
 
@@ -71,12 +71,12 @@ def test_two_resources_with_one_urn_are_refused(run: Any) -> None:
         ("aws.sns.Topic.get('t', 'arn:x')", "reads an existing resource"),
     ],
 )
-def test_a_look_up_is_refused_by_name(run: Any, source: str, what: str) -> None:
+def test_look_up_is_refused(run: Any, source: str, what: str) -> None:
     with pytest.raises(ProgramError, match=what):
         run(source)
 
 
-def test_a_resource_waits_for_what_it_depends_on(run: Any) -> None:
+def test_resource_is_created_after_its_dependencies(run: Any) -> None:
     order: list[str] = []
 
     def create(registration: Registration) -> Created:
@@ -88,7 +88,7 @@ def test_a_resource_waits_for_what_it_depends_on(run: Any) -> None:
     assert order == ["b", "a"]
 
 
-def test_an_output_that_nobody_computed_is_refused_where_it_is_used(run: Any) -> None:
+def test_output_that_was_not_computed_is_refused_as_input(run: Any) -> None:
     def create(registration: Registration) -> Created:
         refuse_unknown(registration, values.decode(registration.properties))
         return record(registration)
@@ -97,22 +97,22 @@ def test_an_output_that_nobody_computed_is_refused_where_it_is_used(run: Any) ->
         run('t = aws.sns.Topic("t")\naws.sns.TopicPolicy("p", arn=t.arn, policy=t.owner)', create)
 
 
-def test_config_that_the_program_refuses_is_one_line(run: Any) -> None:
+def test_config_error_of_the_program_is_one_line(run: Any) -> None:
     with pytest.raises(ProjectError, match=r"^tiny:size is missing$"):
         run('raise pulumi.RunError("tiny:size is missing")')
 
 
-def test_a_bug_of_the_program_is_one_line_with_its_place(run: Any) -> None:
+def test_exception_of_the_program_is_one_line_with_its_location(run: Any) -> None:
     with pytest.raises(ProgramError, match=r"__main__\.py:5: ValueError: too wide"):
         run('\nraise ValueError("too wide")')
 
 
-def test_an_error_inside_apply_ends_the_run(run: Any) -> None:
+def test_exception_in_apply_ends_the_run(run: Any) -> None:
     with pytest.raises(ProgramError, match="ZeroDivisionError"):
         run('aws.sns.Topic("t").arn.apply(lambda _: 1 / 0)')
 
 
-def test_the_first_error_is_the_one_reported(run: Any) -> None:
+def test_first_error_is_reported(run: Any) -> None:
     def create(registration: Registration) -> Created:
         if registration.name == "bad":
             raise ProgramError("bad broke")
@@ -126,7 +126,7 @@ def test_the_first_error_is_the_one_reported(run: Any) -> None:
         run(source, create)
 
 
-def test_programs_in_one_process_do_not_see_each_other(run: Any) -> None:
+def test_programs_in_one_process_are_isolated(run: Any) -> None:
     source = 'pulumi.export("n", pulumi.Config().require("n"))'
 
     exports = [values.decode(run(source, **{"tiny:n": n}).exports) for n in ("one", "two")]
@@ -136,7 +136,7 @@ def test_programs_in_one_process_do_not_see_each_other(run: Any) -> None:
         asyncio.get_running_loop()
 
 
-def test_a_program_runs_where_another_stack_is_active(run: Any) -> None:
+def test_program_runs_while_another_stack_is_active(run: Any) -> None:
     """As in a process whose tests build components under Pulumi's own mocks."""
 
     def run_there() -> Monitor:
@@ -148,7 +148,7 @@ def test_a_program_runs_where_another_stack_is_active(run: Any) -> None:
     assert "urn:pulumi:dev::tiny::aws:sns/topic:Topic::t" in monitor.registrations
 
 
-def test_an_output_is_secret_by_its_input_or_by_the_resources_options(run: Any) -> None:
+def test_output_is_secret_by_its_input_or_by_an_option(run: Any) -> None:
     def create(registration: Registration) -> Created:
         return Created(id="t", outputs={"arn": "arn:t", "displayName": "hush", "owner": "me"})
 

@@ -1,4 +1,4 @@
-"""Stages as their files say them."""
+"""Project and stage files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write(
     return root
 
 
-def test_an_unknown_stage_is_refused_with_the_stages_there_are(tmp_path: Path) -> None:
+def test_unknown_stage_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "Pulumi.prod.yaml").touch()
 
@@ -27,11 +27,11 @@ def test_an_unknown_stage_is_refused_with_the_stages_there_are(tmp_path: Path) -
         load_stage("test", tmp_path)
 
 
-def test_the_project_file_is_no_stage(tmp_path: Path) -> None:
+def test_project_file_is_not_a_stage(tmp_path: Path) -> None:
     assert stages(write(tmp_path)) == ["dev"]
 
 
-def test_config_reaches_the_program_as_the_engine_hands_it_over(tmp_path: Path) -> None:
+def test_config_has_the_format_of_the_engine(tmp_path: Path) -> None:
     text = "config:\n  tiny:on: true\n  tiny:n: 3\n  tiny:a: {b: [1, null]}\n  short: x\n"
     stage = load_stage("dev", write(tmp_path, text))
 
@@ -41,31 +41,31 @@ def test_config_reaches_the_program_as_the_engine_hands_it_over(tmp_path: Path) 
     assert stage.config["tiny:short"] == "x", "a key without a namespace is the project's"
 
 
-def test_an_encrypted_value_is_refused_by_its_key(tmp_path: Path) -> None:
+def test_encrypted_value_is_refused(tmp_path: Path) -> None:
     text = "config:\n  tiny:mail:\n    address: {secure: AAABAK}\n"
 
     with pytest.raises(ProjectError, match=r"Pulumi\.dev\.yaml: tiny:mail is encrypted"):
         load_stage("dev", write(tmp_path, text))
 
 
-def test_a_file_that_is_not_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_invalid_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"Pulumi\.dev\.yaml, line 2: not YAML"):
         load_stage("dev", write(tmp_path, "config:\n\ta: 1\n"))
 
 
-def test_a_stage_without_a_region_is_refused(tmp_path: Path) -> None:
+def test_stage_without_a_region_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"Pulumi\.dev\.yaml: aws:region is missing"):
         _ = load_stage("dev", write(tmp_path, "config: {}\n")).region
 
 
-def test_the_projects_auto_naming_pattern_is_honoured(tmp_path: Path) -> None:
+def test_auto_naming_pattern_of_the_project_is_used(tmp_path: Path) -> None:
     project = "name: tiny\nconfig:\n  pulumi:autonaming: {value: {pattern: '${stack}-${name}'}}\n"
 
     assert load_stage("dev", write(tmp_path, project=project)).name_pattern == "${stack}-${name}"
 
 
 @pytest.mark.parametrize("entry", ["tiny:a: 1", "pulumi:autonaming: {value: {mode: disabled}}"])
-def test_other_config_of_the_project_is_refused_by_its_key(tmp_path: Path, entry: str) -> None:
+def test_other_config_of_the_project_is_refused(tmp_path: Path, entry: str) -> None:
     project = f"name: tiny\nconfig:\n  {entry}\n"
 
     with pytest.raises(ProjectError, match=rf"Pulumi\.yaml: config {entry.partition(': ')[0]}:"):

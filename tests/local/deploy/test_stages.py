@@ -1,8 +1,10 @@
-"""Both stages of the platform deploy, whole, and nothing in them is skipped in silence."""
+"""Deployment of every stage to the emulator."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,13 @@ from emulator.app import Emulator
 from local.deploy.creators import CREATORS
 from local.deploy.engine import Deployment, deploy
 from local.deploy.not_emulated import NOT_EMULATED, as_markdown
-from local.preview import Resource, preview
+from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id
+from tests.polling import eventually
+from tests.pulumi_engine import Resource
 from tests.repository import FUNCTIONS, ROOT, STAGES
+from tests.stacks.program import recorded, section
+
+SCHEDULE = "aws:scheduler/schedule:Schedule"
 
 
 @pytest.fixture(scope="module", params=STAGES)
@@ -21,25 +28,27 @@ def stage(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def registered(stage: str) -> list[Resource]:
-    """What the stage asks its provider for."""
-    return [resource for resource in preview(stage) if not resource.is_component]
+    """Resources that the stage registers, without components."""
+    return [resource for resource in recorded(stage).resources if resource.custom]
 
 
 @pytest.fixture(scope="module")
 def deployment(stage: str, emulator: Emulator) -> Deployment:
-    """Both stages go into one emulator, as into one account."""
+    """All stages are deployed to one emulator, as to one account."""
     return deploy(stage, root=ROOT, emulator=emulator)
 
 
-def test_every_type_that_a_stage_registers_has_a_creator(registered: list[Resource]) -> None:
+def test_every_registered_type_has_a_creator(registered: list[Resource]) -> None:
     assert sorted({resource.type for resource in registered} - CREATORS.keys()) == []
 
 
-def test_every_resource_of_a_stage_is_created(registered: list[Resource], deployment: Deployment) -> None:
+def test_every_registered_resource_is_created(registered: list[Resource], deployment: Deployment) -> None:
     assert sorted(r.urn for r in deployment.resources) == sorted(r.urn for r in registered)
 
 
-def test_what_a_stage_exports_is_there(stage: str, deployment: Deployment, emulator: Emulator) -> None:
+def test_stack_outputs_name_existing_resources(
+    stage: str, deployment: Deployment, emulator: Emulator
+) -> None:
     outputs = deployment.outputs
     buckets = {bucket["Name"] for bucket in emulator.client("s3").list_buckets()["Buckets"]}
     projects = emulator.client("codebuild").list_projects()["projects"]
@@ -51,9 +60,15 @@ def test_what_a_stage_exports_is_there(stage: str, deployment: Deployment, emula
     assert outputs["api_url"].startswith(f"{emulator.url}/_aws/execute-api/")
     for function in FUNCTIONS:
         emulator.client("lambda").get_function(FunctionName=outputs[f"{function}_function"])
+    for name, value in outputs.items():
+        if name.endswith("_log_group"):
+            groups = emulator.client("logs").describe_log_groups(logGroupNamePrefix=value)["logGroups"]
+            assert value in {group["logGroupName"] for group in groups}, name
+        if name.endswith("_dead_letter_queue_url"):
+            emulator.client("sqs").get_queue_attributes(QueueUrl=value, AttributeNames=["QueueArn"])
 
 
-def test_the_published_job_flow_names_what_was_deployed(deployment: Deployment, emulator: Emulator) -> None:
+def test_published_job_flow_names_deployed_resources(deployment: Deployment, emulator: Emulator) -> None:
     bucket, key = deployment.outputs["run_job_flow_uri"].removeprefix("s3://").split("/", 1)
 
     body = emulator.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -64,9 +79,7 @@ def test_the_published_job_flow_names_what_was_deployed(deployment: Deployment, 
     assert "unknown" not in body.decode().lower()
 
 
-def test_the_default_tags_of_the_stage_are_on_its_buckets(
-    stage: str, deployment: Deployment, emulator: Emulator
-) -> None:
+def test_buckets_have_the_stages_default_tags(stage: str, deployment: Deployment, emulator: Emulator) -> None:
     tags = emulator.client("s3").get_bucket_tagging(Bucket=deployment.outputs["data_bucket"])["TagSet"]
 
     found = {tag["Key"]: tag["Value"] for tag in tags}
@@ -74,12 +87,47 @@ def test_the_default_tags_of_the_stage_are_on_its_buckets(
     assert found["Stage"] == stage
 
 
-def test_what_is_declared_as_not_emulated_is_what_a_stage_asks_for_in_vain(deployment: Deployment) -> None:
+def test_inputs_declared_as_not_emulated_are_those_in_use(deployment: Deployment) -> None:
     assert deployment.not_emulated == NOT_EMULATED.keys()
 
 
-def test_the_documentation_lists_what_is_not_emulated() -> None:
+def test_documentation_lists_inputs_that_are_not_emulated() -> None:
     text = (ROOT / "emulator" / "README.md").read_text()
     table = text.partition("<!-- not-emulated:begin -->\n")[2].partition("\n<!-- not-emulated:end -->")[0]
 
     assert table == as_markdown()
+
+
+def steps(emulator: Emulator) -> list[dict[str, Any]]:
+    """Steps of all clusters."""
+    emr = emulator.client("emr")
+    by_cluster = [
+        emr.list_steps(ClusterId=cluster["Id"])["Steps"] for cluster in emr.list_clusters()["Clusters"]
+    ]
+    return [step for found in by_cluster for step in found]
+
+
+def test_schedule_launches_the_published_job_flow_at_its_time(
+    stage: str, deployment: Deployment, emulator: Emulator
+) -> None:
+    schedules = [resource for resource in deployment.resources if resource.type == SCHEDULE]
+    assert len(schedules) == (section(stage, "spark")["scheduler"] == "eventbridge")
+    for schedule in schedules:
+        scheduler = emulator.client("scheduler")
+        deployed = scheduler.get_schedule(
+            Name=schedule.outputs["name"], GroupName=schedule.outputs["groupName"]
+        )
+        assert deployed["ScheduleExpression"].startswith("cron(")
+
+        due = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+        kept = ("Name", "GroupName", "Description", "FlexibleTimeWindow", "Target")
+        scheduler.update_schedule(
+            **{name: deployed[name] for name in kept}, ScheduleExpression=f"at({due:%Y-%m-%dT%H:%M:%S})"
+        )
+
+        (step,) = eventually(lambda: steps(emulator), timeout_s=90)
+        for cluster in emulator.client("emr").list_clusters()["Clusters"]:
+            emulator.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
+        arguments = step["Config"]["Args"]
+        assert RUN_ID_PLACEHOLDER not in arguments
+        assert parse_run_id(arguments[arguments.index("--run-id") + 1]) == f"{due:%Y%m%dT%H%M%SZ}"

@@ -1,4 +1,4 @@
-"""Values between a program and its engine; what assets stand for."""
+"""Property values of the Pulumi protocol, assets and archives."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from local.deploy import values
 
 
-def test_whole_numbers_come_back_whole() -> None:
+def test_integers_stay_integers() -> None:
     decoded = values.decode(values.encode({"n": 3, "x": 0.5, "deep": {"list": [1]}}))
 
     assert decoded == {"n": 3, "x": 0.5, "deep": {"list": [1]}}
     assert isinstance(decoded["n"], int)
 
 
-def test_secrets_are_known_by_key_and_can_be_masked() -> None:
+def test_secrets_are_found_by_key_and_masked() -> None:
     struct = values.encode({"open": "a", "hidden": "b"}, {"hidden"})
 
     assert values.secret_keys(struct) == {"hidden"}
@@ -26,7 +26,7 @@ def test_secrets_are_known_by_key_and_can_be_masked() -> None:
     assert values.decode(struct, secret=lambda _: values.MASK) == {"open": "a", "hidden": "[secret]"}
 
 
-def test_an_unknown_value_is_found_at_any_depth() -> None:
+def test_unknown_value_is_found_at_any_depth() -> None:
     assert values.is_unknown({"a": [{"b": values.UNKNOWN}]})
     assert not values.is_unknown({"a": [{"b": "known"}]})
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_archive_is_its_files_in_order(folder: Path) -> None:
+def test_archive_entries_are_sorted(folder: Path) -> None:
     archive = pulumi.AssetArchive(
         {
             "z": pulumi.StringAsset("z"),
@@ -58,7 +58,7 @@ def test_an_archive_is_its_files_in_order(folder: Path) -> None:
     ]
 
 
-def test_a_fingerprint_is_of_the_content_and_not_of_the_times(folder: Path) -> None:
+def test_fingerprint_depends_on_content_only(folder: Path) -> None:
     before = values.fingerprint(pulumi.FileArchive("code"), folder)
     os.utime(folder / "code" / "b.py", (0, 0))
 
@@ -68,7 +68,7 @@ def test_a_fingerprint_is_of_the_content_and_not_of_the_times(folder: Path) -> N
     assert values.fingerprint(pulumi.FileArchive("code"), folder)["sha256"] != before["sha256"]
 
 
-def test_a_fingerprint_names_the_file_from_the_projects_folder(folder: Path) -> None:
+def test_fingerprint_has_the_relative_path(folder: Path) -> None:
     shown = values.fingerprint(pulumi.FileAsset(str(folder / "code" / "b.py")), folder)
 
     assert (shown["path"], shown["bytes"]) == ("code/b.py", 1)
@@ -77,6 +77,6 @@ def test_a_fingerprint_names_the_file_from_the_projects_folder(folder: Path) -> 
 @pytest.mark.parametrize(
     "asset", [pulumi.RemoteAsset("https://example.com/x"), pulumi.RemoteArchive("https://example.com/x")]
 )
-def test_what_lies_on_the_network_is_refused(asset: pulumi.Asset | pulumi.Archive, tmp_path: Path) -> None:
+def test_remote_asset_is_refused(asset: pulumi.Asset | pulumi.Archive, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"https://example\.com/x.*offline"):
         values.fingerprint(asset, tmp_path)

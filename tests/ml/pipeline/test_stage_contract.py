@@ -11,7 +11,7 @@ from ml import contract
 from ml.pipeline.environment import Stage
 from ml.settings import hyperparameters
 from tests.ml.pipeline.conftest import REGION
-from tests.repository import ROOT, STAGES
+from tests.repository import FUNCTIONS, ROOT, STAGES
 from tests.stacks.program import recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # deprecation warnings inside the SDK
@@ -66,18 +66,9 @@ def test_stage_image_has_the_stage_versions(stage: str, scope: str, aws: None) -
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize(
-    ("folder", "function"),
-    [
-        ("render_buildspec", "render-buildspec"),
-        ("deploy_model", "deploy-model"),
-        ("recommend", "recommend"),
-    ],
-)
-def test_function_gets_exactly_the_variables_that_its_code_reads(
-    stage: str, folder: str, function: str
-) -> None:
-    given = recorded(stage).one("aws:lambda/function:Function", function).inputs
+@pytest.mark.parametrize("folder", FUNCTIONS)
+def test_function_gets_exactly_the_variables_that_its_code_reads(stage: str, folder: str) -> None:
+    given = recorded(stage).one("aws:lambda/function:Function", folder.replace("_", "-")).inputs
     names = {name for name in given["environment"]["variables"] if not name.startswith(POWERTOOLS_PREFIX)}
     assert names == variables_read(ROOT / "lambdas" / folder)
     assert given["handler"] == "handler.handler"

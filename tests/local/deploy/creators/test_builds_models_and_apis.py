@@ -1,4 +1,4 @@
-"""Builds, models, endpoints, APIs, budgets and schedules read back as the program wrote them."""
+"""Creators of builds, models, endpoints, APIs, budgets and schedules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def trust(service):
 """
 
 
-def test_a_build_project_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_build_project(deploy_source: DeploySource, emulator: Emulator) -> None:
     name = deploy_source(
         ROLE
         + """
@@ -57,7 +57,7 @@ endpoint = aws.sagemaker.Endpoint("e", name="ENDPOINT", endpoint_config_name=con
 )
 
 
-def test_an_endpoint_and_its_autoscaling_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_endpoint_and_autoscaling(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         ENDPOINT.replace("ENDPOINT", "tiny")
         + """
@@ -82,7 +82,7 @@ pulumi.export("config", config.name)
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 600
 
 
-def test_an_endpoint_that_fails_is_reported_with_its_reason(
+def test_failed_endpoint_is_reported_with_its_reason(
     deploy_source: DeploySource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend: Any = moto_state.backend("sagemaker", emulator.region)
@@ -100,7 +100,7 @@ def test_an_endpoint_that_fails_is_reported_with_its_reason(
 
 
 @pytest.mark.parametrize(("stage", "path"), [("$default", ""), ("v1", "/v1")])
-def test_the_address_of_an_api_is_the_emulators_front_door(
+def test_api_address_is_a_path_of_the_emulator(
     deploy_source: DeploySource, emulator: Emulator, stage: str, path: str
 ) -> None:
     outputs = deploy_source(
@@ -129,9 +129,7 @@ def test_the_address_of_an_api_is_the_emulators_front_door(
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (5, 10)
 
 
-def test_a_budget_a_schedule_and_a_security_configuration_read_back(
-    deploy_source: DeploySource, emulator: Emulator
-) -> None:
+def test_budget_schedule_and_security_configuration(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         ROLE
         + """

@@ -1,4 +1,4 @@
-"""The network is as closed as the provider leaves it on AWS."""
+"""Creators of network resources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ group = aws.ec2.SecurityGroup("g", vpc_id=vpc.id, description="d")
 """
 
 
-def test_a_new_security_group_lets_nothing_out(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_new_security_group_has_no_egress_rule(deploy_source: DeploySource, emulator: Emulator) -> None:
     group_id = deploy_source(NETWORK + 'pulumi.export("group", group.id)').outputs["group"]
 
     (group,) = emulator.client("ec2").describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
@@ -26,7 +26,7 @@ def test_a_new_security_group_lets_nothing_out(deploy_source: DeploySource, emul
     assert {tag["Key"]: tag["Value"] for tag in group["Tags"]} == TAGS
 
 
-def test_the_vpcs_default_group_is_taken_over_empty(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_default_security_group_loses_its_rules(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         NETWORK
         + """
@@ -41,7 +41,7 @@ pulumi.export("default", vpc.default_security_group_id)
     assert (group["IpPermissions"], group["IpPermissionsEgress"]) == ([], [])
 
 
-def test_rules_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_security_group_rules(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         NETWORK
         + """
@@ -68,7 +68,7 @@ pulumi.export("prefixes", s3.prefix_list_id)
     assert outputs["group"] in {rule.get("ReferencedGroupInfo", {}).get("GroupId") for rule in egress}
 
 
-def test_the_gateway_endpoint_is_a_route(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_gateway_endpoint_is_a_route(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(
         NETWORK
         + 'pulumi.export("routes", routes.id)\npulumi.export("s3", s3.id)\npulumi.export("subnet", subnet.id)'

@@ -1,4 +1,4 @@
-"""Rules, alarms, dashboards, log groups, queues and topics read back as the program wrote them."""
+"""Creators of rules, alarms, dashboards, log groups, queues and topics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.local.deploy.conftest import DeploySource
 from tests.local.projects import TAGS
 
 
-def test_a_rule_and_its_target_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_rule_and_target(deploy_source: DeploySource, emulator: Emulator) -> None:
     pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [{"wildcard": "prepared/run=*/_SUCCESS"}]}}}
     rule = deploy_source(
         f"""
@@ -36,7 +36,7 @@ def test_a_rule_and_its_target_read_back(deploy_source: DeploySource, emulator: 
     assert target["DeadLetterConfig"]["Arn"] == target["Arn"]
 
 
-def test_an_alarm_and_a_dashboard_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_alarm_and_dashboard(deploy_source: DeploySource, emulator: Emulator) -> None:
     body = {"widgets": [{"type": "text", "properties": {"markdown": "# hello"}}]}
     outputs = deploy_source(
         f"""
@@ -56,7 +56,7 @@ def test_an_alarm_and_a_dashboard_read_back(deploy_source: DeploySource, emulato
     assert json.loads(cloudwatch.get_dashboard(DashboardName="tiny")["DashboardBody"]) == body
 
 
-def test_a_log_group_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_log_group(deploy_source: DeploySource, emulator: Emulator) -> None:
     deployment = deploy_source(
         """
     key = aws.kms.Key("k")
@@ -73,7 +73,7 @@ def test_a_log_group_reads_back(deploy_source: DeploySource, emulator: Emulator)
     assert logs.list_tags_for_resource(resourceArn=deployment.outputs["arn"])["tags"] == TAGS
 
 
-def test_a_queue_and_a_topic_read_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_queue_and_topic(deploy_source: DeploySource, emulator: Emulator) -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}],

@@ -1,4 +1,4 @@
-"""Roles and keys read back as the program wrote them."""
+"""Creators of roles and keys."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ GRANT = {
 }
 
 
-def test_a_role_with_its_policies_and_profile_reads_back(
-    deploy_source: DeploySource, emulator: Emulator
-) -> None:
+def test_role_with_policies_and_profile(deploy_source: DeploySource, emulator: Emulator) -> None:
     managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
     outputs = deploy_source(
         f"""
@@ -46,9 +44,7 @@ def test_a_role_with_its_policies_and_profile_reads_back(
     assert [held["RoleName"] for held in profile["Roles"]] == [outputs["role"]]
 
 
-def test_a_key_rotates_has_its_policy_and_answers_to_its_alias(
-    deploy_source: DeploySource, emulator: Emulator
-) -> None:
+def test_key_with_rotation_policy_and_alias(deploy_source: DeploySource, emulator: Emulator) -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}],

@@ -1,4 +1,4 @@
-"""Functions read back as the program wrote them, with the very package that it deploys."""
+"""Creators of functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def function(name, **more):
 """
 
 
-def test_a_function_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_function(deploy_source: DeploySource, emulator: Emulator) -> None:
     name = deploy_source(
         FUNCTION
         + """
@@ -55,7 +55,7 @@ pulumi.export("name", f.name)
     assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].startswith("arn:aws:sqs:")
 
 
-def test_the_deployed_package_is_the_programs_archive(
+def test_deployed_package_is_the_archive_of_the_program(
     deploy_source: DeploySource, emulator: Emulator
 ) -> None:
     names = deploy_source(
@@ -69,6 +69,6 @@ def test_the_deployed_package_is_the_programs_archive(
         assert package.read("handler.py") == b"def handler(event, context): return 1"
 
 
-def test_a_setting_that_the_creator_does_not_know_is_refused(deploy_source: DeploySource) -> None:
+def test_unknown_setting_is_refused(deploy_source: DeploySource) -> None:
     with pytest.raises(UnusedInputError, match=r"Function f: .* does not honour the input snapStart"):
         deploy_source(FUNCTION + 'function("f", snap_start={"apply_on": "PublishedVersions"})')

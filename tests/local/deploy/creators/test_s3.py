@@ -1,4 +1,4 @@
-"""Buckets and objects read back as the program wrote them."""
+"""Creators of buckets and objects: the emulator returns what the program wrote."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ pulumi.export("key", key.arn)
 """
 
 
-def test_a_bucket_with_all_its_settings_reads_back(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_bucket_with_all_settings(deploy_source: DeploySource, emulator: Emulator) -> None:
     outputs = deploy_source(BUCKET).outputs
     s3, bucket = emulator.client("s3"), outputs["bucket"]
 
@@ -66,7 +66,7 @@ def test_a_bucket_with_all_its_settings_reads_back(deploy_source: DeploySource, 
     assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}
 
 
-def test_an_object_holds_the_bytes_of_its_asset(deploy_source: DeploySource, emulator: Emulator) -> None:
+def test_object_has_the_content_of_its_asset(deploy_source: DeploySource, emulator: Emulator) -> None:
     deployment = deploy_source(
         BUCKET
         + """
@@ -86,6 +86,6 @@ text = aws.s3.BucketObjectv2("b", bucket=name, key="b.json", content="{}", conte
 
 
 @pytest.mark.parametrize("what", ["", "source=pulumi.StringAsset('a'), content='b'"])
-def test_an_object_has_one_content(deploy_source: DeploySource, what: str) -> None:
+def test_object_with_two_contents_is_refused(deploy_source: DeploySource, what: str) -> None:
     with pytest.raises(CreateError, match=r"an object needs either source \(an asset\) or content"):
         deploy_source(f'aws.s3.BucketObjectv2("a", bucket="b", key="k", {what})')
