@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from components.spark.cluster import Cluster
 from components.spark.security import Database
-from ml.settings.fields import as_flags
+from ml.settings.flags import as_flags
 from ml.settings.preparation import FeatureStoreSettings, StageJob
 from stacks.sections import Section
 

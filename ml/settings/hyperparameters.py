@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Union
 
-from ml.settings.fields import InvalidSettingError, Settings, add_flags, given_flags, setting
+from ml.settings.fields import InvalidSettingError, Settings, setting
+from ml.settings.flags import add_flags, given_flags
 
 Architecture = Literal["gmf", "mlp", "neumf", "ease"]
 Objective = Literal["bce", "row-bce", "softmax"]

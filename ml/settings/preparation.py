@@ -13,14 +13,12 @@ from ml.settings.fields import (
     InvalidSettingError,
     SettingError,
     Settings,
-    add_flags,
-    as_flags,
     check_keys,
-    given_flags,
     read,
     setting,
     settings_of,
 )
+from ml.settings.flags import add_flags, as_flags, given_flags
 
 Format = Literal["auto", "double-colon", "tsv", "csv", "jsonl", "parquet"]
 Split = Literal["leave-last-out", "time-cut"]

@@ -31,6 +31,7 @@ from ml.ncf.evaluation import baselines, champion, metrics
 from ml.ncf.evaluation.evaluation_set import SCORING_BATCH, EvaluationSet, index_of
 from ml.ncf.model import artifact
 from ml.ncf.training.console import log, log_error
+from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT
 from ml.settings.metrics import CUTOFF
 
 CATALOGUE_USERS = 20_000  # users of the whole-catalogue metrics: standard error of HR 0.003
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m ml.ncf.jobs.evaluate", description="Evaluate a model.", allow_abbrev=False
     )
-    parser.add_argument("--input", type=Path, default=Path("/opt/ml/processing/input"))
-    parser.add_argument("--output", type=Path, default=Path("/opt/ml/processing/evaluation"))
+    parser.add_argument("--input", type=Path, default=Path(PROCESSING_INPUT))
+    parser.add_argument("--output", type=Path, default=Path(PROCESSING_EVALUATION))
     parser.add_argument("--model-package-group", help="the champion's group; without it there is no champion")
     parser.add_argument("--seed", type=int, default=42, help="seed of the sampled negatives")
     arguments = parser.parse_args(argv)

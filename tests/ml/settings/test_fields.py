@@ -12,16 +12,8 @@ from typing import Any, Literal
 import pytest
 
 from ml.settings import fields
-from ml.settings.fields import (
-    REQUIRED,
-    SettingError,
-    Settings,
-    add_flags,
-    as_flags,
-    given_flags,
-    read,
-    setting,
-)
+from ml.settings.fields import REQUIRED, SettingError, Settings, read, setting
+from ml.settings.flags import add_flags, as_flags, given_flags
 
 
 @dataclass(frozen=True)
