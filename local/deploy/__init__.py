@@ -1,1 +1,1 @@
-"""Runs a stage's Pulumi program and creates what it registers in the emulator."""
+"""Preview and deployment of a stage's Pulumi program without the Pulumi CLI."""

@@ -1,12 +1,11 @@
-"""What the program asks for and the emulator does not do: declared, so that nothing is silent.
+"""Inputs of resources that have no effect in the emulator. All other inputs without effect are errors.
 
-`emulator/README.md` lists this table; a test keeps the two equal, and another finds lines that
-the stages no longer need.
+`emulator/README.md` shows the table. Tests check that both are equal and that every row is in use.
 """
 
 from __future__ import annotations
 
-_DESTROY = "It matters when a stack is destroyed; the emulator is thrown away instead."
+_DESTROY = "Only used when a stack is destroyed; the emulator's resources do not outlive it."
 _RULE_TEXT = "Kept for address ranges only, not for rules that name a group or a prefix list."
 
 NOT_EMULATED: dict[tuple[str, str], str] = {
@@ -21,10 +20,10 @@ NOT_EMULATED: dict[tuple[str, str], str] = {
     ("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "description"): _RULE_TEXT,
     ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "description"): _RULE_TEXT,
 }
-"""(resource type, input path with `[]` for the items of a list) to the reason."""
+"""(resource type, input path with `[]` for list items) to the reason."""
 
 
 def as_markdown() -> str:
-    """The table as the documentation shows it."""
+    """The table in Markdown, for the documentation."""
     rows = [f"| `{type_}` | `{path}` | {reason} |" for (type_, path), reason in sorted(NOT_EMULATED.items())]
-    return "\n".join(["| resource type | input | what happens |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| resource type | input | reason |", "| --- | --- | --- |", *rows])

@@ -16,8 +16,8 @@ def test_budget_notifies_at_its_thresholds_for_tagged_costs() -> None:
     inputs = pulumi_engine.run(lambda: Budget("budget", args).urn).one("aws:budgets/budget:Budget").inputs
     assert (inputs["limitAmount"], inputs["limitUnit"], inputs["timeUnit"]) == ("500", "USD", "MONTHLY")
     assert inputs["costFilters"] == [{"name": "TagKeyValue", "values": ["user:Stage$dev"]}]
-    told = [(each["notificationType"], each["threshold"]) for each in inputs["notifications"]]
-    assert told == [("ACTUAL", 80), ("FORECASTED", 100)]
+    thresholds = [(each["notificationType"], each["threshold"]) for each in inputs["notifications"]]
+    assert thresholds == [("ACTUAL", 80), ("FORECASTED", 100)]
     assert all(each["subscriberSnsTopicArns"] == [TOPIC_ARN] for each in inputs["notifications"])
 
 

@@ -29,8 +29,8 @@ def grants(*names_and_prefixes: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def test_all_public_access_is_blocked() -> None:
     block = build().one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
-    doors = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-    assert [block[door] for door in doors] == [True] * 4
+    settings = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    assert [block[setting] for setting in settings] == [True] * 4
 
 
 def test_acls_are_disabled_and_plain_http_is_denied() -> None:

@@ -47,11 +47,11 @@ def test_misspelt_field_of_the_document_is_found_at_any_depth(stage: str) -> Non
     fields = {tuple(key for key in path if isinstance(key, str)): path for path in places(document)}
     paths = fields.values()
     assert len(paths) > 40
-    for *way, last in paths:
+    for *parents, last in paths:
         misspelt = copy.deepcopy(document)
-        node = functools.reduce(lambda found, key: found[key], way, misspelt)
+        node = functools.reduce(lambda found, key: found[key], parents, misspelt)
         node[f"{last}s_"] = node.pop(last)
-        assert f"{last}s_" in parameters_fault("emr", "RunJobFlow", misspelt), (*way, last)
+        assert f"{last}s_" in parameters_fault("emr", "RunJobFlow", misspelt), (*parents, last)
 
 
 def test_job_parses_the_arguments_of_its_step(stage: str) -> None:
@@ -67,36 +67,36 @@ def test_job_parses_the_arguments_of_its_step(stage: str) -> None:
 
 
 def test_cluster_has_the_configured_nodes(stage: str) -> None:
-    asked, flow = section(stage, "spark")["cluster"], run_job_flow(stage)
+    configured, flow = section(stage, "spark")["cluster"], run_job_flow(stage)
     roles = {"MASTER": "primary", "CORE": "core", "TASK": "task"}
     launched = {
         roles[fleet["InstanceFleetType"]]: [each["InstanceType"] for each in fleet["InstanceTypeConfigs"]]
         for fleet in flow["Instances"]["InstanceFleets"]
     }
-    assert launched == {name: asked[name]["instance_types"] for name in roles.values()}
+    assert launched == {name: configured[name]["instance_types"] for name in roles.values()}
     by_role = {roles[fleet["InstanceFleetType"]]: fleet for fleet in flow["Instances"]["InstanceFleets"]}
-    assert by_role["core"]["TargetOnDemandCapacity"] == asked["core"]["units"]
-    assert by_role["task"]["TargetSpotCapacity"] == asked["task"]["units"]
+    assert by_role["core"]["TargetOnDemandCapacity"] == configured["core"]["units"]
+    assert by_role["task"]["TargetSpotCapacity"] == configured["task"]["units"]
     spot = by_role["task"]["LaunchSpecifications"]["SpotSpecification"]
-    assert spot["TimeoutDurationMinutes"] == asked["spot"]["timeout_minutes"]
+    assert spot["TimeoutDurationMinutes"] == configured["spot"]["timeout_minutes"]
     actions = {"on_demand": "SWITCH_TO_ON_DEMAND", "fail": "TERMINATE_CLUSTER"}
-    assert spot["TimeoutAction"] == actions[asked["spot"]["otherwise"]]
+    assert spot["TimeoutAction"] == actions[configured["spot"]["otherwise"]]
     disks = {
         disk["VolumeSpecification"]["SizeInGB"]
         for fleet in by_role.values()
         for each in fleet["InstanceTypeConfigs"]
         for disk in each["EbsConfiguration"]["EbsBlockDeviceConfigs"]
     }
-    assert disks == {asked["volume_gib"]}
+    assert disks == {configured["volume_gib"]}
     limits = flow["ManagedScalingPolicy"]["ComputeLimits"]
     assert limits == {
         "UnitType": "InstanceFleetUnits",
-        "MinimumCapacityUnits": asked["scaling"]["min_units"],
-        "MaximumCapacityUnits": asked["scaling"]["max_units"],
-        "MaximumCoreCapacityUnits": asked["scaling"]["max_core_units"],
-        "MaximumOnDemandCapacityUnits": asked["scaling"]["max_on_demand_units"],
+        "MinimumCapacityUnits": configured["scaling"]["min_units"],
+        "MaximumCapacityUnits": configured["scaling"]["max_units"],
+        "MaximumCoreCapacityUnits": configured["scaling"]["max_core_units"],
+        "MaximumOnDemandCapacityUnits": configured["scaling"]["max_on_demand_units"],
     }
-    assert flow["AutoTerminationPolicy"] == {"IdleTimeout": asked["idle_timeout_s"]}
+    assert flow["AutoTerminationPolicy"] == {"IdleTimeout": configured["idle_timeout_s"]}
     assert flow["ReleaseLabel"] == section(stage, "spark")["release"]
     subnets = [each.name for each in recorded(stage).of("aws:ec2/subnet:Subnet")]
     assert len(flow["Instances"]["Ec2SubnetIds"]) == len(subnets)

@@ -193,8 +193,8 @@ def test_airflow_role_terminates_clusters_of_its_stage_only() -> None:
         for each in statements(recorded("prod"), "airflow")
         if "elasticmapreduce:TerminateJobFlows" in each["Action"]
     ]
-    asked = following["Condition"]["StringEquals"]
-    assert asked["elasticmapreduce:ResourceTag/Stage"] == "prod"
+    required = following["Condition"]["StringEquals"]
+    assert required["elasticmapreduce:ResourceTag/Stage"] == "prod"
     flow = json.loads(recorded("prod").one(*DOCUMENT).inputs["content"])
-    carried = {f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in flow["Tags"]}
-    assert asked.items() <= carried.items()
+    cluster_tags = {f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in flow["Tags"]}
+    assert required.items() <= cluster_tags.items()

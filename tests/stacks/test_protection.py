@@ -13,7 +13,10 @@ pytestmark = pytest.mark.parametrize("stage", STAGES)
 
 QUEUE, FUNCTION = "aws:sqs/queue:Queue", "aws:lambda/function:Function"
 BUCKET, LOG_GROUP = "aws:s3/bucket:Bucket", "aws:cloudwatch/logGroup:LogGroup"
-RULES = tuple(f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress"))
+RULES = tuple(
+    f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule"
+    for direction in ("Ingress", "Egress")
+)
 KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
 
 

@@ -99,8 +99,8 @@ def test_unknown_instance_type_is_refused_with_known_ones(name: str, message: st
 
 
 def test_instance_types_match_ec2() -> None:
-    told = [f"{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes]
-    described = {name: INSTANCE_TYPES[name] for name in told if name in INSTANCE_TYPES}
+    names = [f"{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes]
+    described = {name: INSTANCE_TYPES[name] for name in names if name in INSTANCE_TYPES}
     assert len(described) > 100
     for name, of_ec2 in described.items():
         assert instance_type(name).vcpus == of_ec2["VCpuInfo"]["DefaultVCpus"], name

@@ -11,7 +11,7 @@ def test_launch_permission_passes_the_jobs_roles_only(done: Recording) -> None:
     assert (run["Action"], run["Resource"]) == (["elasticmapreduce:RunJobFlow"], ["*"])
     assert tag["Action"] == ["elasticmapreduce:AddTags"]
     assert tag["Resource"] == [f"arn:aws:elasticmapreduce:*:{ACCOUNT}:cluster/*"]
-    # A cluster without the job's tags could be launched, but neither followed nor ended.
+    # Without the tags, the job's permissions would not apply to the launched cluster.
     assert (
         run["Condition"]
         == tag["Condition"]

@@ -34,7 +34,7 @@ def test_traffic_is_encrypted_by_spark_and_with_certificates_by_emr(
     flow: dict[str, Any], tmp_path: Path
 ) -> None:
     defaults, yarn = (classified(flow)[name] for name in ("spark-defaults", "yarn-site"))
-    # The shuffle service on each node is the other end of the executors' connections.
+    # Executors connect to the shuffle service of each node, which yarn-site configures.
     for side in (defaults, yarn):
         assert side["spark.authenticate"] == side["spark.network.crypto.enabled"] == "true"
     assert defaults["spark.io.encryption.enabled"] == "true"
@@ -72,7 +72,7 @@ def test_every_ingress_rule_has_an_egress_rule_of_its_source(done: Recording) ->
 
     into, out_of = flows(INGRESS, inward=True), flows(EGRESS, inward=False)
     assert into <= out_of
-    # What goes out besides goes to the services' endpoints and to S3.
+    # The other egress rules lead to the VPC endpoints and to S3.
     assert {(target, port) for _, target, _, port in out_of - into} == {("sg-endpoints", 443), (None, 443)}
 
 

@@ -1,4 +1,4 @@
-"""Small Pulumi projects in a folder, and an emulator to deploy them to."""
+"""Fixtures: small Pulumi projects, and an emulator to deploy them to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_project(tmp_path: Path) -> MakeProject:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """The emulator, with endpoints that are in service at once: no container is started for them."""
+    """Emulator without its SageMaker provider: endpoints are in service at once, without a container."""
     providers = {name: factory for name, factory in PROVIDERS.items() if name != "sagemaker"}
     with Emulator(
         region=REGION, root=tmp_path_factory.mktemp("emulator"), providers=providers
@@ -34,5 +34,5 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def deploy_source(make_project: MakeProject, emulator: Emulator) -> DeploySource:
-    """Deploys a program given as source; every input must be honoured."""
+    """Deploys a program given as source; every input must have an effect."""
     return lambda source: deploy("dev", root=make_project(source), emulator=emulator)

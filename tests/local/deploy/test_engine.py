@@ -136,16 +136,16 @@ def test_secret_outputs_are_masked_for_display(deploy: Deploy) -> None:
 
 
 def test_progress_counts_created_resources(deploy: Deploy) -> None:
-    told: list[tuple[str, str, int]] = []
+    progress: list[tuple[str, str, int]] = []
 
     deploy(
         'aws.sns.Topic("a")\naws.sns.Topic("b")',
         {TOPIC: use_all},
-        on_progress=lambda type_, name, n_done: told.append((type_, name, n_done)),
+        on_progress=lambda type_, name, n_done: progress.append((type_, name, n_done)),
     )
 
-    assert [n_done for _, _, n_done in told] == [1, 2]
-    assert {(type_, name) for type_, name, _ in told} == {(TOPIC, "a"), (TOPIC, "b")}
+    assert [n_done for _, _, n_done in progress] == [1, 2]
+    assert {(type_, name) for type_, name, _ in progress} == {(TOPIC, "a"), (TOPIC, "b")}
 
 
 def test_dependents_of_a_failed_resource_are_not_created(deploy: Deploy) -> None:

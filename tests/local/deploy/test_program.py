@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from typing import Any
 
+import pulumi
 import pytest
 from pulumi.runtime import settings
 
@@ -74,6 +75,24 @@ def test_duplicate_urn_is_refused(run: Any) -> None:
 def test_look_up_is_refused(run: Any, source: str, what: str) -> None:
     with pytest.raises(ProgramError, match=what):
         run(source)
+
+
+def test_stack_output_that_was_not_computed_is_refused(run: Any) -> None:
+    monitor = run('pulumi.export("owner", aws.sns.Topic("t").owner)')
+
+    with pytest.raises(ProgramError, match="the stack output owner depends on a value that was not computed"):
+        monitor.stack_outputs()
+
+
+def test_output_that_never_resolves_ends_with_the_timeout(make_project: MakeProject) -> None:
+    def main() -> None:
+        pulumi.export("never", pulumi.Output.from_input(asyncio.get_running_loop().create_future()))
+
+    stage = load_stage("dev", make_project(""))
+    monitor = Monitor(project=stage.project, stack=stage.name, create=record)
+
+    with pytest.raises(TimeoutError):
+        program.execute(main, stage, monitor, timeout_s=0.2)
 
 
 def test_resource_is_created_after_its_dependencies(run: Any) -> None:
