@@ -164,7 +164,7 @@ def test_no_child_process_survives_the_emulator_process(tmp_path: Path, signum: 
         family = _of_emulator(url)
         assert len(family) >= 6  # the function, the build's two, the family's four
         host.send_signal(signum)
-        status = host.wait(20)
+        status = host.wait(60)
         assert status == (130 if signum is signal.SIGINT else -signal.SIGKILL)
         eventually(lambda: not _of_emulator(url))
         eventually(lambda: not any(_alive(process) for process in family))

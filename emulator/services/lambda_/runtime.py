@@ -28,6 +28,7 @@ class Context:
     """The handler's second argument (Lambda developer guide, "Using the Lambda context object")."""
 
     identity = None
+    client_context = None
 
     def __init__(self, message: dict[str, Any]) -> None:
         self.function_name = message["function_name"]
@@ -37,7 +38,6 @@ class Context:
         self.aws_request_id = message["request_id"]
         self.log_group_name = message["log_group_name"]
         self.log_stream_name = message["log_stream_name"]
-        self.client_context = message["client_context"]
         self._deadline_s = message["deadline_s"]
 
     def get_remaining_time_in_millis(self) -> int:

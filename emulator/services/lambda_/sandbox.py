@@ -33,7 +33,6 @@ class Invocation:
     payload: str
     arn: str
     request_id: str
-    client_context: Any = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,6 @@ class Sandbox:
             "payload": invocation.payload,
             "request_id": invocation.request_id,
             "invoked_function_arn": invocation.arn,
-            "client_context": invocation.client_context,
             "function_name": self._function.function_name,
             "function_version": str(self._function.version),
             "memory_limit_in_mb": str(self._function.memory_size),
