@@ -1,13 +1,14 @@
-"""The preparation job beside a plain pandas script that writes the same run, on the same machine, in turn.
+"""Benchmark of the preparation job against a pandas script that writes an equivalent run.
 
     python bench/preparation.py --rows 1000000 5000000 25000000 --json out.json
 
-The events are synthetic: users of log-normal activity, items of Zipf popularity, a few events repeated and a
-few that cannot be used; one CSV file with text ids. `--skew 0.2` gives that share of all events to one user.
+The events are synthetic: log-normal user activity, Zipf item popularity, some repeated and some unusable
+events, in one CSV file with text ids. `--skew 0.2` gives one user that share of all events.
 
-Each measurement is a process of its own, from start to exit; its peak memory is the resident memory of the
-process and all its children, JVM included, sampled. The counts of both results must be equal, or the
-benchmark fails. Growth is told without start-up, which is what the job takes for a thousand rows.
+Both run on the same machine, one after the other, each in its own process and measured from start to exit.
+Peak memory is the sampled resident memory of the process and all its children, including the JVM. The
+benchmark fails if the counts of the two results differ. The growth of time with rows is reported without
+start-up time, which is the job's time for a thousand rows.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ ROOT = Path(__file__).resolve().parents[1]
 RUN_ID = "20261123T020000Z"
 EVENTS_PER_USER = 25
 EVENTS_PER_ITEM = 250
-ITEM_SKEW = 0.9  # Zipf's exponent
+ITEM_SKEW = 0.9  # exponent of the Zipf distribution
 ACTIVITY_SIGMA = 1.0
 REPEATED = 0.03  # share of events that repeat an earlier pair
 UNUSABLE = 0.0005  # share of events without a user
 START_S, SPAN_S = 1_760_000_000, 30 * 24 * 3600
-EARLIEST_S, LATEST_S = 631_152_000, 4_102_444_799  # as the job has them
+EARLIEST_S, LATEST_S = 631_152_000, 4_102_444_799  # limits of the job
 CHUNK_ROWS = 1_000_000
 STARTUP_ROWS = 1_000
 SAMPLE_S = 0.1
@@ -48,7 +49,7 @@ MIB = 2**20
 
 
 def write_events(path: Path, n_rows: int, skew: float, seed: int = 1) -> None:
-    """Write synthetic events, a chunk in memory at a time; the share `skew` of them is one user's."""
+    """Write synthetic events in chunks; one user has the share `skew` of them."""
     rng = np.random.default_rng(seed)
     n_users, n_items = max(20, n_rows // EVENTS_PER_USER), max(50, n_rows // EVENTS_PER_ITEM)
     users = np.cumsum(rng.lognormal(sigma=ACTIVITY_SIGMA, size=n_users))
@@ -71,10 +72,36 @@ def write_events(path: Path, n_rows: int, skew: float, seed: int = 1) -> None:
 
 
 def with_pandas(source: Path, target: Path) -> dict[str, int]:
-    """The same rules and files as somebody would write them with pandas; returns the counts."""
-    import pandas as pd  # noqa: PLC0415 -- the job's process does without
-
+    """Prepare a run by the same rules with pandas; returns the counts."""
     target.mkdir(parents=True)
+    pairs, counts = clean_with_pandas(source, target)
+    kept = pairs[pairs.groupby("user_id")["item_id"].transform("size") >= 5]
+    counts |= {"filtered": len(pairs) - len(kept), "kept": len(kept)}
+    del pairs
+    encoded = encode_with_pandas(kept, target)
+    del kept
+    counts |= {"users": encoded["user_index"].max() + 1, "items": encoded["item_index"].max() + 1}
+    from_newest = encoded.groupby("user_index").cumcount(ascending=False)
+    splits = {"test": from_newest == 0, "validation": from_newest == 1, "train": from_newest >= 2}
+    for name, chosen in splits.items():
+        split = encoded[chosen]
+        counts[name] = len(split)
+        split.to_parquet(target / f"{name}.parquet", index=False)
+    n_train = encoded.loc[splits["train"], "item_index"].value_counts()
+    items = np.arange(counts["items"], dtype="int32")
+    popularity = n_train.reindex(items, fill_value=0).rename_axis("item_index")
+    popularity.rename("n_interactions").reset_index().to_parquet(target / "popularity.parquet", index=False)
+    features_with_pandas(encoded, from_newest, target)
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in target.glob("*.parquet")}
+    counts = {name: int(n) for name, n in counts.items()}
+    (target / "manifest.json").write_text(json.dumps({"counts": counts, "files": sums}))
+    return counts
+
+
+def clean_with_pandas(source: Path, target: Path) -> tuple[Any, dict[str, int]]:
+    """Read, validate and deduplicate the events, and write the quarantine; returns the pairs and counts."""
+    import pandas as pd  # noqa: PLC0415 (not imported when measuring the job)
+
     events = pd.read_csv(source, dtype="str", keep_default_na=False, na_values=[""])
     user_id, item_id = events["user_id"].str.strip(), events["item_id"].str.strip()
     timestamp = pd.to_numeric(events["timestamp"].str.strip(), errors="coerce")
@@ -94,11 +121,12 @@ def with_pandas(source: Path, target: Path) -> dict[str, int]:
     counts = {"events_read": len(events), "quarantined": int(reason.notna().sum())}
     del events, user_id, item_id, timestamp, reason
     pairs = usable.groupby(["user_id", "item_id"], as_index=False, sort=False)["timestamp"].max()
-    counts["duplicates"] = len(usable) - len(pairs)
-    del usable
-    kept = pairs[pairs.groupby("user_id")["item_id"].transform("size") >= 5]
-    counts |= {"filtered": len(pairs) - len(kept), "kept": len(kept)}
-    del pairs
+    return pairs, {**counts, "duplicates": len(usable) - len(pairs)}
+
+
+def encode_with_pandas(kept: Any, target: Path) -> Any:
+    """Write the id maps; returns the pairs by index, sorted by user, time and item."""
+    import pandas as pd  # noqa: PLC0415
 
     user_index, user_ids = pd.factorize(kept["user_id"], sort=True)
     item_index, item_ids = pd.factorize(kept["item_id"], sort=True)
@@ -110,28 +138,11 @@ def with_pandas(source: Path, target: Path) -> dict[str, int]:
             "weight": np.float32(1.0),
         }
     )
-    del kept
-    encoded = encoded.sort_values(["user_index", "timestamp", "item_index"], ignore_index=True)
-    from_newest = encoded.groupby("user_index").cumcount(ascending=False)
-    splits = {"test": from_newest == 0, "validation": from_newest == 1, "train": from_newest >= 2}
-    for name, chosen in splits.items():
-        split = encoded[chosen]
-        counts[name] = len(split)
-        split.to_parquet(target / f"{name}.parquet", index=False)
     users = pd.DataFrame({"user_id": user_ids, "user_index": np.arange(len(user_ids), dtype="int32")})
     items = pd.DataFrame({"item_id": item_ids, "item_index": np.arange(len(item_ids), dtype="int32")})
     users.to_parquet(target / "users.parquet", index=False)
     items.to_parquet(target / "items.parquet", index=False)
-    n_train = (
-        encoded.loc[splits["train"], "item_index"].value_counts().reindex(items["item_index"], fill_value=0)
-    )
-    n_train.rename("n_interactions").reset_index().to_parquet(target / "popularity.parquet", index=False)
-    counts |= {"users": len(users), "items": len(items)}
-
-    features_with_pandas(encoded, from_newest, target)
-    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in target.glob("*.parquet")}
-    (target / "manifest.json").write_text(json.dumps({"counts": counts, "files": sums}))
-    return counts
+    return encoded.sort_values(["user_index", "timestamp", "item_index"], ignore_index=True)
 
 
 def features_with_pandas(encoded: Any, from_newest: Any, target: Path) -> None:
@@ -155,10 +166,10 @@ def features_with_pandas(encoded: Any, from_newest: Any, target: Path) -> None:
 
 
 class PeakMemory(threading.Thread):
-    """Samples the resident memory of a process and its children until it ends.
+    """Thread that samples the resident memory of a process and its children until the process ends.
 
-    What is there in one sample alone is left out: a JVM that starts a program is, for a moment, there twice,
-    with one memory.
+    Processes that appear in a single sample only are ignored: a JVM that starts a program forks first, and
+    would be counted twice.
     """
 
     def __init__(self, pid: int) -> None:
@@ -167,14 +178,14 @@ class PeakMemory(threading.Thread):
         self.mib = 0.0
 
     def run(self) -> None:
-        before: set[psutil.Process] = set()
+        previous: set[psutil.Process] = set()
         while True:
             try:
                 family = {self._process, *self._process.children(recursive=True)}
                 rss = 0
-                for each in family & before:
+                for each in family & previous:
                     rss += each.memory_info().rss
-                before = family
+                previous = family
                 self.mib = max(self.mib, rss / MIB)
                 if self._process.status() == psutil.STATUS_ZOMBIE:
                     return
@@ -184,8 +195,12 @@ class PeakMemory(threading.Thread):
             time.sleep(SAMPLE_S)
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak MiB of a command; it must succeed."""
+def measure(command: list[str]) -> tuple[float, float]:
+    """Run a command; returns seconds and peak MiB.
+
+    Raises:
+        SystemExit: the command failed.
+    """
     began = time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
         memory = PeakMemory(process.pid)
@@ -196,26 +211,26 @@ def measured(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, memory.mib
 
 
-def prepared(source: Path, folder: Path) -> tuple[float, float, dict[str, int]]:
-    """Run the job: seconds, peak MiB, and the manifest's counts."""
+def run_job(source: Path, folder: Path) -> tuple[float, float, dict[str, int]]:
+    """Run the job; returns seconds, peak MiB and the counts of the manifest."""
     command = [sys.executable, "-m", "ml.preparation", "--input", str(source), "--output", str(folder)]
-    seconds, peak = measured([*command, "--run-id", RUN_ID])
+    seconds, peak = measure([*command, "--run-id", RUN_ID])
     counts = json.loads((folder / f"run={RUN_ID}" / "manifest.json").read_text())["counts"]
     return seconds, peak, {**counts, "quarantined": sum(counts["quarantined"].values())}
 
 
-def row(n_rows: int, skew: float) -> dict[str, Any]:
-    """Both, in turn, on one file of events."""
+def compare(n_rows: int, skew: float) -> dict[str, Any]:
+    """Run the job and the pandas script on the same events; returns the measurements."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source, theirs = folder / "events.csv", folder / "pandas.json"
+        source, pandas_counts = folder / "events.csv", folder / "pandas.json"
         write_events(source, n_rows, skew)
-        seconds, peak, counts = prepared(source, folder / "prepared")
-        plain = [sys.executable, __file__, "--pandas", str(source), "--json", str(theirs)]
-        pandas_seconds, pandas_peak = measured(plain)
+        seconds, peak, counts = run_job(source, folder / "prepared")
+        plain = [sys.executable, __file__, "--pandas", str(source), "--json", str(pandas_counts)]
+        pandas_seconds, pandas_peak = measure(plain)
         differing = {
             key: (counts[key], value)
-            for key, value in json.loads(theirs.read_text()).items()
+            for key, value in json.loads(pandas_counts.read_text()).items()
             if counts[key] != value
         }
         if differing:
@@ -237,11 +252,11 @@ def row(n_rows: int, skew: float) -> dict[str, Any]:
 
 
 def startup_seconds() -> float:
-    """What the job takes for next to nothing."""
+    """Seconds that the job takes for STARTUP_ROWS rows."""
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "events.csv"
         write_events(source, STARTUP_ROWS, 0.0)
-        return prepared(source, Path(name) / "prepared")[0]
+        return run_job(source, Path(name) / "prepared")[0]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -249,8 +264,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python bench/preparation.py", description=__doc__.split("\n", 1)[0]
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000, 25_000_000])
-    parser.add_argument("--skew", type=float, default=0.0, help="share of the events that one user has")
-    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--skew", type=float, default=0.0, help="share of the events of one user")
+    parser.add_argument("--json", type=Path, help="output file for the measurements")
     parser.add_argument("--pandas", type=Path, help=argparse.SUPPRESS)  # the script, in the child process
     given = parser.parse_args(argv)
     if given.pandas:
@@ -259,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     startup = startup_seconds()
     print(f"start-up: {startup:.1f} s", flush=True)
-    found = [row(n_rows, given.skew) for n_rows in given.rows]
+    found = [compare(n_rows, given.skew) for n_rows in given.rows]
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(found, indent=2) + "\n")
