@@ -1,8 +1,8 @@
-"""The manifest of a prepared run: what the run holds, and proof that a copy of it is whole.
+"""Manifest of a prepared run: counts, settings and the size and SHA-256 of each file.
 
-Whoever reads a prepared run loads its manifest first and checks the files that it is about to use.
-Standard library only, and importable on Python 3.9 (the Python of EMR 7), because the Spark job
-writes what the training container reads.
+Readers of a run load the manifest first and verify the files that they use. Standard library only and
+compatible with Python 3.9 (EMR 7), since the Spark job writes the manifest and the training container reads
+it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ _CHUNK_BYTES = 1 << 20
 
 
 class ManifestError(ValueError):
-    """A manifest that cannot be trusted, or a file that is not the one that it describes."""
+    """Invalid manifest, or a file that does not match it."""
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One data file of the run."""
+    """Size, checksum and rows of one data file."""
 
     sha256: str  # lower-case hexadecimal
     bytes: int
@@ -37,19 +38,19 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Counts:
-    """Where every event that was read went: ``events_read = kept + quarantined + duplicates + filtered``."""
+    """Counts of a run: ``events_read = kept + quarantined + duplicates + filtered``."""
 
     events_read: int
     kept: int  # train + validation + test
     quarantined: Mapping[str, int]  # by reason
-    duplicates: int  # older events of a user-item pair
-    filtered: int  # other events that no split holds: too light, outside the k-core, unseen in train
-    users: int  # with events in a split; users.parquet also holds those of earlier runs
+    duplicates: int  # events of a user-item pair other than its newest
+    filtered: int  # pairs in no split: low weight, outside the k-core, unseen in train
+    users: int  # in a split; users.parquet also has the users of earlier runs
     items: int
     train: int
     validation: int
     test: int
-    users_read: int = 0  # users of usable events, before filtering; 0 in runs from before it was counted
+    users_read: int = 0  # with usable events, before filtering; 0 if the manifest lacks it
     items_read: int = 0
 
     def check(self) -> None:
@@ -88,11 +89,11 @@ class Manifest:
     previous_run: str | None = None  # URI of the run whose id maps this one extends
 
     def split_files(self, split: str) -> tuple[str, ...]:
-        """The relative names of a split's files, in order."""
+        """Names of a split's files, relative to the run, in order."""
         return tuple(sorted(name for name in self.files if name.startswith(f"{split}/")))
 
     def check(self) -> None:
-        """Raise ManifestError unless the counts agree with each other and with the files."""
+        """Raise ManifestError unless the counts are consistent with each other and with the files."""
         self.counts.check()
         for split in SPLITS:
             in_files = sum(self.files[name].rows for name in self.split_files(split))
@@ -100,8 +101,25 @@ class Manifest:
             if in_files != counted:
                 raise ManifestError(f"files: {split} has {in_files} rows, but counts.{split} = {counted}")
 
+    def check_file(self, name: str, size_bytes: int, sha256: Callable[[], str]) -> None:
+        """Raise ManifestError unless a file has the size and SHA-256 of its entry.
+
+        Args:
+            name: of the file, relative to the run.
+            size_bytes: its size.
+            sha256: computes its SHA-256 in lower-case hexadecimal; called only if the size matches.
+        """
+        entry = self.files.get(name)
+        if entry is None:
+            raise ManifestError(f"{name}: not in the manifest of run {self.run_id}")
+        if size_bytes != entry.bytes:
+            raise ManifestError(f"{name}: {size_bytes} bytes, but the manifest says {entry.bytes}")
+        digest = sha256()
+        if digest != entry.sha256:
+            raise ManifestError(f"{name}: sha256 is {digest}, but the manifest says {entry.sha256}")
+
     def to_json(self) -> str:
-        """The manifest as it is written: indented, keys in the order of this class."""
+        """JSON text: indented, with keys in the order of this class."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -110,7 +128,7 @@ def load(path: Path | str) -> Manifest:
 
     Raises:
         ManifestError: the file is missing or not JSON, has another schema version, lacks a field,
-            or its counts do not add up. The message names the file and the field.
+            or has inconsistent counts. The message names the file and the field.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -123,7 +141,7 @@ def load(path: Path | str) -> Manifest:
 
 
 def parse(text: str) -> Manifest:
-    """A manifest from its JSON text; raises ManifestError naming the field that is wrong."""
+    """Parse and check the JSON text of a manifest; raises ManifestError, which names the wrong field."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -150,33 +168,27 @@ def parse(text: str) -> Manifest:
 
 
 def verify_files(manifest: Manifest, files: Mapping[str, Path]) -> None:
-    """Check that each given file is, byte for byte, the one that the manifest describes.
+    """Check that each file has the size and SHA-256 in the manifest.
 
     Args:
-        manifest: the run's manifest.
-        files: where each file lies, by its name relative to the run.
+        manifest: of the run.
+        files: local path of each file, by its name relative to the run.
 
     Raises:
-        ManifestError: a name that the manifest does not know, a file that is missing, or one with
-            another size or sha256. The message names the file.
+        ManifestError: a name is not in the manifest; a file is missing, or has another size or SHA-256. The
+            message names the file.
     """
     for name, path in files.items():
-        entry = manifest.files.get(name)
-        if entry is None:
+        if name not in manifest.files:
             raise ManifestError(f"{name}: not in the manifest of run {manifest.run_id}")
         try:
-            size = path.stat().st_size
-            if size != entry.bytes:
-                raise ManifestError(f"{name}: {size} bytes, but the manifest says {entry.bytes}")
-            digest = _sha256(path)
+            manifest.check_file(name, path.stat().st_size, partial(_sha256, path))
         except OSError as error:
             raise ManifestError(f"{name}: cannot be read: {error}") from error
-        if digest != entry.sha256:
-            raise ManifestError(f"{name}: sha256 is {digest}, but the manifest says {entry.sha256}")
 
 
 class _Fields:
-    """An object of the document whose fields are read by type; an error names the field's path."""
+    """JSON object with typed access to its fields; errors name the path of the field."""
 
     def __init__(self, document: Any, path: str) -> None:
         if not isinstance(document, dict):

@@ -1,1 +1,1 @@
-"""Spark preparation: raw interactions of a shop become one prepared run (train, validation, test)."""
+"""Spark job that prepares raw interactions for training: one run folder with train, validation and test."""

@@ -1,4 +1,4 @@
-"""What can go wrong in the preparation, each as one line."""
+"""Exceptions of the preparation job; every message is one line."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ _PYTHON_TRACEBACK = "Traceback (most recent call last)"
 
 
 class InputError(Exception):
-    """The input or an argument cannot be used; the message says which, and what to do about it."""
+    """Unusable input or argument; the message names it and the fix."""
 
 
 class StepError(Exception):
-    """A step failed for a reason that is not the input's; the message names the step and the reason."""
+    """Failure of a step that the input did not cause; the message names the step and the cause."""
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Run one step of the job, so that a failure in Spark names the step and its own first cause.
+    """Context of one step of the job: adds the step's name to Spark errors.
 
     Args:
         name: the step, for the message.
 
     Raises:
-        StepError: something went wrong in Spark.
+        StepError: Spark failed; the message holds the root cause.
     """
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        raise StepError(f"{name} failed: {first_cause(error)}") from error
+        raise StepError(f"{name} failed: {root_cause(error)}") from error
 
 
-def first_cause(error: Exception) -> str:
-    """The innermost cause as one line: a Python worker's last line, of anything else the first."""
+def root_cause(error: Exception) -> str:
+    """The innermost cause as one line: the last line of a Python worker's traceback, else the first line."""
     if isinstance(error, Py4JJavaError):
         cause = error.java_exception
         while cause.getCause() is not None:

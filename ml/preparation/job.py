@@ -1,8 +1,8 @@
-"""The preparation job: session, steps in order, exit status.
+"""Preparation job: session, steps in order, exit status.
 
-``python -m ml.preparation --input FILE_OR_FOLDER --output PREPARED_ROOT --run-id 20261123T020000Z``,
-or the same arguments through ``spark-submit``. Exit status: 0 prepared, 2 the input or an argument
-cannot be used, 1 anything else; each failure is one line on stderr.
+``python -m ml.preparation --input FILE_OR_FOLDER --output PREPARED_ROOT --run-id 20261123T020000Z``, or the
+same arguments through ``spark-submit``. Exit status: 0 prepared, 2 unusable input or argument, 1 any other
+failure. Each failure is one line on stderr.
 """
 
 from __future__ import annotations
@@ -10,33 +10,34 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ml.contract import QUALITY_FILE
 from ml.manifest import Counts, Manifest
-from ml.preparation.arguments import Settings, parse_arguments
-from ml.preparation.clean.ingestion import Intake, take_in
+from ml.preparation.arguments import parse_arguments
+from ml.preparation.clean.ingestion import IngestedEvents, ingest_events
 from ml.preparation.errors import InputError, StepError, step
 from ml.preparation.features.feature_files import write_features
-from ml.preparation.read.previous_run import previous_run
+from ml.preparation.read.previous_run import PreviousRun, find_previous_run
 from ml.preparation.spark.session import build_session, is_small_input
 from ml.preparation.spark.storage import Storage
-from ml.preparation.split.core import SplitEvents, split_events, write_data
+from ml.preparation.split.splitting import SplitPairs, split_events
+from ml.preparation.write.file_layout import ROWS_PER_FILE
 from ml.preparation.write.quality import (
     Expectation,
-    Observed,
-    packaged_expectations,
-    parse_expectations,
-    popularity_shift,
+    evaluate,
+    load_expectations,
+    max_quarantined_share,
     quality_json,
-    quarantined_limit,
-    report_on,
-    require,
-    with_quarantined_share,
+    require_passed,
 )
+from ml.preparation.write.quality_metrics import RunStatistics, popularity_shift
 from ml.preparation.write.run_writer import RunWriter
+from ml.preparation.write.tables import WrittenTables, write_tables
+from ml.settings.preparation import PreparationSettings
 
 _log = logging.getLogger("ml.preparation")
 
@@ -47,98 +48,117 @@ def main(argv: Sequence[str] | None = None) -> int:
     _log.setLevel(logging.INFO)
     try:
         settings = parse_arguments(argv)
-        spark = build_session(is_small=is_small_input(settings.input))
+        spark = build_session(is_small=is_small_input(settings.run.input))
         try:
             prepare(spark, settings)
         finally:
             spark.stop()
     except InputError as error:
-        return _failed(error, 2)
+        return _fail(error, 2)
     except (StepError, PySparkException, OSError, ValueError) as error:
-        return _failed(error, 1)
+        return _fail(error, 1)
     return 0
 
 
-def prepare(spark: SparkSession, settings: Settings) -> Manifest:
+def prepare(
+    spark: SparkSession, settings: PreparationSettings, *, rows_per_file: int = ROWS_PER_FILE
+) -> Manifest:
     """Prepare one run and return its manifest.
 
+    Args:
+        spark: the session.
+        settings: of the run.
+        rows_per_file: approximate number of rows of each file of a split.
+
     Raises:
-        InputError: the input cannot be used, or the run is already prepared.
-        QualityError: the run is not what is expected of it; its files stay, without ``_SUCCESS``.
+        InputError: the input cannot be used, or the run is already complete.
+        QualityError: a quality metric is outside its limits; the files of the run are kept, without
+            ``_SUCCESS``.
         StepError: Spark failed; the message names the step.
     """
     storage = Storage(spark)
-    writer = RunWriter(spark, storage, settings.output, settings.run_id)
+    writer = RunWriter(spark, storage, settings.run.output, settings.run.run_id)
     with step("begin"):
-        expectations = _expectations(storage, settings)
-        previous = previous_run(spark, storage, settings.output, settings.run_id, settings.previous_run)
-        writer.begin(overwrite=settings.overwrite)
+        expectations = load_expectations(storage, settings.quality)
+        previous = find_previous_run(spark, storage, settings.run)
+        writer.begin(overwrite=settings.run.overwrite)
     try:
         with step("read"):
-            limit = quarantined_limit(expectations)
-            intake = take_in(
-                spark, storage, settings, max_share=limit, run=writer.uri, unfinished=writer.unfinished
+            ingested = ingest_events(
+                spark,
+                storage,
+                settings.run,
+                settings.read,
+                settings.weights,
+                max_quarantined_share=max_quarantined_share(expectations),
+                run_uri=writer.uri,
+                unfinished_uri=writer.unfinished,
             )
         with step("split"):
-            split = split_events(intake.events, settings, previous, writer.stage)
+            split = split_events(
+                ingested.events, settings.split, previous, writer.checkpoint, source=settings.run.input
+            )
         with step("write"):
-            written = write_data(writer, split, previous)
+            tables = write_tables(writer, split, previous, rows_per_file=rows_per_file)
         with step("check"):
-            counts = _counts(split, intake)
-            shift = popularity_shift(written.popularity, previous.popularity) if previous else None
-            observed = Observed(counts, previous.manifest.counts if previous else None, shift)
-            report = report_on(expectations, observed)
-            writer.write_text(QUALITY_FILE, quality_json(settings.run_id, report, observed))
-            require(report, writer.uri)
+            counts = _counts(split, ingested)
+            _check_quality(writer, expectations, counts, tables, previous)
         with step("features"):
-            write_features(writer, written, settings)
+            write_features(writer, tables, settings.feature_store)
         with step("finish"):
-            details = {
-                "split": split.assigned.rule,
-                "min_interactions": settings.min_interactions,
-                "min_item_interactions": settings.min_item_interactions,
-                "min_weight": settings.min_weight,
-                "previous_run": previous.uri if previous else None,
-            }
-            manifest = writer.finish(counts, intake.sources, details)
+            manifest = writer.finish(counts, ingested.sources, _details(settings, split, previous))
     except Exception:
-        writer.abandon()
+        writer.discard_unfinished()
         raise
     _log.info("done: %s", writer.uri)
     return manifest
 
 
-def _expectations(storage: Storage, settings: Settings) -> list[Expectation]:
-    """What the quality gate expects.
+def _check_quality(
+    writer: RunWriter,
+    expectations: Sequence[Expectation],
+    counts: Counts,
+    tables: WrittenTables,
+    previous: PreviousRun | None,
+) -> None:
+    """Write the quality report, then raise QualityError if an expectation failed."""
+    shift = popularity_shift(tables.popularity, previous.popularity) if previous else None
+    statistics = RunStatistics(counts, previous.manifest.counts if previous else None, shift)
+    report = evaluate(expectations, statistics)
+    writer.write_text(QUALITY_FILE, quality_json(writer.run_id, report, statistics))
+    require_passed(report, writer.uri)
 
-    Raises:
-        InputError: the given file is not there, or is not a list of expectations.
-    """
-    uri = settings.expectations
-    if uri is not None and not storage.exists(uri):
-        raise InputError(f"{uri}: no such file; give --expectations an existing one")
-    text = packaged_expectations() if uri is None else storage.read_text(uri)
-    expectations = parse_expectations(text, uri or "expectations")
-    return with_quarantined_share(expectations, settings.max_quarantined_share)
 
-
-def _counts(split: SplitEvents, intake: Intake) -> Counts:
-    kept = sum(split.rows.values())
+def _counts(split: SplitPairs, ingested: IngestedEvents) -> Counts:
+    n_kept = sum(split.rows.values())
     return Counts(
-        events_read=intake.n_usable + sum(intake.quarantined.values()),
-        kept=kept,
-        quarantined=intake.quarantined,
-        duplicates=intake.n_usable - split.n_pairs,
-        filtered=split.n_pairs - kept,
-        users=split.assigned.users.count(),
-        items=split.assigned.items.count(),
+        events_read=ingested.n_usable + sum(ingested.quarantined.values()),
+        kept=n_kept,
+        quarantined=ingested.quarantined,
+        duplicates=ingested.n_usable - split.n_pairs,
+        filtered=split.n_pairs - n_kept,
+        users=split.assignment.users.count(),
+        items=split.assignment.items.count(),
         users_read=split.user_ids.count(),
         items_read=split.item_ids.count(),
         **split.rows,
     )
 
 
-def _failed(error: Exception, status: int) -> int:
+def _details(
+    settings: PreparationSettings, split: SplitPairs, previous: PreviousRun | None
+) -> dict[str, Any]:
+    """The fields of the manifest that describe how the run was prepared."""
+    return {
+        "split": split.assignment.rule,
+        "min_interactions": settings.split.min_interactions,
+        "min_item_interactions": settings.split.min_item_interactions,
+        "min_weight": settings.split.min_weight,
+        "previous_run": previous.uri if previous else None,
+    }
+
+
+def _fail(error: Exception, status: int) -> int:
     line = " ".join(str(error).split())
     sys.stderr.write(f"ml.preparation: {line}\n")
     return status

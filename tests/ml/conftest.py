@@ -1,9 +1,10 @@
-"""One Spark session for all tests, and the data sets that may not be copied into the project."""
+"""Fixtures of the tests of `ml`: one Spark session per test process, and data sets outside of the project."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,32 @@ from pyspark.sql import SparkSession
 from ml.preparation.spark.session import build_session
 
 ROOT = Path(__file__).parents[2]
+# Test tables have a few rows: every further partition is a task without any.
+FEW_PARTITIONS = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
 
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """The session that the job itself would build for a small input."""
-    session = build_session(is_small=True)
+    """The session of a small input, with fewer partitions."""
+    session = build_session(is_small=True, overrides=FEW_PARTITIONS)
     yield session
     session.stop()
 
 
+@contextmanager
+def spark_conf(spark: SparkSession, key: str, value: str) -> Iterator[None]:
+    """Context in which a configuration of the session has another value."""
+    before = spark.conf.get(key)
+    spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        spark.conf.set(key, before)
+
+
 @pytest.fixture(scope="session")
 def ml_100k() -> Path:
-    """MovieLens 100K's u.data, below NCF_DATA_DIR (GroupLens forbids to redistribute it)."""
+    """File u.data of MovieLens 100K in NCF_DATA_DIR; its license forbids a copy in the project."""
     path = ROOT / os.environ.get("NCF_DATA_DIR", "../shared/data") / "ml-100k" / "u.data"
     if not path.is_file():
         pytest.skip(f"MovieLens 100K is not at {path}")

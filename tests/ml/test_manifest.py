@@ -1,4 +1,4 @@
-"""The manifest: what is written is what is read, and nothing that is wrong passes."""
+"""Manifest: written and read back; wrong values and files are errors."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_written_is_what_is_read(path: Path) -> None:
+def test_written_manifest_is_read_back(path: Path) -> None:
     assert manifests.load(path) == a_manifest()
 
 
-def test_a_manifest_from_before_these_fields_were_is_read(path: Path) -> None:
+def test_manifest_without_later_fields_is_read(path: Path) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
     for name in ("min_item_interactions", "min_weight", "previous_run"):
         del document[name]
@@ -74,7 +74,7 @@ def test_a_manifest_from_before_these_fields_were_is_read(path: Path) -> None:
     parts=st.tuples(*[st.integers(0, 10**12)] * 3),
     quarantined=st.dictionaries(st.text(), st.integers(0, 10**9)),
 )
-def test_any_manifest_whose_counts_add_up_survives_json(
+def test_consistent_manifest_is_unchanged_by_json(
     sources: list[str], parts: tuple[int, int, int], quarantined: dict[str, int]
 ) -> None:
     duplicates, filtered, _ = parts
@@ -112,27 +112,27 @@ def test_any_manifest_whose_counts_add_up_survives_json(
         (lambda d: d.pop("split"), "manifest.split: missing"),
     ],
 )
-def test_a_wrong_field_is_refused_by_its_name(
+def test_wrong_field_is_an_error_that_names_it(
     path: Path, spoil: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
     spoil(document)
     path.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(ManifestError) as refused:
+    with pytest.raises(ManifestError) as caught:
         manifests.load(path)
-    assert str(refused.value).startswith(str(path))
-    assert message in str(refused.value)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
-def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_manifest_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "manifest.json"
     path.write_bytes(content)
     with pytest.raises(ManifestError, match=r"manifest\.json: "):
         manifests.load(path)
 
 
-def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
+def test_missing_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read"):
         manifests.load(tmp_path / "manifest.json")
 
@@ -144,7 +144,7 @@ def test_files_of_a_split_are_in_order() -> None:
     assert manifest.split_files("train") == ("train/part-00000.parquet", "train/part-00001.parquet")
 
 
-def test_a_whole_file_is_accepted(tmp_path: Path) -> None:
+def test_file_with_the_same_bytes_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "anywhere.parquet"
     file.write_bytes(b"rows")
     manifests.verify_files(a_manifest(b"rows"), {TRAIN: file})
@@ -157,17 +157,17 @@ def test_a_whole_file_is_accepted(tmp_path: Path) -> None:
     ("content", "message"),
     [(b"row", "3 bytes, but the manifest says 4"), (b"r0ws", "sha256 is"), (None, "cannot be read")],
 )
-def test_a_file_that_differs_is_refused_by_its_name(
+def test_file_that_differs_is_an_error_that_names_it(
     tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     file = tmp_path / "copy.parquet"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ManifestError, match=message) as refused:
+    with pytest.raises(ManifestError, match=message) as caught:
         manifests.verify_files(a_manifest(b"rows"), {TRAIN: file})
-    assert str(refused.value).startswith(TRAIN)
+    assert str(caught.value).startswith(TRAIN)
 
 
-def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_in_the_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"extra\.parquet: not in the manifest of run 20261123T020000Z"):
         manifests.verify_files(a_manifest(), {"extra.parquet": tmp_path})

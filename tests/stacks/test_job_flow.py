@@ -58,12 +58,12 @@ def test_job_parses_the_arguments_of_its_step(stage: str) -> None:
     arguments = run_job_flow(stage)["Steps"][0]["HadoopJarStep"]["Args"]
     own = arguments[arguments.index("--input") :]
     settings = parse_arguments([SCHEDULED_TIME if each == RUN_ID_PLACEHOLDER else each for each in own])
-    assert settings.input == "s3://data-1a2b3c/raw/interactions/"
-    assert settings.output == "s3://data-1a2b3c/prepared/"
-    assert settings.run_id == "20261123T020000Z"
+    assert settings.run.input == "s3://data-1a2b3c/raw/interactions/"
+    assert settings.run.output == "s3://data-1a2b3c/prepared/"
+    assert settings.run.run_id == "20261123T020000Z"
     job = section(stage, "spark")["job"]
-    assert settings.min_interactions == job["min_interactions"]
-    assert settings.max_quarantined_share == job["max_quarantined_share"]
+    assert settings.split.min_interactions == job["min_interactions"]
+    assert settings.quality.max_quarantined_share == job["max_quarantined_share"]
 
 
 def test_cluster_has_the_configured_nodes(stage: str) -> None:

@@ -1,1 +1,1 @@
-"""Second step: typed events, and a quarantine for the rows that cannot be used."""
+"""Clean: typed and validated events, and a quarantine of the rows that cannot be used."""

@@ -1,9 +1,9 @@
-"""From raw files to checked events: what the ``read`` step does.
+"""Ingestion: raw files to validated events, the job's ``read`` step.
 
-The input is scanned once. Every event, usable or not, is staged in the run's own unfinished folder, as
-ORC, which writes text in two thirds of Parquet's time; counts, quarantine and all later steps read that.
-Compressed text, which cannot be split, is thereby split for what follows, and all counts are of the same
-events even if the input changes meanwhile.
+The input is scanned once. All events, usable or not, are written as a checkpoint to the run's temporary
+folder; counts, quarantine and later steps read the checkpoint. It is ORC, which writes text in two thirds of
+Parquet's time. Compressed text files cannot be split for reading, but their checkpoint can, and all counts
+refer to the same events even if the input changes meanwhile.
 """
 
 from __future__ import annotations
@@ -17,102 +17,125 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.preparation.arguments import Settings
 from ml.preparation.clean.quarantine import QUARANTINE_FOLDER, write_quarantine
-from ml.preparation.clean.validation import checked_events, usable_events
+from ml.preparation.clean.validation import usable_events, validate_events
 from ml.preparation.errors import InputError
-from ml.preparation.read.damaged_files import damaged_file
+from ml.preparation.read.columns import ColumnNames
+from ml.preparation.read.damaged_files import find_damaged_file
 from ml.preparation.read.events import read_events
-from ml.preparation.read.sources import input_files
-from ml.preparation.spark.storage import Storage, literal_path
+from ml.preparation.read.sources import list_sources
+from ml.preparation.spark.storage import Storage, StoredFile, literal_path
+from ml.settings.preparation import ReadSettings, RunSettings, WeightSettings
 
 _log = logging.getLogger("ml.preparation")
-_N_EXAMPLES = 3
-_STAGE_OPTIONS = {
+_MAX_EXAMPLES = 3
+_CHECKPOINT_OPTIONS = {
     "compression": "snappy",
-    "orc.dictionary.key.threshold": "0",  # most ids are different
+    "orc.dictionary.key.threshold": "0",  # no dictionaries: most ids are distinct
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What a run starts from."""
+class IngestedEvents:
+    """The usable events of a run, with counts of all rows that were read."""
 
-    events: DataFrame  # user_id, item_id, timestamp, weight; staged, so that reading it again is cheap
+    events: DataFrame  # user_id, item_id, timestamp, weight; from a checkpoint
     n_usable: int
-    quarantined: Mapping[str, int]  # by reason
-    sources: tuple[str, ...]  # the files that were read
+    quarantined: Mapping[str, int]  # rows by reason
+    sources: tuple[str, ...]  # URIs of the files that were read
 
 
-def take_in(
-    spark: SparkSession, storage: Storage, settings: Settings, *, max_share: float, run: str, unfinished: str
-) -> Intake:
-    """Read and check all events, and write those that cannot be used to the run's quarantine.
+def ingest_events(
+    spark: SparkSession,
+    storage: Storage,
+    run: RunSettings,
+    read: ReadSettings,
+    weights: WeightSettings,
+    *,
+    max_quarantined_share: float,
+    run_uri: str,
+    unfinished_uri: str,
+) -> IngestedEvents:
+    """Read and validate all events, and write those that cannot be used to the run's quarantine.
 
     Args:
         spark: the session.
-        storage: where input and run lie.
-        settings: what to read.
-        max_share: of unusable rows, more than which are refused.
-        run: the run's folder.
-        unfinished: a folder of the run for what is not to stay; empty again if the input is refused.
+        storage: file systems of the input and the run.
+        run: input and run id.
+        read: format, columns and days of the input.
+        weights: how the weight of an event is determined.
+        max_quarantined_share: a larger share of unusable rows is an error.
+        run_uri: folder of the run.
+        unfinished_uri: temporary folder of the run; deleted if the input cannot be used.
 
     Raises:
-        InputError: the input cannot be used, or too much of it; the quarantine is there in the latter case.
+        InputError: the input cannot be read, has no events or too many unusable rows, whose quarantine is
+            then kept.
     """
-    files = input_files(storage, settings.input, settings.run_id, settings.look_back_days)
-    events = read_events(spark, storage, files, settings.format, settings.columns)
-    checked = checked_events(events, settings.weighing)
+    files = list_sources(storage, run.input, run.run_id, read.look_back_days)
+    events = read_events(spark, storage, files, read.format, ColumnNames.from_settings(read, weights))
+    validated = validate_events(events, weights)
+    checked = _checkpoint(spark, storage, validated, files, unfinished_uri)
+    n_usable, quarantined = count_by_reason(checked)
+    n_unusable = sum(quarantined.values())
+    write_quarantine(
+        storage, checked, n_unusable, unfinished=f"{unfinished_uri}/{QUARANTINE_FOLDER}", run=run_uri
+    )
     try:
-        staged = _staged(spark, checked, f"{unfinished}/checked")
-    except (Py4JError, PySparkException) as error:
-        storage.delete(unfinished)
-        damaged = damaged_file(spark, storage, files)
-        if damaged is None:
-            raise
-        raise InputError(damaged) from error
-    usable, quarantined = counted_by_reason(staged)
-    n_bad = sum(quarantined.values())
-    write_quarantine(storage, staged, n_bad, f"{unfinished}/{QUARANTINE_FOLDER}", run)
-    try:
-        require_usable(staged, usable, quarantined, settings.input, max_share)
+        require_usable(checked, n_usable, quarantined, run.input, max_quarantined_share)
     except InputError as error:
-        storage.delete(unfinished)
-        raise InputError(f"{error}; all: {run}/{QUARANTINE_FOLDER}/" if n_bad else str(error)) from None
-    return Intake(usable_events(staged), usable, quarantined, tuple(each.uri for each in files))
+        storage.delete(unfinished_uri)
+        kept = f"; all: {run_uri}/{QUARANTINE_FOLDER}/" if n_unusable else ""
+        raise InputError(f"{error}{kept}") from None
+    return IngestedEvents(usable_events(checked), n_usable, quarantined, tuple(each.uri for each in files))
 
 
-def counted_by_reason(checked: DataFrame) -> tuple[int, dict[str, int]]:
-    """Count the usable events, and the others by reason."""
-    by_reason = {row["reason"]: row["count"] for row in checked.groupBy("reason").count().collect()}
-    usable = by_reason.pop(None, 0)
-    return usable, dict(sorted(by_reason.items()))
+def count_by_reason(validated: DataFrame) -> tuple[int, dict[str, int]]:
+    """The number of usable events, and the number of others by reason."""
+    by_reason = {row["reason"]: row["count"] for row in validated.groupBy("reason").count().collect()}
+    n_usable = by_reason.pop(None, 0)
+    return n_usable, dict(sorted(by_reason.items()))
 
 
 def require_usable(
-    checked: DataFrame, usable: int, quarantined: Mapping[str, int], source: str, max_share: float
+    validated: DataFrame, n_usable: int, quarantined: Mapping[str, int], source: str, max_share: float
 ) -> None:
-    """Log the counts.
+    """Log the counts and check the share of unusable rows.
 
     Raises:
-        InputError: there are no events, or too many cannot be used; the message shows the first.
+        InputError: there are no rows, or too many unusable ones; the message shows the first of them.
     """
-    n_bad = sum(quarantined.values())
-    n_read = usable + n_bad
+    n_unusable = sum(quarantined.values())
+    n_read = n_usable + n_unusable
     listed = ", ".join(f"{reason} {n}" for reason, n in quarantined.items()) or "none"
-    _log.info("read: %d events, %d quarantined (%s)", n_read, n_bad, listed)
+    _log.info("read: %d events, %d quarantined (%s)", n_read, n_unusable, listed)
     if n_read == 0:
         raise InputError(f"{source}: no events in it, only a header")
-    if n_bad > max_share * n_read:
-        bad = checked.where(F.col("reason").isNotNull()).select("reason", "raw")
-        examples = "; ".join(f"{row['reason']}: {row['raw']!r}" for row in bad.take(_N_EXAMPLES))
+    if n_unusable > max_share * n_read:
+        unusable = validated.where(F.col("reason").isNotNull()).select("reason", "raw")
+        examples = "; ".join(f"{row['reason']}: {row['raw']!r}" for row in unusable.take(_MAX_EXAMPLES))
         raise InputError(
-            f"{source}: {n_bad} of {n_read} rows cannot be used ({listed}), more than "
+            f"{source}: {n_unusable} of {n_read} rows cannot be used ({listed}), more than "
             f"--max-quarantined-share {max_share:g}; first: {examples}"
         )
 
 
-def _staged(spark: SparkSession, checked: DataFrame, folder: str) -> DataFrame:
-    checked.write.options(**_STAGE_OPTIONS).orc(folder)
-    return spark.read.schema(checked.schema).orc(literal_path(folder))
+def _checkpoint(
+    spark: SparkSession, storage: Storage, validated: DataFrame, files: list[StoredFile], unfinished_uri: str
+) -> DataFrame:
+    """Write the events to the temporary folder and read them back.
+
+    Raises:
+        InputError: a file is damaged; the message names it.
+    """
+    folder = f"{unfinished_uri}/checked"
+    try:
+        validated.write.options(**_CHECKPOINT_OPTIONS).orc(folder)
+    except (Py4JError, PySparkException) as error:
+        storage.delete(unfinished_uri)
+        damaged = find_damaged_file(spark, storage, files)
+        if damaged is None:
+            raise
+        raise InputError(damaged) from error
+    return spark.read.schema(validated.schema).orc(literal_path(folder))

@@ -1,8 +1,8 @@
-"""The rows that a run could not use, for whoever is called when there are too many of them.
+"""Quarantine: the rows of a run that could not be used, for analysis.
 
-``quarantine/part-00000.json.gz`` and so on below the run: one JSON object a line with ``reason``, ``source``
-(the file) and ``raw`` (how the row starts), to be read with ``zcat``. Not in the manifest: nothing that
-trains reads them, and what people did may have to be deleted before the run itself is.
+Files ``quarantine/part-00000.json.gz`` and so on in the run folder, one JSON object per line with ``reason``,
+``source`` (the file) and ``raw`` (the first characters of the row). They are not in the manifest: training
+does not read them, and as personal data they may have to be deleted before the run is.
 """
 
 from __future__ import annotations
@@ -15,33 +15,43 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 from ml.preparation.spark.storage import Storage
 
 QUARANTINE_FOLDER = "quarantine"
-ROWS_PER_FILE = 500_000  # at most 200 characters and a path each: some 100 MB before compression
+ROWS_PER_FILE = 500_000  # of at most 200 characters and a path each: about 100 MB before compression
 
 _COLUMNS = ("source", "raw", "reason")
 _WRITE_OPTIONS = {
     "compression": "gzip",
-    # Spark's own _SUCCESS would be taken for a run's.
+    # Spark's _SUCCESS file could be mistaken for that of the run.
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 
-def write_quarantine(storage: Storage, checked: DataFrame, n_rows: int, unfinished: str, run: str) -> None:
-    """Write the unusable events; which row goes to which file depends on the rows alone.
+def write_quarantine(
+    storage: Storage,
+    validated: DataFrame,
+    n_rows: int,
+    *,
+    unfinished: str,
+    run: str,
+    rows_per_file: int = ROWS_PER_FILE,
+) -> None:
+    """Write the unusable events; the content of each file depends on the rows only, not on partitioning.
 
     Args:
-        storage: where the run lies.
-        checked: see :func:`ml.preparation.clean.validation.checked_events`.
-        n_rows: how many of them are unusable; with none, nothing is written.
-        unfinished: a folder to write in first.
-        run: the run's folder.
+        storage: file system of the run.
+        validated: as :func:`ml.preparation.clean.validation.validate_events` returns them.
+        n_rows: number of unusable events; for 0, nothing is written.
+        unfinished: temporary folder for Spark's output.
+        run: folder of the run.
+        rows_per_file: maximum rows of a file.
     """
     if n_rows == 0:
         return
-    unusable = checked.where(F.col("reason").isNotNull()).select("reason", "source", "raw")
-    placed = unusable.repartition(math.ceil(n_rows / ROWS_PER_FILE), *_COLUMNS)
-    in_order = placed.sortWithinPartitions(*_COLUMNS)
-    # The rows of a file may be all alike, and then lie in one partition.
-    writer = in_order.write.options(**_WRITE_OPTIONS).option("maxRecordsPerFile", ROWS_PER_FILE)
+    is_unusable = F.col("reason").isNotNull()
+    unusable = validated.where(is_unusable).select("reason", "source", "raw")
+    partitioned = unusable.repartition(math.ceil(n_rows / rows_per_file), *_COLUMNS)
+    ordered = partitioned.sortWithinPartitions(*_COLUMNS)
+    # Equal rows are all in one partition, which may therefore be larger than a file.
+    writer = ordered.write.options(**_WRITE_OPTIONS).option("maxRecordsPerFile", rows_per_file)
     writer.json(unfinished)
     for number, written in enumerate(storage.list_files(unfinished)):
         storage.move(written.uri, f"{run}/{QUARANTINE_FOLDER}/part-{number:05d}.json.gz")

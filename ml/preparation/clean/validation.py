@@ -1,4 +1,4 @@
-"""Which events can be used, and why the others cannot."""
+"""Validation of raw events: types, and a quarantine reason for each event that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import MAX_ID_BYTES
-from ml.preparation.clean.weights import Weighing
+from ml.preparation.clean.weights import event_weight, missing_weight_reason
 from ml.preparation.read.text_layout import MAX_TIME_S, MIN_TIME_S
+from ml.settings.preparation import WeightSettings
 
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 _ISO_8601 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_REPLACEMENT = "\ufffd"  # what a byte that is not UTF-8 was read as
+_REPLACEMENT = "\ufffd"  # stands for bytes that are not valid UTF-8
 _NUL = "\x00"
 _MAX_RAW_CHARACTERS = 200
 
 
-def checked_events(events: DataFrame, weighing: Weighing) -> DataFrame:
-    """Type the events of :mod:`ml.preparation.read.events` and give the unusable ones a reason.
+def validate_events(events: DataFrame, weights: WeightSettings) -> DataFrame:
+    """Convert raw events to their types and give each event that cannot be used a reason.
+
+    Args:
+        events: as :mod:`ml.preparation.read.events` returns them.
+        weights: how the weight of an event is determined.
 
     Returns:
-        ``user_id``, ``item_id``: string; ``timestamp``: int64, Unix seconds (fractions are cut off);
-        ``weight``: double; ``reason``: string, null for an event that can be used; ``source``: the file,
-        and ``raw``: the start of the row as it came, both null where ``reason`` is.
+        ``user_id``, ``item_id``: string; ``timestamp``: int64, Unix seconds, truncated; ``weight``: double;
+        ``reason``: string, null for a usable event; ``source``: the file, and ``raw``: the first
+        characters of the row, both null for a usable event.
     """
     typed = events.select(
         "raw",
@@ -31,14 +36,14 @@ def checked_events(events: DataFrame, weighing: Weighing) -> DataFrame:
         F.trim("user").alias("user_id"),
         F.trim("item").alias("item_id"),
         F.trim("time").alias("time"),
-        weighing.weight(F.col("value")).alias("weight"),
+        event_weight(F.col("value"), weights).alias("weight"),
     )
     timed = typed.withColumn("timestamp", _unix_seconds())
-    reasoned = timed.withColumn("reason", _reason(weighing))
+    validated = timed.withColumn("reason", _reason(weights))
     is_unusable = F.col("reason").isNotNull()
-    # Spark escapes the path as a URL does, but for the plus, which stands for itself.
+    # Spark percent-encodes the path, but leaves "+" as it is, which url_decode would turn into a space.
     source = F.url_decode(F.replace("source", F.lit("+"), F.lit("%2B")))
-    return reasoned.select(
+    return validated.select(
         "user_id",
         "item_id",
         "timestamp",
@@ -49,14 +54,15 @@ def checked_events(events: DataFrame, weighing: Weighing) -> DataFrame:
     )
 
 
-def usable_events(checked: DataFrame) -> DataFrame:
-    """The events without a reason against them: ``user_id``, ``item_id``, ``timestamp``, ``weight``."""
-    return checked.where(F.col("reason").isNull()).select("user_id", "item_id", "timestamp", "weight")
+def usable_events(validated: DataFrame) -> DataFrame:
+    """The events without a quarantine reason: ``user_id``, ``item_id``, ``timestamp``, ``weight``."""
+    is_usable = F.col("reason").isNull()
+    return validated.where(is_usable).select("user_id", "item_id", "timestamp", "weight")
 
 
 def _unix_seconds() -> Column:
-    """Unix seconds from ``time``: what most rows have, plain digits, is tried first, and is cheap."""
-    # try_cast gives null instead of an error also where a cluster runs in ANSI mode.
+    """Unix seconds from the text ``time``; plain digits first, since they are common and cheap to parse."""
+    # try_cast returns null instead of an error, also on a cluster in ANSI mode.
     digits = F.expr("try_cast(time as bigint)")
     number = F.expr("try_cast(try_cast(time as double) as bigint)")
     moment = F.expr("try_cast(try_cast(time as timestamp) as bigint)")
@@ -64,23 +70,24 @@ def _unix_seconds() -> Column:
     return F.coalesce(digits, other)
 
 
-def _reason(weighing: Weighing) -> Column:
+def _reason(weights: WeightSettings) -> Column:
     def is_missing(column: str) -> Column:
         return F.coalesce(F.octet_length(column), F.lit(0)) == 0
 
-    def is_in_an_id(text: str) -> Column:
+    def either_id_contains(text: str) -> Column:
         return F.col("user_id").contains(text) | F.col("item_id").contains(text)
 
     longest_id = F.greatest(F.octet_length("user_id"), F.octet_length("item_id"))
+    is_in_range = F.col("timestamp").between(MIN_TIME_S, MAX_TIME_S - 1)
     return (
         F.when(F.col("problem").isNotNull(), F.col("problem"))
         .when(is_missing("user_id"), "missing_user")
         .when(is_missing("item_id"), "missing_item")
         .when(is_missing("time"), "missing_time")
-        .when(is_in_an_id(_REPLACEMENT), "not_utf8")
-        .when(is_in_an_id(_NUL), "nul_in_id")
+        .when(either_id_contains(_REPLACEMENT), "not_utf8")
+        .when(either_id_contains(_NUL), "nul_in_id")
         .when(longest_id > MAX_ID_BYTES, "id_too_long")
         .when(F.col("timestamp").isNull(), "unparsable_time")
-        .when(~F.col("timestamp").between(MIN_TIME_S, MAX_TIME_S - 1), "time_out_of_range")
-        .when(F.col("weight").isNull(), weighing.reason)
+        .when(~is_in_range, "time_out_of_range")
+        .when(F.col("weight").isNull(), missing_weight_reason(weights))
     )

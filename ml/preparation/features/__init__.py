@@ -1,1 +1,1 @@
-"""Fifth step: features of users and items as files and as feature store documents."""
+"""Features of users and items: files of the run and documents of the feature store."""

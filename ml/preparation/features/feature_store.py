@@ -1,8 +1,7 @@
-"""Features as documents in MongoDB, one a user and one an item.
+"""Feature store: MongoDB with one document per user and one per item.
 
-A document's ``_id`` is the user's or the item's, and it says which run it is of. Writing a run again writes
-the same documents; a run that comes late never replaces what a newer one wrote. What a run does not hold
-stays as it was: its ``run_id`` tells how old it is.
+The ``_id`` of a document is the user or item id; ``run_id`` is the run that wrote it. Writes are idempotent,
+and never replace a document of a newer run. Documents of ids that a run does not contain are left unchanged.
 """
 
 from __future__ import annotations
@@ -25,82 +24,95 @@ from pyspark.sql import DataFrame, Row
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ml.preparation.errors import InputError
+from ml.settings.preparation import FeatureStoreSettings
 
 USERS_COLLECTION = "user_features"
 ITEMS_COLLECTION = "item_features"
 BATCH_DOCUMENTS = 1_000
-MAX_WRITERS = 16  # connections that a run opens at once
+MAX_WRITERS = 16  # concurrent connections of a run
 ATTEMPTS = 5
 MAX_WAIT_S = 30
-TIMEOUT_MS = 20_000  # of one operation, the selection of a server included
-_DUPLICATE_KEY = 11000  # MongoDB's error code: here, a document of a newer run is in place
+TIMEOUT_MS = 20_000  # of one operation, including server selection
+_DUPLICATE_KEY = 11000  # MongoDB error code: there is a document of a newer run
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """Where documents go. The URI is a secret: it is not shown, and goes to executors with the task alone."""
+    """MongoDB database for documents. The URI is a secret: not in `repr`, sent with tasks only."""
 
     uri: str
     database: str
     tls: bool = True
     timeout_ms: int = TIMEOUT_MS
+    max_wait_s: float = MAX_WAIT_S  # between attempts
 
     def __repr__(self) -> str:
         return f"FeatureStore(database={self.database!r})"
 
     def write(self, features: DataFrame, collection: str, id_column: str, run_id: str) -> None:
-        """Write one document a row.
+        """Write one document per row.
 
         Args:
-            features: ``id_column`` and what else a document holds.
-            collection: the collection's name.
+            features: ``id_column`` and the other fields of a document.
+            collection: name of the collection.
             id_column: becomes ``_id``.
-            run_id: the run that the documents are of.
+            run_id: the run of the documents.
+
+        Raises:
+            PySparkException: the server refuses a document, or cannot be reached.
         """
         writers = features.coalesce(MAX_WRITERS)
         writers.foreachPartition(partial(_write_partition, self, collection, id_column, run_id))
         _log.info("feature store: %s.%s written", self.database, collection)
 
+    @classmethod
+    def from_settings(cls, settings: FeatureStoreSettings) -> FeatureStore:
+        """The store of the settings; its secret is the URI, or JSON with the key ``uri``.
 
-def from_secret(arn: str, database: str) -> FeatureStore:
-    """The store whose URI a secret holds: the URI itself, or JSON with the key ``uri``.
-
-    Raises:
-        InputError: the secret cannot be read, or holds no URI; the message never holds its value.
-    """
-    config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
-    try:
-        region = arn.split(":")[3] if arn.startswith("arn:") else None
-        client = boto3.client("secretsmanager", region_name=region, config=config)
-        text = client.get_secret_value(SecretId=arn)["SecretString"]
-    except (BotoCoreError, ClientError, KeyError, IndexError) as error:
-        raise InputError(f"--feature-store-secret {arn}: cannot be read: {error}") from error
-    uri = _uri_in(text)
-    if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise InputError(f"--feature-store-secret {arn}: holds neither a MongoDB URI nor JSON with a 'uri'")
-    return FeatureStore(uri, database)
+        Raises:
+            InputError: the secret cannot be read, or has no URI; the message never includes its value.
+        """
+        arn = settings.secret_arn
+        config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+        try:
+            region = arn.split(":")[3] if arn.startswith("arn:") else None
+            client = boto3.client("secretsmanager", region_name=region, config=config)
+            text = client.get_secret_value(SecretId=arn)["SecretString"]
+        except (BotoCoreError, ClientError, KeyError, IndexError) as error:
+            raise InputError(f"--feature-store-secret {arn}: cannot be read: {error}") from error
+        uri = _find_uri(text)
+        if not uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise InputError(
+                f"--feature-store-secret {arn}: holds neither a MongoDB URI nor JSON with a 'uri'"
+            )
+        return cls(uri, settings.database)
 
 
 def write_documents(
-    collection: Collection[dict[str, Any]], documents: Iterable[Mapping[str, Any]], run_id: str
+    collection: Collection[dict[str, Any]],
+    documents: Iterable[Mapping[str, Any]],
+    run_id: str,
+    *,
+    max_wait_s: float = MAX_WAIT_S,
 ) -> None:
-    """Upsert documents in batches, each tried again with growing pauses while the server cannot be reached.
+    """Upsert documents in batches, with exponential backoff while the server cannot be reached.
 
     Args:
-        collection: of pymongo, or of anything that behaves as one.
-        documents: each with its ``_id``; consumed once, a batch in memory at a time.
-        run_id: a document of a newer run is left as it is.
+        collection: a pymongo collection.
+        documents: each with its ``_id``; consumed once, with one batch in memory at a time.
+        run_id: the run of the documents; documents of a newer run are left unchanged.
+        max_wait_s: maximum wait between two attempts.
 
     Raises:
-        pymongo.errors.PyMongoError: the server refuses a document, or stays out of reach.
+        pymongo.errors.PyMongoError: the server refuses a document, or cannot be reached in ATTEMPTS attempts.
     """
-    # Server selection, network errors and "not the primary" are AutoReconnect's.
+    # AutoReconnect includes failed server selection, network errors and "not primary".
     attempts = Retrying(
         retry=retry_if_exception_type(AutoReconnect),
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.2, max=MAX_WAIT_S),
+        wait=wait_random_exponential(multiplier=0.2, max=max_wait_s),
         reraise=True,
     )
     remaining = iter(documents)
@@ -109,7 +121,7 @@ def write_documents(
 
 
 def _upsert(collection: Collection[dict[str, Any]], batch: list[Mapping[str, Any]], run_id: str) -> None:
-    # A newer document is not matched, so that its _id would be inserted a second time, which is refused.
+    # A document of a newer run does not match the filter; inserting its _id again is a duplicate key error.
     requests = [
         ReplaceOne({"_id": each["_id"], "run_id": {"$lte": run_id}}, {**each, "run_id": run_id}, upsert=True)
         for each in batch
@@ -135,7 +147,7 @@ def _write_partition(
     )
     with client:
         documents = (_document(row, id_column) for row in rows)
-        write_documents(client[store.database][collection], documents, run_id)
+        write_documents(client[store.database][collection], documents, run_id, max_wait_s=store.max_wait_s)
 
 
 def _document(row: Row, id_column: str) -> dict[str, Any]:
@@ -143,7 +155,7 @@ def _document(row: Row, id_column: str) -> dict[str, Any]:
     return {"_id": fields.pop(id_column), **fields}
 
 
-def _uri_in(text: str) -> str:
+def _find_uri(text: str) -> str:
     try:
         found = json.loads(text)
     except json.JSONDecodeError:

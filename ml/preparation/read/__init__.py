@@ -1,1 +1,1 @@
-"""First step: source files of any supported format to one DataFrame of text; the previous run."""
+"""Read: raw interactions from source files of any supported format, and the previous run."""

@@ -1,4 +1,4 @@
-"""Which of a file's columns holds what: by the caller's name for it, or by a common spelling."""
+"""Mapping of a source file's columns to the job's: by a configured name or a common spelling."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ml.preparation.errors import InputError
+from ml.settings.preparation import ReadSettings, WeightSettings
 
 # Compared in lower case without punctuation: "userId", "User ID" and "user_id" are one spelling.
 SPELLINGS: Mapping[str, Sequence[str]] = {
@@ -24,45 +25,57 @@ SPELLINGS: Mapping[str, Sequence[str]] = {
         "date",
     ),
     "event": ("eventtype", "event", "eventname", "action", "behavior", "behaviour", "type"),
-    "weight": (),  # only ever named
+    "weight": (),  # always configured
 }
-_N_LISTED = 20  # columns in a message
-_N_LISTED_CHARACTERS = 40  # of each
+_MAX_LISTED_COLUMNS = 20  # in a message
+_MAX_LISTED_CHARACTERS = 40  # per column
 
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """The columns that are needed, as the caller names them; None leaves one to the common spellings."""
+    """Configured names of the columns that are needed; None for a column found by a common spelling."""
 
     user: str | None = None
     item: str | None = None
     time: str | None = None
     event: str | None = None
     weight: str | None = None  # None: no weight column is needed
-    needs_event: bool = False  # events are weighed by their type
+    needs_event: bool = False  # whether the weight of an event depends on its type
+
+    @classmethod
+    def from_settings(cls, read: ReadSettings, weights: WeightSettings) -> ColumnNames:
+        """The columns that the settings require."""
+        return cls(
+            user=read.user_column,
+            item=read.item_column,
+            time=read.time_column,
+            event=weights.event_column,
+            weight=weights.weight_column,
+            needs_event=bool(weights.event_weights),
+        )
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What the needed columns hold; the fourth, if there is one, says what an event weighs."""
+        """Roles of the needed columns; the fourth, if any, determines the weight of an event."""
         if self.needs_event:
             return ("user", "item", "time", "event")
         if self.weight is not None:
             return ("user", "item", "time", "weight")
         return ("user", "item", "time")
 
-    def are_left_to_us(self, rating: str) -> bool:
-        """Whether the caller names nothing, or only ``rating`` as the weight."""
+    def allow_positions(self, rating: str) -> bool:
+        """Whether columns may be identified by position: none is configured, except ``rating`` as weight."""
         return not self.needs_event and self in (ColumnNames(), ColumnNames(weight=rating))
 
 
 def find_columns(columns: Sequence[str], names: ColumnNames) -> dict[str, int | None]:
-    """The position of each needed column by its role; None where there is no such column."""
+    """The position of each needed column by role; None where there is no such column."""
     spelled = [re.sub(r"[^a-z0-9]", "", column.lower()) for column in columns]
     positions: dict[str, int | None] = {}
     for role in names.roles:
-        wanted = getattr(names, role)
-        if wanted is not None:
-            positions[role] = columns.index(wanted) if wanted in columns else None
+        configured = getattr(names, role)
+        if configured is not None:
+            positions[role] = columns.index(configured) if configured in columns else None
         else:
             known = (spelled.index(each) for each in SPELLINGS[role] if each in spelled)
             positions[role] = next(known, None)
@@ -72,19 +85,25 @@ def find_columns(columns: Sequence[str], names: ColumnNames) -> dict[str, int | 
 def require_columns(
     positions: Mapping[str, int | None], columns: Sequence[str], names: ColumnNames, uri: str
 ) -> dict[str, int]:
-    """The positions, all known: ``user``, ``item``, ``time``, and ``value`` if events are weighed.
+    """The positions of ``user``, ``item``, ``time`` and, if events have a weight, of ``value``.
+
+    Args:
+        positions: of :func:`find_columns`.
+        columns: the columns of the file.
+        names: the columns that are needed.
+        uri: the file, for messages.
 
     Raises:
-        InputError: one is not, or is ambiguous; the message names it and lists the columns found.
+        InputError: a column is missing or ambiguous; the message names it and lists the columns found.
     """
     known: dict[str, int] = {}
-    # What the caller names comes first: if that is not there, nothing else is worth telling.
+    # Configured columns first, so that the message names a wrong setting before a missing spelling.
     for role in sorted(positions, key=lambda each: getattr(names, each) is None):
-        wanted, position = getattr(names, role), positions[role]
+        configured, position = getattr(names, role), positions[role]
         if position is None:
-            what = f"no column {wanted!r}" if wanted is not None else f"no {role} column"
-            listed = ", ".join(_printable(column) for column in columns[:_N_LISTED])
-            raise InputError(f"{uri}: {what}; columns found: {listed}; name it with --{role}-column")
+            missing = f"no column {configured!r}" if configured is not None else f"no {role} column"
+            listed = ", ".join(_printable(column) for column in columns[:_MAX_LISTED_COLUMNS])
+            raise InputError(f"{uri}: {missing}; columns found: {listed}; name it with --{role}-column")
         if list(columns).count(columns[position]) > 1:
             raise InputError(
                 f"{uri}: column {_printable(columns[position])!r} appears more than once; rename one"
@@ -94,5 +113,5 @@ def require_columns(
 
 
 def _printable(text: str) -> str:
-    shown = text[:_N_LISTED_CHARACTERS]
+    shown = text[:_MAX_LISTED_CHARACTERS]
     return "".join(character if character.isprintable() else "?" for character in shown)

@@ -1,9 +1,8 @@
-"""Raw interactions from files of any supported format, as one DataFrame of text.
+"""Reader of raw interactions: source files of any supported format to one DataFrame of text.
 
-What is read: ``raw`` (the row as it came, for reports), ``source`` (its file, URL-encoded), ``problem``
-(null if the row has the columns it should, else why not), ``user``, ``item``, ``time`` and ``value`` (the
-event type or the weight; null if none is asked for), all strings. Whether they make sense is
-:mod:`ml.preparation.clean.validation`'s.
+Columns, all strings: ``raw`` (the unparsed row, for reports), ``source`` (its file, URL-encoded), ``problem``
+(null, or why the row cannot be parsed), ``user``, ``item``, ``time`` and ``value`` (the event type or the
+weight; null if not needed). Values are checked later, in :mod:`ml.preparation.clean.validation`.
 """
 
 from __future__ import annotations
@@ -19,66 +18,76 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from ml.preparation.errors import InputError, first_cause
+from ml.preparation.errors import InputError, root_cause
 from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
-from ml.preparation.read.file_format import HEAD_BYTES, first_lines, json_keys, told_format
+from ml.preparation.read.file_format import HEAD_BYTES, detect_format, first_lines, json_keys
 from ml.preparation.read.json_lines import JsonLayout, read_json_lines
 from ml.preparation.read.parquet import ParquetLayout, read_parquet
 from ml.preparation.read.text import read_text
-from ml.preparation.read.text_layout import Layout, text_layout
+from ml.preparation.read.text_layout import TextLayout, detect_layout
 from ml.preparation.spark.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
-_N_OPENED_AT_ONCE = 8  # on S3 opening a file is waiting
-AnyLayout = Union[Layout, JsonLayout, ParquetLayout]
+_MAX_CONCURRENT_OPENS = 8  # opening a file on S3 is latency, not CPU time
+AnyLayout = Union[TextLayout, JsonLayout, ParquetLayout]
 
 
 def read_events(
     spark: SparkSession, storage: Storage, files: Sequence[StoredFile], file_format: str, names: ColumnNames
 ) -> DataFrame:
-    """All events of the files; files of different formats or headers may lie side by side.
+    """Rows of all files, which may have different formats and headers.
+
+    Args:
+        spark: the session.
+        storage: file systems of the files.
+        files: the files to read, at least one.
+        file_format: ``auto`` or the format of all files.
+        names: the columns that are needed.
+
+    Returns:
+        The columns in the description of this module.
 
     Raises:
-        InputError: a file has no content, or not the columns that are needed.
+        InputError: a file cannot be read, has an unsupported format or lacks a column; all files are blank.
     """
 
     def layout_of(each: StoredFile) -> AnyLayout | None:
         return _layout(storage, each.uri, file_format, names)
 
-    with ThreadPoolExecutor(_N_OPENED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_MAX_CONCURRENT_OPENS) as pool:
         layouts = list(pool.map(layout_of, files))
-    alike: defaultdict[AnyLayout, list[str]] = defaultdict(list)
+    uris_by_layout: defaultdict[AnyLayout, list[str]] = defaultdict(list)
     for each, layout in zip(files, layouts):
         if layout is not None:
-            alike[layout].append(each.uri)
-    if not alike:
+            uris_by_layout[layout].append(each.uri)
+    if not uris_by_layout:
         raise InputError(f"{files[0].uri}: only blank lines; it needs at least one event")
-    parts = [_read(spark, uris, layout, names) for layout, uris in alike.items()]
-    for layout, uris in alike.items():
+    parts = [_read(spark, uris, layout, names) for layout, uris in uris_by_layout.items()]
+    for layout, uris in uris_by_layout.items():
         _log.info("read: %d file(s) as %s", len(uris), _described(layout))
     return reduce(DataFrame.unionByName, parts)
 
 
 def _layout(storage: Storage, uri: str, file_format: str, names: ColumnNames) -> AnyLayout | None:
-    """The layout of a file; None if it has only blank lines."""
+    """Detect the layout of a file; None if all its lines are blank."""
     try:
-        head = storage.head(uri, HEAD_BYTES)
+        head = storage.read_head(uri, HEAD_BYTES)
     except (Py4JError, PySparkException) as error:
-        raise InputError(f"{uri}: cannot be read: {first_cause(error)}") from error
-    told = told_format(head, uri) if file_format == "auto" else file_format
-    if told == "parquet":
+        raise InputError(f"{uri}: cannot be read: {root_cause(error)}") from error
+    detected = detect_format(head, uri) if file_format == "auto" else file_format
+    if detected == "parquet":
         try:
             return ParquetLayout(*storage.parquet_schema(uri))
         except (Py4JError, PySparkException) as error:
-            raise InputError(f"{uri}: cannot be read as Parquet: {first_cause(error)}") from error
+            raise InputError(f"{uri}: cannot be read as Parquet: {root_cause(error)}") from error
     lines = first_lines(head)
     if not lines:
         return None
-    if told == "jsonl":
+    if detected == "jsonl":
         keys = json_keys(lines, uri)
         positions = require_columns(find_columns(keys, names), keys, names, uri)
         return JsonLayout(**{role: keys[position] for role, position in positions.items()})
-    return text_layout(lines, file_format, names, uri)
+    return detect_layout(lines, file_format, names, uri)
 
 
 def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, names: ColumnNames) -> DataFrame:

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes."""
+"""Detection of a source file's format from its first bytes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from ml.preparation.errors import InputError
 
-HEAD_BYTES = 64 * 1024  # of each file, decompressed
+HEAD_BYTES = 64 * 1024  # read from each file, decompressed
 PARQUET_MAGIC = b"PAR1"
 
 _HEAD_LINES = 20
-_LINE_END = re.compile(r"\r\n|\n|\r")  # as Spark's text reader has it; str.splitlines() knows more
+_LINE_END = re.compile(r"\r\n|\n|\r")  # line ends of Spark's text reader; str.splitlines() has more
 _BYTE_ORDER_MARK = "\ufeff"
 _JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
-_UNREADABLE = {
+_UNSUPPORTED = {
     b"\x1f\x8b": "compressed with gzip, but its name does not end in .gz; rename it",
     b"PK\x03\x04": "a zip archive; unpack it, or compress each file with gzip",
     b"\xff\xfe": "UTF-16 text; convert it to UTF-8",
@@ -23,25 +23,25 @@ _UNREADABLE = {
 }
 
 
-def told_format(head: bytes, uri: str) -> str:
-    """``parquet``, ``jsonl``, or ``text`` for anything else that falls into lines.
+def detect_format(head: bytes, uri: str) -> str:
+    """``parquet``, ``jsonl``, or ``text`` for any other file of lines.
 
     Raises:
-        InputError: the file is of a kind that is known and not read; the message says what to do.
+        InputError: the file has a known format that is not supported; the message names the fix.
     """
-    for magic, what in _UNREADABLE.items():
+    for magic, problem in _UNSUPPORTED.items():
         if head.startswith(magic):
-            raise InputError(f"{uri}: {what}")
+            raise InputError(f"{uri}: {problem}")
     if head.startswith(PARQUET_MAGIC):
         return "parquet"
     if _JSON_ARRAY.match(head):
-        raise InputError(f"{uri}: a JSON array; write one object a line (JSON lines)")
+        raise InputError(f"{uri}: a JSON array; write one object per line (JSON lines)")
     text = head.decode("utf-8", errors="replace").lstrip(f"{_BYTE_ORDER_MARK} \t\r\n")
     return "jsonl" if text.startswith("{") else "text"
 
 
 def first_lines(head: bytes) -> list[str]:
-    """The first lines that are not blank; one cut off by the limit is left out unless it is alone."""
+    """The first non-blank lines; a line that the limit cuts off is left out unless it is the only one."""
     lines = _LINE_END.split(head.decode("utf-8", errors="replace").removeprefix(_BYTE_ORDER_MARK))
     if len(head) == HEAD_BYTES and len(lines) > 1:
         lines = lines[:-1]
@@ -49,14 +49,14 @@ def first_lines(head: bytes) -> list[str]:
 
 
 def json_keys(lines: list[str], uri: str) -> list[str]:
-    """The keys of the objects among the first lines, in the order in which they first appear.
+    """The keys of the JSON objects among the first lines, in order of first appearance.
 
     Raises:
-        InputError: no line is an object.
+        InputError: no line is a JSON object.
     """
     objects = [found for found in map(_json_object, lines) if found is not None]
     if not objects:
-        raise InputError(f"{uri}: none of the first lines is a JSON object; write one whole object a line")
+        raise InputError(f"{uri}: none of the first lines is a JSON object; write one whole object per line")
     return list(dict.fromkeys(key for each in objects for key in each))
 
 

@@ -1,4 +1,4 @@
-"""Rows of JSON lines: one flat object a line, and every line is accounted for."""
+"""Reader of JSON lines: one flat object per line; every line gives a row."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ml.preparation.read.text import is_too_long, read_lines
 
 @dataclass(frozen=True)
 class JsonLayout:
-    """The keys that hold the columns."""
+    """Keys of the columns in each object."""
 
     user: str
     item: str
     time: str
-    value: str | None = None  # the event type or the weight, where one is asked for
+    value: str | None = None  # the event type or the weight, if needed
 
 
 def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout) -> DataFrame:
-    """The rows of files with the same keys, as :mod:`ml.preparation.read.events` describes them."""
+    """Rows of files with the same keys; the columns are those of :mod:`ml.preparation.read.events`."""
     lines = read_lines(spark, uris)
     keys = [layout.user, layout.item, layout.time, *([] if layout.value is None else [layout.value])]
-    of_keys = StructType()
+    object_schema = StructType()
     for key in dict.fromkeys(keys):
-        of_keys = of_keys.add(key, StringType())
-    # As the only element of an array, since Spark ignores what follows an object.
-    line = F.when(~is_too_long(), F.concat(F.lit("["), "raw", F.lit("]")))
-    parsed = lines.select("raw", "source", F.from_json(line, ArrayType(of_keys)).alias("objects"))
+        object_schema = object_schema.add(key, StringType())
+    # Parsed as a one-element array, because Spark ignores any text after an object.
+    array = F.when(~is_too_long(), F.concat(F.lit("["), "raw", F.lit("]")))
+    parsed = lines.select("raw", "source", F.from_json(array, ArrayType(object_schema)).alias("objects"))
     only = F.get("objects", F.lit(0))
 
     def value_of(key: str | None) -> Column:
@@ -53,5 +53,5 @@ def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout
 
 
 def _is_nested(value: Column) -> Column:
-    """Whether an id is an object or an array: Spark gives its JSON text."""
+    """Whether an id is an object or an array, which Spark returns as JSON text."""
     return F.coalesce(value.startswith("{") | value.startswith("["), F.lit(False))

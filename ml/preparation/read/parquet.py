@@ -1,4 +1,4 @@
-"""Rows of Parquet files, whatever the types of their columns."""
+"""Reader of Parquet files with columns of any type that can hold an id, a time or a weight."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from ml.preparation.errors import InputError, first_cause
+from ml.preparation.errors import InputError, root_cause
 from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
 from ml.preparation.spark.storage import literal_path
 
-_UNUSABLE = (ArrayType, MapType, StructType, BooleanType)
+_UNSUPPORTED = (ArrayType, MapType, StructType, BooleanType)
 _NANOSECONDS = 1_000_000_000
-_MAX_EXACT = 2.0**53  # integers up to it are exact as double
+_MAX_EXACT = 2.0**53  # integers up to this are exact in a double
 
 
 @dataclass(frozen=True)
 class ParquetLayout:
-    """Files with one schema."""
+    """Schema of one or more Parquet files."""
 
-    schema: str  # as the footer states it; only compared
-    nanosecond_columns: tuple[str, ...]  # timestamps that Spark gives as integers
+    schema: str  # text of the footer's schema; groups files with equal schemas
+    nanosecond_columns: tuple[str, ...]  # read by Spark as integers
 
 
 def read_parquet(
     spark: SparkSession, uris: Sequence[str], layout: ParquetLayout, names: ColumnNames
 ) -> DataFrame:
-    """The rows of files of one schema, as :mod:`ml.preparation.read.events` describes them.
+    """Rows of files with the same schema; the columns are those of :mod:`ml.preparation.read.events`.
 
     Raises:
-        InputError: a column is missing, or of a type that holds no id, time or weight.
+        InputError: a column is missing, or its type cannot hold an id, a time or a weight.
     """
     try:
         table = spark.read.parquet(*[literal_path(uri) for uri in uris])
     except (AnalysisException, Py4JJavaError) as error:
-        raise InputError(f"{uris[0]}: cannot be read as Parquet: {first_cause(error)}") from error
+        raise InputError(f"{uris[0]}: cannot be read as Parquet: {root_cause(error)}") from error
     positions = require_columns(find_columns(table.columns, names), table.columns, names, uris[0])
     found = {role: table.columns[position] for role, position in positions.items()}
     for name in found.values():
-        if isinstance(table.schema[name].dataType, _UNUSABLE):
+        if isinstance(table.schema[name].dataType, _UNSUPPORTED):
             kind = table.schema[name].dataType.simpleString()
             raise InputError(f"{uris[0]}: column {name!r} is {kind}; give text, numbers or timestamps")
 
@@ -77,7 +77,7 @@ def read_parquet(
 
 
 def _text(column: Column, kind: DataType) -> Column:
-    """Text of an id or a weight; pandas has ids beside nulls as floating-point numbers, and 7.0 is "7"."""
+    """Text of an id or a weight. pandas stores integer ids next to nulls as floats: 7.0 becomes "7"."""
     if not isinstance(kind, (DoubleType, FloatType)):
         return column.cast("string")
     number = column.cast("double")
@@ -86,7 +86,7 @@ def _text(column: Column, kind: DataType) -> Column:
 
 
 def _time_text(column: Column, kind: DataType, *, is_nanoseconds: bool) -> Column:
-    """Unix seconds as text, from a timestamp, a date or a number; text stays as it is."""
+    """Unix seconds as text, from a timestamp, a date or a number; text is returned unchanged."""
     if is_nanoseconds:
         return ((column - F.pmod(column, F.lit(_NANOSECONDS))) / _NANOSECONDS).cast("bigint").cast("string")
     if isinstance(kind, (TimestampType, TimestampNTZType, DateType)):

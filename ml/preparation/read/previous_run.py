@@ -1,9 +1,10 @@
-"""The run before this one: its id maps are extended, and its counts and popularity are compared with."""
+"""The previous run, whose id maps a new run extends, and with whose counts and popularity it is compared."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -19,13 +20,15 @@ from ml.contract import (
     USERS_FILE,
 )
 from ml.manifest import Manifest, ManifestError, parse
-from ml.preparation.errors import InputError, first_cause
+from ml.preparation.errors import InputError, root_cause
 from ml.preparation.spark.storage import Storage, literal_path
+from ml.settings.preparation import RunSettings
 
 NO_RUN = "none"
 
 _log = logging.getLogger(__name__)
 _FOLDER = "run="
+_FIX = "give --previous-run another run, or none to number the ids anew"
 _SCHEMAS = {
     USERS_FILE: "user_id string, user_index int",
     ITEMS_FILE: "item_id string, item_index int",
@@ -35,7 +38,7 @@ _SCHEMAS = {
 
 @dataclass(frozen=True)
 class PreviousRun:
-    """A whole earlier run, found to be as its manifest says."""
+    """A complete earlier run whose files match its manifest."""
 
     uri: str
     manifest: Manifest
@@ -44,30 +47,31 @@ class PreviousRun:
     popularity: DataFrame  # item_index, n_interactions
 
 
-def previous_run(
-    spark: SparkSession, storage: Storage, output: str, run_id: str, given: str | None
-) -> PreviousRun | None:
-    """The run that a new one continues; None for a first one.
+def find_previous_run(spark: SparkSession, storage: Storage, run: RunSettings) -> PreviousRun | None:
+    """Find and check the run that a new run continues; None if there is none.
 
     Args:
         spark: the session.
-        storage: where the runs lie.
-        output: the prepared root.
-        run_id: of the new run.
-        given: the URI of a run, ``none`` for no run at all, or None for the newest whole one below ``output``
-            that is earlier than ``run_id``: a run that is prepared again continues the same one.
+        storage: file systems of the runs.
+        run: the new run. Its ``previous_run`` is the URI of a run; ``none`` for no run; or None for the
+            newest complete run in ``output`` with an earlier run id, so that preparing a run again continues
+            the same run as before.
 
     Raises:
-        InputError: the run is not whole, or not as its manifest says; the message names it and the file.
+        InputError: the previous run is incomplete or does not match its manifest; the message names the run
+            and the file.
     """
-    if given == NO_RUN:
+    if run.previous_run == NO_RUN:
         return None
-    uri = given.rstrip("/") if given is not None else _newest_before(storage, output.rstrip("/"), run_id)
+    if run.previous_run is not None:
+        uri: str | None = run.previous_run.rstrip("/")
+    else:
+        uri = _newest_before(storage, run.output.rstrip("/"), run.run_id)
     if uri is None:
         return None
-    found = _checked(spark, storage, uri)
-    if found.manifest.run_id == run_id:
-        raise InputError(f"--previous-run {uri}: is run {run_id} itself; give an earlier one, or none")
+    found = _load(spark, storage, uri)
+    if found.manifest.run_id == run.run_id:
+        raise InputError(f"--previous-run {uri}: is run {run.run_id} itself; give an earlier one, or none")
     _log.info("begin: continuing %s", uri)
     return found
 
@@ -82,46 +86,36 @@ def _newest_before(storage: Storage, root: str, run_id: str) -> str | None:
     return None
 
 
-def _checked(spark: SparkSession, storage: Storage, uri: str) -> PreviousRun:
-    what_to_do = "give --previous-run another run, or none to number the ids anew"
+def _load(spark: SparkSession, storage: Storage, uri: str) -> PreviousRun:
     if not storage.exists(f"{uri}/{SUCCESS_FILE}"):
-        raise InputError(f"previous run {uri}: no {SUCCESS_FILE} in it: it is not whole; {what_to_do}")
+        raise InputError(f"previous run {uri}: incomplete: it has no {SUCCESS_FILE}; {_FIX}")
     try:
         manifest = parse(storage.read_text(f"{uri}/{MANIFEST_FILE}"))
         for name in _SCHEMAS:
-            _check_file(storage, uri, manifest, name)
+            file = f"{uri}/{name}"
+            manifest.check_file(name, storage.size_bytes(file), partial(storage.sha256, file))
     except ManifestError as error:
-        raise InputError(f"previous run {uri}: damaged: {error}; {what_to_do}") from error
+        raise InputError(f"previous run {uri}: damaged: {error}; {_FIX}") from error
     except Py4JJavaError as error:
-        raise InputError(f"previous run {uri}: cannot be read: {first_cause(error)}; {what_to_do}") from error
+        raise InputError(f"previous run {uri}: cannot be read: {root_cause(error)}; {_FIX}") from error
     tables: dict[str, Any] = {
         name: spark.read.schema(schema).parquet(literal_path(f"{uri}/{name}"))
         for name, schema in _SCHEMAS.items()
     }
     for name, index in ((USERS_FILE, "user_index"), (ITEMS_FILE, "item_index")):
-        _check_dense(tables[name], index, f"previous run {uri}: damaged: {name}", what_to_do)
+        if not _is_dense(tables[name], index):
+            raise InputError(f"previous run {uri}: damaged: {name}: {index} is not 0 to n - 1; {_FIX}")
     return PreviousRun(uri, manifest, tables[USERS_FILE], tables[ITEMS_FILE], tables[POPULARITY_FILE])
 
 
-def _check_file(storage: Storage, uri: str, manifest: Manifest, name: str) -> None:
-    entry = manifest.files.get(name)
-    if entry is None:
-        raise ManifestError(f"{name}: not in the manifest")
-    size = storage.size_bytes(f"{uri}/{name}")
-    if size != entry.bytes:
-        raise ManifestError(f"{name}: {size} bytes, but the manifest says {entry.bytes}")
-    digest = storage.sha256(f"{uri}/{name}")
-    if digest != entry.sha256:
-        raise ManifestError(f"{name}: sha256 is {digest}, but the manifest says {entry.sha256}")
-
-
-def _check_dense(table: DataFrame, index: str, what: str, what_to_do: str) -> None:
-    """Refuse a map that could not be extended: its indices must be 0 to n - 1."""
+def _is_dense(table: DataFrame, index: str) -> bool:
+    """Whether the indices of an id map are 0 to n - 1, which extending the map requires."""
     found = table.agg(
         F.count("*").alias("n"),
-        F.count(index).alias("with"),
-        F.min(index).alias("least"),
-        F.max(index).alias("most"),
+        F.count(index).alias("n_indices"),
+        F.min(index).alias("min"),
+        F.max(index).alias("max"),
     ).first()
-    if found is None or not (found["n"] == found["with"] == (found["most"] or 0) + 1 and found["least"] == 0):
-        raise InputError(f"{what}: {index} is not 0 to n - 1; {what_to_do}")
+    if found is None:
+        return False
+    return found["n"] == found["n_indices"] == (found["max"] or 0) + 1 and found["min"] == 0

@@ -1,8 +1,8 @@
-"""Rows of separated text: each line is one row, and every line is accounted for.
+"""Reader of delimited text: one row per line; every line gives a row.
 
-A line without a quote is split natively; only those with one go through Spark's CSV parser, which
-costs ten times as much. A row ends with its line: of a quoted field with a line break inside, both
-halves are unusable (``docs/adr/0008-from-raw-files-to-checked-events.md``).
+Lines without a quote are split by a native expression; only lines with a quote go through Spark's CSV
+parser, which is ten times slower. A row ends at the end of its line: a quoted field that contains a line
+break gives two unusable rows (``docs/adr/0008-from-raw-files-to-checked-events.md``).
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.preparation.read.text_layout import QUOTING_FORMATS, SEPARATORS, Layout
+from ml.preparation.read.text_layout import QUOTING_FORMATS, SEPARATORS, TextLayout
 from ml.preparation.spark.storage import literal_path
 
-MAX_LINE_BYTES = 1024 * 1024  # beyond it a line is no event, and is not taken apart
-
-MAX_QUOTED_SEPARATORS = 20_000  # Spark's CSV parser fails, instead of giving a row up, beyond 20,480 columns
+MAX_LINE_BYTES = 1024 * 1024  # longer lines are not parsed
+# Spark's CSV parser fails the job, instead of marking the row as corrupt, beyond 20,480 columns.
+MAX_QUOTED_SEPARATORS = 20_000
 
 _REPLACEMENT = "\ufffd"
 _QUOTE = '"'
 
 
 def read_lines(spark: SparkSession, uris: Sequence[str], header: str | None = None) -> DataFrame:
-    """The lines that are neither blank nor the header: ``raw``, and ``source``, the file, URL-encoded."""
-    line = F.col("value")  # without a byte order mark: Hadoop's reader skips it
+    """Lines that are neither blank nor the header.
+
+    Returns:
+        ``raw``: the line; ``source``: its file, URL-encoded; both strings.
+    """
+    line = F.col("value")  # Hadoop's reader skips a byte order mark
     if header is not None and _REPLACEMENT in header:
-        line = F.decode(line.cast("binary"), "UTF-8")  # not UTF-8: to be compared as it was read here
+        line = F.decode(line.cast("binary"), "UTF-8")  # a header with invalid UTF-8, decoded as `header` was
     lines = spark.read.text([literal_path(uri) for uri in uris])
     named = lines.select(line.alias("raw"), F.col("_metadata.file_path").alias("source"))
     is_row = F.octet_length(F.trim("raw")) > 0
@@ -37,12 +41,12 @@ def read_lines(spark: SparkSession, uris: Sequence[str], header: str | None = No
 
 
 def is_too_long() -> Column:
-    """Whether ``raw`` is too long to be taken apart."""
+    """Whether ``raw`` is too long to be parsed."""
     return F.octet_length("raw") > MAX_LINE_BYTES
 
 
-def read_text(spark: SparkSession, uris: Sequence[str], layout: Layout) -> DataFrame:
-    """The rows of files of one layout, as :mod:`ml.preparation.read.events` describes them."""
+def read_text(spark: SparkSession, uris: Sequence[str], layout: TextLayout) -> DataFrame:
+    """Rows of files with the same layout; the columns are those of :mod:`ml.preparation.read.events`."""
     lines = read_lines(spark, uris, layout.header)
     fields = lines.select("raw", "source", _fields(layout).alias("fields"))
     is_complete = F.coalesce(F.size("fields") == layout.n_columns, F.lit(False))
@@ -66,8 +70,8 @@ def _field(position: int | None) -> Column:
     return F.lit(None).cast("string") if position is None else F.get("fields", F.lit(position))
 
 
-def _fields(layout: Layout) -> Column:
-    """The fields of ``raw`` as array<string>; null if it cannot be taken apart."""
+def _fields(layout: TextLayout) -> Column:
+    """The fields of ``raw`` as array<string>; null if it cannot be parsed."""
     separator = SEPARATORS[layout.format]
     plain = F.when(~is_too_long(), F.split("raw", separator, -1))
     if layout.format not in QUOTING_FORMATS:
@@ -81,14 +85,14 @@ def _fields(layout: Layout) -> Column:
         "columnNameOfCorruptRecord": "broken",
     }
     row = F.from_csv("raw", schema, options)
-    is_narrow = _n_bytes_of(separator) <= MAX_QUOTED_SEPARATORS
+    is_narrow = _occurrences(separator) <= MAX_QUOTED_SEPARATORS
     quoted = F.when(row["broken"].isNull(), F.array(*(row[column] for column in columns)))
     quoted = F.when(~is_too_long() & is_narrow, quoted)
     return F.when(_has_quote(), quoted).otherwise(plain)
 
 
-def _n_bytes_of(character: str) -> Column:
-    """How often a character of one byte occurs in ``raw``."""
+def _occurrences(character: str) -> Column:
+    """Number of occurrences in ``raw`` of a character of one byte."""
     return F.octet_length("raw") - F.octet_length(F.replace("raw", F.lit(character), F.lit("")))
 
 
@@ -96,13 +100,13 @@ def _has_quote() -> Column:
     return F.col("raw").contains(_QUOTE)
 
 
-def _is_unbalanced(layout: Layout) -> Column:
-    """Whether a quote is opened and not closed on this line, or the other way round.
+def _is_unbalanced(layout: TextLayout) -> Column:
+    """Whether the line has an opening or closing quote without its counterpart.
 
-    In CSV quotes come in pairs. TSV is often written without quoting, and an inch mark is then only
-    itself: there, one that begins a field must have its pair.
+    In CSV quotes come in pairs. TSV is often written without quoting, where ``"`` can be an inch mark: there,
+    only a quote at the start of a field needs its counterpart.
     """
     if layout.format not in QUOTING_FORMATS:
         return F.lit(False)
-    is_odd = _has_quote() & (_n_bytes_of(_QUOTE) % 2 == 1)
+    is_odd = _has_quote() & (_occurrences(_QUOTE) % 2 == 1)
     return is_odd if layout.format == "csv" else is_odd & F.col("raw").rlike('(^|\t)"')

@@ -1,1 +1,1 @@
-"""Spark runtime of the job: session, Hadoop file systems, concurrent actions."""
+"""Spark runtime of the job: session, Hadoop file systems and concurrent actions."""

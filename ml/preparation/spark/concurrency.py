@@ -1,4 +1,4 @@
-"""Independent Spark actions at the same time: while one plans or ends, another has the cores."""
+"""Concurrent execution of independent Spark actions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def together(*actions: Callable[[], Result]) -> list[Result]:
-    """What the actions return, in their order.
+def run_concurrently(*actions: Callable[[], Result]) -> list[Result]:
+    """Run each action in its own thread and return the results in the order of the actions.
+
+    While one action is being planned or committed, the tasks of another use the cores.
 
     Raises:
-        Exception: what the first that failed raised, once all of them have ended.
+        Exception: the error of the first action, in order, that failed; raised after all actions have ended.
     """
     with ThreadPoolExecutor(len(actions)) as pool:
         return [each.result() for each in [pool.submit(action) for action in actions]]

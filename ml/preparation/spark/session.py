@@ -1,9 +1,10 @@
-"""The job's Spark session: sensible on a laptop, and out of the way of ``spark-submit``."""
+"""Spark session of the job: tuned for one machine, and left to ``spark-submit`` on a cluster."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -12,9 +13,9 @@ SMALL_INPUT_BYTES = 64 * 1024 * 1024
 
 _LOGGING = Path(__file__).resolve().with_name("log4j2.properties").as_uri()
 _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
-# A run of seconds spends half of its time in the optimising compiler, and ends before that pays.
+# A run of a few seconds ends before the optimising compiler's work pays off.
 _SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-_LAPTOP = {
+_LOCAL = {
     "spark.master": "local[*]",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
@@ -26,14 +27,12 @@ _SMALL = {
     "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "8",  # of the default 200, most would be empty
 }
-# Nobody waits for an answer, so that the collector is the one that costs the tasks least. Hash tables of a
-# hundred megabytes are read at random: with small pages the processor looks for addresses; only Linux's JVM
-# knows that option.
+# A batch job needs throughput, not short pauses: the parallel collector. Huge pages save TLB misses when hash
+# tables of 100 MB are read at random; the option exists on Linux only, so unrecognised options are ignored.
 _LARGE_JAVA_OPTIONS = (
     f"{_JAVA_OPTIONS} -XX:+UseParallelGC -XX:+IgnoreUnrecognizedVMOptions -XX:+UseTransparentHugePages"
 )
-# Partitions that a core sorts in memory, not the few that would be the quickest with memory to spare, and
-# tasks small enough that all cores end at about the same time.
+# Partitions small enough to be sorted in memory, and tasks short enough for all cores to finish together.
 _LARGE = {
     "spark.driver.memory": "2048m",
     "spark.driver.extraJavaOptions": _LARGE_JAVA_OPTIONS,
@@ -43,41 +42,45 @@ _LARGE = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.sql.autoBroadcastJoinThreshold": "64m",  # a million users: cheaper than to shuffle the pairs
 }
-# Part of what the job means, or of how it counts, wherever it runs.
+# Required for correct results or by the algorithms, on a cluster too.
 _ALWAYS = {
-    # Lists are collected for many users at once: with the default of 128 they would be sorted first.
+    # Lists are collected for many users: beyond the default of 128 groups Spark would sort the rows first.
     "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
     "spark.sql.session.timeZone": "UTC",
-    # Parquet's nanosecond timestamps, which are pandas' default, are otherwise refused.
+    # Spark refuses Parquet's nanosecond timestamps, the default of pandas, unless it reads them as integers.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # Times before 1582 in Parquet are read, to be quarantined, instead of failing the run.
+    # Parquet timestamps before 1582 are read, and then quarantined, instead of failing the run.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.caseSensitive": "true",  # "User" and "user" are two columns
 }
 
 
-def build_session(*, is_small: bool) -> SparkSession:
-    """The session of this process.
+def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """The Spark session of this process.
 
-    Under ``spark-submit`` the settings given there stand. Without it, those of a laptop do;
-    ``PYSPARK_SUBMIT_ARGS`` can add others.
+    Under ``spark-submit`` the configuration given there applies. Without it, that of a single machine does;
+    ``PYSPARK_SUBMIT_ARGS`` can extend it.
 
     Args:
-        is_small: the input is small, so that starting quickly matters more than running quickly.
+        is_small: the input is small, so that a short start-up matters more than throughput.
+        overrides: Spark configuration that takes precedence.
     """
-    laptop = {**_LAPTOP, **(_SMALL if is_small else _LARGE)}
+    local = {**_LOCAL, **(_SMALL if is_small else _LARGE)}
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     if not is_submitted:
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers have the packages that this one has
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers import this environment's packages
     builder = SparkSession.builder.appName("ml.preparation")
-    for key, value in {**({} if is_submitted else laptop), **_ALWAYS}.items():
+    for key, value in {**({} if is_submitted else local), **_ALWAYS, **(overrides or {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
 
 def is_small_input(uri: str) -> bool:
-    """Whether an input is on this machine and small; before there is a JVM to ask about other places."""
+    """Whether an input is on this machine and small.
+
+    Called before there is a JVM, so that inputs elsewhere cannot be measured and count as large.
+    """
     path = Path(uri[len("file:") :] if uri.startswith("file:") else uri)
     if path.is_file():
         return path.stat().st_size < SMALL_INPUT_BYTES

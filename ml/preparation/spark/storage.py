@@ -1,8 +1,8 @@
-"""Files through Hadoop's FileSystem, so that ``s3://``, ``hdfs://`` and local paths are one thing.
+"""File access through Hadoop's ``FileSystem``: the same calls for ``s3://``, ``hdfs://`` and local paths.
 
-The calls go over PySpark's gateway to the driver's JVM, where the credentials, the mounts and the
-retries of the cluster already are. Nothing here runs on executors, and no file is pulled into Python
-but for the first kilobytes of an input.
+The calls go through PySpark's gateway to the driver's JVM, which has the cluster's credentials, mounts and
+retries. Nothing here runs on executors. File contents stay in the JVM, except for small text files and the
+first kilobytes of an input.
 """
 
 from __future__ import annotations
@@ -18,35 +18,34 @@ _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file and its size."""
+    """A file of a file system and its size."""
 
     uri: str
     bytes: int
 
 
 class Storage:
-    """The file systems that a Spark session can reach."""
+    """File systems that a Spark session can access."""
 
     def __init__(self, spark: SparkSession) -> None:
-        self._jvm: Any = spark.sparkContext._jvm  # PySpark has no public door to the gateway
+        self._jvm: Any = spark.sparkContext._jvm  # PySpark has no public API for its gateway
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
 
-    def _at(self, uri: str) -> tuple[Any, Any]:
+    def _resolve(self, uri: str) -> tuple[Any, Any]:
         path = self._jvm.org.apache.hadoop.fs.Path(uri)
         return path.getFileSystem(self._conf), path
 
     def exists(self, uri: str) -> bool:
-        """Whether there is a file or a folder."""
-        fs, path = self._at(uri)
+        """Whether a file or folder exists."""
+        fs, path = self._resolve(uri)
         return bool(fs.exists(path))
 
     def list_files(self, uri: str) -> list[StoredFile]:
         """The files of a folder at any depth, or the file itself, sorted by name.
 
-        Names that start with ``_`` or ``.`` are not data (markers, unfinished writes) and are left
-        out; Spark would pass over them anyway.
+        Names that start with ``_`` or ``.`` (markers, unfinished writes) are left out, as Spark does.
         """
-        fs, path = self._at(uri)
+        fs, path = self._resolve(uri)
         root = fs.getFileStatus(path)
         base = (root.getPath() if root.isDirectory() else root.getPath().getParent()).toString().rstrip("/")
         found = []
@@ -60,16 +59,16 @@ class Storage:
         return sorted(found, key=lambda each: each.uri)
 
     def list_folders(self, uri: str) -> list[str]:
-        """The names of the folders right below a folder, sorted; none where there is no such folder."""
-        fs, path = self._at(uri)
+        """Names of the folders directly below a folder, sorted; empty if the folder does not exist."""
+        fs, path = self._resolve(uri)
         if not fs.exists(path):
             return []
         entries = fs.listStatus(path)
         return sorted(each.getPath().getName() for each in entries if each.isDirectory())
 
     def read_text(self, uri: str) -> str:
-        """A small UTF-8 file; what is not UTF-8 is replaced."""
-        fs, path = self._at(uri)
+        """Content of a small UTF-8 file; invalid bytes are replaced."""
+        fs, path = self._resolve(uri)
         stream = fs.open(path)
         try:
             return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode(
@@ -79,8 +78,8 @@ class Storage:
             stream.close()
 
     def children(self, uri: str) -> tuple[list[str], list[str]]:
-        """The folders and the files directly in a folder, sorted by name, without hidden ones."""
-        fs, path = self._at(uri)
+        """Folders and files directly in a folder, sorted by name, without hidden ones."""
+        fs, path = self._resolve(uri)
         folders: list[str] = []
         files: list[str] = []
         for status in fs.listStatus(path):
@@ -88,9 +87,9 @@ class Storage:
                 (folders if status.isDirectory() else files).append(status.getPath().toString())
         return sorted(folders), sorted(files)
 
-    def head(self, uri: str, limit_bytes: int) -> bytes:
-        """The first bytes of a file, decompressed if its name says that it is compressed."""
-        fs, path = self._at(uri)
+    def read_head(self, uri: str, limit_bytes: int) -> bytes:
+        """First bytes of a file, decompressed if its name has the suffix of a compression codec."""
+        fs, path = self._resolve(uri)
         stream = fs.open(path)
         try:
             codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(path)
@@ -101,8 +100,8 @@ class Storage:
             stream.close()
 
     def write_text(self, uri: str, text: str) -> None:
-        """Write a small UTF-8 file, replacing what is there."""
-        fs, path = self._at(uri)
+        """Write a small UTF-8 file, replacing an existing one."""
+        fs, path = self._resolve(uri)
         stream = fs.create(path, True)
         try:
             stream.write(bytearray(text.encode("utf-8")))
@@ -110,37 +109,37 @@ class Storage:
             stream.close()
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file into a folder that is made if it has to be.
+        """Rename a file; the target's folder is created if necessary.
 
         Raises:
-            OSError: the file system refused.
+            OSError: the file system did not rename it.
         """
-        fs, target_path = self._at(target)
+        fs, target_path = self._resolve(target)
         fs.mkdirs(target_path.getParent())
         if not fs.rename(self._jvm.org.apache.hadoop.fs.Path(source), target_path):
             raise OSError(f"cannot rename {source} to {target}")
 
     def delete(self, uri: str) -> None:
-        """Delete a file or a whole folder; nothing there is fine."""
-        fs, path = self._at(uri)
+        """Delete a file, or a folder with its content; no error if it does not exist."""
+        fs, path = self._resolve(uri)
         fs.delete(path, True)
 
-    def without_checksum_files(self, uri: str) -> None:
-        """Stop Hadoop's local file system from leaving a ``.crc`` beside each file; others ignore this.
+    def disable_checksum_files(self, uri: str) -> None:
+        """Stop Hadoop's local file system from writing a ``.crc`` file for each file; others ignore this.
 
-        The manifest's sha256 does that work, and for every reader.
+        The sha256 values in the manifest replace them.
         """
-        fs, _ = self._at(uri)
+        fs, _ = self._resolve(uri)
         fs.setWriteChecksum(False)
 
     def size_bytes(self, uri: str) -> int:
-        """A file's size."""
-        fs, path = self._at(uri)
+        """Size of a file."""
+        fs, path = self._resolve(uri)
         return int(fs.getFileStatus(path).getLen())
 
     def sha256(self, uri: str) -> str:
-        """A file's sha256 as lower-case hexadecimal; the JVM reads it in chunks."""
-        fs, path = self._at(uri)
+        """SHA-256 of a file, in lower-case hexadecimal; the JVM reads the file in chunks."""
+        fs, path = self._resolve(uri)
         stream = fs.open(path)
         try:
             return str(self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
@@ -148,7 +147,7 @@ class Storage:
             stream.close()
 
     def parquet_schema(self, uri: str) -> tuple[str, tuple[str, ...]]:
-        """A Parquet file's schema as text, and the names of its columns of nanosecond timestamps."""
+        """Schema of a Parquet file as text, and the names of its nanosecond timestamp columns."""
         reader = self._parquet_reader(uri)
         try:
             schema = reader.getFileMetaData().getSchema()
@@ -160,7 +159,7 @@ class Storage:
             reader.close()
 
     def parquet_rows(self, uri: str) -> int:
-        """The number of rows that a Parquet file's footer states."""
+        """Number of rows of a Parquet file, from its footer."""
         reader = self._parquet_reader(uri)
         try:
             return int(reader.getRecordCount())
@@ -168,11 +167,11 @@ class Storage:
             reader.close()
 
     def _parquet_reader(self, uri: str) -> Any:
-        _, path = self._at(uri)
+        _, path = self._resolve(uri)
         hadoop = self._jvm.org.apache.parquet.hadoop
         return hadoop.ParquetFileReader.open(hadoop.util.HadoopInputFile.fromPath(path, self._conf))
 
 
 def literal_path(uri: str) -> str:
-    """A path for Spark's readers, which would take ``[``, ``{`` or ``*`` in a name as a pattern."""
+    """A path for Spark's readers, with glob characters such as ``[``, ``{`` and ``*`` escaped."""
     return _GLOB_CHARACTERS.sub(r"\\\1", uri)

@@ -1,1 +1,1 @@
-"""Third step: deduplicate, filter to the k-core and assign train, validation and test."""
+"""Split: deduplicate events, filter them to the k-core and assign train, validation and test."""

@@ -17,8 +17,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import SPLITS
-from ml.preparation.split.k_core import Core, Stage
-from ml.settings.preparation import N_HELD_OUT
+from ml.preparation.split.k_core import Checkpoint, KCore
+from ml.settings.preparation import N_HELD_OUT, TIME_CUT, SplitSettings
 
 DAY_S = 86_400
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
@@ -32,38 +32,38 @@ _LEAVE_LAST_OUT = {
 
 
 @dataclass(frozen=True)
-class Assigned:
-    """Which pairs go where."""
+class SplitAssignment:
+    """Kept users and items, and the split of each of their pairs."""
 
-    users: DataFrame  # user_key, n_train, n_validation, n_test: int64, and what `split` reads
+    users: DataFrame  # user_key; n_train, n_validation, n_test: int64; columns that `split` reads
     items: DataFrame  # item_key
-    split: Column  # of a pair beside its user's row: the split's position in SPLITS
+    split: Column  # position in SPLITS, of a pair joined with its row of `users`
     rule: Mapping[str, Any]  # for the manifest: at least "rule"
 
 
 class SplitRule(Protocol):
-    """A way to split."""
+    """Rule that assigns pairs to splits."""
 
     def user_statistics(self) -> Sequence[Column]:
-        """What it must know of each user's pairs."""
+        """Aggregations of each user's pairs that the rule needs."""
 
     def item_statistics(self) -> Sequence[Column]:
-        """What it must know of each item's pairs."""
+        """Aggregations of each item's pairs that the rule needs."""
 
-    def assign(self, pairs: DataFrame, core: Core, stage: Stage) -> Assigned:
-        """Split the pairs of the core."""
+    def assign(self, pairs: DataFrame, core: KCore, checkpoint: Checkpoint) -> SplitAssignment:
+        """Assign each pair of the k-core to a split."""
 
 
 @dataclass(frozen=True)
 class LeaveLastOut:
-    """Each user's newest pair to test, the one before to validation.
+    """Each user's newest pair to test, the second newest to validation.
 
-    Every step combines before it shuffles, so that one user with a large part of all pairs is no burden: the
-    user's pairs are counted and bounded per task, and only a handful is ever ordered.
+    A user with a large share of all pairs is not a bottleneck: all aggregations are partial before the
+    shuffle, and only a few candidates per user are sorted.
     """
 
     def user_statistics(self) -> Sequence[Column]:
-        """The newest time in each of two halves that a user's pairs fall into by their hash."""
+        """The newest time in each of two halves of a user's pairs, by the parity of the item key."""
         of_half = F.pmod("item_key", F.lit(2))
         return [
             F.max(F.when(of_half == each, F.col("timestamp"))).alias(newest)
@@ -71,30 +71,13 @@ class LeaveLastOut:
         ]
 
     def item_statistics(self) -> Sequence[Column]:
-        """Nothing."""
+        """None."""
         return []
 
-    def assign(self, pairs: DataFrame, core: Core, stage: Stage) -> Assigned:
+    def assign(self, pairs: DataFrame, core: KCore, checkpoint: Checkpoint) -> SplitAssignment:
         """Find the newest two pairs of each user."""
-        # The newest of either half are two pairs: the second newest of all is no older than the older of
-        # them. That leaves three pairs a user, or so, to be ordered.
-        even, odd = (F.coalesce(newest, F.lit(0)) for newest in _NEWEST_OF_HALF)
-        bounds = core.users.select("user_key", F.least(even, odd).alias("bound"))
-        recent = pairs.join(bounds, on="user_key", how="inner").where("timestamp >= bound")
-        candidates = recent.join(core.items.select("item_key"), on="item_key", how="left_semi")
-        # Equal times are ordered by a hash of the pair: the item alone would hold out one end of its range.
-        tie_break = F.xxhash64("user_key", "item_key")
-        newest_first = Window.partitionBy("user_key").orderBy(
-            F.desc("timestamp"), tie_break.desc(), F.desc("item_key")
-        )
-        recency = F.row_number().over(newest_first)
-        # With this limit Spark keeps each task's first two a user before it shuffles (WindowGroupLimit).
-        newest = candidates.withColumn("recency", recency).where(F.col("recency") <= N_HELD_OUT)
-        held_out = newest.groupBy("user_key").agg(
-            F.max(F.when(F.col("recency") == 1, F.col("item_key"))).alias("test_item"),
-            F.max(F.when(F.col("recency") == N_HELD_OUT, F.col("item_key"))).alias("validation_item"),
-        )
-        users = core.users.select("user_key", "n_interactions").join(held_out, on="user_key", how="inner")
+        kept = core.users.select("user_key", "n_interactions")
+        users = kept.join(_newest_two(pairs, core), on="user_key", how="inner")
         one = F.lit(1).cast("bigint")
         sized = users.select(
             "user_key",
@@ -104,20 +87,41 @@ class LeaveLastOut:
             one.alias("n_validation"),
             one.alias("n_test"),
         )
-        split = (
-            F.when(F.col("item_key") == F.col("test_item"), TEST)
-            .when(F.col("item_key") == F.col("validation_item"), VALIDATION)
-            .otherwise(TRAIN)
-        )
-        return Assigned(stage(sized, "split-users"), core.items.select("item_key"), split, _LEAVE_LAST_OUT)
+        is_test = F.col("item_key") == F.col("test_item")
+        is_validation = F.col("item_key") == F.col("validation_item")
+        split = F.when(is_test, TEST).when(is_validation, VALIDATION).otherwise(TRAIN)
+        items = core.items.select("item_key")
+        return SplitAssignment(checkpoint(sized, "split-users"), items, split, _LEAVE_LAST_OUT)
+
+
+def _newest_two(pairs: DataFrame, core: KCore) -> DataFrame:
+    """``user_key``; ``test_item``, ``validation_item``: keys of the items of each user's newest two pairs."""
+    # The newest pairs of the two halves are two pairs, so that the second newest of all is not older than the
+    # older of them. With that bound about three pairs per user are left to sort.
+    even, odd = (F.coalesce(newest, F.lit(0)) for newest in _NEWEST_OF_HALF)
+    bounds = core.users.select("user_key", F.least(even, odd).alias("bound"))
+    recent = pairs.join(bounds, on="user_key", how="inner").where("timestamp >= bound")
+    candidates = recent.join(core.items.select("item_key"), on="item_key", how="left_semi")
+    # Ties are broken by a hash of the pair: by item, the same end of the catalogue would always be held out.
+    tie_break = F.xxhash64("user_key", "item_key")
+    newest_first = Window.partitionBy("user_key").orderBy(
+        F.desc("timestamp"), tie_break.desc(), F.desc("item_key")
+    )
+    recency = F.row_number().over(newest_first)
+    # With this limit Spark keeps two rows per user and task before the shuffle (WindowGroupLimit).
+    newest = candidates.withColumn("recency", recency).where(F.col("recency") <= N_HELD_OUT)
+    is_newest, is_second = F.col("recency") == 1, F.col("recency") == N_HELD_OUT
+    return newest.groupBy("user_key").agg(
+        F.max(F.when(is_newest, F.col("item_key"))).alias("test_item"),
+        F.max(F.when(is_second, F.col("item_key"))).alias("validation_item"),
+    )
 
 
 @dataclass(frozen=True)
 class TimeCut:
-    """The last days of all to test, the days before them to validation.
+    """The last days of the data to test, the days before them to validation.
 
-    A pair held out of a user or an item that has nothing in train is left out: it could only be ranked by a
-    model that had seen the future.
+    Held-out pairs of a user or an item without a pair in train are dropped, since the model cannot rank them.
     """
 
     test_days: int
@@ -131,32 +135,34 @@ class TimeCut:
         """``first``: the time of each item's first pair."""
         return [F.min("timestamp").alias("first")]
 
-    def assign(self, pairs: DataFrame, core: Core, stage: Stage) -> Assigned:
-        """Cut, and leave out what train has not seen."""
+    def assign(self, pairs: DataFrame, core: KCore, checkpoint: Checkpoint) -> SplitAssignment:
+        """Find the cut times, and drop pairs of users and items without a pair in train."""
         newest = pairs.agg(F.max("timestamp")).first()
         newest_s = newest[0] if newest is not None and newest[0] is not None else 0
         test_start_s = newest_s + 1 - self.test_days * DAY_S
         validation_start_s = test_start_s - self.validation_days * DAY_S
         is_in_train = F.col("first") < validation_start_s
+        known_users = core.users.where(is_in_train).select("user_key")
         items = core.items.where(is_in_train).select("item_key")
-        known = pairs.join(
-            core.users.where(is_in_train).select("user_key"), on="user_key", how="left_semi"
-        ).join(items, on="item_key", how="left_semi")
-        split = (
-            F.when(F.col("timestamp") >= test_start_s, TEST)
-            .when(F.col("timestamp") >= validation_start_s, VALIDATION)
-            .otherwise(TRAIN)
+        of_known_users = pairs.join(known_users, on="user_key", how="left_semi")
+        known = of_known_users.join(items, on="item_key", how="left_semi")
+        is_test = F.col("timestamp") >= test_start_s
+        is_validation = F.col("timestamp") >= validation_start_s
+        split = F.when(is_test, TEST).when(is_validation, VALIDATION).otherwise(TRAIN)
+        sizes = (
+            F.sum((split == position).cast("bigint")).alias(f"n_{name}")
+            for position, name in enumerate(SPLITS)
         )
-        users = known.groupBy("user_key").agg(
-            *(
-                F.sum((split == position).cast("bigint")).alias(f"n_{name}")
-                for position, name in enumerate(SPLITS)
-            )
+        users = checkpoint(known.groupBy("user_key").agg(*sizes), "split-users")
+        n_kept = _total(users, F.col("n_train") + F.col("n_validation") + F.col("n_test"))
+        n_unseen = _total(core.users, F.col("n_interactions")) - n_kept
+        return SplitAssignment(
+            users, items, split, self._describe(validation_start_s, test_start_s, n_unseen)
         )
-        staged = stage(users, "split-users")
-        kept = F.col("n_train") + F.col("n_validation") + F.col("n_test")
-        n_unseen = _total(core.users, F.col("n_interactions")) - _total(staged, kept)
-        rule = {
+
+    def _describe(self, validation_start_s: int, test_start_s: int, n_unseen: int) -> dict[str, Any]:
+        """The rule as written to the manifest."""
+        return {
             "rule": "time-cut",
             "validation": f"events from {_iso(validation_start_s)} on, before the test split's",
             "test": f"events from {_iso(test_start_s)} on",
@@ -167,7 +173,13 @@ class TimeCut:
             "unseen_in_train": "filtered",
             "n_unseen_in_train": n_unseen,
         }
-        return Assigned(staged, items, split, rule)
+
+
+def split_rule(settings: SplitSettings) -> SplitRule:
+    """The rule that the settings select."""
+    if settings.split == TIME_CUT:
+        return TimeCut(settings.test_days or 1, settings.validation_days or 1)
+    return LeaveLastOut()
 
 
 def _total(table: DataFrame, number: Column) -> int:

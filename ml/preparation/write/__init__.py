@@ -1,1 +1,1 @@
-"""Fourth step: the run folder with its data files, quality report and manifest."""
+"""Write: the run folder with its data files, quality report, manifest and ``_SUCCESS``."""

@@ -1,112 +1,73 @@
-"""The data quality gate: what a run must look like before anybody trains on it.
+"""Data quality gate: limits on the metrics of a run, checked before the run is complete.
 
-Expectations are data: a JSON list of ``{"name", "min", "max"}``, of which one limit may be absent. A name is
-one of :data:`MEASURES`; what a file leaves out is not expected.
+The limits are a JSON list of expectations ``{"name", "min", "max"}``; ``min`` or ``max`` may be absent. The
+name is a key of :data:`ml.preparation.write.quality_metrics.METRICS`; other metrics have no limits.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
-
 from ml.contract import QUALITY_FILE
-from ml.manifest import Counts
 from ml.preparation.errors import InputError
+from ml.preparation.spark.storage import Storage
+from ml.preparation.write.quality_metrics import METRICS, QUARANTINED_SHARE, QualityMetric, RunStatistics
+from ml.settings.preparation import QualitySettings
 
-QUARANTINED_SHARE = "quarantined_share"
-POPULARITY_SHIFT = "popularity_shift"
 _DEFAULTS = "expectations.json"
 _FIELDS = {"name", "min", "max"}
 
 
 class QualityError(InputError):
-    """The data are not what is expected of them; the message names expectation, observed and limit."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What the expectations are about."""
-
-    counts: Counts
-    previous: Counts | None  # None: a first run
-    popularity_shift: float | None  # None: nothing to compare with
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that can be expected of a run."""
-
-    means: str
-    of: Callable[[Observed], float | None]  # None: there is no previous run
-
-
-def _ratio(now: int, before: int | None) -> float | None:
-    return None if not before else now / before
-
-
-def _missing(column: str) -> Callable[[Observed], float]:
-    return lambda run: run.counts.quarantined.get(f"missing_{column}", 0) / max(1, run.counts.events_read)
-
-
-MEASURES: Mapping[str, Measure] = {
-    QUARANTINED_SHARE: Measure(
-        "rows that cannot be used, of all rows read",
-        lambda run: sum(run.counts.quarantined.values()) / max(1, run.counts.events_read),
-    ),
-    **{
-        f"missing_{column}_share": Measure(
-            f"rows quarantined for having no {column}, of all rows read", _missing(column)
-        )
-        for column in ("user", "item", "time")
-    },
-    "users": Measure("users that are kept", lambda run: run.counts.users),
-    "items": Measure("items that are kept", lambda run: run.counts.items),
-    "events_read_ratio": Measure(
-        "rows read, by those of the previous run",
-        lambda run: _ratio(run.counts.events_read, run.previous.events_read if run.previous else None),
-    ),
-    "kept_ratio": Measure(
-        "rows kept, by those of the previous run",
-        lambda run: _ratio(run.counts.kept, run.previous.kept if run.previous else None),
-    ),
-    POPULARITY_SHIFT: Measure(
-        "total variation distance of the items' shares of train from the previous run's: 0 the same, "
-        "1 no item in common",
-        lambda run: run.popularity_shift,
-    ),
-}
+    """A metric is outside its limits; the message names the metric, its value and the limits."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """The limits of one measure, both allowed themselves."""
+    """Limits of a metric, both inclusive."""
 
     name: str
     min: float | None = None
     max: float | None = None
 
-    def holds(self, observed: float) -> bool:
-        """Whether a number is within the limits."""
-        return (self.min is None or observed >= self.min) and (self.max is None or observed <= self.max)
+    def allows(self, value: float) -> bool:
+        """Whether a value is within the limits."""
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
+
+
+def load_expectations(storage: Storage, settings: QualitySettings) -> list[Expectation]:
+    """The expectations of a run: from the file in the settings, or the job's own.
+
+    Raises:
+        InputError: the file does not exist, or is not a list of expectations.
+    """
+    uri = settings.expectations
+    if uri is not None and not storage.exists(uri):
+        raise InputError(f"{uri}: no such file; give --expectations an existing one")
+    text = packaged_expectations() if uri is None else storage.read_text(uri)
+    expectations = parse_expectations(text, uri or "expectations")
+    return with_quarantined_share(expectations, settings.max_quarantined_share)
 
 
 def packaged_expectations() -> str:
-    """The expectations that come with the job, as JSON."""
+    """The job's own expectations, as JSON text."""
     return resources.files("ml.preparation.write").joinpath(_DEFAULTS).read_text(encoding="utf-8")
 
 
 def parse_expectations(text: str, source: str) -> list[Expectation]:
     """The expectations of a JSON text.
 
+    Args:
+        text: a JSON list of expectations.
+        source: where the text is from, for messages.
+
     Raises:
-        InputError: it is not what the module says; the message names the source and the field.
+        InputError: the text is not a list of expectations; the message names the source and the field.
     """
     try:
         documents = json.loads(text)
@@ -114,16 +75,16 @@ def parse_expectations(text: str, source: str) -> list[Expectation]:
         raise InputError(f"{source}: not JSON: {error}") from error
     if not isinstance(documents, list):
         raise InputError(f"{source}: expected a list of expectations")
-    found = [_parsed(document, f"{source}: [{number}]") for number, document in enumerate(documents)]
+    found = [_parse(document, f"{source}: [{number}]") for number, document in enumerate(documents)]
     names = [each.name for each in found]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{source}: {twice[0]} is expected twice")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{source}: {repeated[0]} appears more than once")
     return found
 
 
-def _parsed(document: Any, where: str) -> Expectation:
-    if not isinstance(document, dict) or document.get("name") not in MEASURES:
-        raise InputError(f"{where}.name: give one of {', '.join(MEASURES)}")
+def _parse(document: Any, where: str) -> Expectation:
+    if not isinstance(document, dict) or document.get("name") not in METRICS:
+        raise InputError(f"{where}.name: give one of {', '.join(METRICS)}")
     if unknown := sorted(set(document) - _FIELDS):
         raise InputError(f"{where}.{unknown[0]}: unknown field; known are {', '.join(sorted(_FIELDS))}")
     limits = {side: document[side] for side in ("min", "max") if document.get(side) is not None}
@@ -138,7 +99,7 @@ def _parsed(document: Any, where: str) -> Expectation:
 
 
 def with_quarantined_share(expectations: Sequence[Expectation], share: float | None) -> list[Expectation]:
-    """The expectations with another limit on the share of unusable rows, where one is given."""
+    """The expectations with ``share`` as the maximum share of unusable rows, unless it is None."""
     if share is None:
         return list(expectations)
     others = [each for each in expectations if each.name != QUARANTINED_SHARE]
@@ -148,85 +109,62 @@ def with_quarantined_share(expectations: Sequence[Expectation], share: float | N
     return [replace(given, max=share), *others]
 
 
-def quarantined_limit(expectations: Sequence[Expectation]) -> float:
-    """The largest share of unusable rows; 1 where nothing is expected of it."""
+def max_quarantined_share(expectations: Sequence[Expectation]) -> float:
+    """The maximum share of unusable rows; 1 without such an expectation."""
     limits = [each.max for each in expectations if each.name == QUARANTINED_SHARE and each.max is not None]
     return limits[0] if limits else 1.0
 
 
-def report_on(expectations: Sequence[Expectation], observed: Observed) -> list[dict[str, Any]]:
-    """What became of each expectation; one that has nothing to compare with neither passed nor failed."""
-    return [_judged(each, MEASURES[each.name], observed) for each in expectations]
+def evaluate(expectations: Sequence[Expectation], statistics: RunStatistics) -> list[dict[str, Any]]:
+    """Evaluate each expectation; one that needs a previous run, where there is none, is skipped.
+
+    Returns:
+        One object per expectation, as in ``quality.json``; ``passed`` is None if skipped.
+    """
+    return [_evaluate(each, METRICS[each.name], statistics) for each in expectations]
 
 
-def _judged(expectation: Expectation, measure: Measure, observed: Observed) -> dict[str, Any]:
-    value = measure.of(observed)
+def _evaluate(expectation: Expectation, metric: QualityMetric, statistics: RunStatistics) -> dict[str, Any]:
+    value = metric.value(statistics)
     return {
         "name": expectation.name,
-        "means": measure.means,
+        "means": metric.means,
         "limit": {"min": expectation.min, "max": expectation.max},
         "observed": value,
-        "passed": None if value is None else expectation.holds(value),
+        "passed": None if value is None else expectation.allows(value),
         "note": "skipped: no previous run to compare with" if value is None else None,
     }
 
 
-def quality_json(run_id: str, report: Sequence[Mapping[str, Any]], observed: Observed) -> str:
-    """``quality.json``: the report, and the counts that it is about."""
+def quality_json(run_id: str, report: Sequence[Mapping[str, Any]], statistics: RunStatistics) -> str:
+    """Text of ``quality.json``: the report, and the counts that it was computed from."""
     document = {
         "run_id": run_id,
         "passed": all(each["passed"] is not False for each in report),
         "expectations": report,
-        "counts": asdict(observed.counts),
-        "previous_counts": None if observed.previous is None else asdict(observed.previous),
+        "counts": asdict(statistics.counts),
+        "previous_counts": None if statistics.previous is None else asdict(statistics.previous),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def require(report: Sequence[Mapping[str, Any]], uri: str) -> None:
-    """Refuse a run that breaks an expectation.
+def require_passed(report: Sequence[Mapping[str, Any]], uri: str) -> None:
+    """Raise an error if an expectation failed.
 
     Args:
-        report: of :func:`report_on`.
+        report: of :func:`evaluate`.
         uri: the run, for the message.
 
     Raises:
-        QualityError: naming the first broken expectation, what was observed and the limit.
+        QualityError: names the first failed expectation, its value and its limits.
     """
-    broken = [each for each in report if each["passed"] is False]
-    if broken:
-        first = broken[0]
+    failed = [each for each in report if each["passed"] is False]
+    if failed:
+        first = failed[0]
         words = {"min": "at least", "max": "at most"}
         limit = " and ".join(f"{words[side]} {n:g}" for side, n in first["limit"].items() if n is not None)
-        others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise QualityError(
             f"{uri}: quality: {first['name']} is {first['observed']:g}, expected {limit}{others}; "
             f"it is {first['means']}; see {QUALITY_FILE} there, or give other --expectations"
         )
-
-
-def popularity_shift(now: DataFrame, before: DataFrame) -> float | None:
-    """How far the items' shares moved: total variation, half the sum of absolute differences.
-
-    Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, proposition 4.2. Indices stand for the same
-    item in both, since maps are only ever extended.
-
-    Args:
-        now: ``item_index``, ``n_interactions``.
-        before: the same, of the previous run.
-
-    Returns:
-        From 0 to 1; None where either has no interactions.
-    """
-    pairs = now.select("item_index", F.col("n_interactions").alias("now")).join(
-        before.select("item_index", F.col("n_interactions").alias("before")),
-        on="item_index",
-        how="full_outer",
-    )
-    filled = pairs.select(*(F.coalesce(name, F.lit(0)).alias(name) for name in ("now", "before")))
-    totals = filled.agg(F.sum("now").alias("now"), F.sum("before").alias("before")).first()
-    if totals is None or not totals["now"] or not totals["before"]:
-        return None
-    difference = F.abs(F.col("now") / F.lit(totals["now"]) - F.col("before") / F.lit(totals["before"]))
-    summed = filled.agg(F.sum(difference)).first()
-    return None if summed is None else float(summed[0]) / 2

@@ -1,8 +1,7 @@
-"""A prepared run on disk: data files, manifest, then ``_SUCCESS``.
+"""Writer of a run folder: data files, manifest and, last, ``_SUCCESS``.
 
-Spark writes below ``_unfinished`` inside the run's folder; each file is then moved to its final name,
-once, since a move is a copy on S3. A run that was killed has no ``_SUCCESS`` and is cleared away by
-the next attempt.
+Spark writes to ``_unfinished`` in the run folder. Each file is then moved to its final name, only once
+because a move on S3 is a copy. A run that was killed has no ``_SUCCESS``, and the next attempt deletes it.
 """
 
 from __future__ import annotations
@@ -19,136 +18,136 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.contract import MANIFEST_FILE, SCHEMA_VERSION, SUCCESS_FILE
 from ml.manifest import Counts, FileEntry, Manifest
-from ml.preparation.errors import InputError, first_cause
+from ml.preparation.errors import InputError, root_cause
 from ml.preparation.spark.storage import Storage, literal_path
 from ml.preparation.write.file_layout import FileLayout
 
 _log = logging.getLogger(__name__)
 _UNFINISHED = "_unfinished"
-_PARTITION_OF_FILE = re.compile(r"/part-([0-9]+)-[^/]*$")  # as Spark names what a task writes
-_TRIES_A_PARTITION = 64  # a partition stays empty after n times as many numbers with a chance of e^-64
+_PARTITION_OF_FILE = re.compile(r"/part-([0-9]+)-[^/]*$")  # Spark's name of a task's output
+_TRIES_PER_PARTITION = 64  # with so many random values per partition, one stays empty with probability e^-64
 _WRITE_OPTIONS = {
     "compression": "snappy",
-    # A footer lists a column's encodings in the order of a Java HashSet, which differs from process
-    # to process. Delta encoding alone, as version 2 has it without dictionaries, leaves nothing to
-    # order, and packs sorted indices better.
+    # A Parquet footer lists the encodings of a column in the order of a Java HashSet, which differs between
+    # processes. Version 2 without dictionaries has one encoding per column (delta), so that footers are
+    # reproducible; it also stores sorted indices in less space.
     "parquet.writer.version": "PARQUET_2_0",
     "parquet.enable.dictionary": "false",
-    # Spark's own _SUCCESS, inside the run, would be taken for the run's.
+    # Spark's _SUCCESS file could be mistaken for that of the run.
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
-_STAGE_OPTIONS = {
-    "compression": "none",  # keys are hashes: each is different, and nothing to compress
+_CHECKPOINT_OPTIONS = {
+    "compression": "none",  # keys are hashes, which do not compress
     "parquet.enable.dictionary": "false",
 }
 
 
 class RunWriter:
-    """Writes one run below the prepared root."""
+    """Writer of one run folder below the output root."""
 
     def __init__(self, spark: SparkSession, storage: Storage, output: str, run_id: str) -> None:
         self._spark = spark
         self._storage = storage
-        self._run_id = run_id
+        self.run_id = run_id
         self._files: list[str] = []
         self.uri = f"{output.rstrip('/')}/run={run_id}"
-        self.unfinished = f"{self.uri}/{_UNFINISHED}"  # gone when the run is whole
+        self.unfinished = f"{self.uri}/{_UNFINISHED}"  # deleted when the run is complete
 
     def begin(self, *, overwrite: bool = False) -> None:
-        """Make sure that the run is ours to write.
+        """Delete an incomplete attempt, or with ``overwrite`` a complete run.
 
         Raises:
-            InputError: the run is already whole, and is not to be overwritten.
+            InputError: the run is complete, and ``overwrite`` is not set.
         """
         success = f"{self.uri}/{SUCCESS_FILE}"
         if self._storage.exists(success):
             if not overwrite:
                 raise InputError(f"{self.uri}: already prepared; give another --run-id, or --overwrite")
             _log.info("begin: overwriting %s", self.uri)
-            self._storage.delete(success)  # first: what is killed from here on is not taken for whole
-        self._storage.without_checksum_files(self.uri)
+            self._storage.delete(success)  # first, so that a kill from here on leaves an incomplete run
+        self._storage.disable_checksum_files(self.uri)
         if self._storage.exists(self.uri):
-            _log.info("begin: clearing what an earlier attempt left in %s", self.uri)
+            _log.info("begin: deleting an incomplete attempt in %s", self.uri)
             self._storage.delete(self.uri)
 
-    def stage(self, table: DataFrame, name: str) -> DataFrame:
-        """Write a table down inside the unfinished run and read it back: its lineage ends here.
+    def checkpoint(self, table: DataFrame, name: str) -> DataFrame:
+        """Write a table to the temporary folder and read it back, which cuts its lineage.
 
-        Unlike cached blocks it takes no memory, and does not go with a machine that a cluster loses.
+        Unlike cached blocks it takes no memory, and survives the loss of a node.
         """
-        folder = f"{self.unfinished}/stage/{name}"
-        _write(table, folder, _STAGE_OPTIONS)
+        folder = f"{self.unfinished}/checkpoints/{name}"
+        _write(table, folder, _CHECKPOINT_OPTIONS)
         return self._spark.read.schema(table.schema).parquet(literal_path(folder))
 
-    def abandon(self) -> None:
-        """After a failure: delete what is of use to nobody, and the run's folder if nothing else is in it."""
+    def discard_unfinished(self) -> None:
+        """Delete the temporary folder after a failure, and the run folder if it has no other files."""
         try:
             self._storage.delete(self.unfinished)
             if self._storage.exists(self.uri) and not self._storage.list_files(self.uri):
                 self._storage.delete(self.uri)
-        except Py4JError as error:  # the failure itself is what matters; the next attempt clears up
-            _log.warning("%s: cannot be cleared: %s", self.unfinished, first_cause(error))
+        except Py4JError as error:  # must not replace the original error; the next attempt deletes it
+            _log.warning("%s: cannot be deleted: %s", self.unfinished, root_cause(error))
 
     def write_table(self, table: DataFrame, name: str, order_by: str | None = None) -> DataFrame:
-        """Write a table as the single file ``name``; returns the table as written.
+        """Write a table as a single file and return the table as read back from it.
 
         Args:
-            table: any, or, without ``order_by``, one partition in order.
-            name: relative to the run.
+            table: the table; without ``order_by``, a single partition that is already sorted.
+            name: of the file, relative to the run folder.
             order_by: the column to sort by.
         """
         folder = f"{self.unfinished}/{name}"
         ordered = table if order_by is None else table.repartition(1).sortWithinPartitions(order_by)
         _write(ordered, folder)
         (written,) = self._storage.list_files(folder)
-        self._finish(written.uri, name)
+        self._move_into_run(written.uri, name)
         return self._spark.read.schema(table.schema).parquet(literal_path(f"{self.uri}/{name}"))
 
     def write_splits(self, encoded: DataFrame, layout: FileLayout) -> None:
-        """Write the three splits in one Spark job, a task a file, sorted by user, time and item.
+        """Write the three splits in one Spark job with one task per file, sorted by user, time and item.
 
-        A file holds a range of user indices, so that the bytes depend on the rows alone, never on
-        how Spark happened to partition them.
+        Each file holds a range of user indices, so that its bytes depend on the rows only, not on Spark's
+        partitioning.
 
         Args:
-            encoded: as :func:`ml.preparation.split.pairs.encoded_pairs` gives them.
-            layout: which user goes to which file.
+            encoded: as :func:`ml.preparation.write.tables.encode_pairs` returns them.
+            layout: the file of each user.
         """
         n = layout.n_files
-        together = encoded.repartition(n, layout.partitioned_by(self._partition_values(n)))
-        # One number that a comparison settles: a user's second has several pairs only now and then.
+        partitioned = encoded.repartition(n, layout.partition_value(self._partition_values(n)))
+        # One integer sort key for user and time; pairs with both equal, which are rare, compare by item.
         by_user_and_time = F.shiftleft(F.col("user_index").cast("bigint"), 32) + F.col("timestamp")
-        in_order = together.sortWithinPartitions(by_user_and_time, "item_index")
+        ordered = partitioned.sortWithinPartitions(by_user_and_time, "item_index")
         folder = f"{self.unfinished}/splits"
-        _write(in_order.select("user_index", "item_index", "timestamp", "weight"), folder)
+        _write(ordered.select("user_index", "item_index", "timestamp", "weight"), folder)
         for written in self._storage.list_files(folder):
             partition = int(_PARTITION_OF_FILE.search(written.uri)[1])  # type: ignore[index]
-            self._finish(written.uri, layout.name_of(partition))
+            self._move_into_run(written.uri, layout.name_of(partition))
 
     def read_split(self, split: str) -> DataFrame:
-        """The rows of a split, once written, and ``row``: the position in its file, int64."""
+        """The rows of a written split, with ``row``: int64, the row number in its file."""
         rows = self._spark.read.parquet(literal_path(f"{self.uri}/{split}"))
         return rows.select("*", F.col("_metadata.row_index").alias("row"))
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a small file that is no data file: it is not in the manifest."""
+        """Write a small file that is not a data file, and not in the manifest."""
         self._storage.write_text(f"{self.uri}/{name}", text)
 
     def finish(self, counts: Counts, sources: Sequence[str], details: Mapping[str, Any]) -> Manifest:
         """Write the manifest, then ``_SUCCESS``.
 
         Args:
-            counts: where every event went.
-            sources: the files that were read.
-            details: the manifest's other fields.
+            counts: events, users and items of the run.
+            sources: URIs of the files that were read.
+            details: other fields of the manifest.
 
         Raises:
-            ManifestError: the counts do not add up; there is then no ``_SUCCESS``.
+            ManifestError: the counts are inconsistent; ``_SUCCESS`` is then not written.
         """
         self._storage.delete(self.unfinished)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
-            run_id=self._run_id,
+            run_id=self.run_id,
             created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             sources=tuple(sources),
             counts=counts,
@@ -160,25 +159,25 @@ class RunWriter:
         self._storage.write_text(f"{self.uri}/{SUCCESS_FILE}", "")
         return manifest
 
-    def rows_of(self, name: str) -> int:
-        """The rows of a file of the run, as its footer states them."""
+    def count_rows(self, name: str) -> int:
+        """Number of rows of a Parquet file of the run."""
         return self._storage.parquet_rows(f"{self.uri}/{name}")
 
     def _partition_values(self, n: int) -> list[int]:
-        """For each of n partitions a number that Spark's hash partitioning puts there."""
+        """For each of n partitions, an integer that Spark's hash partitioner assigns to it."""
         number = F.col("id").cast("int")
         partition = F.pmod(F.hash(number), F.lit(n))
-        found = self._spark.range(_TRIES_A_PARTITION * n).groupBy(partition.alias("partition"))
+        found = self._spark.range(_TRIES_PER_PARTITION * n).groupBy(partition.alias("partition"))
         values = {row[0]: row[1] for row in found.agg(F.min(number)).collect()}
         return [values[each] for each in range(n)]
 
-    def _finish(self, written: str, name: str) -> None:
+    def _move_into_run(self, written: str, name: str) -> None:
         self._storage.move(written, f"{self.uri}/{name}")
         self._files.append(name)
 
     def _entry(self, name: str) -> FileEntry:
         uri = f"{self.uri}/{name}"
-        return FileEntry(self._storage.sha256(uri), self._storage.size_bytes(uri), self.rows_of(name))
+        return FileEntry(self._storage.sha256(uri), self._storage.size_bytes(uri), self.count_rows(name))
 
 
 def _write(table: DataFrame, folder: str, options: Mapping[str, str] = _WRITE_OPTIONS) -> None:

@@ -1,8 +1,9 @@
-"""The job runs on EMR 7, whose default Python is 3.9."""
+"""Compatibility with Python 3.9, the default Python of EMR 7."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.ml.conftest import ROOT
 SOURCES = [
     ROOT / "ml" / "contract.py",
     ROOT / "ml" / "manifest.py",
+    *(ROOT / "ml" / "settings").rglob("*.py"),
     *(ROOT / "ml" / "preparation").rglob("*.py"),
 ]
 NOT_IN_3_9 = {
@@ -22,8 +24,23 @@ NOT_IN_3_9 = {
 }
 
 
+def annotations(tree: ast.Module) -> Iterator[ast.expr]:
+    """The annotations of variables, arguments and results."""
+    for node in ast.walk(tree):
+        found = getattr(node, "annotation", None) or getattr(node, "returns", None)
+        if found is not None:
+            yield found
+
+
+def has_union(annotation: ast.expr) -> bool:
+    """Whether an annotation contains X | Y."""
+    return any(
+        isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) for node in ast.walk(annotation)
+    )
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_that_emr_runs_is_python_3_9(path: Path) -> None:
+def test_module_of_the_job_is_python_3_9(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
     imported = {
         alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
@@ -34,5 +51,5 @@ def test_a_module_that_emr_runs_is_python_3_9(path: Path) -> None:
     assert not keywords & {"strict", "kw_only", "slots"}, (
         "zip(strict=) and dataclass(kw_only=, slots=) are 3.10"
     )
-    if any(isinstance(node, (ast.AnnAssign, ast.FunctionDef)) for node in ast.walk(tree)):
+    if any(has_union(annotation) for annotation in annotations(tree)):
         assert "annotations" in imported, "X | None in an annotation needs from __future__ import annotations"

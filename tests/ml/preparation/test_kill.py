@@ -1,87 +1,192 @@
-"""kill -9 at any moment: what is left is never taken for a run, and the next attempt ends as if alone."""
+"""SIGKILL at any moment: no incomplete run looks complete, and the next attempt gives the same files.
+
+A process that is stopped with SIGSTOP has the same files as one that is killed at that moment. One run is
+therefore stopped at many moments, and its output copied each time; every copy is then checked and prepared
+again. Two more runs are really killed, in different steps.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
-import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 
 from ml import manifest as manifests
 from tests.ml.conftest import ROOT
-from tests.ml.preparation.test_job import RUN_ID, files_of, prepare, shop_lines, write_shop
+from tests.ml.preparation.command import command, environment
+from tests.ml.preparation.shop import RUN_ID, data_files, files_of, prepare, shop_lines, write_shop
 
 pytestmark = pytest.mark.spark
 
-N_KILLS = 10
-ANOTHER_SHOP = [line.replace("i0", "j") for line in shop_lines(n_users=7)]
+OTHER_SHOP = [line.replace("i0", "j") for line in shop_lines(n_users=7)]
+MIN_MOMENTS = 10
+MAX_MOMENTS = 30
+N_PREPARED_AGAIN = 6  # of the copies
+MAX_PAUSE_S = 1.0  # between two moments
+STOPPED = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+WAIT_S = 180
 
 
-def start(source: Path, output: Path) -> subprocess.Popen[bytes]:
-    """The job as a process group of its own: Python and its JVM die together."""
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK", "SPARK"))
-    }
-    command = [sys.executable, "-m", "ml.preparation", "--input", str(source), "--output", str(output)]
-    return subprocess.Popen(
-        [*command, "--run-id", RUN_ID, "--overwrite"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+class JobProcess:
+    """The job in a new process group, Python and JVM, with its log lines."""
+
+    def __init__(self, source: Path, output: Path) -> None:
+        arguments = ["--input", source, "--output", output, "--run-id", RUN_ID, "--overwrite"]
+        self._process = subprocess.Popen(
+            command(*arguments),
+            cwd=ROOT,
+            env={**environment(), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self._lines: list[str] = []
+        self._has_line = threading.Condition()
+        threading.Thread(target=self._read_lines, daemon=True).start()
+
+    def _read_lines(self) -> None:
+        for line in self._process.stdout or ():
+            with self._has_line:
+                self._lines.append(line)
+                self._has_line.notify_all()
+
+    def wait_for_line(self, pattern: str) -> None:
+        """Wait until a line of the log matches."""
+        with self._has_line:
+            assert self._has_line.wait_for(
+                lambda: any(re.search(pattern, line) for line in self._lines), WAIT_S
+            ), self._lines
+
+    def wait_for_more_lines(self, n_lines: int, timeout_s: float) -> int:
+        """Wait until the log has more than ``n_lines`` lines or the time is up; returns their number."""
+        with self._has_line:
+            self._has_line.wait_for(lambda: len(self._lines) > n_lines, timeout_s)
+            return len(self._lines)
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Context in which all processes of the group are stopped."""
+        family = [psutil.Process(self._process.pid)]
+        family += family[0].children(recursive=True)
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        while not all(each.status() in STOPPED for each in family if each.is_running()):
+            time.sleep(0.001)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the group with SIGKILL."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def wait(self) -> int:
+        return self._process.wait(WAIT_S)
 
 
-def run_timed(source: Path, output: Path) -> float:
-    """Run the job to its end; returns how long it ran, in seconds."""
-    began = time.monotonic()
-    assert start(source, output).wait() == 0
-    return time.monotonic() - began
+def is_complete(run: Path) -> bool:
+    """Whether a run has ``_SUCCESS``; its files must then match its manifest."""
+    if not (run / "_SUCCESS").exists():
+        return False
+    manifest = manifests.load(run / "manifest.json")
+    manifests.verify_files(manifest, {name: run / name for name in manifest.files})
+    return True
 
 
-def kill_after(seconds: float, source: Path, output: Path) -> None:
-    process = start(source, output)
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def copy_at_many_moments(job: JobProcess, output: Path, copies: Path) -> list[Path]:
+    """Copy the output after each log line, and at random moments in between, until the job ends."""
+    rng, found, n_lines = random.Random(4), [], 1
+    job.wait_for_line("begin: overwriting")
+    while job.is_running() and len(found) < MAX_MOMENTS:
+        with job.stopped():
+            found.append(Path(shutil.copytree(output, copies / f"{len(found):03d}")))
+        n_lines = job.wait_for_more_lines(n_lines, rng.uniform(0.0, MAX_PAUSE_S))
+    return found
 
 
-def data_files(run: Path) -> dict[str, bytes]:
-    return {name: content for name, content in files_of(run).items() if name.endswith(".parquet")}
+def with_distinct_files(copies: list[Path]) -> list[Path]:
+    """The copies without those that have the same files as the one before."""
+    return [
+        each
+        for before, each in zip([None, *copies], copies, strict=False)
+        if before is None or files_of(before) != files_of(each)
+    ]
 
 
-def test_ten_kills_leave_no_partial_run_and_no_trace(spark: SparkSession, tmp_path: Path) -> None:
-    source = write_shop(tmp_path, shop_lines())
-    unbroken = tmp_path / "unbroken"
-    duration_s = run_timed(source, unbroken)
-    whole = data_files(unbroken / f"run={RUN_ID}")
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("source"), shop_lines())
 
-    # It starts from a whole run of other events, which is to be overwritten.
-    broken = tmp_path / "broken"
-    run = prepare(spark, write_shop(tmp_path, ANOTHER_SHOP, "another.csv"), broken)
-    older = data_files(run)
-    rng = random.Random(4)
-    partial = 0
-    for _ in range(N_KILLS):
-        # Not in the first third, which is Python and its JVM starting: nothing has been touched then.
-        kill_after(rng.uniform(duration_s / 3, duration_s), source, broken)
-        if (run / "_SUCCESS").exists():
-            manifest = manifests.load(run / "manifest.json")
-            manifests.verify_files(manifest, {name: run / name for name in manifest.files})
-            assert data_files(run) in (older, whole)
+
+@pytest.fixture(scope="module")
+def unbroken(spark: SparkSession, source: Path) -> Path:
+    """The run of the shop that nothing has interrupted."""
+    return prepare(spark, source, source.parent / "unbroken")
+
+
+@pytest.fixture(scope="module")
+def other(spark: SparkSession, source: Path) -> Path:
+    """The complete run of another shop."""
+    return prepare(spark, write_shop(source.parent, OTHER_SHOP, "other.csv"), source.parent / "other")
+
+
+@pytest.fixture
+def overwritten(other: Path, tmp_path: Path) -> Path:
+    """A copy of the other run, for a job to overwrite."""
+    return Path(shutil.copytree(other, tmp_path / "prepared" / other.name))
+
+
+def test_run_killed_at_any_moment_is_incomplete_and_can_be_prepared_again(
+    spark: SparkSession, source: Path, unbroken: Path, overwritten: Path, tmp_path: Path
+) -> None:
+    older, expected = data_files(overwritten), data_files(unbroken)
+    job = JobProcess(source, overwritten.parent)
+    copies = copy_at_many_moments(job, overwritten.parent, tmp_path / "copies")
+    assert job.wait() == 0
+    assert data_files(overwritten) == expected
+    assert len(copies) >= MIN_MOMENTS
+
+    incomplete = []
+    for each in with_distinct_files(copies):
+        run = each / overwritten.name
+        if is_complete(run):
+            assert data_files(run) in (older, expected)
         else:
-            partial += run.exists()
-    assert partial  # at least one of the kills hit a run that was being written
+            incomplete.append(run)
+    assert any(run.exists() for run in incomplete)
+    for run in incomplete[:: -(-len(incomplete) // N_PREPARED_AGAIN)]:
+        prepare(spark, source, run.parent, overwrite=True)
+        assert data_files(run) == expected
+        assert set(files_of(run)) == set(files_of(unbroken))
 
-    run_timed(source, broken)
-    assert data_files(run) == whole
-    assert set(files_of(run)) == set(files_of(unbroken / f"run={RUN_ID}"))
+
+@pytest.mark.parametrize("line", ["k-core: ", "features: "])
+def test_killed_job_leaves_no_trace_in_the_next_attempt(
+    spark: SparkSession, source: Path, unbroken: Path, overwritten: Path, line: str
+) -> None:
+    job = JobProcess(source, overwritten.parent)
+    job.wait_for_line(line)
+    job.kill()
+    assert overwritten.exists()
+    assert not is_complete(overwritten)
+    assert files_of(overwritten)
+    prepare(spark, source, overwritten.parent, overwrite=True)
+    assert data_files(overwritten) == data_files(unbroken)
+    assert set(files_of(overwritten)) == set(files_of(unbroken))

@@ -1,4 +1,4 @@
-"""Validation: a usable event is typed, any other has the reason."""
+"""Validation: usable events have their types, and others a quarantine reason."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from ml.contract import MAX_ID_BYTES
-from ml.preparation.clean.validation import checked_events, usable_events
-from ml.preparation.clean.weights import Weighing
+from ml.preparation.clean.validation import usable_events, validate_events
+from ml.settings.preparation import WeightSettings
+from tests.ml.conftest import spark_conf
 
 pytestmark = pytest.mark.spark
 
@@ -60,33 +61,30 @@ UNUSABLE_ROWS: list[tuple[Row, str]] = [
 
 
 @pytest.mark.parametrize("ansi", ["false", "true"])
-def test_every_row_is_usable_or_has_its_reason(spark: SparkSession, ansi: str) -> None:
+def test_every_row_is_usable_or_has_a_reason(spark: SparkSession, ansi: str) -> None:
     rows: list[Row] = [(None, "u", "i", time) for time in USABLE]
     rows += [(None, "u", "i", time) for time in UNUSABLE_TIMES]
     rows += [row for row, _ in UNUSABLE_ROWS]
     expected = [None] * len(USABLE) + [*UNUSABLE_TIMES.values(), *(reason for _, reason in UNUSABLE_ROWS)]
     raw = [(str(number), "file:/a%20b+c%2B.csv", *row, None) for number, row in enumerate(rows)]
-    spark.conf.set("spark.sql.ansi.enabled", ansi)
-    try:
-        checked = checked_events(spark.createDataFrame(raw, SCHEMA), Weighing()).collect()
-    finally:
-        spark.conf.unset("spark.sql.ansi.enabled")
-    assert [row["reason"] for row in checked] == expected
-    usable = checked[: len(USABLE)]
+    with spark_conf(spark, "spark.sql.ansi.enabled", ansi):
+        validated = validate_events(spark.createDataFrame(raw, SCHEMA), WeightSettings()).collect()
+    assert [row["reason"] for row in validated] == expected
+    usable = validated[: len(USABLE)]
     assert [row["timestamp"] for row in usable] == list(USABLE.values())
     assert all(row["raw"] is row["source"] is None for row in usable)
     assert {row["weight"] for row in usable} == {1.0}
-    assert {row["source"] for row in checked[len(USABLE) :]} == {"file:/a b+c+.csv"}
-    assert [row["raw"] for row in checked[len(USABLE) :]] == [str(n) for n in range(len(USABLE), len(rows))]
+    assert {row["source"] for row in validated[len(USABLE) :]} == {"file:/a b+c+.csv"}
+    assert [row["raw"] for row in validated[len(USABLE) :]] == [str(n) for n in range(len(USABLE), len(rows))]
 
 
-def test_ids_are_trimmed_and_nothing_else(spark: SparkSession) -> None:
+def test_ids_are_trimmed_and_otherwise_unchanged(spark: SparkSession) -> None:
     rows = [
         ("", "", None, " u1 ", 'the "best", 😀\n', GOOD, None),
         ("", "", None, "é" * (MAX_ID_BYTES // 2), "i", GOOD, None),
         ("", "", None, None, "i", GOOD, None),
     ]
-    usable = usable_events(checked_events(spark.createDataFrame(rows, SCHEMA), Weighing()))
+    usable = usable_events(validate_events(spark.createDataFrame(rows, SCHEMA), WeightSettings()))
     assert usable.columns == ["user_id", "item_id", "timestamp", "weight"]
     assert [tuple(row) for row in usable.collect()] == [
         ("u1", 'the "best", 😀\n', int(GOOD), 1.0),
@@ -94,19 +92,19 @@ def test_ids_are_trimmed_and_nothing_else(spark: SparkSession) -> None:
     ]
 
 
-def test_an_example_is_cut_short(spark: SparkSession) -> None:
+def test_raw_row_is_truncated(spark: SparkSession) -> None:
     rows = [("x" * 100_000, "", "unparsable_row", None, None, None, None)]
-    (row,) = checked_events(spark.createDataFrame(rows, SCHEMA), Weighing()).collect()
+    (row,) = validate_events(spark.createDataFrame(rows, SCHEMA), WeightSettings()).collect()
     assert row["raw"] == "x" * 200
 
 
-BY_TYPE = Weighing(by_type=(("view", 1.0), ("purchase", 5.5)))
-BY_NUMBER = Weighing(by_number=True)
+BY_TYPE = WeightSettings(event_weights={"view": 1.0, "purchase": 5.5})
+BY_NUMBER = WeightSettings(weight_column="rating")
 
 
 @pytest.mark.parametrize("ansi", ["false", "true"])
 @pytest.mark.parametrize(
-    ("weighing", "values"),
+    ("weights", "values"),
     [
         (
             BY_TYPE,
@@ -125,13 +123,10 @@ BY_NUMBER = Weighing(by_number=True)
         ),
     ],
 )
-def test_an_event_has_the_weight_of_its_type_or_number_or_is_quarantined(
-    spark: SparkSession, weighing: Weighing, values: dict[str | None, float | str], ansi: str
+def test_event_without_a_valid_weight_is_quarantined(
+    spark: SparkSession, weights: WeightSettings, values: dict[str | None, float | str], ansi: str
 ) -> None:
     rows = [("", "", None, "u", "i", GOOD, value) for value in values]
-    spark.conf.set("spark.sql.ansi.enabled", ansi)
-    try:
-        checked = checked_events(spark.createDataFrame(rows, SCHEMA), weighing).collect()
-    finally:
-        spark.conf.unset("spark.sql.ansi.enabled")
-    assert [row["reason"] or row["weight"] for row in checked] == list(values.values())
+    with spark_conf(spark, "spark.sql.ansi.enabled", ansi):
+        validated = validate_events(spark.createDataFrame(rows, SCHEMA), weights).collect()
+    assert [row["reason"] or row["weight"] for row in validated] == list(values.values())

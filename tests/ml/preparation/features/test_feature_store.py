@@ -1,4 +1,4 @@
-"""Documents in a store that behaves as MongoDB, and in a real one where MONGODB_URI names it."""
+"""Feature store: with mongomock, and with a MongoDB server if MONGODB_URI is set."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 from pyspark.sql import SparkSession
 
 from ml.preparation.errors import InputError, StepError, step
-from ml.preparation.features import feature_store
-from ml.preparation.features.feature_store import ATTEMPTS, FeatureStore, from_secret, write_documents
+from ml.preparation.features.feature_store import ATTEMPTS, FeatureStore, write_documents
+from ml.settings.preparation import FeatureStoreSettings
 
 OLDER, NEWER = "20261122T020000Z", "20261123T020000Z"
 URI = "mongodb+srv://writer:secret-word@cluster.example.net"
@@ -27,11 +27,6 @@ URI = "mongodb+srv://writer:secret-word@cluster.example.net"
 @pytest.fixture
 def collection() -> Any:
     return mongomock.MongoClient().ncf.user_features
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_store, "MAX_WAIT_S", 0)
 
 
 def documents(n: int, count: int = 1) -> list[dict[str, Any]]:
@@ -51,7 +46,7 @@ def test_writing_a_run_again_changes_nothing(collection: Any) -> None:
     assert list(collection.find()) == before
 
 
-def test_a_newer_run_replaces_an_older_one_and_never_the_other_way_round(collection: Any) -> None:
+def test_document_of_a_newer_run_is_never_replaced_by_an_older_one(collection: Any) -> None:
     write_documents(collection, documents(3, count=1), OLDER)
     write_documents(collection, documents(2, count=2), NEWER)
     write_documents(collection, documents(3, count=1), OLDER)  # a late retry
@@ -59,18 +54,26 @@ def test_a_newer_run_replaces_an_older_one_and_never_the_other_way_round(collect
     assert found == {"u0": (NEWER, 2), "u1": (NEWER, 2), "u2": (OLDER, 1)}
 
 
-def test_batches_are_bounded(collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    write = collection.bulk_write
-    monkeypatch.setattr(
-        collection, "bulk_write", lambda requests, **kw: sizes.append(len(requests)) or write(requests, **kw)
-    )
-    write_documents(collection, iter(documents(2_001)), NEWER)
-    assert sizes == [1_000, 1_000, 1]
+class Recording:
+    """Collection that records the size of each bulk write."""
+
+    def __init__(self, collection: Any) -> None:
+        self.collection, self.sizes = collection, []
+
+    def bulk_write(self, requests: list[Any], **options: Any) -> None:
+        self.sizes.append(len(requests))
+        self.collection.bulk_write(requests, **options)
+
+
+def test_batches_are_bounded(collection: Any) -> None:
+    recording = Recording(collection)
+    write_documents(recording, iter(documents(2_001)), NEWER)
+    assert recording.sizes == [1_000, 1_000, 1]
+    assert collection.count_documents({}) == 2_001
 
 
 class Unreachable:
-    """A collection whose server comes back after some attempts."""
+    """Collection whose server cannot be reached in the first attempts."""
 
     def __init__(self, collection: Any, failures: int) -> None:
         self.collection, self.failures, self.attempts = collection, failures, 0
@@ -82,19 +85,19 @@ class Unreachable:
         self.collection.bulk_write(*arguments, **options)
 
 
-def test_a_server_that_comes_back_gets_every_document(collection: Any) -> None:
-    write_documents(Unreachable(collection, ATTEMPTS - 1), documents(3), NEWER)
+def test_writes_are_retried_until_the_server_can_be_reached(collection: Any) -> None:
+    write_documents(Unreachable(collection, ATTEMPTS - 1), documents(3), NEWER, max_wait_s=0)
     assert collection.count_documents({}) == 3
 
 
-def test_a_server_that_stays_away_fails_the_write_after_bounded_attempts(collection: Any) -> None:
-    away = Unreachable(collection, failures=100)
+def test_write_fails_after_a_bounded_number_of_attempts(collection: Any) -> None:
+    unreachable = Unreachable(collection, failures=100)
     with pytest.raises(AutoReconnect):
-        write_documents(away, documents(3), NEWER)
-    assert away.attempts == ATTEMPTS
+        write_documents(unreachable, documents(3), NEWER, max_wait_s=0)
+    assert unreachable.attempts == ATTEMPTS
 
 
-def test_a_refused_document_fails_the_write(collection: Any) -> None:
+def test_refused_document_is_an_error(collection: Any) -> None:
     class Refusing:
         def bulk_write(self, *_: Any, **__: Any) -> None:
             raise BulkWriteError({"writeErrors": [{"code": 121}], "writeConcernErrors": []})
@@ -104,11 +107,11 @@ def test_a_refused_document_fails_the_write(collection: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [URI, json.dumps({"uri": URI, "other": 1})])
-def test_the_uri_comes_from_the_secret_and_is_never_shown(value: str) -> None:
+def test_uri_is_read_from_the_secret_and_not_shown(value: str) -> None:
     with mock_aws():
         client = boto3.client("secretsmanager", region_name="ap-northeast-2")
         arn = client.create_secret(Name="feature-store", SecretString=value)["ARN"]
-        store = from_secret(arn, "ncf")
+        store = FeatureStore.from_settings(FeatureStoreSettings(arn, "ncf"))
     assert (store.uri, store.database, store.tls) == (URI, "ncf", True)
     assert "secret-word" not in repr(store)
 
@@ -116,25 +119,26 @@ def test_the_uri_comes_from_the_secret_and_is_never_shown(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["writer:secret-word@host", '{"password": "secret-word"}', '["secret-word"]']
 )
-def test_a_secret_without_a_uri_is_refused_without_its_value(value: str) -> None:
+def test_secret_without_a_uri_is_an_error_without_its_value(value: str) -> None:
     with mock_aws():
         client = boto3.client("secretsmanager", region_name="ap-northeast-2")
         arn = client.create_secret(Name="feature-store", SecretString=value)["ARN"]
-        with pytest.raises(InputError, match=r"--feature-store-secret .*holds neither") as refused:
-            from_secret(arn, "ncf")
-    assert "secret-word" not in str(refused.value)
+        with pytest.raises(InputError, match=r"--feature-store-secret .*holds neither") as caught:
+            FeatureStore.from_settings(FeatureStoreSettings(arn, "ncf"))
+    assert "secret-word" not in str(caught.value)
 
 
-def test_a_secret_that_is_not_there_is_refused_by_its_name() -> None:
+def test_missing_secret_is_an_error_that_names_it() -> None:
+    missing = FeatureStoreSettings("arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:none", "ncf")
     with mock_aws(), pytest.raises(InputError, match=r"--feature-store-secret arn:aws:.*cannot be read"):
-        from_secret("arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:none", "ncf")
+        FeatureStore.from_settings(missing)
 
 
 @pytest.fixture
 def real_store() -> Iterator[tuple[FeatureStore, MongoClient]]:
     uri = os.environ.get("MONGODB_URI")
     if not uri:
-        pytest.skip("MONGODB_URI names no server")
+        pytest.skip("MONGODB_URI is not set")
     store = FeatureStore(uri, f"ncf_test_{uuid4().hex[:12]}", tls="tls=true" in uri or "+srv" in uri)
     with MongoClient(uri) as client:
         yield store, client
@@ -142,7 +146,7 @@ def real_store() -> Iterator[tuple[FeatureStore, MongoClient]]:
 
 
 @pytest.mark.spark
-def test_spark_writes_a_table_to_a_real_server(
+def test_spark_writes_a_table_to_a_server(
     spark: SparkSession, real_store: tuple[FeatureStore, MongoClient]
 ) -> None:
     store, client = real_store
@@ -163,13 +167,15 @@ def test_spark_writes_a_table_to_a_real_server(
 
 
 @pytest.mark.spark
-def test_a_store_that_cannot_be_reached_fails_the_step_in_one_line_without_the_password(
+def test_unreachable_store_is_one_line_without_the_password(
     spark: SparkSession,
 ) -> None:
-    nowhere = FeatureStore("mongodb://writer:secret-word@127.0.0.1:9", "ncf", tls=False, timeout_ms=50)
+    unreachable = FeatureStore(
+        "mongodb://writer:secret-word@127.0.0.1:9", "ncf", tls=False, timeout_ms=50, max_wait_s=0
+    )
     table = spark.createDataFrame([("u1", 1)], "user_id string, n_interactions int")
     with pytest.raises(StepError) as failed, step("features"):
-        nowhere.write(table, "user_features", "user_id", NEWER)
+        unreachable.write(table, "user_features", "user_id", NEWER)
     assert "127.0.0.1:9" in str(failed.value)
     assert "\n" not in str(failed.value)
     assert "secret-word" not in str(failed.value)

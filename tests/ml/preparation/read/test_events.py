@@ -1,4 +1,4 @@
-"""Reading: the same events from every format, and each line accounted for."""
+"""Readers: the same rows from every format, and one row for each line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ml.preparation.errors import InputError
 from ml.preparation.read import text
 from ml.preparation.read.columns import ColumnNames
 from ml.preparation.read.events import read_events
-from ml.preparation.read.sources import input_files
+from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage
 
 pytestmark = pytest.mark.spark
@@ -30,7 +30,7 @@ LATIN_1_HEADER = "user_id,item_id,timestamp,prénom\n".encode("latin-1")
 
 def read(spark: SparkSession, path: Path, file_format: str = "auto", **names: Any) -> DataFrame:
     storage = Storage(spark)
-    files = input_files(storage, str(path), RUN_ID)
+    files = list_sources(storage, str(path), RUN_ID)
     return read_events(spark, storage, files, file_format, ColumnNames(**names))
 
 
@@ -73,7 +73,7 @@ def test_every_text_format_gives_the_same_events(
 
 
 @pytest.mark.parametrize("kind", ["text", "numbers", "moments"])
-def test_parquet_of_any_type_is_read(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+def test_parquet_columns_of_any_type_are_read(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     seconds = [int(time) for _, _, time in EVENTS]
     moments = [datetime.fromtimestamp(each, UTC) for each in seconds]
     times = {
@@ -90,12 +90,12 @@ def test_parquet_of_any_type_is_read(spark: SparkSession, tmp_path: Path, kind: 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "Asia/Seoul"])
-def test_a_parquet_timestamp_of_any_unit_and_zone_is_unix_seconds(
+def test_parquet_timestamp_of_any_unit_and_zone_is_unix_seconds(
     spark: SparkSession, tmp_path: Path, unit: str, zone: str | None
 ) -> None:
     path = tmp_path / "events.parquet"
     moments = pa.array([881250949, -1, None], pa.timestamp("s")).cast(pa.timestamp(unit, tz=zone))
-    # pandas has ids beside nulls as floating-point numbers.
+    # pandas stores integer ids next to nulls as floats.
     table = {"user": pa.array([7.0, 8.5, None]), "item": pa.array([2**60, 2, 3]), "time": moments}
     pq.write_table(pa.table(table), path)
     rows = [(row["user"], row["item"], row["time"]) for row in read(spark, path).collect()]
@@ -133,9 +133,7 @@ def test_each_json_line_is_an_event_or_has_its_problem(
     assert values == [("u1", "7", "1600000000"), ("u1", 'i,"\n😀', "2024-05-01"), (None, "7", None)]
 
 
-def test_of_a_quoted_field_with_a_line_break_both_halves_are_kept_as_they_came(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_quoted_field_with_a_line_break_gives_two_unusable_rows(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     halves = ['u2,i2,881250950,"two', 'lines"', 'u3,i3,881250951,"u4,i4,881250952', 'u4,i4,881250953,x"']
     path.write_text("\n".join(["user,item,time,title", 'u1,i1,881250949,"a, ""b"""', *halves]))
@@ -146,7 +144,7 @@ def test_of_a_quoted_field_with_a_line_break_both_halves_are_kept_as_they_came(
     assert [row["user"] for row in rows if row["problem"] is None] == ["u1"]
 
 
-def test_an_inch_mark_in_tsv_is_only_itself(spark: SparkSession, tmp_path: Path) -> None:
+def test_inch_mark_in_tsv_is_not_a_quote(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "events.tsv"
     path.write_text('user\titem\ttime\ttitle\nu1\ti1\t881250949\tTV 27"\nu1\t"a\tb"\t881250949\t"cut\n')
     assert [(row["item"], row["problem"]) for row in read(spark, path).collect()] == [
@@ -155,7 +153,7 @@ def test_an_inch_mark_in_tsv_is_only_itself(spark: SparkSession, tmp_path: Path)
     ]
 
 
-def test_a_line_beyond_the_limit_is_not_taken_apart(spark: SparkSession, tmp_path: Path) -> None:
+def test_too_long_line_is_not_parsed(spark: SparkSession, tmp_path: Path) -> None:
     long = "," * (text.MAX_LINE_BYTES + 1)
     (tmp_path / "a.csv").write_text(f'user,item,time\n{long}\nu1,"{long}",881250949\nu1,i1,881250949\n')
     (tmp_path / "b.jsonl").write_text(f'{{"user": 1, "item": 2, "time": 881250949}}\n{{"user": "{long}"}}\n')
@@ -163,9 +161,7 @@ def test_a_line_beyond_the_limit_is_not_taken_apart(spark: SparkSession, tmp_pat
     assert sorted(problems, key=str) == [None, None, *["line_too_long"] * 3]
 
 
-def test_the_value_that_weighs_an_event_is_read_from_every_format(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_event_type_is_read_from_every_format(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user,item,time,kind\nu1,i1,881250949,view\n")
     (tmp_path / "b.jsonl").write_text('{"user": "u2", "item": 1, "time": 881250949, "kind": "cart"}\n')
     table = {"user": ["u3"], "item": ["i"], "time": [881250949], "kind": ["buy"]}
@@ -175,7 +171,7 @@ def test_the_value_that_weighs_an_event_is_read_from_every_format(
     assert values == {"u1": "view", "u2": "cart", "u3": "buy"}
 
 
-def test_a_folder_may_mix_formats_and_column_orders(spark: SparkSession, tmp_path: Path) -> None:
+def test_folder_with_several_formats_and_column_orders_is_read(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "day=1").mkdir()
     (tmp_path / "day=1" / "a.csv").write_text("user_id,item_id,timestamp\nu1,i1,881250949\n")
     (tmp_path / "day=1" / "b.csv").write_text("timestamp,item_id,user_id\n881250950,i2,u2\n")
@@ -189,9 +185,7 @@ def test_a_folder_may_mix_formats_and_column_orders(spark: SparkSession, tmp_pat
     assert triples(read(spark, tmp_path)) == expected
 
 
-def test_a_line_with_too_few_or_too_many_fields_is_kept_as_it_came(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_line_with_too_few_or_too_many_fields_is_kept_unparsed(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     bad = ["u1", "u1,i1", "u1,i1,881250949,extra", '"u1,i1,881250949']
     path.write_text("\n".join(["user,item,time", "u1,i1,881250949", *bad]))
@@ -205,7 +199,7 @@ def test_a_line_with_too_few_or_too_many_fields_is_kept_as_it_came(
     [
         ("empty.csv", b"", "empty; it needs at least one event"),
         ("blank.csv", b"\n \n\r\n", "only blank lines"),
-        ("_marked.csv", CSV.encode(), "no data files; names that start with _ or . are passed over"),
+        ("_marked.csv", CSV.encode(), "no data files; names that start with _ or . are skipped"),
         ("not-gzip.csv.gz", CSV.encode(), "not a gzip file"),
         (
             "cut.parquet",
@@ -216,22 +210,22 @@ def test_a_line_with_too_few_or_too_many_fields_is_kept_as_it_came(
         ("packed.csv", gzip.compress(CSV.encode()), "name does not end in .gz; rename it"),
         ("packed.csv", b"PK\x03\x04 and so on", "a zip archive; unpack it"),
         ("wide.csv", CSV.encode("utf-16"), "UTF-16 text; convert it to UTF-8"),
-        ("array.json", b'[\n {"user": 1}]', "a JSON array; write one object a line"),
+        ("array.json", b'[\n {"user": 1}]', "a JSON array; write one object per line"),
         ("pretty.json", b'{\n "user": 1\n}', "none of the first lines is a JSON object"),
         ("short.jsonl", b'{"user": 1, "item": 2}', "no time column; columns found: user, item"),
     ],
 )
-def test_a_file_that_holds_no_events_is_refused_by_its_name(
+def test_file_without_events_is_an_error_that_names_it(
     spark: SparkSession, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as caught:
         read(spark, path)
-    assert name in str(refused.value)
+    assert name in str(caught.value)
 
 
-def test_a_parquet_file_without_the_columns_lists_those_it_has(spark: SparkSession, tmp_path: Path) -> None:
+def test_parquet_file_without_a_column_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "shop.parquet"
     pq.write_table(pa.table({"user_id": ["u1"], "price": [1.0]}), path)
     with pytest.raises(InputError, match="no item column; columns found: user_id, price"):
@@ -241,7 +235,7 @@ def test_a_parquet_file_without_the_columns_lists_those_it_has(spark: SparkSessi
 @pytest.mark.parametrize(
     ("ids", "kind"), [([True], "boolean"), ([[1]], "array<bigint>"), ([{"a": 1}], "struct<a:bigint>")]
 )
-def test_a_parquet_column_that_holds_no_id_is_refused_by_its_type(
+def test_parquet_column_of_unsupported_type_is_an_error_that_names_the_type(
     spark: SparkSession, tmp_path: Path, ids: list[Any], kind: str
 ) -> None:
     path = tmp_path / "shop.parquet"
@@ -250,11 +244,11 @@ def test_a_parquet_column_that_holds_no_id_is_refused_by_its_type(
         read(spark, path)
 
 
-def test_a_missing_path_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+def test_missing_path_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.csv: no such file or folder"):
         read(spark, tmp_path / "nowhere.csv")
 
 
-def test_an_empty_folder_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+def test_empty_folder_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data files"):
         read(spark, tmp_path)

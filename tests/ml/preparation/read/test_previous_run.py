@@ -1,4 +1,4 @@
-"""The run before: found, checked, continued and compared with."""
+"""The previous run: found, checked, extended and compared with."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pyspark.sql import SparkSession
 
 from ml import manifest as manifests
 from ml.contract import ITEMS_FILE, POPULARITY_FILE, QUALITY_FILE, USERS_FILE
-from ml.preparation import job
-from ml.preparation.arguments import Settings
 from ml.preparation.errors import InputError
-from ml.preparation.read.previous_run import previous_run
+from ml.preparation.read.previous_run import PreviousRun, find_previous_run
 from ml.preparation.spark.storage import Storage
 from ml.preparation.write.quality import QualityError
-from tests.ml.preparation.test_job import files_of, shop_lines, table, write_shop
+from ml.settings.preparation import RunSettings
+from tests.ml.preparation.shop import data_files, files_of, prepare, shop_lines, table, write_shop
 
 pytestmark = pytest.mark.spark
 
 MONDAY, TUESDAY, WEDNESDAY = (f"2026112{day}T020000Z" for day in (3, 4, 5))
 
 
-def prepare(spark: SparkSession, source: Path, output: Path, run_id: str, **changes: Any) -> Path:
-    job.prepare(spark, Settings(str(source), str(output), run_id, **changes))
-    return output / f"run={run_id}"
+def find(spark: SparkSession, output: Path, run_id: str, previous_run: object = None) -> PreviousRun | None:
+    """The previous run of a new one."""
+    given = None if previous_run is None else str(previous_run)
+    return find_previous_run(spark, Storage(spark), RunSettings("raw", str(output), run_id, given))
 
 
 def id_map(run: Path, name: str) -> dict[str, int]:
@@ -36,14 +36,14 @@ def id_map(run: Path, name: str) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A first run, which no test may change."""
+    """A first run; read only."""
     folder = tmp_path_factory.mktemp("monday")
     return prepare(spark, write_shop(folder, shop_lines()), folder / "prepared", MONDAY)
 
 
 @pytest.fixture
 def output(monday: Path, tmp_path: Path) -> Path:
-    """A prepared root with a copy of the first run."""
+    """An output root with a copy of the first run."""
     for name, content in files_of(monday).items():
         path = tmp_path / "prepared" / monday.name / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def output(monday: Path, tmp_path: Path) -> Path:
     return tmp_path / "prepared"
 
 
-def test_the_next_run_keeps_every_index_and_compares_itself(
+def test_next_run_keeps_every_index_and_is_compared(
     spark: SparkSession, monday: Path, output: Path, tmp_path: Path
 ) -> None:
     renamed = [line.replace("u03", "a-new-user").replace("i05", "a-new-item") for line in shop_lines()]
@@ -73,15 +73,14 @@ def test_the_next_run_keeps_every_index_and_compares_itself(
     assert report["passed"] is True
 
 
-def test_a_run_of_the_same_events_has_the_same_files(
+def test_run_of_the_same_events_has_the_same_files(
     spark: SparkSession, monday: Path, output: Path, tmp_path: Path
 ) -> None:
     again = prepare(spark, write_shop(tmp_path, shop_lines()[::-1]), output, TUESDAY)
-    of_monday = {name: data for name, data in files_of(monday).items() if name.endswith(".parquet")}
-    assert {name: data for name, data in files_of(again).items() if name.endswith(".parquet")} == of_monday
+    assert data_files(again) == data_files(monday)
 
 
-def test_a_run_far_from_the_one_before_is_stopped_and_its_files_stay(
+def test_run_that_fails_the_quality_gate_keeps_its_files(
     spark: SparkSession, output: Path, tmp_path: Path
 ) -> None:
     few = write_shop(tmp_path, shop_lines(n_users=4))
@@ -92,15 +91,17 @@ def test_a_run_far_from_the_one_before_is_stopped_and_its_files_stay(
     assert not {"_SUCCESS", "manifest.json"} & set(left)
     assert json.loads(left[QUALITY_FILE])["passed"] is False
 
-    # Wednesday does not continue what failed; and a file can expect something else.
-    assert previous_run(spark, Storage(spark), str(output), WEDNESDAY, None).manifest.run_id == MONDAY  # type: ignore[union-attr]
+    # Wednesday does not continue the failed run, and a file can set other limits.
+    continued = find(spark, output, WEDNESDAY)
+    assert continued is not None
+    assert continued.manifest.run_id == MONDAY
     lenient = tmp_path / "lenient.json"
     lenient.write_text('[{"name": "users", "min": 4}]')
     done = prepare(spark, few, output, TUESDAY, expectations=str(lenient))
     assert (done / "_SUCCESS").exists()
 
 
-def test_a_run_that_is_whole_is_overwritten_on_request(
+def test_complete_run_is_overwritten_on_request(
     spark: SparkSession, monday: Path, output: Path, tmp_path: Path
 ) -> None:
     source = write_shop(tmp_path, shop_lines(n_users=9))
@@ -109,19 +110,18 @@ def test_a_run_that_is_whole_is_overwritten_on_request(
     assert set(files_of(run)) == set(files_of(monday))
 
 
-def test_the_newest_whole_run_before_is_continued(spark: SparkSession, output: Path) -> None:
-    storage = Storage(spark)
-    (output / f"run={TUESDAY}").mkdir()  # not whole
+def test_newest_complete_earlier_run_is_continued(spark: SparkSession, output: Path) -> None:
+    (output / f"run={TUESDAY}").mkdir()  # incomplete
     (output / "run=yesterday").mkdir()
 
-    def found(run_id: str, given: str | None = None) -> str | None:
-        run = previous_run(spark, storage, str(output), run_id, given)
+    def found(run_id: str, given: object = None) -> str | None:
+        run = find(spark, output, run_id, given)
         return run.manifest.run_id if run else None
 
     assert found(WEDNESDAY) == MONDAY
     assert found(MONDAY) is None
     assert found(WEDNESDAY, "none") is None
-    assert found("20200101T000000Z", str(output / f"run={MONDAY}")) == MONDAY
+    assert found("20200101T000000Z", output / f"run={MONDAY}") == MONDAY
 
 
 def damage_users(run: Path) -> None:
@@ -138,7 +138,7 @@ def damage_users(run: Path) -> None:
         (lambda run: (run / POPULARITY_FILE).unlink(), "cannot be read: .*FileNotFound"),
     ],
 )
-def test_a_damaged_run_is_named_and_not_continued(
+def test_damaged_run_is_an_error_that_names_it(
     spark: SparkSession, output: Path, tmp_path: Path, damage: Callable[[Path], Any], message: str
 ) -> None:
     damage(output / f"run={MONDAY}")
@@ -149,15 +149,15 @@ def test_a_damaged_run_is_named_and_not_continued(
     assert not (output / f"run={TUESDAY}").exists()
 
 
-def test_a_run_that_is_not_whole_or_itself_cannot_be_continued(spark: SparkSession, output: Path) -> None:
+def test_incomplete_run_and_the_run_itself_cannot_be_continued(spark: SparkSession, output: Path) -> None:
     run = output / f"run={MONDAY}"
     with pytest.raises(InputError, match="is run 20261123T020000Z itself"):
-        previous_run(spark, Storage(spark), str(output), MONDAY, str(run))
+        find(spark, output, MONDAY, run)
     (run / "_SUCCESS").unlink()
-    with pytest.raises(InputError, match="no _SUCCESS in it: it is not whole"):
-        previous_run(spark, Storage(spark), str(output), TUESDAY, str(run))
+    with pytest.raises(InputError, match="incomplete: it has no _SUCCESS"):
+        find(spark, output, TUESDAY, run)
 
 
-def test_expectations_that_are_not_there_are_named(spark: SparkSession, tmp_path: Path) -> None:
+def test_missing_expectations_file_is_an_error_that_names_it(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.json: no such file; give --expectations an existing one"):
         prepare(spark, tmp_path, tmp_path, MONDAY, expectations=str(tmp_path / "nowhere.json"))

@@ -1,4 +1,4 @@
-"""Which files a run reads: those of days that ended before it began."""
+"""Source files of a run: those of days that ended before it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from ml.preparation.errors import InputError
-from ml.preparation.read.sources import dated_partitions, input_files, window
+from ml.preparation.read.sources import dated_partitions, days_to_read, list_sources
 from ml.preparation.spark.storage import Storage
 
 RUN_ID = "20261123T020000Z"
@@ -29,13 +29,13 @@ def add(root: Path, *names: str, text: str = "u,i,1600000000\n") -> Path:
 def read(
     spark: SparkSession, root: Path, run_id: str = RUN_ID, look_back_days: int | None = None
 ) -> list[str]:
-    files = input_files(Storage(spark), str(root), run_id, look_back_days)
+    files = list_sources(Storage(spark), str(root), run_id, look_back_days)
     return [each.uri.removeprefix(f"file:{root}/") for each in files]
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """Partitions of both spellings, hourly or not, with gaps, and later than the run."""
+    """Partitions of both spellings, with and without hours, with gaps, and after the run."""
     return add(
         tmp_path / "shop",
         "dt=2026-11-18/a.csv",
@@ -59,13 +59,13 @@ def shop(tmp_path: Path) -> Path:
         (RUN_ID, 3, "bcd"),
         (RUN_ID, 5, "abcd"),
         (RUN_ID, 3660, "abcd"),
-        ("20261123T000000Z", 1, "d"),  # a day has ended at its midnight
+        ("20261123T000000Z", 1, "d"),  # a day ends at midnight
         ("20261122T235959Z", 2, "bc"),
         ("20261124T000000Z", 1, "e"),
         ("20270101T000000Z", None, "abcdef"),
     ],
 )
-def test_days_that_ended_within_the_window_are_read_and_no_other(
+def test_only_days_of_the_window_that_are_over_are_read(
     spark: SparkSession, shop: Path, run_id: str, look_back_days: int | None, expected: str
 ) -> None:
     files = read(spark, shop, run_id, look_back_days)
@@ -73,14 +73,14 @@ def test_days_that_ended_within_the_window_are_read_and_no_other(
 
 
 @pytest.mark.spark
-def test_missing_days_and_days_passed_over_are_logged_by_name(
+def test_missing_and_skipped_days_are_logged(
     spark: SparkSession, shop: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     add(shop, "dt=2026-11-21/empty.csv", text="")
     with caplog.at_level(logging.INFO, "ml.preparation"):
         read(spark, shop, look_back_days=4)
     assert "no events of 2026-11-19, 2026-11-21" in caplog.text
-    assert "passed over 2026-11-23, 2026-11-24: not ended when the run began" in caplog.text
+    assert "skipped 2026-11-23, 2026-11-24: not over at the time of the run" in caplog.text
 
 
 @pytest.mark.spark
@@ -90,26 +90,26 @@ def test_missing_days_and_days_passed_over_are_logged_by_name(
         (["dt=2026-11-18/a"], 2, "no events of any day 2026-11-21 to 2026-11-22; give another"),
         (["dt=2026-11-23/a"], None, "no events of any day before 2026-11-23"),
         (["a.csv"], 2, "no dated folders such as dt=2026-11-23 in it; leave --look-back-days out"),
-        (["dt=2026-11-18/a", "b.csv"], None, "b.csv: lies beside dated folders and in none"),
-        (["dt=2026-11-18/a", "old/b"], 7, "old: lies beside dated folders and in none"),
-        (["dt=2026-11-31/a"], None, "dt=2026-11-31: '2026-11-31' is no date; write YYYY-MM-DD"),
-        (["dt=__HIVE_DEFAULT_PARTITION__/a"], None, "is no date; write YYYY-MM-DD"),
+        (["dt=2026-11-18/a", "b.csv"], None, "b.csv: next to dated folders, but not in one"),
+        (["dt=2026-11-18/a", "old/b"], 7, "old: next to dated folders, but not in one"),
+        (["dt=2026-11-31/a"], None, "dt=2026-11-31: '2026-11-31' is not a date; write YYYY-MM-DD"),
+        (["dt=__HIVE_DEFAULT_PARTITION__/a"], None, "is not a date; write YYYY-MM-DD"),
     ],
 )
-def test_partitions_that_cannot_be_read_are_refused(
+def test_unusable_partitions_are_an_error(
     spark: SparkSession, tmp_path: Path, names: list[str], look_back_days: int | None, message: str
 ) -> None:
     add(tmp_path / "shop", *names)
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as caught:
         read(spark, tmp_path / "shop", look_back_days=look_back_days)
-    assert "shop" in str(refused.value)
+    assert "shop" in str(caught.value)
 
 
 @given(st.lists(days, unique=True).map(sorted), days, st.one_of(st.none(), st.integers(1, 400)))
-def test_a_window_never_reaches_the_day_of_the_run_or_beyond(
+def test_window_ends_before_the_day_of_the_run(
     there: list[date], end: date, look_back_days: int | None
 ) -> None:
-    found = window(there, end, look_back_days)
+    found = days_to_read(there, end, look_back_days)
     assert all(day < end for day in found)
     assert found == sorted(set(found))
     if look_back_days is None:
@@ -118,6 +118,6 @@ def test_a_window_never_reaches_the_day_of_the_run_or_beyond(
         assert found == [end - timedelta(days=n) for n in range(look_back_days, 0, -1)]
 
 
-def test_only_folders_named_as_dates_are_partitions() -> None:
+def test_only_folders_with_a_date_in_their_name_are_partitions() -> None:
     found = dated_partitions(["x/dt=2026-11-18", "x/date=2026-11-18", "x/day=2026-11-19", "x/mydt=1"])
     assert found == {date(2026, 11, 18): ["x/dt=2026-11-18", "x/date=2026-11-18"]}

@@ -1,4 +1,4 @@
-"""How a text file's columns are told: by the header, or by MovieLens' order."""
+"""Detection of a text file's columns: by its header, or in the order of MovieLens."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from hypothesis import strategies as st
 
 from ml.preparation.errors import InputError
 from ml.preparation.read.columns import ColumnNames
-from ml.preparation.read.text_layout import SEPARATORS, Layout, is_time, split_line, text_layout
+from ml.preparation.read.text_layout import SEPARATORS, TextLayout, detect_layout, is_time, split_line
 
 NO_NAMES = ColumnNames()
 
 
-def layout(*lines: str, file_format: str = "auto", names: ColumnNames = NO_NAMES) -> Layout:
-    return text_layout(lines, file_format, names, "events")
+def layout(*lines: str, file_format: str = "auto", names: ColumnNames = NO_NAMES) -> TextLayout:
+    return detect_layout(lines, file_format, names, "events")
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("196\t242\t3\t881250949", Layout("tsv", None, 4, 0, 1, 3)),
-        ("1::1193::5::978300760", Layout("double-colon", None, 4, 0, 1, 3)),
-        ("u1,i1,881250949", Layout("csv", None, 3, 0, 1, 2)),
-        ("u1,i1,2024-05-01T10:00:00Z", Layout("csv", None, 3, 0, 1, 2)),
+        ("196\t242\t3\t881250949", TextLayout("tsv", None, 4, 0, 1, 3)),
+        ("1::1193::5::978300760", TextLayout("double-colon", None, 4, 0, 1, 3)),
+        ("u1,i1,881250949", TextLayout("csv", None, 3, 0, 1, 2)),
+        ("u1,i1,2024-05-01T10:00:00Z", TextLayout("csv", None, 3, 0, 1, 2)),
     ],
 )
-def test_a_file_without_header_has_movielens_order(line: str, expected: Layout) -> None:
+def test_file_without_a_header_has_the_order_of_movielens(line: str, expected: TextLayout) -> None:
     assert layout(line) == expected
 
 
@@ -41,13 +41,13 @@ def test_a_file_without_header_has_movielens_order(line: str, expected: Layout) 
         ("id,user,user_id,item_id,date,timestamp", (2, 3, 5)),
     ],
 )
-def test_common_spellings_are_known_in_any_order(header: str, positions: tuple[int, int, int]) -> None:
+def test_common_spellings_are_found_in_any_order(header: str, positions: tuple[int, int, int]) -> None:
     found = layout(header, "a,b,c")
     assert (found.user, found.item, found.time) == positions
     assert found.header == header
 
 
-def test_a_column_that_is_named_wins_over_the_spellings() -> None:
+def test_configured_column_takes_precedence_over_spellings() -> None:
     names = ColumnNames(user="buyer", time="ts2")
     found = layout("user_id,buyer,item,ts,ts2", names=names)
     assert (found.user, found.item, found.time) == (1, 2, 4)
@@ -84,10 +84,10 @@ def test_a_column_that_is_named_wins_over_the_spellings() -> None:
         (["\x00\x1b[2Juser"], NO_NAMES, r"columns found: ??[2Juser;"),
     ],
 )
-def test_columns_that_cannot_be_told_are_listed(lines: list[str], names: ColumnNames, message: str) -> None:
-    with pytest.raises(InputError) as refused:
+def test_error_lists_the_columns_found(lines: list[str], names: ColumnNames, message: str) -> None:
+    with pytest.raises(InputError) as caught:
         layout(*lines, names=names)
-    assert message in str(refused.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,16 @@ def test_columns_that_cannot_be_told_are_listed(lines: list[str], names: ColumnN
         ("1\t2\t5\t881250949", ColumnNames(weight="rating"), 2),
     ],
 )
-def test_the_column_that_weighs_an_event_is_found(header: str, names: ColumnNames, position: int) -> None:
+def test_column_of_the_weight_is_found(header: str, names: ColumnNames, position: int) -> None:
     assert layout(header, names=names).value == position
 
 
-def test_one_broken_line_at_the_top_does_not_hide_the_data() -> None:
+def test_malformed_first_line_does_not_prevent_detection() -> None:
     good = [f"u{n}\ti{n}\t5\t881250949" for n in range(3)]
     assert layout("u0\ti0\t5\tnever", *good) == layout(*good)
 
 
-def test_a_given_format_is_not_guessed() -> None:
+def test_configured_format_is_used() -> None:
     assert layout("a::b,1,881250949", file_format="csv").format == "csv"
     with pytest.raises(InputError, match="columns found: u,i,881250949"):
         layout("u,i,881250949", file_format="tsv")
@@ -118,16 +118,16 @@ def test_a_given_format_is_not_guessed() -> None:
     st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5),
     st.sampled_from(["auto", *SEPARATORS]),
 )
-def test_any_text_has_a_layout_or_is_refused(lines: list[str], file_format: str) -> None:
+def test_any_text_has_a_layout_or_is_an_error(lines: list[str], file_format: str) -> None:
     try:
         found = layout(*lines, file_format=file_format)
     except InputError as error:
-        refusal = str(error)
+        message = str(error)
     else:
-        refusal = ""
+        message = ""
         assert max(found.user, found.item, found.time) < found.n_columns
-    assert refusal == "" or refusal.startswith("events: ")
-    assert refusal.isprintable()
+    assert message == "" or message.startswith("events: ")
+    assert message.isprintable()
 
 
 @given(
@@ -136,19 +136,19 @@ def test_any_text_has_a_layout_or_is_refused(lines: list[str], file_format: str)
         min_size=1,
     )
 )
-def test_fields_come_back_as_they_were_joined(fields: list[str]) -> None:
+def test_joined_fields_are_split_again(fields: list[str]) -> None:
     assert split_line("\t".join(fields), "tsv") == fields
 
 
 @pytest.mark.parametrize(
     "field", ["631152000", "4102444799", "881250949.5", "1990-01-01", "2099-12-31 23:59"]
 )
-def test_a_time_within_1990_to_2100_is_one(field: str) -> None:
+def test_time_from_1990_to_2099_is_a_time(field: str) -> None:
     assert is_time(field)
 
 
 @pytest.mark.parametrize(
     "field", ["631151999", "4102444800", "-1", "nan", "inf", "", "1989-12-31", "2100-01-01"]
 )
-def test_anything_else_is_no_time(field: str) -> None:
+def test_any_other_text_is_not_a_time(field: str) -> None:
     assert not is_time(field)

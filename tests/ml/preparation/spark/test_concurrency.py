@@ -1,4 +1,4 @@
-"""Actions at the same time: each result in its place, and no failure lost."""
+"""Concurrent actions: results in order, and errors after all actions have ended."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import threading
 
 import pytest
 
-from ml.preparation.spark.concurrency import together
+from ml.preparation.spark.concurrency import run_concurrently
 
 
-def test_actions_run_at_the_same_time_and_keep_their_order() -> None:
-    both_have_begun = threading.Barrier(2, timeout=10)
+def test_actions_are_concurrent_and_results_in_order() -> None:
+    both_started = threading.Barrier(2, timeout=10)
 
-    def begun(number: int) -> int:
-        both_have_begun.wait()
+    def start(number: int) -> int:
+        both_started.wait()
         return number
 
-    assert together(lambda: begun(1), lambda: begun(2)) == [1, 2]
+    assert run_concurrently(lambda: start(1), lambda: start(2)) == [1, 2]
 
 
-def test_a_failure_is_raised_when_all_have_ended() -> None:
-    fails_first, ended = threading.Event(), []
+def test_error_is_raised_after_all_actions_have_ended() -> None:
+    has_failed, ended = threading.Event(), []
 
     def fails() -> None:
-        fails_first.set()
+        has_failed.set()
         raise ValueError("no room")
 
     def ends() -> None:
-        assert fails_first.wait(10)
+        assert has_failed.wait(10)
         ended.append(True)
 
     with pytest.raises(ValueError, match="no room"):
-        together(fails, ends)
+        run_concurrently(fails, ends)
     assert ended == [True]

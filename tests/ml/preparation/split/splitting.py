@@ -1,4 +1,4 @@
-"""The job's middle step over events in memory, its result by id."""
+"""The split step over events in memory, with its result by id."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession, functions
 
 from ml.contract import SPLITS
-from ml.preparation.arguments import Settings
-from ml.preparation.split.core import SplitEvents, split_events
-from ml.preparation.split.pairs import id_key
+from ml.preparation.split.keys import HEAVY_EVENTS, id_key
+from ml.preparation.split.splitting import SplitPairs, split_events
+from ml.settings.preparation import SplitSettings
 
 SCHEMA = "user_id string, item_id string, timestamp long, weight double"
 Event = tuple[str, str, int]
@@ -29,20 +29,25 @@ class Row:
 
 
 def frame(spark: SparkSession, events: Sequence[Event], weight: float = 1.0) -> DataFrame:
+    """Events of one weight as a DataFrame."""
     return spark.createDataFrame([(*event, weight) for event in events], SCHEMA)
 
 
-def stage(table: DataFrame, name: str) -> DataFrame:
-    """Cuts the lineage, as writing down does."""
+def checkpoint(table: DataFrame, name: str) -> DataFrame:
+    """Cut the lineage in memory."""
     return table.localCheckpoint()
 
 
-def split(events: DataFrame, **settings: Any) -> tuple[SplitEvents, list[Row]]:
+def split(
+    events: DataFrame, *, heavy_events: int = HEAVY_EVENTS, **settings: Any
+) -> tuple[SplitPairs, list[Row]]:
     """The split of events, and every pair that it keeps."""
-    done = split_events(events, Settings("shop.csv", "prepared", "20261123T020000Z", **settings), None, stage)
+    done = split_events(
+        events, SplitSettings(**settings), None, checkpoint, source="shop.csv", heavy_events=heavy_events
+    )
     users = done.user_ids.withColumn("user_key", id_key("user_id", done.seed))
     items = done.item_ids.withColumn("item_key", id_key("item_id", done.seed))
-    kept = done.pairs.join(done.assigned.users, on="user_key").join(done.assigned.items, on="item_key")
+    kept = done.pairs.join(done.assignment.users, on="user_key").join(done.assignment.items, on="item_key")
     named = kept.join(users, on="user_key").join(items, on="item_key")
-    columns = named.select("user_id", "item_id", "timestamp", done.assigned.split, functions.col("weight"))
+    columns = named.select("user_id", "item_id", "timestamp", done.assignment.split, functions.col("weight"))
     return done, [Row(u, i, t, SPLITS[s], w) for u, i, t, s, w in map(tuple, columns.collect())]

@@ -1,4 +1,4 @@
-"""The k-core: a fixed point, and the largest one."""
+"""K-core: the largest set of users and items with enough interactions each."""
 
 from __future__ import annotations
 
@@ -10,60 +10,72 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession, functions
 
 from ml.preparation.errors import StepError
-from ml.preparation.split import k_core as k_core_module
-from ml.preparation.split.k_core import Core, k_core
-from tests.ml.preparation.split.splitting import stage
+from ml.preparation.split.k_core import MAX_ROUNDS, KCore, k_core
+from tests.ml.preparation.split.splitting import checkpoint
 
 pytestmark = pytest.mark.spark
 
 Pairs = set[tuple[int, int]]
 
 
-def core_of(spark: SparkSession, pairs: Pairs, min_of_user: int, min_of_item: int) -> Core:
+def core_of(
+    spark: SparkSession,
+    pairs: Pairs,
+    min_items_per_user: int,
+    min_users_per_item: int,
+    max_rounds: int = MAX_ROUNDS,
+) -> KCore:
     table = spark.createDataFrame(
         [(u, i, u + i) for u, i in sorted(pairs)], "user_key long, item_key long, time long"
     )
     return k_core(
         table,
-        min_of_user=min_of_user,
-        min_of_item=min_of_item,
+        min_items_per_user=min_items_per_user,
+        min_users_per_item=min_users_per_item,
         user_statistics=[functions.max("time").alias("last")],
         item_statistics=[functions.min("time").alias("first")],
-        stage=stage,
+        checkpoint=checkpoint,
+        max_rounds=max_rounds,
     )
 
 
-def reference(pairs: Pairs, min_of_user: int, min_of_item: int) -> Pairs:
-    """One that is removed at a time, until nobody has too few."""
+def reference(pairs: Pairs, min_items_per_user: int, min_users_per_item: int) -> Pairs:
+    """Removal of pairs of users or items with too few interactions, until nothing changes."""
     left = set(pairs)
     while True:
         users, items = Counter(u for u, _ in left), Counter(i for _, i in left)
-        kept = {(u, i) for u, i in left if users[u] >= min_of_user and items[i] >= min_of_item}
+        kept = {(u, i) for u, i in left if users[u] >= min_items_per_user and items[i] >= min_users_per_item}
         if kept == left:
             return left
         left = kept
 
 
 def path(length: int) -> Pairs:
-    """A chain of users and items, which comes apart from its ends, a link a round."""
+    """A chain of users and items, which loses one link at each end per round."""
     return {(n, n) for n in range(length)} | {(n, n + 1) for n in range(length)}
 
 
 @settings(
-    max_examples=10,
+    max_examples=3,  # of up to 8 graphs: one Spark job is cheaper than many
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    pairs=st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=45),
-    min_of_user=st.integers(1, 4),
-    min_of_item=st.integers(1, 4),
+    graphs=st.lists(
+        st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=45),
+        min_size=4,
+        max_size=8,
+    ),
+    min_items_per_user=st.integers(1, 4),
+    min_users_per_item=st.integers(1, 4),
 )
-def test_the_core_is_the_largest_set_in_which_everybody_has_enough(
-    spark: SparkSession, pairs: Pairs, min_of_user: int, min_of_item: int
+def test_k_core_is_the_largest_set_with_enough_interactions(
+    spark: SparkSession, graphs: list[Pairs], min_items_per_user: int, min_users_per_item: int
 ) -> None:
-    core = core_of(spark, pairs, min_of_user, min_of_item)
-    expected = reference(pairs, min_of_user, min_of_item)
+    # The k-core of graphs without a common user or item is the union of their k-cores.
+    pairs = {(u + 10 * n, i + 10 * n) for n, graph in enumerate(graphs) for u, i in graph}
+    core = core_of(spark, pairs, min_items_per_user, min_users_per_item)
+    expected = reference(pairs, min_items_per_user, min_users_per_item)
     users = {row["user_key"]: (row["n_interactions"], row["last"]) for row in core.users.collect()}
     items = {row["item_key"]: (row["n_interactions"], row["first"]) for row in core.items.collect()}
     assert users == {
@@ -78,23 +90,17 @@ def test_the_core_is_the_largest_set_in_which_everybody_has_enough(
     }
 
 
-def test_a_chain_falls_apart_round_by_round(spark: SparkSession) -> None:
+def test_chain_is_removed_round_by_round(spark: SparkSession) -> None:
     clique = {(u, i) for u in range(100, 103) for i in range(100, 103)}
     core = core_of(spark, path(5) | clique, 2, 2)
     assert {row["user_key"] for row in core.users.collect()} == {100, 101, 102}
 
 
-def test_one_round_is_enough_where_only_users_can_have_too_few(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(k_core_module, "MAX_ROUNDS", 1)
-    core = core_of(spark, {(1, 1), (1, 2), (2, 1)}, 2, 1)
+def test_one_round_is_enough_if_items_have_no_minimum(spark: SparkSession) -> None:
+    core = core_of(spark, {(1, 1), (1, 2), (2, 1)}, 2, 1, max_rounds=1)
     assert {row["user_key"] for row in core.users.collect()} == {1}
 
 
-def test_no_end_is_an_error_that_says_what_to_lower(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(k_core_module, "MAX_ROUNDS", 2)
+def test_too_many_rounds_are_an_error_that_names_the_flags(spark: SparkSession) -> None:
     with pytest.raises(StepError, match="no fixed point after 2 rounds; lower --min-interactions"):
-        core_of(spark, path(9), 2, 2)
+        core_of(spark, path(9), 2, 2, max_rounds=2)

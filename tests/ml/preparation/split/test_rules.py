@@ -1,4 +1,4 @@
-"""Splits: what is held out, what is filtered, and that nothing of the future is learnt from."""
+"""Split rules: which pairs are held out and filtered, and that train has no later events than test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from ml.preparation.errors import InputError
-from ml.preparation.split import ids as ids_module
-from ml.preparation.split.ids import counted_ids, heavy_keys
-from ml.preparation.split.pairs import id_key
+from ml.preparation.split.keys import count_ids, heavy_keys, id_key
 from ml.preparation.split.rules import DAY_S
-from tests.ml.preparation.split.splitting import Event, Row, frame, split, stage
+from tests.ml.preparation.split.splitting import Event, Row, checkpoint, frame, split
 
 pytestmark = pytest.mark.spark
 
@@ -24,20 +22,18 @@ ids = st.sampled_from(["a", "b", "B", "10", "9", "é", "😀", 'q"', "c", "d", "
 # Few distinct times, so that ties are common.
 lists_of_events = st.lists(st.tuples(ids, ids, st.integers(1, 6)), max_size=150)
 A_FEW_EXAMPLES = {
-    "max_examples": 6,
-    "deadline": None,  # each example is many Spark jobs
+    "max_examples": 3,
+    "deadline": None,  # an example is many Spark jobs
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 
 
-def split_of(
-    spark: SparkSession, events: list[Event], min_interactions: int = 3
-) -> dict[tuple[str, str], str]:
-    _, rows = split(frame(spark, events), min_interactions=min_interactions)
+def split_of(spark: SparkSession, events: list[Event], **options: int) -> dict[tuple[str, str], str]:
+    _, rows = split(frame(spark, events), min_interactions=3, **options)
     return {(row.user, row.item): row.split for row in rows}
 
 
-def test_the_newest_event_of_a_pair_is_kept_with_its_greatest_weight(spark: SparkSession) -> None:
+def test_pair_has_the_time_of_its_newest_event_and_the_greatest_weight(spark: SparkSession) -> None:
     events = frame(spark, [("u", "a", 1), ("u", "a", 3), ("u", "b", 4), ("u", "c", 5)]).union(
         frame(spark, [("u", "a", 2)], weight=2.5)
     )
@@ -56,14 +52,14 @@ def test_the_last_two_in_time_are_held_out(spark: SparkSession) -> None:
     }
 
 
-def test_equal_times_are_ordered_alike_whatever_the_order_of_the_rows(spark: SparkSession) -> None:
+def test_order_of_equal_times_does_not_depend_on_the_order_of_the_rows(spark: SparkSession) -> None:
     events = [("u", item, 1) for item in ("b", "d", "a", "c")]
     splits = split_of(spark, events)
     assert sorted(splits.values()) == ["test", "train", "train", "validation"]
     assert split_of(spark, events[::-1]) == splits
 
 
-def test_equal_times_hold_out_items_from_the_whole_range_of_ids(spark: SparkSession) -> None:
+def test_items_held_out_at_equal_times_are_from_the_whole_range_of_ids(spark: SparkSession) -> None:
     n_users, items = 200, [f"i{n}" for n in range(10)]
     events = [(f"u{user}", item, 1) for user in range(n_users) for item in items]
     tested = Counter(item for (_, item), each in split_of(spark, events).items() if each == "test")
@@ -71,18 +67,15 @@ def test_equal_times_hold_out_items_from_the_whole_range_of_ids(spark: SparkSess
     assert max(tested.values()) < n_users / 4  # about 20 each: far from one end of the ids
 
 
-def test_a_user_with_many_events_is_split_as_any_other(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_user_with_many_events_is_split_as_any_other(spark: SparkSession) -> None:
     newest = [("u", item, time) for time, item in enumerate("abcdefgh", start=1)]
     events = [*newest, *(("u", item, 0) for item in "abcdefgh"), ("v", "a", 1), ("v", "b", 2)]
     together = split_of(spark, events)
-    monkeypatch.setattr(ids_module, "HEAVY_EVENTS", 15)
-    counted = stage(counted_ids(frame(spark, events), "user_id"), "users")
+    counted = checkpoint(count_ids(frame(spark, events), "user_id"), "users")
     key = spark.createDataFrame([("u",)], "user_id string").select(id_key("user_id", 0)).collect()[0][0]
-    assert heavy_keys(counted, 0) == [key]  # of v's two events no task has too many
-    assert split_of(spark, events) == together
-    done, _ = split(frame(spark, events))
+    assert heavy_keys(counted, 0, min_events=15) == [key]  # v has two events
+    assert split_of(spark, events, heavy_events=15) == together
+    done, _ = split(frame(spark, events), heavy_events=15)
     assert done.n_pairs == 10
 
 
@@ -92,10 +85,10 @@ def test_users_with_fewer_interactions_are_filtered_by_distinct_items(spark: Spa
     assert {user for user, _ in split_of(spark, repeated + enough)} == {"enough"}
 
 
-def test_pairs_that_weigh_too_little_are_filtered(spark: SparkSession) -> None:
-    viewed = frame(spark, [("u", item, 1) for item in "abcd"], weight=0.7)
-    glanced = frame(spark, [("u", "e", 9)], weight=0.2)
-    done, rows = split(viewed.union(glanced), min_interactions=3, min_weight=0.7)
+def test_pairs_of_low_weight_are_filtered(spark: SparkSession) -> None:
+    heavy = frame(spark, [("u", item, 1) for item in "abcd"], weight=0.7)
+    light = frame(spark, [("u", "e", 9)], weight=0.2)
+    done, rows = split(heavy.union(light), min_interactions=3, min_weight=0.7)
     assert {row.item for row in rows} == set("abcd")
     assert (done.n_pairs, sum(done.rows.values())) == (5, 4)
 
@@ -104,10 +97,10 @@ def at(day: float) -> int:
     return START_S + int(day * DAY_S)
 
 
-def test_a_time_cut_counts_days_back_from_the_newest_event(spark: SparkSession) -> None:
-    learnt = [("u", "a", at(0)), ("v", "b", at(0)), ("u", "b", at(6.9))]
+def test_time_cut_counts_days_back_from_the_newest_event(spark: SparkSession) -> None:
+    train = [("u", "a", at(0)), ("v", "b", at(0)), ("u", "b", at(6.9))]
     held_out = [("u", "c", at(7.1)), ("v", "a", at(8.1)), ("u", "d", at(10))]
-    events = [*learnt, ("v", "c", at(1)), ("v", "d", at(1)), *held_out]
+    events = [*train, ("v", "c", at(1)), ("v", "d", at(1)), *held_out]
     done, rows = split(
         frame(spark, events), split="time-cut", test_days=2, validation_days=1, min_interactions=1
     )
@@ -116,12 +109,12 @@ def test_a_time_cut_counts_days_back_from_the_newest_event(spark: SparkSession) 
         ("v", "a"): "test",
         ("u", "d"): "test",
     }
-    assert done.assigned.rule["test_start"] == "2020-09-21T12:26:41Z"
-    assert done.assigned.rule["validation_start"] == "2020-09-20T12:26:41Z"
-    assert done.assigned.rule["n_unseen_in_train"] == 0
+    assert done.assignment.rule["test_start"] == "2020-09-21T12:26:41Z"
+    assert done.assignment.rule["validation_start"] == "2020-09-20T12:26:41Z"
+    assert done.assignment.rule["n_unseen_in_train"] == 0
 
 
-def test_what_train_has_not_seen_is_left_out_of_a_time_cut_and_counted(spark: SparkSession) -> None:
+def test_time_cut_drops_and_counts_pairs_of_users_and_items_without_train_rows(spark: SparkSession) -> None:
     known = [
         (user, item, at(0))
         for user in "uv"
@@ -134,21 +127,23 @@ def test_what_train_has_not_seen_is_left_out_of_a_time_cut_and_counted(spark: Sp
         frame(spark, [*known, *held_out, of_new_user, of_new_item]), split="time-cut", min_interactions=1
     )
     assert {(row.user, row.item) for row in rows if row.split != "train"} == {("v", "c"), ("u", "d")}
-    assert done.assigned.rule["n_unseen_in_train"] == 2
+    assert done.assignment.rule["n_unseen_in_train"] == 2
     assert (done.n_pairs, sum(done.rows.values())) == (10, 8)
 
 
-def test_a_time_cut_that_leaves_a_split_empty_is_refused(spark: SparkSession) -> None:
+def test_time_cut_with_an_empty_split_is_an_error(spark: SparkSession) -> None:
     events = [("u", item, at(day)) for day, item in enumerate("abcdef")]
     with pytest.raises(InputError, match="no events for validation; give more days of events"):
         split(frame(spark, [("u", "z", at(-9)), *events[5:]]), split="time-cut", min_interactions=1)
 
 
 @settings(**A_FEW_EXAMPLES)
-@given(events=lists_of_events, min_interactions=st.integers(3, 6))
-def test_leaving_the_last_out_learns_from_no_later_event_of_the_user(
-    spark: SparkSession, events: list[Event], min_interactions: int
+@given(shops=st.lists(lists_of_events, min_size=2, max_size=6), min_interactions=st.integers(3, 6))
+def test_leave_last_out_trains_on_no_later_event_of_the_user(
+    spark: SparkSession, shops: list[list[Event]], min_interactions: int
 ) -> None:
+    # Users are split independently of each other: the users of several shops need one Spark job only.
+    events = [(f"{n}{user}", item, time) for n, shop in enumerate(shops) for user, item, time in shop]
     sizes = Counter(user for user, _ in {(user, item) for user, item, _ in events})
     expected = {user for user, n in sizes.items() if n >= min_interactions}
     try:
@@ -156,7 +151,7 @@ def test_leaving_the_last_out_learns_from_no_later_event_of_the_user(
     except InputError:
         assert not expected
         return
-    require_whole(events, rows, done.n_pairs, dict(done.rows))
+    check_consistency(events, rows, done.n_pairs, dict(done.rows))
     by_split = {name: [row for row in rows if row.split == name] for name in ("train", "validation", "test")}
     assert Counter(row.user for row in by_split["test"]) == Counter(expected)
     assert Counter(row.user for row in by_split["validation"]) == Counter(expected)
@@ -173,7 +168,7 @@ def test_leaving_the_last_out_learns_from_no_later_event_of_the_user(
     ),
     days=st.tuples(st.integers(1, 2), st.integers(1, 2)),
 )
-def test_a_time_cut_learns_from_no_later_event_of_anybody(
+def test_time_cut_trains_on_no_later_event_of_any_user(
     spark: SparkSession, events: list[Event], days: tuple[int, int]
 ) -> None:
     try:
@@ -186,7 +181,7 @@ def test_a_time_cut_learns_from_no_later_event_of_anybody(
         )
     except InputError:
         return
-    require_whole(events, rows, done.n_pairs, dict(done.rows))
+    check_consistency(events, rows, done.n_pairs, dict(done.rows))
     times = {
         name: [row.time for row in rows if row.split == name] for name in ("train", "validation", "test")
     }
@@ -197,8 +192,8 @@ def test_a_time_cut_learns_from_no_later_event_of_anybody(
     assert {row.item for row in rows} == {row.item for row in train}
 
 
-def require_whole(events: list[Event], rows: list[Row], n_pairs: int, counted: dict[str, int]) -> None:
-    """No pair twice, so that none is both learnt from and held out; none made up; all counted."""
+def check_consistency(events: list[Event], rows: list[Row], n_pairs: int, counted: dict[str, int]) -> None:
+    """Each pair is kept at most once, is one of the events, and is counted."""
     newest: dict[tuple[str, str], int] = {}
     for user, item, time in events:
         newest[user, item] = max(time, newest.get((user, item), time))

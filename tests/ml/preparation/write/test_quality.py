@@ -1,4 +1,4 @@
-"""The quality gate: expectations as data, and a report that says what became of each."""
+"""Quality gate: expectations from JSON, and the report of their evaluation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from pyspark.sql import DataFrame, SparkSession
 from ml.manifest import Counts
 from ml.preparation.errors import InputError
 from ml.preparation.write.quality import (
-    MEASURES,
     Expectation,
-    Observed,
     QualityError,
+    evaluate,
+    max_quarantined_share,
     packaged_expectations,
     parse_expectations,
-    popularity_shift,
     quality_json,
-    quarantined_limit,
-    report_on,
-    require,
+    require_passed,
     with_quarantined_share,
 )
+from ml.preparation.write.quality_metrics import METRICS, RunStatistics, popularity_shift
 
 
 def counts(**changes: Any) -> Counts:
@@ -44,12 +42,12 @@ def counts(**changes: Any) -> Counts:
     return Counts(**{**fields, **changes})
 
 
-def observed(previous: Counts | None = None, shift: float | None = None, **changes: Any) -> Observed:
-    return Observed(counts(**changes), previous, shift)
+def statistics(previous: Counts | None = None, shift: float | None = None, **changes: Any) -> RunStatistics:
+    return RunStatistics(counts(**changes), previous, shift)
 
 
-def judged(expectation: Expectation, seen: Observed) -> dict[str, Any]:
-    (only,) = report_on([expectation], seen)
+def evaluate_one(expectation: Expectation, run: RunStatistics) -> dict[str, Any]:
+    (only,) = evaluate([expectation], run)
     return only
 
 
@@ -66,44 +64,44 @@ def judged(expectation: Expectation, seen: Observed) -> dict[str, Any]:
         ("popularity_shift", 0.25),
     ],
 )
-def test_a_measure_is_what_it_says(name: str, value: float) -> None:
-    seen = observed(counts(events_read=500, kept=500, train=420), 0.25)
-    assert judged(Expectation(name, min=value, max=value), seen)["observed"] == value
-    assert judged(Expectation(name, min=value, max=value), seen)["passed"] is True
-    assert judged(Expectation(name, max=value - 0.001), seen)["passed"] is False
-    assert judged(Expectation(name, min=value + 0.001), seen)["passed"] is False
+def test_metric_has_its_definition(name: str, value: float) -> None:
+    run = statistics(counts(events_read=500, kept=500, train=420), 0.25)
+    assert evaluate_one(Expectation(name, min=value, max=value), run)["observed"] == value
+    assert evaluate_one(Expectation(name, min=value, max=value), run)["passed"] is True
+    assert evaluate_one(Expectation(name, max=value - 0.001), run)["passed"] is False
+    assert evaluate_one(Expectation(name, min=value + 0.001), run)["passed"] is False
 
 
-def test_a_first_run_skips_what_it_cannot_compare_and_says_so() -> None:
-    report = report_on(parse_expectations(packaged_expectations(), "x"), observed())
+def test_first_run_skips_comparisons_with_a_note() -> None:
+    report = evaluate(parse_expectations(packaged_expectations(), "x"), statistics())
     skipped = {each["name"] for each in report if each["passed"] is None}
     assert skipped == {"events_read_ratio", "kept_ratio", "popularity_shift"}
     assert {each["note"] for each in report if each["passed"] is None} == {
         "skipped: no previous run to compare with"
     }
-    require(report, "run")
+    require_passed(report, "run")
 
 
-def test_the_packaged_expectations_cover_every_measure() -> None:
-    assert {each.name for each in parse_expectations(packaged_expectations(), "x")} == set(MEASURES)
+def test_packaged_expectations_cover_every_metric() -> None:
+    assert {each.name for each in parse_expectations(packaged_expectations(), "x")} == set(METRICS)
 
 
-def test_a_broken_expectation_is_named_with_what_was_observed_and_its_limit() -> None:
-    report = report_on(
+def test_failed_expectation_is_named_with_its_value_and_limits() -> None:
+    report = evaluate(
         [Expectation("users", min=1), Expectation("kept_ratio", 0.5, 2), Expectation("items", min=99)],
-        observed(counts(kept=2000)),
+        statistics(counts(kept=2000)),
     )
-    with pytest.raises(QualityError) as refused:
-        require(report, "s3://data/prepared/run=x")
-    assert str(refused.value).startswith(
+    with pytest.raises(QualityError) as caught:
+        require_passed(report, "s3://data/prepared/run=x")
+    assert str(caught.value).startswith(
         "s3://data/prepared/run=x: quality: kept_ratio is 0.4, expected at least 0.5 and at most 2 "
         "(and 1 more)"
     )
 
 
-def test_the_report_holds_limits_observations_and_counts() -> None:
-    seen = observed()
-    document = json.loads(quality_json("x", report_on([Expectation("users", min=41)], seen), seen))
+def test_report_has_limits_values_and_counts() -> None:
+    run = statistics()
+    document = json.loads(quality_json("x", evaluate([Expectation("users", min=41)], run), run))
     assert document["passed"] is False
     assert document["expectations"] == [
         {
@@ -129,20 +127,23 @@ def test_the_report_holds_limits_observations_and_counts() -> None:
         ('[{"name": "users", "min": "1"}]', r"e.json: \[0\].min: expected a number, got '1'"),
         ('[{"name": "users", "min": NaN}]', r"e.json: \[0\].min: expected a number, got nan"),
         ('[{"name": "users", "min": 2, "max": 1}]', r"e.json: \[0\].min: 2 is above max, 1"),
-        ('[{"name": "users", "min": 1}, {"name": "users", "max": 9}]', "e.json: users is expected twice"),
+        (
+            '[{"name": "users", "min": 1}, {"name": "users", "max": 9}]',
+            "e.json: users appears more than once",
+        ),
     ],
 )
-def test_wrong_expectations_are_refused_by_the_field(text: str, message: str) -> None:
+def test_wrong_expectation_is_an_error_that_names_the_field(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_expectations(text, "e.json")
 
 
-def test_the_flag_beats_the_expectation() -> None:
+def test_setting_takes_precedence_over_the_expectation() -> None:
     packaged = parse_expectations(packaged_expectations(), "x")
-    assert quarantined_limit(packaged) == 0.05
-    assert quarantined_limit(with_quarantined_share(packaged, 0.2)) == 0.2
-    assert quarantined_limit(with_quarantined_share(packaged, 0.0)) == 0.0
-    assert quarantined_limit([]) == 1.0
+    assert max_quarantined_share(packaged) == 0.05
+    assert max_quarantined_share(with_quarantined_share(packaged, 0.2)) == 0.2
+    assert max_quarantined_share(with_quarantined_share(packaged, 0.0)) == 0.0
+    assert max_quarantined_share([]) == 1.0
 
 
 def popularity(spark: SparkSession, items: dict[int, int]) -> DataFrame:
@@ -159,12 +160,12 @@ def popularity(spark: SparkSession, items: dict[int, int]) -> DataFrame:
         ({0: 0}, {0: 3}, None),
     ],
 )
-def test_the_shift_is_half_the_sum_of_differences_of_shares(
+def test_popularity_shift_is_half_the_sum_of_differences_of_shares(
     spark: SparkSession, now: dict[int, int], before: dict[int, int], shift: float | None
 ) -> None:
     assert popularity_shift(popularity(spark, now), popularity(spark, before)) == shift
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
-def test_limits_are_allowed_themselves(value: float) -> None:
-    assert Expectation("users", min=value, max=value).holds(value)
+def test_limits_are_inclusive(value: float) -> None:
+    assert Expectation("users", min=value, max=value).allows(value)
