@@ -204,14 +204,11 @@ def edges_of_the_tree() -> dict[str, set[str]]:
     }
 
 
-STILL_CYCLIC = {"ml.preparation"}  # remove it as soon as its cycle is gone
 PACKAGES = sorted({module.rpartition(".")[0] for module in edges_of_the_tree()})
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package or "root")
-def test_no_import_cycle_below_package(package: str, request: pytest.FixtureRequest) -> None:
-    if package in STILL_CYCLIC:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="being restructured"))
+def test_no_import_cycle_below_package(package: str) -> None:
     assert cycle_among_children(package, edges_of_the_tree()) == []
 
 
