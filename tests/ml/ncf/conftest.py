@@ -31,19 +31,8 @@ def model_dir(channels: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         for name, value in channels.items():
             patch.setenv(name, value)
-        flags = [
-            "--preset",
-            "gmf",
-            "--epochs",
-            "12",
-            "--pointwise-epochs",
-            "12",
-            "--batch_size",
-            "16",
-            "--factor-num",
-            "16",
-        ]
-        flags += ["--embedding-std", "0.3"]
+        flags = ["--preset", "gmf", "--epochs", "12", "--pointwise-epochs", "12", "--batch_size", "16"]
+        flags += ["--factor-num", "16", "--embedding-std", "0.3"]
         folders = ["--model-dir", str(folder / "model"), "--output-data-dir", str(folder / "output/data")]
         code = train.main(flags + folders)
     assert code == 0
