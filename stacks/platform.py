@@ -24,7 +24,7 @@ class Platform:
             "storage",
             StorageArgs(stage_name=stage.stage, config=stage.storage, protect=stage.protect_data),
         )
-        key, log_retention_days = self.storage.key, stage.storage.log_retention_days
+        key = self.storage.key
         self.alarms = AlarmTopic(
             "alarms",
             AlarmTopicArgs(
@@ -34,10 +34,27 @@ class Platform:
         functions = FunctionDefaults(
             kms_key_arn=key.arn,
             layer_arns=[stage.functions.powertools_layer_arn],
-            log_retention_days=log_retention_days,
+            log_retention_days=stage.storage.log_retention_days,
             alarm_topic_arn=self.alarms.arn,
         )
-        self.preparation = Preparation(
+        self.preparation = self._preparation(stage)
+        self.serving = self._serving(stage, functions)
+        self.training = self._training(stage, functions)
+        self.operations = Operations(
+            "operations",
+            OperationsArgs(
+                stage_name=stage.stage,
+                region=stage.region,
+                config=stage.operations,
+                preparation=self.preparation,
+                training=self.training,
+                serving=self.serving,
+                alarm_topic_arn=self.alarms.arn,
+            ),
+        )
+
+    def _preparation(self, stage: StageConfig) -> Preparation:
+        return Preparation(
             "preparation",
             PreparationArgs(
                 stage_name=stage.stage,
@@ -50,7 +67,9 @@ class Platform:
                 alarm_topic_arn=self.alarms.arn,
             ),
         )
-        self.serving = Serving(
+
+    def _serving(self, stage: StageConfig, functions: FunctionDefaults) -> Serving:
+        return Serving(
             "serving",
             ServingArgs(
                 stage_name=stage.stage,
@@ -67,12 +86,14 @@ class Platform:
                 manual_approval=stage.training.approval == "manual",
                 recommend_concurrency=stage.functions.recommend_concurrency,
                 functions=functions,
-                log_retention_days=log_retention_days,
+                log_retention_days=stage.storage.log_retention_days,
                 storage=self.storage,
                 alarm_topic_arn=self.alarms.arn,
             ),
         )
-        self.training = Training(
+
+    def _training(self, stage: StageConfig, functions: FunctionDefaults) -> Training:
+        return Training(
             "training",
             TrainingArgs(
                 stage_name=stage.stage,
@@ -80,20 +101,8 @@ class Platform:
                 settings=pipeline_settings(stage),
                 build=stage.training.build,
                 functions=functions,
-                log_retention_days=log_retention_days,
+                log_retention_days=stage.storage.log_retention_days,
                 storage=self.storage,
-                serving=self.serving,
-                alarm_topic_arn=self.alarms.arn,
-            ),
-        )
-        self.operations = Operations(
-            "operations",
-            OperationsArgs(
-                stage_name=stage.stage,
-                region=stage.region,
-                config=stage.operations,
-                preparation=self.preparation,
-                training=self.training,
                 serving=self.serving,
                 alarm_topic_arn=self.alarms.arn,
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -45,7 +46,7 @@ class Storage(pulumi.ComponentResource):
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ncf:slice:Storage", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        config, noncurrent_days = args.config, args.config.expire_noncurrent_after_days
+        config = args.config
         self.key = Key(
             "key",
             KeyArgs(
@@ -56,35 +57,17 @@ class Storage(pulumi.ComponentResource):
             ),
             child,
         )
-        self.data = PrivateBucket(
-            "data",
-            PrivateBucketArgs(
-                kms_key_arn=self.key.arn,
-                protect=args.protect,
-                sends_events=True,
-                expire_after_days={contract.PREPARED_PREFIX: config.expire_prepared_runs_after_days},
-                expire_noncurrent_after_days=noncurrent_days,
-            ),
-            child,
-        )
+        prepared_days, logs_days = config.expire_prepared_runs_after_days, config.expire_logs_after_days
+        self.data = self._bucket("data", args, expire_after_days={contract.PREPARED_PREFIX: prepared_days})
         # Models and code bundles never expire: an old champion may still be served.
-        self.artifacts = PrivateBucket(
-            "artifacts",
-            PrivateBucketArgs(
-                kms_key_arn=self.key.arn,
-                protect=args.protect,
-                sends_events=True,
-                expire_noncurrent_after_days=noncurrent_days,
-            ),
-            child,
-        )
+        self.artifacts = self._bucket("artifacts", args, expire_after_days={})
         self.logs = PrivateBucket(
             "logs",
             PrivateBucketArgs(
                 kms_key_arn=self.key.arn,
                 protect=False,
-                expire_after_days={"": config.expire_logs_after_days},
-                expire_noncurrent_after_days=noncurrent_days,
+                expire_after_days={"": logs_days},
+                expire_noncurrent_after_days=config.expire_noncurrent_after_days,
             ),
             child,
         )
@@ -98,6 +81,20 @@ class Storage(pulumi.ComponentResource):
             child,
         )
         self.register_outputs({})
+
+    def _bucket(self, name: str, args: StorageArgs, *, expire_after_days: Mapping[str, int]) -> PrivateBucket:
+        """A protected bucket whose events start the steps of a run."""
+        return PrivateBucket(
+            name,
+            PrivateBucketArgs(
+                kms_key_arn=self.key.arn,
+                protect=args.protect,
+                sends_events=True,
+                expire_after_days=expire_after_days,
+                expire_noncurrent_after_days=args.config.expire_noncurrent_after_days,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
 
     def grant_read_prepared_runs(self) -> list[Allow]:
         """Permissions to read prepared runs and to detect missing files of a run."""

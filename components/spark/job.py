@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -110,19 +111,9 @@ class SparkJob(pulumi.ComponentResource):
             child,
         )
         flow = {
-            "Name": args.job_name,
-            "ReleaseLabel": args.release,
-            "Applications": [{"Name": "Spark"}],
-            "LogUri": pulumi.Output.concat("s3://", args.log_bucket, "/", args.log_prefix),
-            "LogEncryptionKmsKeyId": args.kms_key_arn,
+            **self._run_job_flow(args, security),
             "ServiceRole": service.arn,
             "JobFlowRole": profile.name,
-            "SecurityConfiguration": security.configuration_name,
-            "Instances": instances(args.cluster, args.subnet_ids, security),
-            "ManagedScalingPolicy": args.cluster.managed_scaling(),
-            "AutoTerminationPolicy": {"IdleTimeout": args.cluster.idle_timeout_s},
-            "Configurations": configurations(args.cluster),
-            "Steps": [spark_step(args.job_name, self._code(args), args.arguments)],
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
         }
         self.document = pulumi.Output.json_dumps(flow, sort_keys=True)
@@ -135,6 +126,22 @@ class SparkJob(pulumi.ComponentResource):
             tags=tags,
         )
         self.register_outputs({"document_uri": self.document_uri})
+
+    def _run_job_flow(self, args: SparkJobArgs, security: ClusterSecurity) -> dict[str, Any]:
+        """The RunJobFlow request without roles and tags."""
+        return {
+            "Name": args.job_name,
+            "ReleaseLabel": args.release,
+            "Applications": [{"Name": "Spark"}],
+            "LogUri": pulumi.Output.concat("s3://", args.log_bucket, "/", args.log_prefix),
+            "LogEncryptionKmsKeyId": args.kms_key_arn,
+            "SecurityConfiguration": security.configuration_name,
+            "Instances": instances(args.cluster, args.subnet_ids, security),
+            "ManagedScalingPolicy": args.cluster.managed_scaling(),
+            "AutoTerminationPolicy": {"IdleTimeout": args.cluster.idle_timeout_s},
+            "Configurations": configurations(args.cluster),
+            "Steps": [spark_step(args.job_name, self._code(args), args.arguments)],
+        }
 
     def _node_allows(self, args: SparkJobArgs) -> list[Allow]:
         """Permissions of the nodes; EMR downloads the certificates with their role."""
