@@ -29,18 +29,6 @@ GRACE_S = 3.0  # between SIGTERM and SIGKILL
 MAX_LINE_BYTES = 256 * 1024  # CloudWatch Logs quotas, event size
 
 
-class ProcessLimitError(Exception):
-    """A child exceeded a limit and was killed."""
-
-
-class ProcessTimeoutError(ProcessLimitError):
-    """A child exceeded its time limit."""
-
-
-class ProcessMemoryError(ProcessLimitError):
-    """A child and its descendants exceeded their memory limit."""
-
-
 class Child:
     """A running command; one thread per output stream calls the callback with each line."""
 
@@ -162,32 +150,6 @@ class Processes:
         threading.Thread(target=self._remove_at_end, args=(child,), daemon=True).start()
         self._start_watcher()
         return child
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        on_line: Callable[[str], None],
-        timeout_s: float | None = None,
-        memory_mib: int | None = None,
-    ) -> int:
-        """Run a command and return its exit status, negative for a signal.
-
-        Raises:
-            ProcessTimeoutError, ProcessMemoryError: it exceeded a limit.
-            OSError: the command cannot be started.
-        """
-        child = self.start(
-            argv, cwd=cwd, env=env, on_line=on_line, timeout_s=timeout_s, memory_mib=memory_mib
-        )
-        status = child.wait()
-        if child.ended_by == "timeout":
-            raise ProcessTimeoutError(f"{argv[0]} ran for longer than {timeout_s:g} s")
-        if child.ended_by == "memory":
-            raise ProcessMemoryError(f"{argv[0]} used more than {memory_mib} MiB of memory")
-        return status
 
     @property
     def pids(self) -> frozenset[int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emulator.processes import Processes, ProcessMemoryError, ProcessTimeoutError
+from emulator.processes import Processes
 from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -79,15 +79,15 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_run_returns_status_and_lines_and_sets_environment(processes: Processes, tmp_path: Path) -> None:
+def test_child_environment_lines_and_status(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
-    status = processes.run(
+    child = processes.start(
         ["sh", "-c", "echo one; echo two >&2; pwd; env | grep -v ^_= | sort; exit 3"],
         cwd=tmp_path,
         env=ENV,
         on_line=lines.append,
     )
-    assert status == 3
+    assert (child.wait(), child.ended_by) == (3, None)
     assert lines[:3] == ["one", "two", str(tmp_path)]
     assert {line.partition("=")[0] for line in lines[3:]} <= {*ENV, "PWD", "OLDPWD", "SHLVL"}
     assert "MARK=a b" in lines
@@ -108,16 +108,16 @@ def test_standard_error_has_its_own_callback(processes: Processes, tmp_path: Pat
 
 def test_child_is_killed_at_time_limit(processes: Processes, tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(ProcessTimeoutError, match=r"ran for longer than 0.3 s"):
-        processes.run(["sleep", "60"], cwd=tmp_path, env=ENV, on_line=print, timeout_s=0.3)
+    child = processes.start(["sleep", "60"], cwd=tmp_path, env=ENV, on_line=print, timeout_s=0.3)
+    assert (child.wait(), child.ended_by) == (-signal.SIGKILL, "timeout")
     assert time.monotonic() - began < 10
 
 
 def test_process_tree_is_killed_at_memory_limit(processes: Processes, tmp_path: Path) -> None:
     child = "x = bytearray(300 * 2**20); import time; time.sleep(60)"
     hungry = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    with pytest.raises(ProcessMemoryError, match="more than 200 MiB"):
-        processes.run(python(hungry), cwd=tmp_path, env=ENV, on_line=print, memory_mib=200)
+    parent = processes.start(python(hungry), cwd=tmp_path, env=ENV, on_line=print, memory_mib=200)
+    assert (parent.wait(), parent.ended_by) == (-signal.SIGKILL, "memory")
 
 
 def test_stop_ends_every_descendant(processes: Processes, tmp_path: Path) -> None:
@@ -133,9 +133,8 @@ def test_stop_ends_every_descendant(processes: Processes, tmp_path: Path) -> Non
 
 def test_background_process_ends_with_its_command(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
-    assert (
-        processes.run(["sh", "-c", "sleep 300 & echo $!"], cwd=tmp_path, env=ENV, on_line=lines.append) == 0
-    )
+    command = ["sh", "-c", "sleep 300 & echo $!"]
+    assert processes.start(command, cwd=tmp_path, env=ENV, on_line=lines.append).wait() == 0
     eventually(lambda: not psutil.pid_exists(int(lines[0])) or not _alive(psutil.Process(int(lines[0]))))
 
 

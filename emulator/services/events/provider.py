@@ -6,7 +6,6 @@ others, ignores errors of S3 events and sends completed uploads twice, so that d
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import uuid
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.events.models import EventPattern, Rule
+from moto.events.models import Rule
 from moto.s3 import notifications
 
 from emulator import moto_state
@@ -25,7 +24,6 @@ from emulator.moto_patches import MotoPatches
 from emulator.provider import Provider
 from emulator.services.events.delivery import RuleDelivery
 from emulator.services.events.targets import TargetEvent, Targets
-from emulator.wire import Operation, Request, Response, ServiceError
 
 # EventBridge user guide, "Retry policy": 185 retries within 24 hours, exponential backoff with jitter. The
 # service waits longer between attempts.
@@ -41,7 +39,7 @@ class EventsProvider(Provider):
 
     def __init__(self, host: Host, retry_policy: RetryPolicy = RETRY_POLICY) -> None:
         self._host = host
-        self._targets = Targets(host, self.publish)
+        self._targets = Targets(host)
         self._retry_policy = retry_policy
         self._deliveries = DeliveryQueue("events", N_WORKERS)
         self._held = threading.local()  # S3 events of the request in progress
@@ -51,20 +49,16 @@ class EventsProvider(Provider):
         # moto's S3 events lack ids and differ from S3's in sequencer, eTag and reason.
         self._patches.replace(notifications, "_send_event_bridge_message", lambda _: self._from_s3)
 
-    def operations(self) -> dict[str, Operation]:
-        """TestEventPattern, which moto lacks."""
-        return {"AWSEvents.TestEventPattern": self._test_event_pattern}
-
     def close(self) -> None:
         """Drop what waits for a retry."""
         self._deliveries.close()
         self._patches.undo()
 
     # -- from an event to deliveries --------------------------------------------------------------
-    def publish(self, event: dict[str, Any], region: str, bus: str = "default") -> None:
-        """Send an event to the targets of every enabled rule of a bus that matches it."""
+    def publish(self, event: dict[str, Any], region: str) -> None:
+        """Send an event to the targets of every enabled rule of the default bus that matches it."""
         buses = moto_state.backend("events", region).event_buses
-        for rule in list(buses[bus].rules.values()):
+        for rule in list(buses["default"].rules.values()):
             rule.send_to_targets({**event, "ingestion-time": time.time()})
 
     def emit(
@@ -145,17 +139,6 @@ class EventsProvider(Provider):
             self._held.events.append(event)
         else:
             self.publish(event, bucket.region_name)
-
-    # -- operations -------------------------------------------------------------------------------
-    def _test_event_pattern(self, request: Request) -> dict[str, Any] | Response:
-        try:
-            pattern = EventPattern.load(request.json["EventPattern"])
-            event = json.loads(request.json["Event"])
-        except Exception as error:
-            raise ServiceError(
-                "InvalidEventPatternException", f"Event pattern is not valid: {error}"
-            ) from error
-        return {"Result": pattern.matches_event(event)}
 
 
 def _s3_detail(event_name: str, bucket: Any, key: Any) -> tuple[str, dict[str, Any]] | None:

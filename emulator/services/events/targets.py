@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,23 +35,15 @@ class TargetEvent:
 
 
 class Targets:
-    """Sends events to the kinds of target that the emulator supports.
+    """Sends events to the kinds of target that the emulator supports."""
 
-    Args:
-        publish: sends an event (first argument) to the rules of a bus (third) in a region (second).
-    """
-
-    def __init__(self, host: Host, publish: Callable[[dict[str, Any], str, str], None]) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._publish = publish
         self._senders: dict[str, Callable[[TargetEvent, str], None]] = {
             "lambda:function": self._to_function,
             "codebuild:project": self._to_build,
             "sqs": self._to_queue,
             "sns": self._to_topic,
-            "logs:log-group": self._to_log_group,
-            "events:event-bus": self._to_bus,
-            "sagemaker:pipeline": self._to_pipeline,
         }
 
     def send(self, event: TargetEvent, payload: str) -> None:
@@ -133,35 +123,6 @@ class Targets:
         policy = client.get_topic_attributes(TopicArn=event.arn)["Attributes"].get("Policy", "{}")
         self._require_resource_policy(event, policy, "sns:Publish")
         client.publish(TopicArn=event.arn, Message=payload)
-
-    def _to_log_group(self, event: TargetEvent, payload: str) -> None:
-        client = self._client("logs", event)
-        documents = [p["policyDocument"] for p in client.describe_resource_policies()["resourcePolicies"]]
-        group_arn = event.arn.removesuffix(":*")
-        stream_arn = f"{group_arn}:log-stream:events"
-        call = policies.Call("logs:PutLogEvents", stream_arn, EVENTS_SERVICE, _context(event))
-        if not policies.allows(documents, call):
-            raise DeliveryError("NO_PERMISSIONS", f"no log resource policy lets events write to {group_arn}")
-        group, stream = group_arn.split(":log-group:", 1)[1], str(uuid.uuid4())
-        entry = {"timestamp": int(time.time() * 1000), "message": payload}
-        client.create_log_stream(logGroupName=group, logStreamName=stream)
-        client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[entry])
-
-    def _to_bus(self, event: TargetEvent, payload: str) -> None:
-        del payload  # a bus receives the event without input transformation
-        region, bus = event.arn.split(":")[3], event.arn.rpartition("/")[2]
-        self._client("events", event).describe_event_bus(Name=bus)
-        self._publish(event.event, region, bus)
-
-    def _to_pipeline(self, event: TargetEvent, payload: str) -> None:
-        del payload  # a pipeline receives the target's parameters
-        self._require_role(event, "sagemaker:StartPipelineExecution")
-        parameters = event.target.get("SageMakerPipelineParameters", {}).get("PipelineParameterList", [])
-        self._client("sagemaker", event).start_pipeline_execution(
-            PipelineName=event.arn.rpartition("/")[2],
-            PipelineParameters=parameters,
-            ClientRequestToken=event.event["id"],
-        )
 
     def _client(self, service: str, event: TargetEvent) -> Any:
         return self._host.client(service, event.arn.split(":")[3] or event.region)

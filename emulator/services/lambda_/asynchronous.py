@@ -27,12 +27,7 @@ RETRY_POLICY = RetryPolicy(
 N_WORKERS = 16
 MAX_ERROR_MESSAGE_BYTES = 1024
 CONDITIONS = {"": "RetriesExhausted", "attempts": "RetriesExhausted", "age": "EventAgeExceeded"}
-SEND_ACTIONS = {
-    "sqs": "sqs:SendMessage",
-    "sns": "sns:Publish",
-    "lambda": "lambda:InvokeFunction",
-    "events": "events:PutEvents",
-}
+SEND_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}
 THROTTLED = Outcome(json.dumps({"errorMessage": "Rate Exceeded."}), "Throttled")
 log = logging.getLogger("emulator.services.lambda")
 
@@ -161,7 +156,7 @@ class AsyncInvocation(Delivery):
 
 
 class Destinations:
-    """Sends to queues, topics, functions and event buses with the permissions of a function's role."""
+    """Sends to queues and topics with the permissions of a function's role."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -170,10 +165,12 @@ class Destinations:
         """Send a message.
 
         Raises:
-            ServiceError: AccessDenied, the role does not allow it.
+            ServiceError: AccessDenied, the role does not allow it; NotImplemented, neither queue nor topic.
             ClientError: the destination does not exist or refuses the message.
         """
         service, region = arn.split(":")[2], arn.split(":")[3]
+        if service not in SEND_ACTIONS:
+            raise ServiceError("NotImplemented", f"the emulator sends to no {service} destination", 501)
         action = SEND_ACTIONS[service]
         iam = moto_state.backend("iam", region)
         if roles.decide_for_role(iam, function.role, action, arn) != "allowed":
@@ -182,23 +179,8 @@ class Destinations:
         if service == "sqs":
             url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
             client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
-        elif service == "sns":
-            client.publish(TopicArn=arn, Message=body, MessageAttributes=attributes)
-        elif service == "lambda":
-            client.invoke(FunctionName=arn, InvocationType="Event", Payload=body.encode())
         else:
-            client.put_events(Entries=[_as_event(arn, function, body)])
-
-
-def _as_event(bus_arn: str, function: Any, body: str) -> dict[str, Any]:
-    succeeded = json.loads(body)["requestContext"]["condition"] == "Success"
-    return {
-        "Source": "lambda",
-        "DetailType": f"Lambda Function Invocation Result - {'Success' if succeeded else 'Failure'}",
-        "Detail": body,
-        "Resources": [bus_arn, f"{function.function_arn}:{function.version}"],
-        "EventBusName": bus_arn,
-    }
+            client.publish(TopicArn=arn, Message=body, MessageAttributes=attributes)
 
 
 def _invoke_config(function: Any) -> dict[str, Any]:
