@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,13 @@ def test_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path
     model = artifact.read(model_dir)
     evaluation_set = EvaluationSet(torch.tensor([0, 1]), torch.tensor([[5, 9], [2, 7]]))
     before = evaluate.scores_by_id(model, run, evaluation_set)
-    data = model.data
-    gmf = model.model.gmf
-    for ids, table in (("user_ids", gmf.user_input.embedding), ("item_ids", gmf.item_embedding)):
-        object.__setattr__(data, ids, getattr(data, ids)[::-1].copy())
+    for table in (model.model.gmf.user_input.embedding, model.model.gmf.item_embedding):
         table.weight.data = table.weight.data.flip(0)
-    assert torch.equal(evaluate.scores_by_id(model, run, evaluation_set), before)
+    flipped = replace(
+        model.data, user_ids=model.data.user_ids[::-1].copy(), item_ids=model.data.item_ids[::-1].copy()
+    )
+    after = evaluate.scores_by_id(replace(model, data=flipped), run, evaluation_set)
+    assert torch.equal(after, before)
 
 
 def test_unknown_item_scores_minus_infinity(prepared_run: Path, model_dir: Path) -> None:
