@@ -40,9 +40,8 @@ class Pipelines:
         self._training, self._processing = training, processing
         self._lock = threading.Lock()
         self._executions: dict[str, Execution] = {}
-        self._arns_by_token: dict[
-            tuple[str, str], str
-        ] = {}  # (pipeline, client request token): execution ARN
+        # Execution ARN by pipeline name and client request token.
+        self._arns_by_token: dict[tuple[str, str], str] = {}
 
     def operations(self) -> dict[str, Operation]:
         """Handlers by operation name."""
