@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,12 +58,23 @@ def test_training_accepts_the_stage_hyperparameters(stage: str, aws: None) -> No
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("scope", ["training", "inference"])
-def test_stage_image_has_the_stage_versions(stage: str, scope: str, aws: None) -> None:
+def test_stage_image_is_one_that_aws_publishes(stage: str, scope: Any, aws: None) -> None:
+    from sagemaker.core.image_uris import retrieve  # importing the SDK takes a region
+
     from ml.pipeline.jobs import stage_image
 
     read = Stage.from_environment(build_environment(stage))
-    uri = stage_image(read, scope, read.training.serving_instance_type)
-    assert f"/pytorch-{scope}:{read.training.framework_version}-cpu-{read.training.py_version}" in uri
+    training = read.training
+    for instance_type in (training.instance_type, training.serving_instance_type):
+        # `retrieve` raises ValueError for a version or a Python that AWS does not publish.
+        assert stage_image(read, scope, instance_type) == retrieve(
+            "pytorch",
+            region=read.region,
+            version=training.framework_version,
+            py_version=training.py_version,
+            instance_type=instance_type,
+            image_scope=scope,
+        )
 
 
 @pytest.mark.parametrize("stage", STAGES)
