@@ -65,6 +65,7 @@ def test_values_are_read_and_defaults_fill_the_rest() -> None:
         ({"salt_share": 1}, "salt_share is 1: write a number of at least 0 and less than 1"),
         ({"salt_share": float("nan")}, "salt_share is nan: write a number of at least 0 and less than 1"),
         ({"minutes": 0}, "minutes is 0: write a number greater than 0"),
+        ({"minutes": float("inf")}, "minutes is inf: write a number greater than 0"),
         ({"flour": "oat"}, "flour is 'oat': write rye or wheat"),
         ({"is_sliced": "yes"}, "is_sliced is 'yes': write true or false"),
         ({"oven": 250}, "oven is 250: write an object"),

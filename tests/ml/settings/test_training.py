@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.settings.fields import SettingError
+from ml.settings.fields import SettingError, setting
 from ml.settings.metrics import GATED_METRICS, METRICS
 from ml.settings.training import PipelineSettings, TrainingSettings
 from tests.ml.pipeline.conftest import TRAINING
@@ -79,9 +80,17 @@ def test_text_that_is_no_json_is_refused() -> None:
         PipelineSettings.from_json("{")
 
 
+@dataclass(frozen=True)
+class StageSection(TrainingSettings):
+    """A section of a stage with a setting that the pipeline does not get."""
+
+    build_image: str = setting(help="CodeBuild image")
+
+
 def test_settings_of_a_stage_survive_json() -> None:
     own = {"serving_instance_type", "tags"}
-    training = TrainingSettings(**{name: value for name, value in TRAINING.items() if name not in own})
+    values = {name: value for name, value in TRAINING.items() if name not in own}
+    training = StageSection(**values, build_image="standard:5.0")
     settings = PipelineSettings.of_stage(training, **{name: TRAINING[name] for name in own})
     assert json.loads(settings.to_json()) == TRAINING
     assert PipelineSettings.from_json(settings.to_json()) == settings
