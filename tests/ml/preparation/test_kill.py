@@ -137,7 +137,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(spark: SparkSession, source: Path) -> Path:
-    """The run of the shop that nothing has interrupted."""
+    """The run of the shop without an interruption."""
     return prepare(spark, source, source.parent / "unbroken")
 
 

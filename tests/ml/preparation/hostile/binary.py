@@ -18,8 +18,8 @@ def noise(mark: str, rng: random.Random) -> tuple[str, bytes]:
 
 
 def packed(mark: str, rng: random.Random) -> tuple[str, bytes]:
-    """Compressed, and cut short, overwritten, or named as if it were not compressed."""
-    # Random ids, since a text that packs too well has no middle to break.
+    """Compressed text that is truncated, partly overwritten, or has the wrong suffix."""
+    # Random ids, because highly compressible text would leave nothing to overwrite.
     lines = "\n".join(f"{mark}-{rng.getrandbits(64)},{rng.getrandbits(64)},1600000000" for _ in range(3000))
     suffix, packed = rng.choice(
         [
@@ -39,7 +39,7 @@ def packed(mark: str, rng: random.Random) -> tuple[str, bytes]:
 
 
 def packed_well(mark: str, rng: random.Random) -> tuple[str, bytes]:
-    """Members one after the other are one file."""
+    """A gzip file of two members, which is valid."""
     half = gzipped(f"{HEADER}\n".encode()) + gzipped(text_with(mark, rng, f"{mark}-u1,i1,never").encode())
     return ".csv.gz", half
 

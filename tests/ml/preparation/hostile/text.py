@@ -94,7 +94,7 @@ def utf16(mark: str, rng: random.Random) -> tuple[str, bytes]:
 
 
 def flipped(mark: str, rng: random.Random) -> tuple[str, bytes]:
-    """A good file with bytes of its body replaced at random."""
+    """A usable file with random bytes of its body replaced."""
     kind = rng.choice([".csv", ".tsv", ".jsonl"])
     if kind == ".jsonl":
         body = bytearray(json_objects(mark, rng))

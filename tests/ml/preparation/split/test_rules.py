@@ -42,7 +42,7 @@ def test_pair_has_the_time_of_its_newest_event_and_the_greatest_weight(spark: Sp
     assert [dataclasses.astuple(row) for row in rows if row.item == "a"] == [("u", "a", 3, "train", 2.5)]
 
 
-def test_the_last_two_in_time_are_held_out(spark: SparkSession) -> None:
+def test_last_two_pairs_in_time_are_held_out(spark: SparkSession) -> None:
     events = [("u", "a", 4), ("u", "b", 1), ("u", "c", 3), ("u", "d", 2)]
     assert split_of(spark, events) == {
         ("u", "a"): "test",
