@@ -1,4 +1,4 @@
-"""Children obey their limits, and never outlive whoever started them."""
+"""Child processes: output, limits, stopping, and their end with the emulator."""
 
 from __future__ import annotations
 

@@ -67,9 +67,9 @@ def created_in(bucket: str) -> dict[str, Any]:
 
 
 def test_object_created_event_has_s3_shape(emulator: Emulator) -> None:
-    bucket = make_bucket(emulator, "told", events=True, versions=True)
-    url, queue = make_queue(emulator, "told", rule_arn(emulator, "told"))
-    make_rule(emulator, "told", created_in(bucket), {"Arn": queue})
+    bucket = make_bucket(emulator, "created", events=True, versions=True)
+    url, queue = make_queue(emulator, "created", rule_arn(emulator, "created"))
+    make_rule(emulator, "created", created_in(bucket), {"Arn": queue})
     put = emulator.client("s3").put_object(Bucket=bucket, Key="a b/ü+.txt", Body=b"12345")
 
     event = json.loads(receive(emulator, url)["Body"])
@@ -85,7 +85,7 @@ def test_object_created_event_has_s3_shape(emulator: Emulator) -> None:
         "detail-type",
         "detail",
     } == set(event)
-    assert event["resources"] == ["arn:aws:s3:::told"]
+    assert event["resources"] == ["arn:aws:s3:::created"]
     assert event["region"] == emulator.region
     stored = event["detail"]["object"]
     assert stored.pop("sequencer")
@@ -158,7 +158,7 @@ PATTERNS = [  # (pattern, whether it matches the event of the test)
     ({"detail": {"key": [{"prefix": "raw/"}]}}, False),
     ({"detail": {"key": [{"anything-but": {"prefix": "raw/"}}]}}, True),
     ({"source": [{"prefix": "patt"}], "detail": {"size": [{"numeric": [">", 0]}]}}, True),
-    ({"$or": [{"source": ["nobody"]}, {"detail": {"size": [3]}}]}, True),
+    ({"$or": [{"source": ["other"]}, {"detail": {"size": [3]}}]}, True),
     ({"detail": {"nothing": [{"exists": True}]}}, False),
 ]
 

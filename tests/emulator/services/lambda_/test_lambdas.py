@@ -28,7 +28,7 @@ import importlib.util, json, os, sys, time
 started = time.time()
 MODULES = ("local", "ml", "torch", "aws_lambda_powertools")
 def handler(event, context):
-    print("asked", json.dumps(event))
+    print("event", json.dumps(event))
     if "raise" in event: raise KeyError(event["raise"])
     if "sleep" in event: time.sleep(event["sleep"])
     if "exit" in event: os._exit(event["exit"])
@@ -118,7 +118,7 @@ def test_name_arn_and_partial_arn_name_the_same_function(emulator: Emulator, pro
     for name in ("probe", probe, f"{emulator.account_id}:function:probe", f"{probe}:$LATEST"):
         assert invoke(emulator, name, {})[1]["StatusCode"] == 200
     with pytest.raises(ClientError, match=r"ResourceNotFoundException.*Function not found"):
-        invoke(emulator, "nobody", {})
+        invoke(emulator, "absent", {})
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_log_has_start_end_and_report_lines(emulator: Emulator, probe: str) -> N
     tail = base64.b64decode(response["LogResult"]).decode().splitlines()
     assert tail[:3] == [
         f"START RequestId: {request_id} Version: $LATEST",
-        'asked {"colour": "red"}',
+        'event {"colour": "red"}',
         f"END RequestId: {request_id}",
     ]
     assert "Memory Size: 160 MB" in tail[3]

@@ -1,4 +1,4 @@
-"""When schedules are due, by the examples and rules of the service's user guide."""
+"""Schedule expressions: examples and rules of the EventBridge Scheduler user guide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def due(expression: str, after: str, zone: str = "UTC", n: int = 1) -> list[str]:
-    """The next times, as the zone's clock shows UTC."""
+    """The next ``n`` due times, in UTC."""
     moment, found = datetime.fromisoformat(after).replace(tzinfo=UTC), []
     for _ in range(n):
         moment = parse(expression, zone).next_after(moment, START)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -22,16 +22,15 @@ from tests.polling import eventually
 
 SERVICE = "scheduler.amazonaws.com"
 SEND = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
-TOLD = "<aws.scheduler.scheduled-time> <aws.scheduler.attempt-number> <aws.scheduler.schedule-arn>"
+CONTEXT = "<aws.scheduler.scheduled-time> <aws.scheduler.attempt-number> <aws.scheduler.schedule-arn>"
 
 
 class ThrottledQueue(Provider):
-    """SQS whose queue ``encrypted`` is throttled by KMS; records the messages that it refused."""
+    """SQS whose queue ``encrypted`` is throttled by KMS; appends the messages that it refuses to ``refused``."""
 
-    def __init__(self, forward: Forward) -> None:
+    def __init__(self, forward: Forward, refused: list[str]) -> None:
         self._forward = forward
-
-    refused: ClassVar[list[str]] = []
+        self._refused = refused
 
     def operations(self) -> dict[str, Operation]:
         return {"AmazonSQS.SendMessage": self._send_message}
@@ -39,17 +38,23 @@ class ThrottledQueue(Provider):
     def _send_message(self, request: Request) -> Response:
         if not request.json["QueueUrl"].endswith("/encrypted"):
             return self._forward(request)
-        self.refused.append(request.json["MessageBody"])
+        self._refused.append(request.json["MessageBody"])
         raise ServiceError("KMS.ThrottlingException", "Rate exceeded")  # botocore does not retry it
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def refused() -> list[str]:
+    """Messages that the throttled queue refused."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, refused: list[str]) -> Iterator[Emulator]:
     """Emulator that retries at once and looks at the clock often."""
     policy = RetryPolicy(max_retries=185, max_age_s=86_400, backoff=Backoff(first_s=0.01, longest_s=0.02))
     providers = {
         **PROVIDERS,
-        "sqs": lambda wiring: ThrottledQueue(wiring.forward),
+        "sqs": lambda wiring: ThrottledQueue(wiring.forward, refused),
         "scheduler": lambda wiring: SchedulerProvider(
             wiring.host, wiring.forward, retry_policy=policy, tick_s=0.05
         ),
@@ -95,7 +100,7 @@ def schedule(
     )["ScheduleArn"]
 
 
-def send(url: str, role: str, body: str = TOLD, **more: Any) -> dict[str, Any]:
+def send(url: str, role: str, body: str = CONTEXT, **more: Any) -> dict[str, Any]:
     return {"Arn": SEND, "RoleArn": role, "Input": json.dumps({"QueueUrl": url, "MessageBody": body}), **more}
 
 
@@ -162,15 +167,19 @@ def test_permanent_error_is_dead_lettered_without_retry(
     arn = schedule(emulator, "nowhere", send(gone, role, "hello", **letters))
 
     letter = receive(emulator, queues[1])
-    said = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
     assert json.loads(letter["Body"]) == {"QueueUrl": gone, "MessageBody": "hello"}
-    assert (said["SCHEDULE_ARN"], said["TARGET_ARN"], said["RETRY_ATTEMPTS"]) == (arn, SEND, "0")
-    assert "NonExistentQueue" in said["ERROR_CODE"]
-    assert "EXHAUSTED_RETRY_CONDITION" not in said
+    assert (attributes["SCHEDULE_ARN"], attributes["TARGET_ARN"], attributes["RETRY_ATTEMPTS"]) == (
+        arn,
+        SEND,
+        "0",
+    )
+    assert "NonExistentQueue" in attributes["ERROR_CODE"]
+    assert "EXHAUSTED_RETRY_CONDITION" not in attributes
 
 
 def test_throttled_call_is_retried_as_the_policy_says(
-    emulator: Emulator, queues: tuple[str, str], role: str
+    emulator: Emulator, queues: tuple[str, str], role: str, refused: list[str]
 ) -> None:
     encrypted = emulator.client("sqs").create_queue(QueueName="encrypted")["QueueUrl"]
     retries = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60}
@@ -180,16 +189,16 @@ def test_throttled_call_is_retried_as_the_policy_says(
 
     schedule(emulator, "busy", target)
 
-    said = receive(emulator, queues[1])["MessageAttributes"]
-    assert ThrottledQueue.refused == ["try-1", "try-2", "try-3"]
-    assert said["ERROR_CODE"]["StringValue"] == "KMS.ThrottlingException"
-    assert said["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
-    assert said["RETRY_ATTEMPTS"]["StringValue"] == "2"
+    attributes = receive(emulator, queues[1])["MessageAttributes"]
+    assert refused == ["try-1", "try-2", "try-3"]
+    assert attributes["ERROR_CODE"]["StringValue"] == "KMS.ThrottlingException"
+    assert attributes["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
+    assert attributes["RETRY_ATTEMPTS"]["StringValue"] == "2"
 
 
 def test_role_without_permission_makes_no_call(emulator: Emulator, queues: tuple[str, str]) -> None:
     allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn(emulator, "dead-letters")}
-    role = make_role(emulator, "sends-letters-only", SERVICE, allow)
+    role = make_role(emulator, "dead-letters-only", SERVICE, allow)
     target = {
         "Arn": queue_arn(emulator, "calls"),
         "RoleArn": role,
@@ -199,8 +208,8 @@ def test_role_without_permission_makes_no_call(emulator: Emulator, queues: tuple
 
     schedule(emulator, "forbidden", target)
 
-    said = receive(emulator, queues[1])["MessageAttributes"]
-    assert said["ERROR_CODE"]["StringValue"] == "AccessDeniedException"
+    attributes = receive(emulator, queues[1])["MessageAttributes"]
+    assert attributes["ERROR_CODE"]["StringValue"] == "AccessDeniedException"
     assert is_empty(emulator, queues[0])
 
 
@@ -238,7 +247,7 @@ def test_request_tag_condition_is_checked_against_input(emulator: Emulator) -> N
         ({"Arn": "arn:aws:scheduler:::aws-sdk:emr:runJobFlows"}, "emr has no action 'runJobFlows'"),
         ({"Arn": "arn:aws:scheduler:::aws-sdk:emrr:runJobFlow"}, "no service 'emrr'"),
         ({"Arn": "arn:aws:states:ap-northeast-2:123456789012:stateMachine:x"}, "schedules call no target"),
-        ({"RoleArn": "arn:aws:iam::123456789012:role/nobody"}, "must allow AWS EventBridge Scheduler"),
+        ({"RoleArn": "arn:aws:iam::123456789012:role/absent"}, "must allow AWS EventBridge Scheduler"),
     ],
 )
 def test_invalid_schedule_is_refused(emulator: Emulator, role: str, change: dict[str, str], why: str) -> None:
