@@ -26,7 +26,7 @@ CONTEXT = "<aws.scheduler.scheduled-time> <aws.scheduler.attempt-number> <aws.sc
 
 
 class ThrottledQueue(Provider):
-    """SQS whose queue ``encrypted`` is throttled by KMS; appends the messages that it refuses to ``refused``."""
+    """SQS whose queue ``encrypted`` is throttled by KMS; records the messages that it refuses."""
 
     def __init__(self, forward: Forward, refused: list[str]) -> None:
         self._forward = forward
