@@ -81,6 +81,11 @@ class KeepAliveHandler(MotoRequestHandler):
         """Write to the request log instead of the terminal."""
         log.log(logging.ERROR if type == "error" else logging.INFO, message, *args)
 
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Log an error, except the timeout of an idle connection."""
+        if not format.startswith("Request timed out"):
+            super().log_error(format, *args)
+
     def connection_dropped(self, *_: Any) -> None:
         """End the thread when the client has disconnected."""
         self.close_connection = True

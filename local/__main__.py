@@ -200,7 +200,7 @@ def client_settings(url: str, region: str) -> str:
         f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
         "[dim]# boto3, the aws command line, and most other clients[/]\n"
         f"export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={region}\n"
-        "export AWS_ACCESS_KEY_ID=embedded AWS_SECRET_ACCESS_KEY=embedded\n\n"
+        "export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator\n\n"
         "[dim]# pulumi up itself: under config in a separate Pulumi.<stage>.yaml[/]\n"
         "  aws:skipCredentialsValidation: true\n"
         "  aws:skipRequestingAccountId: true\n"
