@@ -1,37 +1,37 @@
-"""Follows one run through the event chain, from ``_SUCCESS`` to the model that the API serves.
+"""Follow a prepared run through the event chain until the endpoint serves its model.
 
-It only looks: nothing here starts a step, so what it reports is what the events did. The one exception is the
-approval that some stages ask a person for.
+Events start every step. This module polls the services and reports the progress; its only action is the
+manual approval in stages that require one.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from local.aws import DeployedStage
+from local.dead_letters import find_dead_letter
 from local.errors import StepFailedError
-from local.timeline import Status, Step, Timeline
+from local.logs import group_log_lines, log_lines
+from local.pipeline_progress import PipelineProgress
+from local.timeline import Step, Timeline
 from ml import contract
+from ml.pipeline.execution import find_execution
 
 T = TypeVar("T")
 
 POLL_S = 0.4
-EVENT_TIMEOUT_S = 60  # an event that has not had its effect by then is lost
-RUN_TIMEOUT_S = 1800  # a build with training; the services' own limits come first
-LOG_LINES = 20
-
-STEP_STATUSES: Mapping[str, Status] = {"Succeeded": "succeeded", "Failed": "failed", "Stopped": "failed"}
-DEPLOYMENT, DEPLOYED, ROLLED_BACK = "deployment", "Deployed", "RolledBack"  # as deploy_model writes them
-LOG_GROUPS = {"TrainingJob": "/aws/sagemaker/TrainingJobs", "ProcessingJob": "/aws/sagemaker/ProcessingJobs"}
+EVENT_TIMEOUT_S = 180  # longer than any delivery of an event on a loaded machine
+RUN_TIMEOUT_S = 1800  # longer than the time limits of the build and the rollout
+DEPLOYMENT, DEPLOYED, ROLLED_BACK = "deployment", "Deployed", "RolledBack"  # package metadata of deploy_model
 
 
 class Chain:
-    """One run on its way through a deployed stage."""
+    """The steps of one run in a deployed stage."""
 
     def __init__(self, stage: DeployedStage, run_id: str, timeline: Timeline) -> None:
         self.stage = stage
@@ -39,23 +39,23 @@ class Chain:
         self.timeline = timeline
 
     def follow(self) -> None:
-        """Returns once the endpoint serves the run's model.
+        """Return when the endpoint serves the model of the run.
 
         Raises:
-            StepFailedError: a step failed, or an event was lost.
+            StepFailedError: a step failed, or an event had no effect in time.
         """
         with self.timeline.step("render buildspec", "Lambda, on _SUCCESS"):
-            self._wait(self._buildspec_is_there, "render buildspec", EVENT_TIMEOUT_S)
+            self._wait(self._buildspec_exists, "render buildspec", EVENT_TIMEOUT_S)
         build = self.timeline.begin("build", "CodeBuild, on the buildspec")
         build_id = self._wait(self._find_build, "build", EVENT_TIMEOUT_S)
         self._follow_pipeline(build_id)
         self._finish_build(build, build_id)
         package_arn = self._step(contract.STEP_REGISTER)["Metadata"]["RegisterModel"]["Arn"]
-        self._approve_if_asked(package_arn)
+        self._approve_if_required(package_arn)
         self._follow_rollout(package_arn)
 
     def evaluation(self) -> dict[str, Any]:
-        """What NCFEvaluation wrote about this run's candidate."""
+        """The evaluation report of the run's candidate."""
         arn = self._step(contract.STEP_EVALUATION)["Metadata"]["ProcessingJob"]["Arn"]
         sagemaker = self.stage.client("sagemaker")
         job = sagemaker.describe_processing_job(ProcessingJobName=arn.rsplit("/", 1)[-1])
@@ -65,7 +65,7 @@ class Chain:
         return json.load(self.stage.client("s3").get_object(Bucket=bucket, Key=key)["Body"])
 
     # -- buildspec and build --------------------------------------------------------------------
-    def _buildspec_is_there(self) -> bool:
+    def _buildspec_exists(self) -> bool:
         key = contract.buildspec_key(self.run_id)
         try:
             self.stage.client("s3").head_object(Bucket=self.stage.outputs["artifacts_bucket"], Key=key)
@@ -86,7 +86,7 @@ class Chain:
         return self.stage.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
 
     def _finish_build(self, step: Step, build_id: str) -> None:
-        build = self._wait(lambda: _ended(self._build(build_id)), "build", EVENT_TIMEOUT_S)
+        build = self._wait(lambda: _if_ended(self._build(build_id)), "build", EVENT_TIMEOUT_S)
         if build["buildStatus"] != "SUCCEEDED":
             self.timeline.end(step, "failed")
             raise self._build_failed(build)
@@ -95,91 +95,45 @@ class Chain:
     def _build_failed(self, build: dict[str, Any]) -> StepFailedError:
         failed = [p for p in build.get("phases", []) if p.get("phaseStatus") == "FAILED"]
         contexts = [c["message"] for p in failed for c in p.get("contexts", []) if c.get("message")]
-        logs = build.get("logs", {})
-        lines = self._last_lines(logs.get("groupName", ""), logs.get("streamName", ""))
         reason = contexts[0] if contexts else f"the build ended {build['buildStatus']}"
+        logs = build.get("logs", {})
+        lines: list[str] = []
+        if "streamName" in logs:
+            lines = log_lines(self.stage.client("logs"), logs["groupName"], logs["streamName"])
         return StepFailedError("build", reason, lines)
 
     # -- pipeline -------------------------------------------------------------------------------
     def _execution_arn(self) -> str | None:
-        sagemaker = self.stage.client("sagemaker")
-        try:
-            found = sagemaker.list_pipeline_executions(PipelineName=self.stage.outputs["pipeline_name"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"ResourceNotFound", "ResourceNotFoundException"}:
-                return None  # the first build has not upserted it yet
-            raise
-        for summary in found["PipelineExecutionSummaries"]:
-            if self.run_id in summary.get("PipelineExecutionDisplayName", ""):
-                return str(summary["PipelineExecutionArn"])
-        return None
-
-    def _pipeline_steps(self) -> list[dict[str, Any]]:
-        sagemaker = self.stage.client("sagemaker")
-        arn = self._execution_arn()
-        steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn, SortOrder="Ascending")
-        return list(steps["PipelineExecutionSteps"])
+        name = self.stage.outputs["pipeline_name"]
+        return find_execution(self.stage.client("sagemaker"), name, self.run_id)
 
     def _step(self, name: str) -> dict[str, Any]:
-        return next(step for step in self._pipeline_steps() if step["StepName"] == name)
+        sagemaker = self.stage.client("sagemaker")
+        steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=self._execution_arn())
+        return next(step for step in steps["PipelineExecutionSteps"] if step["StepName"] == name)
 
     def _follow_pipeline(self, build_id: str) -> None:
         def started() -> str | None:
             arn = self._execution_arn()
             build = self._build(build_id)
-            if arn is None and _ended(build):
+            if arn is None and _if_ended(build):
                 raise self._build_failed(build)
             return arn
 
         arn = self._wait(started, "build", RUN_TIMEOUT_S)
-        shown: dict[str, Step] = {}
-        sagemaker = self.stage.client("sagemaker")
-        for _ in self._ticks(RUN_TIMEOUT_S, "pipeline"):
-            status = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)[
-                "PipelineExecutionStatus"
-            ]
-            steps = self._pipeline_steps()
-            for step in steps:
-                self._show(step, shown)
-            if status == "Succeeded":
-                return
-            if status in {"Failed", "Stopped"}:
-                raise self._pipeline_failed(steps, status)
+        progress = PipelineProgress(self.stage.client("sagemaker"), self.stage.client("logs"), self.timeline)
+        progress.follow(arn, timeout_s=RUN_TIMEOUT_S, sleep=self._pause)
 
-    def _show(self, step: dict[str, Any], shown: dict[str, Step]) -> None:
-        name, status = step["StepName"], STEP_STATUSES.get(step["StepStatus"])
-        if name not in shown and (status or step["StepStatus"] == "Executing"):
-            shown[name] = self.timeline.begin(name)
-        if name not in shown or shown[name].status != "running":
-            return
-        if lines := self._step_log(step, LOG_LINES):
-            shown[name].detail = _telling(lines)
-        if status:
-            seconds = (step["EndTime"] - step["StartTime"]).total_seconds()
-            rejected = name == contract.STEP_REJECTED
-            self.timeline.end(shown[name], "rejected" if rejected else status, seconds)
-
-    def _pipeline_failed(self, steps: list[dict[str, Any]], status: str) -> StepFailedError:
-        failed = [s for s in steps if s["StepStatus"] == "Failed"]
-        if not failed:
-            return StepFailedError("pipeline", f"the execution ended {status}")
-        step = failed[0]
-        reason = step.get("FailureReason", "no reason given")
-        rejected = step["StepName"] == contract.STEP_REJECTED
-        return StepFailedError(step["StepName"], reason, self._step_log(step, LOG_LINES), rejected)
-
-    def _step_log(self, step: dict[str, Any], limit: int) -> list[str]:
-        for kind, group in LOG_GROUPS.items():
-            if arn := step.get("Metadata", {}).get(kind, {}).get("Arn"):
-                return self._last_lines(group, arn.rsplit("/", 1)[-1], limit)
-        return []
+    def _pause(self, pause_s: float) -> None:
+        self._raise_dead_letter("pipeline")
+        time.sleep(min(pause_s, POLL_S))
 
     # -- rollout --------------------------------------------------------------------------------
-    def _approve_if_asked(self, package_arn: str) -> None:
+    def _approve_if_required(self, package_arn: str) -> None:
         sagemaker = self.stage.client("sagemaker")
         package = sagemaker.describe_model_package(ModelPackageName=package_arn)
         if package["ModelApprovalStatus"] == "PendingManualApproval":
-            with self.timeline.step("approve", "a person's part: here whoever started this"):
+            with self.timeline.step("approve", "manual in this stage; done by this command"):
                 sagemaker.update_model_package(ModelPackageArn=package_arn, ModelApprovalStatus="Approved")
 
     def _follow_rollout(self, package_arn: str) -> None:
@@ -194,69 +148,26 @@ class Chain:
         with self.timeline.step("rollout", f"endpoint {name}"):
             if self._wait(outcome, "rollout", RUN_TIMEOUT_S) == ROLLED_BACK:
                 endpoint = sagemaker.describe_endpoint(EndpointName=name)
-                reason = endpoint.get("FailureReason", "the endpoint went back to the model it had")
-                raise StepFailedError("rollout", reason, self._last_lines(f"/aws/sagemaker/Endpoints/{name}"))
+                reason = endpoint.get("FailureReason", "the endpoint was rolled back to its previous model")
+                group = self.stage.outputs["endpoint_log_group"]
+                raise StepFailedError("rollout", reason, group_log_lines(self.stage.client("logs"), group))
 
-    # -- waiting --------------------------------------------------------------------------------
-    def _wait(self, found: Callable[[], T | None], step: str, timeout_s: float) -> T:
-        for _ in self._ticks(timeout_s, step):
-            if value := found():
-                return value
-        raise AssertionError("ticks end by raising")
-
-    def _ticks(self, timeout_s: float, step: str) -> Iterator[None]:
+    # -- polling --------------------------------------------------------------------------------
+    def _wait(self, look: Callable[[], T | None], step: str, timeout_s: float) -> T:
+        """Call ``look`` until it returns a true value, and return that value."""
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            yield
-            self._look_for_dead_letters(step)
+        while not (value := look()):
+            if time.monotonic() > deadline:
+                raise StepFailedError(step, f"no progress within {timeout_s:g} s")
+            self._raise_dead_letter(step)
             time.sleep(POLL_S)
-        raise StepFailedError(step, f"nothing happened for {timeout_s:g} s")
+        return value
 
-    def _look_for_dead_letters(self, step: str) -> None:
-        """An event that could not be delivered, or a function that gave up, ends in a dead-letter queue."""
-        sqs = self.stage.client("sqs")
-        for url in sqs.list_queues().get("QueueUrls", []):
-            got = sqs.receive_message(
-                QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"], MaxNumberOfMessages=1
-            )
-            for message in got.get("Messages", []):
-                if self.run_id in message["Body"]:
-                    raise self._dead_letter(url, message, step)
-
-    def _dead_letter(self, url: str, message: dict[str, Any], step: str) -> StepFailedError:
-        attributes = {k: v.get("StringValue", "") for k, v in message.get("MessageAttributes", {}).items()}
-        name = url.rsplit("/", 1)[-1]
-        reason = attributes.get("ERROR_MESSAGE") or attributes.get("ErrorMessage") or "no reason given"
-        return StepFailedError(step, f"the event is in the dead-letter queue {name}: {reason}")
-
-    def _last_lines(self, group: str, stream_prefix: str = "", limit: int = LOG_LINES) -> list[str]:
-        """The newest lines of a log group's streams with that prefix; none when there is no such log."""
-        logs = self.stage.client("logs")
-        try:
-            streams = logs.describe_log_streams(
-                logGroupName=group, **({"logStreamNamePrefix": stream_prefix} if stream_prefix else {})
-            )["logStreams"]
-            lines = [
-                event["message"]
-                for stream in streams
-                for event in logs.get_log_events(
-                    logGroupName=group,
-                    logStreamName=stream["logStreamName"],
-                    limit=limit,
-                    startFromHead=False,
-                )["events"]
-            ]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-        return lines[-limit:]
+    def _raise_dead_letter(self, step: str) -> None:
+        """Fail if an event of the run could not be delivered, or a function failed to process it."""
+        if letter := find_dead_letter(self.stage.client("sqs"), self.run_id):
+            raise StepFailedError(step, f"an event of the run is in the dead-letter queue {letter}")
 
 
-def _ended(build: dict[str, Any]) -> dict[str, Any] | None:
+def _if_ended(build: dict[str, Any]) -> dict[str, Any] | None:
     return None if build["buildStatus"] == "IN_PROGRESS" else build
-
-
-def _telling(lines: list[str]) -> str:
-    """Of a job's newest lines the one to show: the model's metrics where there are some, else the last."""
-    metrics = [line for line in lines if "HR@10=" in line]
-    of_the_model = [line for line in metrics if line.startswith("model")]
-    return (of_the_model or metrics or lines)[-1]

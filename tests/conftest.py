@@ -11,6 +11,9 @@ SLOWEST_FILES = (
     "tests/ml/preparation/test_kill.py",
     "tests/e2e/test_up.py",
     "tests/ml/preparation/test_job.py",
+    "tests/ml/preparation/test_hostile_files.py",
+    "tests/ml/ncf/jobs/test_train.py",
+    "tests/e2e/test_bad_input.py",
 )
 
 # The duration of an example depends on the load of the machine; a deadline would make tests flaky.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import SLOWEST_FILES
 from tests.repository import ROOT, STAGES
 
 GITLAB = ROOT / ".gitlab-ci.yml"
@@ -134,3 +135,7 @@ def test_requirements_of_the_ci_jobs_equal_the_lock() -> None:
         ]
         assert pins
         assert set(pins) <= locked, name
+
+
+def test_files_that_run_first_exist() -> None:
+    assert [name for name in SLOWEST_FILES if not (ROOT / name).is_file()] == []
