@@ -1,0 +1,114 @@
+"""A run is followed from its buildspec to the deployed package, with fakes of the services."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from local.chain import Chain
+from local.errors import StepFailedError
+from local.timeline import Timeline
+from ml import contract
+from ml.pipeline.execution import display_name
+from tests.ml.pipeline.fake_pipelines import BEGIN, FakePipelines, step
+
+RUN_ID = "20261123T020000Z"
+PACKAGE = "arn:aws:sagemaker:ap-northeast-2:123456789012:model-package/NCF-dev/1"
+OUTPUTS = {
+    "artifacts_bucket": "artifacts",
+    "codebuild_project": "build",
+    "pipeline_name": "ncf-dev",
+    "endpoint_name": "ncf-dev",
+    "endpoint_log_group": "/aws/sagemaker/Endpoints/ncf-dev",
+}
+
+
+class FakeSageMaker(FakePipelines):
+    """The pipeline of one run, and its package."""
+
+    def __init__(self, deployment: str) -> None:
+        super().__init__()
+        self.package = {
+            "ModelApprovalStatus": "PendingManualApproval",
+            "CustomerMetadataProperties": {"deployment": deployment},
+        }
+        self.pipelines["ncf-dev"] = {}
+        self.executions = [
+            {"PipelineExecutionDisplayName": display_name(RUN_ID), "PipelineExecutionArn": "arn"}
+        ]
+        registered = {
+            **step(contract.STEP_REGISTER, "Succeeded", 2, RegisterModel=PACKAGE),
+            "StartTime": BEGIN,
+        }
+        self.polls = [("Succeeded", [registered])]
+
+    def list_pipeline_execution_steps(self, **_request: Any) -> dict[str, Any]:
+        return {"PipelineExecutionSteps": self.polls[0][1]}
+
+    def describe_model_package(self, **request: Any) -> dict[str, Any]:
+        assert request == {"ModelPackageName": PACKAGE}
+        return self.package
+
+    def update_model_package(self, **request: Any) -> None:
+        self.package["ModelApprovalStatus"] = request["ModelApprovalStatus"]
+
+    def describe_endpoint(self, **_request: Any) -> dict[str, Any]:
+        return {"FailureReason": "an alarm was raised"}
+
+
+def follow(sagemaker: FakeSageMaker, build_status: str = "SUCCEEDED") -> Timeline:
+    build = {
+        "id": "b",
+        "buildStatus": build_status,
+        "source": {"buildspec": f"arn:aws:s3:::artifacts/{contract.buildspec_key(RUN_ID)}"},
+    }
+    events = {"events": [{"message": "worker failed to boot"}]}
+    clients = {
+        "s3": SimpleNamespace(head_object=lambda **_: {}),
+        "codebuild": SimpleNamespace(
+            list_builds_for_project=lambda **_: {"ids": ["b"]},
+            batch_get_builds=lambda **_: {"builds": [build]},
+        ),
+        "sagemaker": sagemaker,
+        "sqs": SimpleNamespace(list_queues=dict),
+        "logs": SimpleNamespace(
+            exceptions=SimpleNamespace(ResourceNotFoundException=KeyError),
+            describe_log_streams=lambda **_: {"logStreams": [{"logStreamName": "AllTraffic/i-1"}]},
+            get_log_events=lambda **_: events,
+        ),
+    }
+    stage: Any = SimpleNamespace(outputs=OUTPUTS, client=clients.__getitem__)
+    timeline = Timeline(Console(file=io.StringIO()))
+    Chain(stage, RUN_ID, timeline).follow()
+    return timeline
+
+
+def test_run_is_followed_and_approved_until_its_package_is_deployed() -> None:
+    sagemaker = FakeSageMaker("Deployed")
+    timeline = follow(sagemaker)
+    assert [(row["step"], row["status"]) for row in timeline.as_json()] == [
+        ("render buildspec", "succeeded"),
+        ("build", "succeeded"),
+        (contract.STEP_REGISTER, "succeeded"),
+        ("approve", "succeeded"),
+        ("rollout", "succeeded"),
+    ]
+    assert sagemaker.package["ModelApprovalStatus"] == "Approved"
+
+
+def test_rollback_is_raised_with_its_reason_and_the_endpoint_log() -> None:
+    with pytest.raises(StepFailedError) as failure:
+        follow(FakeSageMaker("RolledBack"))
+    assert (failure.value.step, failure.value.reason) == ("rollout", "an alarm was raised")
+    assert failure.value.log_lines == ["worker failed to boot"]
+
+
+def test_build_that_fails_before_the_pipeline_starts_is_raised() -> None:
+    sagemaker = FakeSageMaker("Deployed")
+    sagemaker.executions.clear()
+    with pytest.raises(StepFailedError, match="build failed: the build ended FAILED"):
+        follow(sagemaker, "FAILED")
