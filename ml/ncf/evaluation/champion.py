@@ -7,6 +7,7 @@ one table. They are two because a Lambda function is deployed without the rest o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,18 +81,21 @@ def find(model_package_group: str, workspace: Path) -> Champion | None:
         ml.ncf.model.artifact.ArtifactError: the artifact cannot be loaded.
     """
     try:
-        package = current_package(_approved(boto3.client("sagemaker", config=CALLS), model_package_group))
+        package = current_package(_approved(_client("sagemaker"), model_package_group))
         if package is None:
             return None
         location = urlsplit(package.model_data_url)
         archive = workspace / MODEL_ARCHIVE
-        boto3.client("s3", config=CALLS).download_file(
-            location.netloc, location.path.lstrip("/"), str(archive)
-        )
+        _client("s3").download_file(location.netloc, location.path.lstrip("/"), str(archive))
     except (BotoCoreError, ClientError, KeyError, IndexError) as error:
         raise ChampionError(f"champion of {model_package_group}: {error!r}") from error
     artifact.unpack(archive, workspace / "champion")
     return Champion(package.arn, artifact.read(workspace / "champion"))
+
+
+def _client(service: str) -> Any:
+    """A client in the job's region: SageMaker sets AWS_REGION, botocore reads AWS_DEFAULT_REGION only."""
+    return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=CALLS)
 
 
 def _approved(sagemaker: Any, model_package_group: str) -> Iterator[Package]:

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from ml.ncf.training.console import Progress
 from ml.ncf.training.distributed import average_gradients, mean_over_terms
 from ml.ncf.training.optimizer import Optimizers
 from ml.ncf.training.plan import TrainingPhase
+
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # native bfloat16 products (Linux, cpufeatures.h)
 
 
 class TrainingError(RuntimeError):
@@ -211,6 +215,19 @@ def peak_memory_mib() -> float:
 def uses_bfloat16(precision: str) -> bool:
     """Whether matrix products use bfloat16; with `auto`, if the processor multiplies it natively."""
     if precision == "auto":
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+        return not BFLOAT16_FLAGS.isdisjoint(cpu_flags())
     return precision == "bfloat16"
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction set extensions of the processor, as the Linux kernel names them; empty on other systems.
+
+    `torch.cpu.get_capabilities` has them too, but only from torch 2.11 on: the training container has 2.6.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())

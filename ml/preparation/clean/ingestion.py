@@ -32,7 +32,6 @@ _MAX_EXAMPLES = 3
 _CHECKPOINT_OPTIONS = {
     "compression": "snappy",
     "orc.dictionary.key.threshold": "0",  # no dictionaries: most ids are distinct
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 

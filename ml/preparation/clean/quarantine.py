@@ -18,11 +18,6 @@ QUARANTINE_FOLDER = "quarantine"
 ROWS_PER_FILE = 500_000  # of at most 200 characters and a path each: about 100 MB before compression
 
 _COLUMNS = ("source", "raw", "reason")
-_WRITE_OPTIONS = {
-    "compression": "gzip",
-    # Spark's _SUCCESS file could be mistaken for that of the run.
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-}
 
 
 def write_quarantine(
@@ -51,7 +46,7 @@ def write_quarantine(
     partitioned = unusable.repartition(math.ceil(n_rows / rows_per_file), *_COLUMNS)
     ordered = partitioned.sortWithinPartitions(*_COLUMNS)
     # Equal rows are all in one partition, which may therefore be larger than a file.
-    writer = ordered.write.options(**_WRITE_OPTIONS).option("maxRecordsPerFile", rows_per_file)
+    writer = ordered.write.option("compression", "gzip").option("maxRecordsPerFile", rows_per_file)
     writer.json(unfinished)
     for number, written in enumerate(storage.list_files(unfinished)):
         storage.move(written.uri, f"{run}/{QUARANTINE_FOLDER}/part-{number:05d}.json.gz")

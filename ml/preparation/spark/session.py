@@ -53,6 +53,9 @@ _ALWAYS = {
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.caseSensitive": "true",  # "User" and "user" are two columns
+    # Each write of a table would end with a _SUCCESS object below the run's prefix: the event rule for
+    # complete runs matches them, too.
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 

@@ -33,8 +33,6 @@ _WRITE_OPTIONS = {
     # reproducible; it also stores sorted indices in less space.
     "parquet.writer.version": "PARQUET_2_0",
     "parquet.enable.dictionary": "false",
-    # Spark's _SUCCESS file could be mistaken for that of the run.
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 _CHECKPOINT_OPTIONS = {
     "compression": "none",  # keys are hashes, which do not compress

@@ -58,6 +58,14 @@ def prepared(spark: SparkSession, shop: Path) -> Path:
     return prepare(spark, shop, shop.parent / "prepared")
 
 
+@pytest.mark.parametrize("file_format", ["parquet", "orc", "json"])
+def test_spark_writes_no_success_marker(spark: SparkSession, tmp_path: Path, file_format: str) -> None:
+    # The event rule for complete runs matches every _SUCCESS object below the run's prefix.
+    folder = tmp_path / "run=20261123T020000Z" / "_unfinished" / "table"
+    spark.range(3).write.format(file_format).save(str(folder))
+    assert {path.name.split("-")[0] for path in folder.iterdir() if path.suffix != ".crc"} == {"part"}
+
+
 def test_files_of_a_run_match_its_manifest(shop: Path, prepared: Path) -> None:
     assert set(files_of(prepared)) == {*COMPLETE_RUN, QUARANTINE}
     manifest = manifests.load(prepared / "manifest.json")

@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from ml.ncf.evaluation import champion
 
-GROUP, BUCKET = "NCF-test", "artifacts"
+GROUP, BUCKET, REGION = "NCF-test", "artifacts", "us-east-1"
 
 
 @pytest.fixture
@@ -17,16 +17,18 @@ def registry(model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """SageMaker with a model package group, and S3 with one artifact."""
     for name, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # SageMaker sets this variable in jobs, and not AWS_DEFAULT_REGION.
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     archive = tmp_path / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(model_dir, arcname=".")
     with mock_aws():
-        s3 = boto3.client("s3")
+        s3 = boto3.client("s3", REGION)
         s3.create_bucket(Bucket=BUCKET)
         s3.upload_file(str(archive), BUCKET, "model.tar.gz")
-        sagemaker = boto3.client("sagemaker")
+        sagemaker = boto3.client("sagemaker", REGION)
         sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
         yield sagemaker
 
@@ -74,6 +76,6 @@ def test_group_without_a_current_package_has_no_champion(registry: object, tmp_p
 
 def test_failed_call_names_the_group(registry: object, tmp_path: Path) -> None:
     register(registry, 1)
-    boto3.client("s3").delete_object(Bucket=BUCKET, Key="model.tar.gz")
+    boto3.client("s3", REGION).delete_object(Bucket=BUCKET, Key="model.tar.gz")
     with pytest.raises(champion.ChampionError, match=rf"^champion of {GROUP}: .*Not Found"):
         champion.find(GROUP, tmp_path)

@@ -127,3 +127,8 @@ def test_refit_trains_on_validation_too_for_the_selected_epochs() -> None:
 def test_loss_that_is_not_finite_names_its_step() -> None:
     with pytest.raises(TrainingError, match="gmf: epoch 1, step 1: the loss is"):
         train(replace(SMALL, embedding_std=1e30))
+
+
+def test_training_needs_no_function_that_the_container_torch_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # torch 2.6 does not have it
+    assert train(replace(SMALL, epochs=1, precision="auto")).epochs
