@@ -1,7 +1,7 @@
 """Pack the Python packages of the Spark job for the EMR nodes: a zip with the same bytes for the same lock.
 
 pip downloads the wheels of ``requirements/spark.lock`` for the Python version and processor of the nodes, and
-they are unpacked into one zip. An archive of the same lock is not made again.
+they are unpacked into one zip. An existing archive of the same lock is kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LAST_LINES = 5
 
 
 class PackagesError(Exception):
-    """The archive cannot be made; the message gives the reason in one line."""
+    """The archive cannot be built; the message gives the reason in one line."""
 
 
 def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
@@ -65,13 +65,13 @@ def unpack(wheels: list[Path]) -> dict[str, bytes]:
                 if top.endswith(".data"):
                     raise PackagesError(f"{wheel.name}: {name} belongs outside of site-packages")
                 if name in files:
-                    raise PackagesError(f"{wheel.name}: {name} is in another wheel, too")
+                    raise PackagesError(f"{wheel.name}: {name} is also in another wheel")
                 files[name] = archive.read(name)
     return files
 
 
 def is_archive_of(lock: Path, archive: Path) -> bool:
-    """Whether the archive was made from this lock."""
+    """Whether the archive was built from this lock."""
     try:
         with zipfile.ZipFile(archive) as packed:
             return packed.read(LOCK_NAME) == lock.read_bytes()

@@ -33,7 +33,7 @@ class AlarmTopicArgs:
 
     def __post_init__(self) -> None:
         if "@" not in self.email:
-            raise ValueError(f"email {self.email!r}: write an address, as 'ml-platform@example.com'")
+            raise ValueError(f"email {self.email!r}: write an address, such as 'ml-platform@example.com'")
 
 
 class AlarmTopic(pulumi.ComponentResource):

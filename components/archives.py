@@ -39,7 +39,7 @@ def code_archive(folder: Path) -> pulumi.AssetArchive:
 
 
 def file_asset(path: Path, content: bytes) -> pulumi.FileAsset:
-    """`content` as a file to upload; a concurrent run reads the old or the new file, never a part."""
+    """Asset of a file with this content, written atomically: a concurrent run never reads a partial file."""
     if not path.exists() or path.read_bytes() != content:
         write_file(path, content)
     return pulumi.FileAsset(str(path))

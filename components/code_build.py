@@ -23,7 +23,7 @@ class CodeBuildArgs:
         source_bucket, source_key: location of the source bundle (a zip).
         buildspec: runs when a build is started without `buildspecOverride`.
         environment: plain-text variables of every build.
-        allows: permissions of the builds, besides writing to their log group.
+        allows: permissions of the builds, in addition to writing to their log group.
         kms_key_arn: encrypts the log group and the build output.
         image, compute_type: the build environment.
         timeout_minutes: maximum duration of a build.

@@ -21,7 +21,7 @@ class DeadLetterQueueArgs:
 
     Attributes:
         alarm_topic_arn: topic that the alarm notifies.
-        contents: what the messages are, for the alarm's description.
+        contents: description of the messages, for the alarm's text.
         senders: service principals that the queue's policy allows to send, each with its `aws:SourceArn`.
     """
 

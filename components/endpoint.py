@@ -27,12 +27,12 @@ class EndpointArgs:
         variant_name: fixed, because autoscaling is registered on the variant.
         image: URI of the inference container.
         environment: environment variables of the container.
-        bootstrap: artifact of the first model, see `model_artifact`.
+        bootstrap: artifact of the first model, see `bootstrap_artifact`.
         bootstrap_bucket, bootstrap_key: location that `bootstrap` is uploaded to.
         instance_type, min_instances, max_instances: instances of the variant and the bounds of autoscaling.
         target_invocations_per_minute: target of autoscaling, per instance.
         max_latency_ms: p99 model latency above which a rollout is rolled back.
-        model_allows: permissions of the container, besides writing its log and metrics.
+        model_allows: permissions of the container, in addition to writing its log and metrics.
         kms_key_arn: encrypts the instances' volumes, the log group and the artifact.
         log_retention_days: retention of the log group.
         account_id: the account on whose behalf SageMaker acts.
@@ -71,8 +71,8 @@ class EndpointArgs:
 class Endpoint(pulumi.ComponentResource):
     """SageMaker endpoint on a bootstrap model, with autoscaling and the alarms that roll a deployment back.
 
-    Pulumi owns the endpoint, not the model that it serves: the bootstrap model and its endpoint config are
-    replaced by later deployments, so changes to them are ignored.
+    Pulumi manages the endpoint, but not the model that it serves: later deployments replace the bootstrap
+    model and its endpoint config, so changes to them are ignored.
 
     Creates: LogGroup, ServiceRole, BucketObjectv2, Model, EndpointConfiguration, Endpoint, Target, Policy
     (autoscaling), MetricAlarm (2).
@@ -221,7 +221,7 @@ class Endpoint(pulumi.ComponentResource):
         }
         return [
             metric_alarm(
-                f"{name}-{what}", threshold, args.alarm_topic_arn, pulumi.ResourceOptions(parent=self)
+                f"{name}-{label}", threshold, args.alarm_topic_arn, pulumi.ResourceOptions(parent=self)
             ).name
-            for what, threshold in thresholds.items()
+            for label, threshold in thresholds.items()
         ]

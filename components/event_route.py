@@ -15,7 +15,7 @@ from components.iam import Allow, ServiceRole, ServiceRoleArgs
 
 SERVICE = "events.amazonaws.com"
 MAX_RETRY_ATTEMPTS = 24
-MAX_EVENT_AGE_S = 2 * 3600  # older events are handled by hand, from the dead-letter queue
+MAX_EVENT_AGE_S = 2 * 3600  # older events go to the dead-letter queue
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_-]+)>")
 MAX_INPUT_PATHS = 100  # EventBridge user guide, input transformation
 
@@ -64,7 +64,9 @@ class InputTransformer:
             raise ValueError(f"{len(self.paths)} input paths: EventBridge takes {MAX_INPUT_PATHS}")
         for name, path in self.paths.items():
             if not path.startswith("$."):
-                raise ValueError(f"input path {name}={path!r}: write a JSON path, as '$.detail.object.key'")
+                raise ValueError(
+                    f"input path {name}={path!r}: write a JSON path, such as '$.detail.object.key'"
+                )
         for name in _PLACEHOLDER.findall(self.template):
             if name not in self.paths:
                 raise ValueError(f"input template: <{name}> has no input path")

@@ -45,7 +45,9 @@ class Allow:
         for action in self.actions:
             service, colon, verb = action.partition(":")
             if "*" in action or not (service and colon and verb):
-                raise ValueError(f"Allow: action {action!r}: name each action in full, as 's3:GetObject'")
+                raise ValueError(
+                    f"Allow: action {action!r}: name each action in full, such as 's3:GetObject'"
+                )
         if any(isinstance(arn, str) and arn == ANY_RESOURCE for arn in self.resources) and not self.reason:
             raise ValueError(
                 f"Allow: {', '.join(self.actions)} on '*': name the resources, or state why none can be"
@@ -141,7 +143,7 @@ class ServiceRoleArgs:
         service: the service principal that assumes the role, such as ``lambda.amazonaws.com``.
         allows: permissions of the role.
         source_account: account on whose behalf the service must act; see `service_trust`.
-        managed_policy_arns: AWS managed policies, where a service requires one.
+        managed_policy_arns: AWS managed policies, if the service requires one.
     """
 
     service: str
@@ -152,7 +154,7 @@ class ServiceRoleArgs:
     def __post_init__(self) -> None:
         if not self.service.endswith(".amazonaws.com"):
             raise ValueError(
-                f"service {self.service!r}: write a service principal, as 'lambda.amazonaws.com'"
+                f"service {self.service!r}: write a service principal, such as 'lambda.amazonaws.com'"
             )
 
 

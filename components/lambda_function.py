@@ -17,7 +17,7 @@ from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_write_log
 MAX_TIMEOUT_S = 900  # Lambda quotas
 MIN_MEMORY_MIB, MAX_MEMORY_MIB = 128, 10_240  # Lambda quotas
 ASYNC_RETRIES = 2  # Lambda's maximum
-ASYNC_MAX_AGE_S = 3600  # older events are handled by hand, from the dead-letter queue
+ASYNC_MAX_AGE_S = 3600  # older events go to the dead-letter queue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class LambdaFunctionArgs:
         code: folder that is deployed.
         handler: ``module.function`` in that folder.
         environment: variables that the code reads.
-        allows: permissions of the role, besides logging, tracing and its dead-letter queue.
+        allows: permissions of the role, in addition to logging, tracing and its dead-letter queue.
         layer_arns: layers, such as Powertools.
         kms_key_arn: encrypts the environment and the log group.
         alarm_topic_arn: topic that is notified of errors and of messages in the dead-letter queue.

@@ -168,7 +168,7 @@ class PrivateBucket(pulumi.ComponentResource):
         return Allow(actions=["s3:GetBucketLocation"], resources=[self.arn])
 
     def grant_list_uploads(self) -> Allow:
-        """Permission to list multipart uploads, which Hadoop's committers need to abort their own."""
+        """Permission to list multipart uploads; Hadoop's committers list them to abort unfinished ones."""
         return Allow(actions=["s3:ListBucketMultipartUploads"], resources=[self.arn])
 
     def objects_arn(self, prefix: str) -> pulumi.Output[str]:

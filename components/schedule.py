@@ -45,7 +45,7 @@ class ScheduleArgs:
         if not self.expression.startswith(("cron(", "rate(")) or not self.expression.endswith(")"):
             raise ValueError(f"expression {self.expression!r}: write 'cron(0 2 * * ? *)' or 'rate(1 day)'")
         if ":" not in self.action:
-            raise ValueError(f"action {self.action!r}: write 'service:apiAction', as 'emr:runJobFlow'")
+            raise ValueError(f"action {self.action!r}: write 'service:apiAction', such as 'emr:runJobFlow'")
 
 
 class Schedule(pulumi.ComponentResource):

@@ -38,7 +38,7 @@ class DeployedStage:
         return {}
 
     def publish(self) -> None:
-        """Write the state file, from which other terminals find this stage."""
+        """Write the state file, with which commands in other terminals find this stage."""
         STATE_FILE.parent.mkdir(exist_ok=True)
         STATE_FILE.write_text(json.dumps(asdict(self), indent=2) + "\n")
 

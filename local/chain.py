@@ -39,7 +39,7 @@ class Chain:
         self.timeline = timeline
 
     def follow(self) -> None:
-        """Return when the endpoint serves the model of the run.
+        """Follow the run until the endpoint serves its model.
 
         Raises:
             StepFailedError: a step failed, or an event had no effect in time.
@@ -153,10 +153,10 @@ class Chain:
                 raise StepFailedError("rollout", reason, group_log_lines(self.stage.client("logs"), group))
 
     # -- polling --------------------------------------------------------------------------------
-    def _wait(self, look: Callable[[], T | None], step: str, timeout_s: float) -> T:
-        """Call ``look`` until it returns a true value, and return that value."""
+    def _wait(self, poll: Callable[[], T | None], step: str, timeout_s: float) -> T:
+        """Call ``poll`` until it returns a true value, and return that value."""
         deadline = time.monotonic() + timeout_s
-        while not (value := look()):
+        while not (value := poll()):
             if time.monotonic() > deadline:
                 raise StepFailedError(step, f"no progress within {timeout_s:g} s")
             self._raise_dead_letter(step)

@@ -30,7 +30,7 @@ class PipelineProgress:
         self._shown: dict[str, Step] = {}
 
     def follow(self, arn: str, *, timeout_s: float, sleep: Callable[[float], object]) -> None:
-        """Return when the execution has succeeded; ``sleep`` waits between polls.
+        """Follow the execution until it succeeds; ``sleep`` waits between polls.
 
         Raises:
             StepFailedError: a step failed, or the execution was stopped or did not end in time.

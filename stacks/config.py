@@ -28,10 +28,8 @@ from stacks.sections import (
 )
 from stacks.spark_sections import FeatureStoreConfig, SparkConfig
 
-# Fields of `StageConfig` that are not keys of the project's namespace -> where they are configured.
+# Fields of `StageConfig` that are not keys of the project's namespace, to the setting that defines them.
 OTHER_KEYS = {"stage": "the stack's name", "region": "aws:region", "tags": "aws:defaultTags.tags"}
-
-
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # Pydantic's errors for models, dataclasses
 
 
@@ -40,7 +38,7 @@ class ConfigError(pulumi.RunError):
 
 
 def _with_images(region: str) -> str:
-    """The region, if it has AWS's PyTorch images."""
+    """Check that AWS publishes PyTorch images for the region."""
     registry_account(region)
     return region
 
@@ -84,7 +82,7 @@ def load() -> StageConfig:
         ConfigError: a key is unknown, missing or wrong; the message names it.
     """
     namespace = f"{pulumi.get_project()}:"
-    # `pulumi.Config` reads single keys, so that misspelt ones would go unnoticed: read all of them.
+    # `pulumi.Config` reads single keys and would ignore misspelt ones, so all keys are read.
     values = {**get_config_env(), **CONFIG.get()}
     own = {
         key.removeprefix(namespace): _parsed(value)
@@ -115,7 +113,7 @@ def _parsed(value: Any) -> Any:
 
 
 def _line(namespace: str, error: ValidationError) -> str:
-    """The first error in one line; unknown keys come first, since a misspelt key is also a missing one."""
+    """First error as one line; unknown keys come first, since a misspelt key is also a missing one."""
     faults = sorted(error.errors(), key=lambda fault: fault["type"] not in UNKNOWN_KEY)
     fault = faults[0]
     path = tuple(fault["loc"])

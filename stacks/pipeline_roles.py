@@ -1,6 +1,6 @@
 """Roles that SageMaker assumes for the training pipeline: the pipeline's own role and the role of its jobs.
 
-A CodeBuild build creates the pipeline (`ml.pipeline`), so that no resource of the program uses these roles.
+A CodeBuild build creates the pipeline (`ml.pipeline`) with these roles; their ARNs are in its environment.
 """
 
 from __future__ import annotations

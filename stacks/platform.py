@@ -109,7 +109,7 @@ class Platform:
         )
 
     def outputs(self) -> dict[str, pulumi.Input[str]]:
-        """Stack outputs, with which people and other programs find the resources of the stage."""
+        """Stack outputs: names, ARNs and URLs of the stage's resources, for operators and other programs."""
         airflow = self.preparation.airflow_role_arn
         return {
             **({} if airflow is None else {"airflow_role_arn": airflow}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pulumi
 
-MAKE = "run `python -m ci.spark_packages`"
+BUILD_COMMAND = "run `python -m ci.spark_packages`"
 
 
 class SparkPackagesError(pulumi.RunError):
@@ -24,9 +24,9 @@ def spark_packages(archive: Path, lock: Path) -> pulumi.FileAsset:
         with zipfile.ZipFile(archive) as packed:
             packed_lock = packed.read(lock.name)
     except FileNotFoundError:
-        raise SparkPackagesError(f"{archive} is missing: {MAKE}") from None
+        raise SparkPackagesError(f"{archive} is missing: {BUILD_COMMAND}") from None
     except (KeyError, zipfile.BadZipFile):
-        raise SparkPackagesError(f"{archive} is not an archive of packages: {MAKE}") from None
+        raise SparkPackagesError(f"{archive} is not an archive of packages: {BUILD_COMMAND}") from None
     if packed_lock != lock.read_bytes():
-        raise SparkPackagesError(f"{archive} was built from another {lock.name}: {MAKE}")
+        raise SparkPackagesError(f"{archive} was built from another {lock.name}: {BUILD_COMMAND}")
     return pulumi.FileAsset(str(archive))

@@ -83,7 +83,7 @@ class Storage(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _bucket(self, name: str, args: StorageArgs, *, expire_after_days: Mapping[str, int]) -> PrivateBucket:
-        """A protected bucket whose events start the steps of a run."""
+        """Bucket whose S3 events start the steps of a run."""
         return PrivateBucket(
             name,
             PrivateBucketArgs(

@@ -1,4 +1,4 @@
-"""Training slice: render the buildspec of a prepared run and build it, which runs the SageMaker pipeline."""
+"""Training slice: each prepared run gets a buildspec, whose build runs the SageMaker pipeline."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class Training(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.pipeline_name = f"ncf-{args.stage_name}"
         self.pipeline_arn = args.storage.key.resource_arn("sagemaker", f"pipeline/{self.pipeline_name}")
-        of_jobs = job_role(args.storage, args.region, child)
-        of_pipeline = pipeline_role(args.storage, args.serving, of_jobs, child)
+        role_of_jobs = job_role(args.storage, args.region, child)
+        role_of_pipeline = pipeline_role(args.storage, args.serving, role_of_jobs, child)
         self.render_buildspec = LambdaFunction("render-buildspec", _render_buildspec(args), child)
-        self.build = CodeBuild("build", self._build(args, of_pipeline, of_jobs), child)
+        self.build = CodeBuild("build", self._build(args, role_of_pipeline, role_of_jobs), child)
         routes = self._routes(args, child)
         self.functions = {"render buildspec": self.render_buildspec}
         self.dead_letter_queues = {

@@ -84,7 +84,7 @@ class Scaling:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Nodes of a cluster; the defaults have the size of the cluster in the AWS blog post.
+    """Nodes of a cluster; the defaults have the size of the cluster in the AWS blog post (README).
 
     Primary and core nodes are on-demand instances, because the cluster fails without them. Task nodes store
     no HDFS data and are spot instances.

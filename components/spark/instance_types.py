@@ -10,14 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GIB_PER_VCPU = {"c": 2, "m": 4, "r": 8}
-SMALLER = {"xlarge": 4, "2xlarge": 8, "4xlarge": 16}
-SIZES = {**SMALLER, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64, "24xlarge": 96}
-SIZES_OF_C5 = {**SMALLER, "9xlarge": 36, "12xlarge": 48, "18xlarge": 72, "24xlarge": 96}
-FAMILIES_OF_5 = ("m5", "m5a", "m5d", "r5", "r5a", "r5b", "r5d", "r5n")
-FAMILIES_SINCE_6 = tuple(f"{kind}{made}" for kind in "cmr" for made in ("6a", "6i", "7a", "7i"))
+COMMON_SIZES = {"xlarge": 4, "2xlarge": 8, "4xlarge": 16}
+SIZES = {**COMMON_SIZES, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64, "24xlarge": 96}
+C5_SIZES = {**COMMON_SIZES, "9xlarge": 36, "12xlarge": 48, "18xlarge": 72, "24xlarge": 96}
+GENERATION_5 = ("m5", "m5a", "m5d", "r5", "r5a", "r5b", "r5d", "r5n")
+GENERATIONS_6_AND_7 = tuple(
+    f"{letter}{generation}" for letter in "cmr" for generation in ("6a", "6i", "7a", "7i")
+)
 FAMILIES = {
-    **dict.fromkeys((*FAMILIES_OF_5, *FAMILIES_SINCE_6), SIZES),
-    **dict.fromkeys(("c5", "c5d"), SIZES_OF_C5),
+    **dict.fromkeys((*GENERATION_5, *GENERATIONS_6_AND_7), SIZES),
+    **dict.fromkeys(("c5", "c5d"), C5_SIZES),
 }
 """Family to size to vCPUs."""
 

@@ -76,9 +76,9 @@ class ClusterPermissions:
             ),
         ]
 
-    def _tagged(self, which: str) -> Conditions:
+    def _tagged(self, condition_key: str) -> Conditions:
         """Condition that the request (``RequestTag``) or the cluster (``ResourceTag``) has all tags."""
-        tags = {f"elasticmapreduce:{which}/{key}": value for key, value in self.tags.items()}
+        tags = {f"elasticmapreduce:{condition_key}/{key}": value for key, value in self.tags.items()}
         return {"StringEquals": tags}
 
     def _clusters(self) -> pulumi.Output[str]:

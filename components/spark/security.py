@@ -39,7 +39,7 @@ class Database:
             try:
                 network = ipaddress.IPv4Network(block)
             except ValueError as error:
-                raise ValueError(f"cidr_blocks: {error}; write a network, as '10.9.0.0/24'") from None
+                raise ValueError(f"cidr_blocks: {error}; write a network, such as '10.9.0.0/24'") from None
             if network.prefixlen == ALL_ADDRESSES:
                 raise ValueError(f"cidr_blocks: {block} matches all addresses; name its networks")
 

@@ -19,7 +19,8 @@ DAEMON_VCPUS = 1
 MAX_EXECUTOR_CORES, MIN_EXECUTOR_CORES = 5, 3
 OVERHEAD_FACTOR = 0.1875
 MIN_OVERHEAD_MIB = 384  # Spark 3.5 configuration, spark.executor.memoryOverhead
-MIN_DRIVER_GIB, MAX_DRIVER_GIB, DRIVER_SHARE = 2, 8, 8
+MIN_DRIVER_GIB, MAX_DRIVER_GIB = 2, 8
+DRIVER_SHARE = 8  # memory of the driver: an eighth of the smallest node's YARN memory
 MIN_EXECUTOR_GIB = 2
 TASKS_PER_CORE = 2
 MIN_SHUFFLE_PARTITIONS = 200  # Spark's default
@@ -46,7 +47,7 @@ class Sizing:
 
     Attributes:
         executor: container of one executor.
-        driver: container of the driver; it fits on any node beside that node's executors.
+        driver: container of the driver; it fits on any node together with that node's executors.
         max_executors: number of executors at the cluster's maximum capacity.
         shuffle_partitions: `TASKS_PER_CORE` per core at maximum capacity; adaptive execution coalesces
             small partitions.
@@ -78,7 +79,7 @@ class Sizing:
 
 
 def yarn_memory_gib(node: InstanceType) -> int:
-    """Memory of a node that EMR gives to YARN, in GiB."""
+    """Memory of a node that EMR allocates to YARN, in GiB."""
     return node.memory_gib - min(MAX_RESERVED_GIB, node.memory_gib // 4)
 
 
@@ -102,7 +103,7 @@ def size(nodes: Sequence[InstanceType], max_vcpus: int) -> Sizing:
     if executor_gib < MIN_EXECUTOR_GIB:
         tightest = min(nodes, key=lambda node: yarn_memory_gib(node) / node.vcpus)
         raise ValueError(
-            f"{tightest.name} leaves {executor_gib} GiB for an executor beside the driver, "
+            f"{tightest.name} leaves {executor_gib} GiB for an executor after the driver, "
             f"less than {MIN_EXECUTOR_GIB} GiB: write a type with more memory"
         )
     max_executors = max(max_vcpus * ((node.vcpus - DAEMON_VCPUS) // cores) // node.vcpus for node in nodes)

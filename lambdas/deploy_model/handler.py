@@ -1,4 +1,4 @@
-"""Deploys the newest approved model package that was not rolled back to the endpoint.
+"""Deploys a model package to the endpoint: the newest approved package that was not rolled back.
 
 Invoked by the pipeline step NCFDeploy and by operators with ``{"model_package_arn", "model_name"?}``, and
 by EventBridge with "SageMaker Model Package State Change" (a package was approved or rejected) and

@@ -26,7 +26,7 @@ class ApiError(Exception):
     Args:
         status: HTTP status.
         code: machine-readable error code.
-        message: the cause, and what to send instead.
+        message: the cause and the expected input.
     """
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:

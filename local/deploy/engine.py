@@ -1,7 +1,7 @@
 """Deployment of a stage to the emulator: run its Pulumi program and create the registered resources.
 
-Implements what a first `pulumi up` needs of the Pulumi engine and the AWS provider. There is no state,
-because the emulator starts empty and its resources do not outlive it.
+Implements the parts of the Pulumi engine and the AWS provider that a first `pulumi up` uses. No state is
+kept, because the emulator starts empty and its resources are deleted when it stops.
 """
 
 from __future__ import annotations
@@ -118,22 +118,22 @@ class Provider:
         Raises:
             CreateError: the message names the resource, and the input if one is the cause.
         """
-        what = f"{registration.type} {registration.name}"
+        subject = f"{registration.type} {registration.name}"
         creator = self._creators.get(registration.type)
         if creator is None:
-            raise CreateError(f"{what}: the emulator has no such resource type")
+            raise CreateError(f"{subject}: the emulator has no such resource type")
         inputs, common = self._inputs(registration)
         try:
             resource_id, outputs = creator(self._context, registration.name, inputs)
         except ClientError as error:
             details = error.response["Error"]
             cause = f"{error.operation_name}: {details.get('Code')}: {details.get('Message')}"
-            raise CreateError(f"{what}: {cause}") from error
+            raise CreateError(f"{subject}: {cause}") from error
         except CreateError as error:
-            raise CreateError(f"{what}: {error.reason}") from error
+            raise CreateError(f"{subject}: {error.reason}") from error
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise CreateError(f"{what}: {type(error).__name__}: {reason}") from error
+            raise CreateError(f"{subject}: {type(error).__name__}: {reason}") from error
         self._check_used(registration, inputs)
         self._keep(registration, resource_id, common | outputs)
         return Created(id=resource_id, outputs=common | outputs)

@@ -28,7 +28,7 @@ class MissingInputError(CreateError):
 
 
 class UnusedInputError(CreateError):
-    """A creator left inputs aside, or the service dropped them: silently it would differ from AWS."""
+    """Inputs without effect: the creator did not read them, or the service did not return them."""
 
     def __init__(self, type_: str, name: str, keys: list[str]) -> None:
         super().__init__(f"{type_} {name}: the emulator does not honour the input {', '.join(keys)}")

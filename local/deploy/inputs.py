@@ -74,7 +74,7 @@ class Inputs:
         return self._blocks.get(key, [])
 
     def pick(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """The scalars that are set, renamed to parameters of an API, as `{"memorySize": "MemorySize"}`."""
+        """The scalars that are set, renamed to API parameters, such as `{"memorySize": "MemorySize"}`."""
         return {target: self.get(key) for key, target in names.items() if key in self._values}
 
     def compare(self, sent: Mapping[str, Any], read: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class Registration:
     Attributes:
         parent: URN of the parent; empty for the stack.
         is_custom: managed by a provider; False for components.
-        depends_on: input to the URNs of the resources whose outputs it contains.
+        depends_on: input name to the URNs of the resources whose outputs the input contains.
         dependencies: URNs of all resources that this one depends on.
     """
 
@@ -163,7 +163,7 @@ class Monitor(MockMonitor):
 
 
 def _state(registration: Registration, created: Created) -> struct_pb2.Struct:
-    """Outputs for the program, which uses inputs as outputs where an output is missing.
+    """Outputs for the program, which falls back to the input of the same name if an output is missing.
 
     Required outputs that were not computed are sent as unknown, so that a program that uses one fails
     (`refuse_unknown`) instead of reading None.

@@ -103,7 +103,7 @@ async def _await(main: Callable[[], Any], timeout_s: float | None) -> None:
 
 
 def _origin(error: Exception, root: Path) -> str:
-    """The innermost line of the project in the traceback, as `stacks/serving.py:31: `."""
+    """The innermost line of the project in the traceback, such as `stacks/serving.py:31: `."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.is_relative_to(root) and ".venv" not in path.parts:

@@ -97,8 +97,8 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ProjectError(f"{path.name} is missing in {path.parent}") from None
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
         raise ProjectError(f"{path.name}{line}: not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(document, dict):
         raise ProjectError(f"{path.name}: a mapping is expected")

@@ -39,7 +39,7 @@ def test_wheels_are_unpacked_into_one_folder(tmp_path: Path) -> None:
 def test_files_outside_of_site_packages_and_duplicate_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PackagesError, match=r"purelib/a\.py belongs outside"):
         unpack([wheel(tmp_path, "a", "a-1.0.data/purelib/a.py")])
-    with pytest.raises(PackagesError, match=r"same\.py is in another wheel, too"):
+    with pytest.raises(PackagesError, match=r"same\.py is also in another wheel"):
         unpack([wheel(tmp_path, "b", "same.py"), wheel(tmp_path, "c", "same.py")])
 
 

@@ -36,7 +36,7 @@ def test_archive_contains_no_time_and_no_owner() -> None:
         assert archive.infolist()[0].date_time == (1980, 1, 1, 0, 0, 0)
 
 
-def test_written_file_replaces_the_old_one_and_leaves_no_draft(tmp_path: Path) -> None:
+def test_written_file_replaces_the_old_one_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "build" / "packages.zip"
     write_file(path, b"old")
     write_file(path, b"new")

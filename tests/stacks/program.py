@@ -16,7 +16,7 @@ from tests import pulumi_engine
 from tests.pulumi_engine import PROJECT, Recording
 from tests.repository import ROOT
 
-# Section `feature_store`, which is null in the files of the stages.
+# Example of the section `feature_store`, which is null in the stage files.
 STORE: dict[str, Any] = {
     "secret_arn": "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:ncf/mongodb-a1B2c3",
     "kms_key_arn": None,
@@ -37,7 +37,7 @@ def section(stage: str, name: str) -> dict[str, Any]:
     return stage_file(stage)[f"ncf:{name}"]
 
 
-def as_pulumi_hands_it_over(config: Mapping[str, Any]) -> dict[str, str]:
+def engine_config(config: Mapping[str, Any]) -> dict[str, str]:
     """Configuration in the engine's format: strings unchanged, other values as JSON."""
     return {
         key if ":" in key else f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
@@ -51,7 +51,7 @@ def run_program(stage: str, config: Mapping[str, Any]) -> Recording:
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"))
 
-    return pulumi_engine.run(program, config=as_pulumi_hands_it_over(config), stack=stage)
+    return pulumi_engine.run(program, config=engine_config(config), stack=stage)
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def recorded(stage: str) -> Recording:
     return run_program(stage, stage_file(stage))
 
 
-def parameters_fault(service: str, operation: str, parameters: dict[str, Any]) -> str:
+def request_errors(service: str, operation: str, parameters: dict[str, Any]) -> str:
     """Validation errors of a request by the service's model; empty for a valid one."""
     shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
     return ParamValidator().validate(parameters, shape).generate_report()

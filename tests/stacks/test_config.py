@@ -1,4 +1,4 @@
-"""The configuration of a stage is validated, and a wrong key is named."""
+"""Validation of a stage's configuration: errors name the key and the accepted values."""
 
 import copy
 import re
@@ -11,7 +11,7 @@ from ml.settings.preparation import STAGE_JOB_KEYS
 from stacks.config import ConfigError, StageConfig, load
 from tests import pulumi_engine
 from tests.repository import STAGES
-from tests.stacks.program import STORE, as_pulumi_hands_it_over, stage_file
+from tests.stacks.program import STORE, engine_config, stage_file
 
 Config = dict[str, Any]
 SECTIONS = (
@@ -22,11 +22,11 @@ SECTIONS = (
 
 def loaded(config: Config, stage: str = "dev") -> StageConfig:
     done: list[StageConfig] = []
-    pulumi_engine.run(lambda: done.append(load()), config=as_pulumi_hands_it_over(config), stack=stage)
+    pulumi_engine.run(lambda: done.append(load()), config=engine_config(config), stack=stage)
     return done[0]
 
 
-def fault(change: Callable[[Config], Any]) -> str:
+def config_error(change: Callable[[Config], Any]) -> str:
     config = copy.deepcopy(stage_file("dev"))
     change(config)
     with pytest.raises(ConfigError) as caught:
@@ -99,8 +99,8 @@ def test_file_has_exactly_the_sections_of_the_model() -> None:
         (lambda c: c.update({"ncf:region": "eu-west-1"}), "ncf:region is not known: aws:region sets it"),
     ],
 )
-def test_unknown_or_missing_key_is_named(change: Callable[[Config], Any], message: str) -> None:
-    assert fault(change) == message
+def test_error_names_the_unknown_or_missing_key(change: Callable[[Config], Any], message: str) -> None:
+    assert config_error(change) == message
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,10 @@ def test_unknown_or_missing_key_is_named(change: Callable[[Config], Any], messag
         ),
     ],
 )
-def test_wrong_value_is_named_with_what_to_write(change: Callable[[Config], Any], message: str) -> None:
-    line = fault(change)
+def test_error_names_the_invalid_value_and_the_accepted_ones(
+    change: Callable[[Config], Any], message: str
+) -> None:
+    line = config_error(change)
     assert re.fullmatch(message, line), line
     assert "\n" not in line
 

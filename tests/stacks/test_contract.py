@@ -66,7 +66,7 @@ def test_fixed_names_are_those_that_are_looked_up(stage: str) -> None:
 
 
 def generated_name(stage: str, name: str) -> str:
-    """A name that Pulumi generates by the pattern in the project file."""
+    """Name that Pulumi generates from the pattern in the project file."""
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
     pattern = project["config"]["pulumi:autonaming"]["value"]["pattern"]
     known = {"${project}": project["name"], "${stack}": stage, "${name}": name, "${hex(6)}": "0" * 6}
@@ -114,7 +114,7 @@ def test_no_code_contains_the_name_of_a_stage(stage: str) -> None:
     assert found == []
 
 
-def test_stack_outputs_find_the_stages_resources(stage: str) -> None:
+def test_stack_outputs_name_the_stages_resources(stage: str) -> None:
     exports = recorded(stage).exports
     assert exports["endpoint_name"] == exports["pipeline_name"] == f"ncf-{stage}"
     assert exports["model_package_group"] == f"NCF-{stage}"
@@ -123,7 +123,7 @@ def test_stack_outputs_find_the_stages_resources(stage: str) -> None:
     assert not [name for name, value in exports.items() if not value]
 
 
-def test_every_function_is_deployed_and_found_by_stack_outputs(stage: str) -> None:
+def test_every_function_is_deployed_and_named_in_stack_outputs(stage: str) -> None:
     done = recorded(stage)
     functions = {each.name.replace("-", "_"): each for each in done.of(FUNCTION)}
     assert set(functions) == set(FUNCTIONS)

@@ -10,7 +10,7 @@ from ml.contract import serving_sources
 from ml.pipeline.environment import Stage
 from ml.settings import hyperparameters
 from tests.repository import ROOT, STAGES
-from tests.stacks.program import parameters_fault, recorded, section, stage_file
+from tests.stacks.program import recorded, request_errors, section, stage_file
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 
@@ -42,7 +42,7 @@ def test_buildspec_event_becomes_a_valid_start_build_request(stage: str) -> None
     parameters = json.loads(text)
     assert parameters["buildspecOverride"] == "arn:aws:s3:::artifacts/buildspecs/1.yml"
     assert parameters["idempotencyToken"] == "buildspecs/1.yml"
-    assert parameters_fault("codebuild", "StartBuild", {"projectName": "build", **parameters}) == ""
+    assert request_errors("codebuild", "StartBuild", {"projectName": "build", **parameters}) == ""
     assert target["arn"] == done.one("aws:codebuild/project:Project").outputs["arn"]
 
 

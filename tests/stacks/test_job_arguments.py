@@ -12,7 +12,7 @@ def job(**changes: Any) -> StageJob:
     return StageJob.read({**stage_file("dev")["ncf:spark"]["job"], **changes})
 
 
-def test_setting_left_to_the_job_is_no_flag() -> None:
+def test_null_setting_is_not_passed_as_a_flag() -> None:
     assert job(max_quarantined_share=None).arguments() == ["--min-interactions", "5"]
 
 

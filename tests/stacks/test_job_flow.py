@@ -14,7 +14,7 @@ import pytest
 from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id
 from ml.preparation.arguments import parse_arguments
 from tests.repository import ROOT, STAGES
-from tests.stacks.program import parameters_fault, recorded, section
+from tests.stacks.program import recorded, request_errors, section
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 
@@ -28,30 +28,30 @@ def run_job_flow(stage: str) -> dict[str, Any]:
 
 
 def test_document_is_a_valid_run_job_flow_request(stage: str) -> None:
-    assert parameters_fault("emr", "RunJobFlow", run_job_flow(stage)) == ""
+    assert request_errors("emr", "RunJobFlow", run_job_flow(stage)) == ""
 
 
-def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def key_paths(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Path of every key of a document at any depth, except keys of ``Properties``, which are free."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
         if isinstance(key, str):
             yield (*path, key)
         if key != "Properties":
-            yield from places(value, (*path, key))
+            yield from key_paths(value, (*path, key))
 
 
-def test_misspelt_field_of_the_document_is_found_at_any_depth(stage: str) -> None:
+def test_misspelt_field_of_the_document_is_invalid_at_any_depth(stage: str) -> None:
     document = run_job_flow(stage)
     # One path for each field: the items of a list have the same shape.
-    fields = {tuple(key for key in path if isinstance(key, str)): path for path in places(document)}
+    fields = {tuple(key for key in path if isinstance(key, str)): path for path in key_paths(document)}
     paths = fields.values()
     assert len(paths) > 40
     for *parents, last in paths:
         misspelt = copy.deepcopy(document)
         node = functools.reduce(lambda found, key: found[key], parents, misspelt)
         node[f"{last}s_"] = node.pop(last)
-        assert f"{last}s_" in parameters_fault("emr", "RunJobFlow", misspelt), (*parents, last)
+        assert f"{last}s_" in request_errors("emr", "RunJobFlow", misspelt), (*parents, last)
 
 
 def test_job_parses_the_arguments_of_its_step(stage: str) -> None:

@@ -54,7 +54,7 @@ def statements(done: Recording, role: str) -> list[dict[str, Any]]:
     return json.loads(done.one(POLICY, f"{role}-policy").inputs["policy"])["Statement"]
 
 
-def of_secrets(done: Recording) -> list[dict[str, Any]]:
+def secret_statements(done: Recording) -> list[dict[str, Any]]:
     return [
         each
         for each in statements(done, "preparation-nodes")
@@ -62,21 +62,21 @@ def of_secrets(done: Recording) -> list[dict[str, Any]]:
     ]
 
 
-def reached(done: Recording) -> set[str]:
+def endpoint_services(done: Recording) -> set[str]:
     endpoints = [each.inputs for each in done.of(ENDPOINT) if each.inputs["vpcEndpointType"] == "Interface"]
     return {each["serviceName"].rpartition(".")[2] for each in endpoints}
 
 
-def test_stage_without_feature_store_has_no_grant_flag_or_egress_for_it() -> None:
+def test_stage_without_feature_store_has_no_permission_flag_or_egress_rule_for_it() -> None:
     done = recorded("dev")
-    assert of_secrets(done) == []
+    assert secret_statements(done) == []
     assert not [each for each in arguments(done) if each.startswith("--feature-store")]
-    assert reached(done) == {"elasticmapreduce", "kms"}
+    assert endpoint_services(done) == {"elasticmapreduce", "kms"}
     assert not [rule for rule in done.of(EGRESS) if "cidrIpv4" in rule.inputs]
 
 
 def test_nodes_read_one_secret_and_use_its_key_for_that_secret_only(with_store: Recording) -> None:
-    assert of_secrets(with_store) == [
+    assert secret_statements(with_store) == [
         {
             "Effect": "Allow",
             "Action": ["secretsmanager:GetSecretValue"],
@@ -110,14 +110,14 @@ def test_secret_with_the_aws_managed_key_needs_no_key_permission() -> None:
     assert secret["Resource"] == [STORE["secret_arn"]]
 
 
-def test_job_gets_the_secret_and_the_database_as_flags(with_store: Recording) -> None:
+def test_secret_and_database_are_flags_of_the_job(with_store: Recording) -> None:
     flags = arguments(with_store)
     assert flags[flags.index("--feature-store-secret") + 1] == STORE["secret_arn"]
     assert flags[flags.index("--feature-store-database") + 1] == "ncf"
 
 
 def test_nodes_reach_secrets_manager_and_the_database(with_store: Recording) -> None:
-    assert reached(with_store) == {"elasticmapreduce", "kms", "secretsmanager"}
+    assert endpoint_services(with_store) == {"elasticmapreduce", "kms", "secretsmanager"}
     rules = [rule.inputs for rule in with_store.of(EGRESS) if "cidrIpv4" in rule.inputs]
     assert [(rule["cidrIpv4"], rule["fromPort"], rule["toPort"]) for rule in rules] == [
         ("10.9.0.0/24", 27017, 27017)

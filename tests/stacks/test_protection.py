@@ -107,7 +107,7 @@ def test_prepared_runs_and_logs_expire_and_models_do_not(stage: str) -> None:
     }
 
 
-def test_irreplaceable_resources_are_protected_where_configured(stage: str) -> None:
+def test_irreplaceable_resources_are_protected_when_configured(stage: str) -> None:
     guarded = {each.name for each in recorded(stage).resources if each.protect}
     expected = {"data", "artifacts", "key", "packages"} if stage_file(stage)["ncf:protect_data"] else set()
     assert guarded == expected

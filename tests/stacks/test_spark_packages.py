@@ -1,4 +1,4 @@
-"""Archive of the Spark job's packages: only one that was built from the lock is used."""
+"""Archive of the Spark job's packages: accepted only if it was built from the lock."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_archive_of_the_lock_is_used(tmp_path: Path, lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["is missing", "is not an archive of packages", "was built from another spark.lock"]
+    "reason", ["is missing", "is not an archive of packages", "was built from another spark.lock"]
 )
-def test_other_archive_is_refused_with_the_command_to_run(tmp_path: Path, lock: Path, what: str) -> None:
+def test_invalid_archive_is_refused_with_the_command_to_run(tmp_path: Path, lock: Path, reason: str) -> None:
     archive = tmp_path / "packages.zip"
-    if what == "is not an archive of packages":
+    if reason == "is not an archive of packages":
         archive.write_bytes(b"")
-    elif what == "was built from another spark.lock":
+    elif reason == "was built from another spark.lock":
         archive_of(archive, "pymongo==3.0\n")
     with pytest.raises(SparkPackagesError) as caught:
         spark_packages(archive, lock)
-    assert str(caught.value) == f"{archive} {what}: run `python -m ci.spark_packages`"
+    assert str(caught.value) == f"{archive} {reason}: run `python -m ci.spark_packages`"

@@ -8,7 +8,6 @@ from local.deploy.context import Context, Creator, tag_list
 from local.deploy.inputs import Inputs
 
 MAX_GROUP_NAME = 255  # EC2 API, CreateSecurityGroup
-ALL_PROTOCOLS = "-1"
 
 
 def _tags(inputs: Inputs, resource_type: str) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ def permission(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[s
     }
     client.add_permission(**sent)
     if sent["StatementId"] not in client.get_policy(FunctionName=sent["FunctionName"])["Policy"]:
-        raise CreateError("the function does not keep its permission")
+        raise CreateError("the policy of the function does not contain the permission")
     return sent["StatementId"], {"statementId": sent["StatementId"]}
 
 

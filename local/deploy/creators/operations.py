@@ -25,8 +25,8 @@ def budget(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, 
     budgets.create_budget(**account, Budget=sent, NotificationsWithSubscribers=notifications)
     read = budgets.describe_budget(**account, BudgetName=sent["BudgetName"])["Budget"]
     kept = budgets.describe_notifications_for_budget(**account, BudgetName=sent["BudgetName"])
-    asked = [entry["Notification"] for entry in notifications]
-    inputs.compare(sent | {"Notifications": asked}, read | kept)
+    sent_notifications = [entry["Notification"] for entry in notifications]
+    inputs.compare(sent | {"Notifications": sent_notifications}, read | kept)
     return f"{context.account_id}:{sent['BudgetName']}", {
         "arn": f"arn:aws:budgets::{context.account_id}:budget/{sent['BudgetName']}",
         "name": sent["BudgetName"],

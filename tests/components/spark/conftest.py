@@ -54,7 +54,7 @@ def build(tmp_path: Path, **overrides: Any) -> Recording:
             "document": job.document,
             "uri": job.document_uri,
             "launch": policy(job.permissions.grant_launch()),
-            "follow": policy(job.permissions.grant_manage()),
+            "manage": policy(job.permissions.grant_manage()),
         }
 
     return pulumi_engine.run(program)

@@ -35,9 +35,9 @@ def test_launch_permission_passes_the_jobs_roles_only(done: Recording) -> None:
 
 
 def test_manage_permission_is_restricted_to_clusters_of_the_job(done: Recording) -> None:
-    listing, following = json.loads(done.values["follow"])["Statement"]
+    listing, managing = json.loads(done.values["manage"])["Statement"]
     assert (listing["Action"], listing["Resource"]) == (["elasticmapreduce:ListClusters"], ["*"])
-    assert following["Condition"]["StringEquals"] == {
+    assert managing["Condition"]["StringEquals"] == {
         "elasticmapreduce:ResourceTag/Owner": "recommendation",
         f"elasticmapreduce:ResourceTag/{EMR_TAG['Key']}": "true",
     }

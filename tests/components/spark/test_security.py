@@ -101,7 +101,7 @@ def test_database_is_reached_from_core_nodes_only(tmp_path: Path) -> None:
         (["0.0.0.0/0"], "0.0.0.0/0 matches all addresses"),
         ([], "name at least one network"),
         (["10.0.0.1/8"], "cidr_blocks: 10.0.0.1/8 has host bits set"),
-        (["mongo.internal"], "cidr_blocks: .*'mongo.internal'; write a network, as '10.9.0.0/24'"),
+        (["mongo.internal"], "cidr_blocks: .*'mongo.internal'; write a network, such as '10.9.0.0/24'"),
     ],
 )
 def test_invalid_network_of_a_database_is_refused(blocks: list[str], message: str) -> None:

@@ -63,7 +63,7 @@ def test_driver_and_executors_fit_every_node(names: list[str], max_vcpus: int) -
 
 
 @given(st.sampled_from(NAMES), st.integers(1, 20))
-def test_grown_cluster_uses_all_nodes_and_cores(name: str, n_nodes: int) -> None:
+def test_cluster_at_maximum_capacity_uses_all_nodes_and_cores(name: str, n_nodes: int) -> None:
     node = instance_type(name)
     sizing = sized([name], n_nodes * node.vcpus)
     assert sizing.max_executors == n_nodes * ((node.vcpus - DAEMON_VCPUS) // sizing.executor.cores)
@@ -85,5 +85,5 @@ def test_containers_are_whole_gib(name: str) -> None:
 
 
 def test_node_too_small_for_driver_and_executor_is_refused() -> None:
-    with pytest.raises(ValueError, match="tiny leaves 1 GiB for an executor beside the driver"):
+    with pytest.raises(ValueError, match="tiny leaves 1 GiB for an executor after the driver"):
         size([InstanceType("tiny", 4, 4), instance_type("r5.xlarge")], 16)
