@@ -1,4 +1,4 @@
-"""The emulator: composes the server, the providers and moto, and owns their lifetime."""
+"""The emulator: composes the server, the providers and moto; starts and closes them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _running = threading.Lock()  # moto's state is global to the process
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a provider factory can pass to its provider."""
+    """Arguments that a provider factory can pass to its provider."""
 
     host: Host
     forward: Forward
@@ -45,7 +45,7 @@ class Wiring:
 
 ProviderFactory = Callable[[Wiring], Provider]
 
-# In the order in which they are asked for a route.
+# In the order in which their routes are matched.
 PROVIDERS: Mapping[str, ProviderFactory] = {
     "events": lambda wiring: EventsProvider(wiring.host),
     "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward),
@@ -62,9 +62,9 @@ class Emulator:
     """moto's server with providers in front of it, on 127.0.0.1; at most one per process.
 
     Args:
-        region: region of requests that name none.
+        region: region of requests without one.
         root: folder of logs and working files.
-        providers: factories by service name; services without a provider are moto's alone.
+        providers: factories by service name; moto answers services without a provider.
 
     >>> with Emulator(root=Path(".local")).start() as emulator:
     ...     emulator.client("s3").create_bucket(...)
@@ -90,7 +90,7 @@ class Emulator:
 
     # -- lifetime -------------------------------------------------------------------------------
     def start(self, port: int = 0) -> Emulator:
-        """Listen on ``port``; when it is 0 or in use, on another one (see `url` and `moved`).
+        """Listen on ``port``; when it is 0 or in use, on a free port (see `url` and `moved`).
 
         Raises:
             OSError: no port can be bound, or the working folder cannot be created.
@@ -170,7 +170,7 @@ class Emulator:
 
     @property
     def region(self) -> str:
-        """Region of requests that name none."""
+        """Region of requests without one."""
         return self.host.default_region
 
     @property
@@ -186,7 +186,7 @@ class Emulator:
         """Call ``listener(group, stream, line)`` for every log line from now on, on the thread that logs."""
         self.host.logs.listen(listener)
 
-    # -- abilities of one provider that others use ------------------------------------------------
+    # -- functions of one provider that others call -----------------------------------------------
     def _forward(self, request: Request) -> Response:
         with contextlib.ExitStack() as stack:
             for provider in self._providers.values():
@@ -215,7 +215,7 @@ class Emulator:
     # -- requests -------------------------------------------------------------------------------
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not http.is_local_request(environ):
-            refused = Response(403, {"message": "the emulator answers this machine only"})
+            refused = Response(403, {"message": "the emulator answers requests from this machine only"})
             return http.send(refused, start_response)
         request = http.read_request(environ, self.region)
         return http.send(http.answer(request, self._dispatch), start_response)

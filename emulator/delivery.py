@@ -34,7 +34,7 @@ class Backoff:
     jitter: float = 0.0
 
     def wait_s(self, n_failures: int) -> float:
-        """Seconds to wait after the failure of this number, counted from 1."""
+        """Seconds to wait after failure number ``n_failures``; the first failure is number 1."""
         wait_s = min(self.first_s * 2.0 ** min(n_failures - 1, 64), self.longest_s)
         return wait_s * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, no secret
 
@@ -53,7 +53,7 @@ class RetryPolicy:
     throttling: Backoff | None = None
 
     def limited(self, settings: Mapping[str, Any]) -> RetryPolicy:
-        """This policy with a request's MaximumRetryAttempts and MaximumEventAgeInSeconds, where set."""
+        """This policy with a request's MaximumRetryAttempts and MaximumEventAgeInSeconds, if they are set."""
         return replace(
             self,
             max_retries=settings.get("MaximumRetryAttempts", self.max_retries),
@@ -73,7 +73,7 @@ class DeliveryError(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a delivery was given up.
+    """Reason why a delivery was given up.
 
     Attributes:
         n_retries: attempts after the first one.
@@ -86,7 +86,7 @@ class Failure:
 
 
 class Delivery(ABC):
-    """One event on its way to one target.
+    """Delivery of one event to one target.
 
     Attributes:
         label: name in the log.
@@ -102,7 +102,7 @@ class Delivery(ABC):
         """Deliver the event; ``number`` counts from 1, without throttled attempts.
 
         Raises:
-            DeliveryError: the target did not take it.
+            DeliveryError: the target did not accept the event.
         """
 
     @abstractmethod
@@ -126,7 +126,7 @@ class _Progress:
 
 
 class DeliveryQueue:
-    """Delivers on its own threads until each event is taken or given up."""
+    """Worker threads that attempt each delivery until it succeeds or is given up."""
 
     def __init__(self, name: str, n_workers: int) -> None:
         self._pool = ThreadPoolExecutor(n_workers, thread_name_prefix=name)
@@ -137,7 +137,7 @@ class DeliveryQueue:
         self._queue(_Progress(delivery))
 
     def close(self) -> None:
-        """Drop what is queued or waits for a retry."""
+        """Drop deliveries that are queued or wait for a retry."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -150,7 +150,7 @@ class DeliveryQueue:
             progress.delivery.attempt(progress.n_failures + 1)
         except DeliveryError as error:
             self._fail(progress, error)
-        except Exception as error:  # would end with the thread, unseen
+        except Exception as error:  # the thread pool would discard it
             if not self._closed.is_set():
                 log.exception("%s", progress.delivery.label)
                 self._fail(progress, DeliveryError(type(error).__name__, repr(error)))
@@ -177,14 +177,14 @@ class DeliveryQueue:
 
     def _give_up(self, delivery: Delivery, failure: Failure) -> None:
         log.warning("%s: %s: %s", delivery.label, failure.error.code, failure.error)
-        kept = False
+        dead_letter_sent = False
         if delivery.dead_letter_arn:
             try:
                 delivery.send_dead_letter(failure)
-                kept = True
+                dead_letter_sent = True
             except Exception as error:
                 log.error("%s: dead-letter queue %s: %s", delivery.label, delivery.dead_letter_arn, error)
-        if not (delivery.send_failure(failure) or kept):
+        if not (delivery.send_failure(failure) or dead_letter_sent):
             log.error("%s: no dead letter was sent; the event is lost", delivery.label)
 
 

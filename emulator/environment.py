@@ -1,4 +1,4 @@
-"""Environment of child processes and boto3 clients: the emulator, without the user's AWS settings."""
+"""Environment variables of child processes, and boto3 clients; both exclude the user's AWS settings."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
 
 def make_client(service: str, url: str, region: str) -> Any:
     """boto3 client of the emulator."""
-    with _making:  # boto3 sessions are not thread-safe; clients are
+    with _session_lock:  # boto3 sessions are not thread-safe; clients are
         return _session().client(
             service,
             region_name=region,
@@ -82,4 +82,4 @@ def _session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-_making = threading.Lock()
+_session_lock = threading.Lock()

@@ -32,7 +32,7 @@ def kill_tree(pid: int, signum: signal.Signals) -> None:
 
 
 def main() -> None:
-    """Read registrations until the parent ends, then kill what is registered."""
+    """Read registrations until the parent ends, then kill the registered processes."""
     registered: set[int] = set()
     for line in sys.stdin:
         pid = int(line[1:])

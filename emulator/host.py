@@ -1,4 +1,4 @@
-"""What all providers share: the emulator's address, folders, child processes, logs and clients."""
+"""Resources that all providers share: the emulator's address, folders, child processes, logs and clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Host:
     """One emulator's resources on this machine.
 
     Attributes:
-        default_region: region of requests that name none.
+        default_region: region of requests without one.
         url: address of the server; empty until it listens.
         home: home directory of child processes.
     """
@@ -39,7 +39,7 @@ class Host:
         self._closing = threading.Event()
 
     def open(self) -> None:
-        """Create the working folder; delete those of processes that were killed."""
+        """Create the working folder; delete those of emulator processes that were killed."""
         self._all_work.mkdir(parents=True, exist_ok=True)
         for folder in self._all_work.iterdir():
             if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):

@@ -1,4 +1,4 @@
-"""HTTP server side: keep-alive handler, request parsing, error responses, access check."""
+"""HTTP server: keep-alive handler, request parsing, error responses, access check."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class KeepAliveHandler(MotoRequestHandler):
         self.wfile.flush()
 
     def handle_expect_100(self) -> bool:
-        """Nothing; `run_wsgi` sends 100 Continue."""
+        """Do nothing; `run_wsgi` sends 100 Continue."""
         return True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing; `run_wsgi` logs the request with its duration."""
+        """Do nothing; `run_wsgi` logs the request with its duration."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Write to the request log instead of the terminal."""
@@ -135,8 +135,8 @@ def _credential_scope(authorization: str) -> tuple[str, str]:
 def is_local_request(environ: dict[str, Any]) -> bool:
     """Whether the Host header, and the Origin header if present, name this machine.
 
-    The server runs code for its clients. Without this check a web page in the user's browser could reach it,
-    by a form or by DNS rebinding.
+    The server runs code for its clients. Without this check a web page in the user's browser could send
+    requests to it, with a form or by DNS rebinding.
     """
     hosts = [environ.get("HTTP_HOST", "")]
     if origin := environ.get("HTTP_ORIGIN", ""):
@@ -161,20 +161,20 @@ def answer(request: Request, handler: Callable[[Request], Response]) -> Response
         return render_error(error, request)
     except Exception as error:  # a failed request must not end the server
         log.error("%s %s\n%s", request.target or request.method, request.path, traceback.format_exc())
-        missing = isinstance(error, NotImplementedError)
+        not_implemented = isinstance(error, NotImplementedError)
         return render_error(
             ServiceError(
-                "NotImplemented" if missing else "InternalFailure",
+                "NotImplemented" if not_implemented else "InternalFailure",
                 f"the emulator: {request.service} {request.operation or request.path}: "
                 f"{type(error).__name__}: {error}",
-                501 if missing else 500,
+                501 if not_implemented else 500,
             ),
             request,
         )
 
 
 def send(response: Response, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Send a response by WSGI."""
+    """Send a response through WSGI; returns the body."""
     body, headers = response.encoded()
     start_response(f"{response.status} ", list(headers.items()))
     return [body]

@@ -13,7 +13,7 @@ from pathlib import Path
 from emulator import moto_state
 
 LogListener = Callable[[str, str, str], None]  # group, stream, line
-MAX_LOG_FILE_BYTES = 16 * 2**20  # of each of the emulator's own logs; one older file is kept
+MAX_LOG_FILE_BYTES = 16 * 2**20  # per log file of the emulator; one rotated file is kept
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -47,7 +47,7 @@ class Logs:
             handler.close()
 
     def put(self, group: str, stream: str, line: str, region: str) -> None:
-        """Append an event to CloudWatch Logs, then `tail` it."""
+        """Append an event to CloudWatch Logs, then call `write_line`."""
         backend = moto_state.backend("logs", region)
         with self._lock:
             backend.ensure_log_group(group)
@@ -55,9 +55,9 @@ class Logs:
             if line:  # CloudWatch Logs refuses empty events
                 event = {"timestamp": int(time.time() * 1000), "message": line}
                 backend.put_log_events(group, stream, [event])
-        self.tail(group, stream, line)
+        self.write_line(group, stream, line)
 
-    def tail(self, group: str, stream: str, line: str) -> None:
+    def write_line(self, group: str, stream: str, line: str) -> None:
         """Append a line to the stream's file and call the listeners."""
         path = self.path(group, stream)
         with self._lock:

@@ -1,4 +1,4 @@
-"""moto's state, which is global to the process: reset it, reduce it, read it, and call moto's server."""
+"""moto's state, which is global to the process: reset, patches, backends, and calls to moto's server."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def reset() -> None:
 
 def patch(patches: MotoPatches) -> None:
     """Apply the changes to moto that belong to no single service."""
-    # moto would answer web pages of any origin; the emulator serves programs on this machine only.
+    # moto would allow requests of web pages from any origin; the emulator serves local programs only.
     patches.replace(werkzeug_app, "DISABLE_GLOBAL_CORS", lambda _: True)
-    # moto parses AWS's managed policies once per partition, which is slow.
+    # moto parses AWS's managed policies once per partition, which is slow; the emulator has one partition.
     patches.replace(IAMBackend, "_init_aws_policies", lambda _: _managed_policies)
 
 
@@ -53,14 +53,14 @@ def backend(service: str, region: str) -> Any:
 
 
 def regional_backends(service: str) -> dict[str, Any]:
-    """moto's models of a service by region: those that a request has used."""
+    """moto's models of a service by region: only regions that have been used."""
     return dict(get_backend(service)[ACCOUNT_ID])
 
 
 def make_forward() -> Callable[[Request], Response]:
     """Return a function that answers a request with moto's server, in this process."""
     application = DomainDispatcherApplication(create_backend_app)
-    # moto lists the folders of its package per request, a third of a request's time.
+    # Without a cache, moto lists the folders of its package on each request: a third of the request's time.
     application.get_backend_for_host = functools.cache(application.get_backend_for_host)
 
     def forward(request: Request) -> Response:

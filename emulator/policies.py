@@ -1,6 +1,6 @@
 """IAM policy evaluation (IAM user guide, "Policy evaluation logic").
 
-Used where a service acts for the user: a rule's call on a function or queue, a role that a service assumes.
+Used when a service acts for the user: a rule that calls a function or queue, a service that assumes a role.
 Requests to the emulator are not authorised.
 """
 
@@ -94,7 +94,7 @@ def _principal_applies(statement: Document, service: str) -> bool:
 
 
 def _condition_holds(operator: str, key: str, wanted: list[str], context: Mapping[str, str]) -> bool:
-    """Whether one condition holds; unsupported operators do not."""
+    """Whether one condition matches; unsupported operators do not match a key that is present."""
     if_exists = operator.endswith("IfExists")
     operator = operator.removesuffix("IfExists")
     actual = {name.lower(): value for name, value in context.items()}.get(key.lower())

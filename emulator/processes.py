@@ -65,7 +65,7 @@ class Child:
         """Exit status (negative: the signal), after the command has ended and its output has been read.
 
         Raises:
-            subprocess.TimeoutExpired: it still runs after ``timeout_s``; nothing is killed.
+            subprocess.TimeoutExpired: the command still runs after ``timeout_s``; nothing is killed.
         """
         status = self._popen.wait(timeout_s)
         guard.kill_tree(self.pid, signal.SIGKILL)  # descendants would keep the pipe open

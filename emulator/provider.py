@@ -1,7 +1,7 @@
 """Base class of providers and the interfaces through which they use moto and each other.
 
-moto's server keeps every resource and answers every request that no provider takes. A provider takes the
-operations that have to run something (a function, a build) or that moto lacks.
+moto's server stores every resource and answers every request that no provider handles. A provider handles the
+operations that run code (a function, a build) or that moto does not implement.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class InvokeFunction(Protocol):
 
 
 class Provider:
-    """Running half of one AWS service; subclasses override what they need."""
+    """Base class of the provider of one AWS service; every method has a default."""
 
     def operations(self) -> dict[str, Operation]:
         """Handlers by X-Amz-Target."""
@@ -61,4 +61,4 @@ class Provider:
         return nullcontext()
 
     def close(self) -> None:
-        """End what the provider runs; child processes have ended before."""
+        """Stop threads and undo patches of moto; child processes have ended by then."""

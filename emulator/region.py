@@ -15,7 +15,7 @@ MAX_ROLE_SESSION_NAME = 64  # STS API reference, AssumeRole
 
 @dataclass(frozen=True)
 class Region:
-    """What a provider needs to act in one region."""
+    """Access to one region: clients, moto's backends, logs and environments of child processes."""
 
     host: Host
     name: str
@@ -47,7 +47,7 @@ class Region:
         return {**own, "TMPDIR": str(self.host.home), **extra}
 
     def role_env(self, role_arn: str, session: str) -> dict[str, str]:
-        """Region, endpoint and temporary credentials of a role, as a service sets them for its workload."""
+        """Region, endpoint and temporary credentials of a role, as a service sets them for user code."""
         name = re.sub(r"[^\w+=,.@-]", "-", session)[:MAX_ROLE_SESSION_NAME].ljust(2, "-")
         assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)
         credentials = assumed["Credentials"]

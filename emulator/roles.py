@@ -12,7 +12,7 @@ from emulator.wire import ServiceError
 
 
 def find_role(iam: Any, arn: str) -> Any:
-    """moto's role of an ARN.
+    """moto's role with an ARN.
 
     Raises:
         ServiceError: NoSuchEntity, the role does not exist.

@@ -21,7 +21,7 @@ class ServiceError(Exception):
 
     Attributes:
         code: the service's error code, e.g. ``ResourceNotFoundException``.
-        message: one line, in the service's words where it has any.
+        message: one line; the text of AWS if it is known.
         status: the HTTP status.
     """
 
@@ -41,7 +41,7 @@ class Request:
             X-Amz-Target; empty for an unsigned request.
         region: the region of the credential scope, else the emulator's default.
         operation: ``StartBuild`` of the JSON and query protocols; empty for REST.
-        target: X-Amz-Target, e.g. ``CodeBuild_20161006.StartBuild``, or ``iam.SimulatePrincipalPolicy``
+        target: X-Amz-Target, e.g. ``CodeBuild_20161006.StartBuild``, or ``iam.CreateRole``
             for the query protocol; empty for REST.
         path: percent-decoded; ``raw_path`` is not.
         environ: the WSGI environment, with a fresh input stream over ``body``.

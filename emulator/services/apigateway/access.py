@@ -54,7 +54,7 @@ def render_access_line(form: str, exchange: Exchange, response: Response) -> str
         "identity.userAgent": request.headers.get("User-Agent", ""),
         "status": str(response.status),
         "responseLength": str(len(response.encoded()[0])),
-        "responseLatency": f"{1e3 * (time.perf_counter() - exchange.began):.0f}",
+        "responseLatency": f"{1e3 * (time.perf_counter() - exchange.perf_counter_start):.0f}",
         "integrationErrorMessage": error,
         "integration.error": error,
     }
@@ -65,5 +65,5 @@ def render_access_line(form: str, exchange: Exchange, response: Response) -> str
 
 
 def _escaped(value: str) -> str:
-    """Escape a value for the quotes of a JSON format."""
+    """Escape a value for a quoted string of a JSON format; an empty value becomes ``-``."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") or "-"

@@ -20,7 +20,7 @@ TEXT_SUFFIXES = ("+json", "+xml")
 
 
 def event_of(exchange: Exchange) -> dict[str, Any]:
-    """Event for the function; parts that the request lacks are left out."""
+    """Event for the function; optional fields without a value are left out."""
     request, api, stage = exchange.request, exchange.api, exchange.stage
     decoded = request.path.split(f"/{api.api_id}", 1)[1] or "/"
     headers, cookies = _headers(request)
@@ -69,10 +69,10 @@ def event_of(exchange: Exchange) -> dict[str, Any]:
 def response_of(payload: str, request_id: str) -> Response:
     """Response of a result; a result without a statusCode is the JSON body of a 200."""
     result = json.loads(payload)
-    own = [("Apigw-Requestid", request_id)]
+    gateway_headers = [("Apigw-Requestid", request_id)]
     if not isinstance(result, dict) or "statusCode" not in result:
         body = result if isinstance(result, str) else json.dumps(result)
-        return Response(200, body, [("Content-Type", "application/json"), *own])
+        return Response(200, body, [("Content-Type", "application/json"), *gateway_headers])
     body = result.get("body") or ""
     if not isinstance(body, str):
         body = json.dumps(body)
@@ -81,7 +81,7 @@ def response_of(payload: str, request_id: str) -> Response:
         headers.append(("Content-Type", "text/plain;charset=UTF-8"))
     headers += [("Set-Cookie", cookie) for cookie in result.get("cookies") or []]
     content = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
-    return Response(int(result["statusCode"]), content, [*headers, *own])
+    return Response(int(result["statusCode"]), content, [*headers, *gateway_headers])
 
 
 def _headers(request: Request) -> tuple[dict[str, str], list[str]]:

@@ -41,7 +41,7 @@ class IntegrationError(Exception):
 
 
 class ApiGatewayProvider(Provider):
-    """Routes, throttles, integrates and logs the requests to HTTP APIs."""
+    """Serves HTTP APIs: routes, throttling, Lambda integrations and access logs."""
 
     def __init__(self, host: Host, invoke_function: InvokeFunction) -> None:
         self._host = host
@@ -57,7 +57,7 @@ class ApiGatewayProvider(Provider):
         return [Route("*", rf"{PREFIX}/([^/]+)(/.*)?", self._answer)]
 
     def close(self) -> None:
-        """Undo the patch of moto's endpoints."""
+        """Stop the worker threads and undo the patch of moto's endpoints."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._patches.undo()
 
@@ -106,7 +106,8 @@ class ApiGatewayProvider(Provider):
         """Invoke the function of a route and return its result.
 
         Raises:
-            IntegrationError: the function is missing, not permitted, failed or timed out.
+            IntegrationError: the integration is not supported, or the function is missing, not permitted,
+                failed or timed out.
         """
         if (route.authorization_type or "NONE") not in OPEN_AUTHORIZATION:
             raise IntegrationError(500, f"the emulator has no {route.authorization_type} authorizers")
@@ -124,7 +125,7 @@ class ApiGatewayProvider(Provider):
         except FutureTimeoutError as error:
             waited = integration.timeout_in_millis / 1000
             raise IntegrationError(
-                503, f"{function.function_name} gave no answer within {waited:g} s"
+                503, f"{function.function_name} did not respond within {waited:g} s"
             ) from error
         except ServiceError as error:
             raise IntegrationError(503 if error.status == 429 else 500, error.message) from error
@@ -157,14 +158,14 @@ class ApiGatewayProvider(Provider):
         )
         if not policies.allows([{"Statement": function.policy.statements}], call):
             raise IntegrationError(
-                500, f"the policy of {function.function_name} does not let {source} invoke it"
+                500, f"the policy of {function.function_name} does not allow {source} to invoke it"
             )
 
     def _take_token(self, exchange: Exchange) -> bool:
         stage = exchange.stage
-        own = stage.route_settings.get(exchange.route_key, {})
-        scope = exchange.route_key if "throttlingRateLimit" in own else "*"
-        settings = {**stage.default_route_settings, **own}
+        route_settings = stage.route_settings.get(exchange.route_key, {})
+        scope = exchange.route_key if "throttlingRateLimit" in route_settings else "*"
+        settings = {**stage.default_route_settings, **route_settings}
         if "throttlingRateLimit" not in settings:
             return True
         rate, burst = settings["throttlingRateLimit"], settings.get("throttlingBurstLimit", 1)

@@ -25,7 +25,13 @@ class Matched:
 
 @dataclass
 class Exchange:
-    """A request to an API and its outcome; ``path`` is below the stage, percent-encoded."""
+    """A request to an API and its outcome.
+
+    Attributes:
+        path: below the stage, percent-encoded.
+        started: seconds since 1970.
+        perf_counter_start: ``time.perf_counter()`` at the start, for latencies.
+    """
 
     request: Request
     api: Any
@@ -35,13 +41,13 @@ class Exchange:
     matched: Matched | None = None
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started: float = field(default_factory=time.time)
-    began: float = field(default_factory=time.perf_counter)
+    perf_counter_start: float = field(default_factory=time.perf_counter)
     integration_ms: float | None = None
     integration_error: str = ""
 
     @property
     def route_key(self) -> str:
-        """Key of the matched route, ``-`` without one."""
+        """Key of the matched route; ``-`` without one."""
         return self.matched.route.route_key if self.matched else "-"
 
 

@@ -1,4 +1,4 @@
-"""One build: runs the phases of its buildspec, and updates its log and record."""
+"""One build: runs the phases of its buildspec, writes its log and updates its record."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Build:
         self._ended = threading.Event()
         self._end_status = ""
         self._succeeding = True
-        self._command = ""  # being run; for the context of an error
+        self._command = ""  # the running command; for the context of an error
         self._commands: tuple[str, ...] = ()
 
     def stop(self, status: str = "STOPPED") -> None:

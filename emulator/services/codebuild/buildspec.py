@@ -13,7 +13,7 @@ import yaml
 
 PHASES = ("install", "pre_build", "build", "post_build")
 TOP_LEVEL_KEYS = {"version", "run-as", "env", "phases", "artifacts", "cache", "reports", "batch", "proxy"}
-# Keys that the emulator does not support, and what they are for.
+# Keys that the emulator does not support, and the features that they configure.
 UNSUPPORTED_KEYS = {
     "batch": "batch builds",
     "proxy": "proxies",
@@ -28,7 +28,7 @@ UNSUPPORTED_ENV_KEYS = {
     "secrets-manager",
 }
 PHASE_KEYS = {"commands", "finally", "on-failure", "runtime-versions"}
-MARK = "\x00"  # first character of the script's own output lines; not in the output of commands
+MARK = "\x00"  # begins the lines that the script itself writes; commands do not write it
 
 
 class BuildspecError(Exception):
@@ -68,9 +68,9 @@ def parse(text: str) -> Buildspec:
     _check_keys(document, TOP_LEVEL_KEYS, "the buildspec")
     if str(document.get("version")) != "0.2":
         raise BuildspecError(f"version: {document.get('version')!r}; the emulator runs 0.2")
-    for key, what in UNSUPPORTED_KEYS.items():
+    for key, feature in UNSUPPORTED_KEYS.items():
         if key in document:
-            raise BuildspecError(f"{key}: the emulator has no {what}")
+            raise BuildspecError(f"{key}: the emulator has no {feature}")
     phases = _mapping(document.get("phases"), "phases")
     _check_keys(phases, set(PHASES), "phases")
     env = _mapping(document.get("env") or {}, "env")
@@ -165,5 +165,5 @@ def source_location(location: str) -> tuple[str, str]:
     """
     match = re.fullmatch(r"(?:arn:[\w-]+:s3:::|s3://)?([^/]+)/(.+)", location)
     if not match:
-        raise BuildspecError(f"{location!r} is no S3 location; write bucket/key")
+        raise BuildspecError(f"{location!r} is not an S3 location; write bucket/key")
     return match[1], match[2]

@@ -101,7 +101,7 @@ class BuildInputs:
             raise BuildspecError(f"{text}: no such file in the source") from error
 
     def environment(self, spec: Buildspec, source: Path) -> dict[str, str]:
-        """Environment variables: CodeBuild's override the request's, the project's and the buildspec's."""
+        """Environment variables; CodeBuild's override the request's, the project's and the buildspec's."""
         values = dict(spec.variables)
         for variable in self.record["environment"].get("environmentVariables", []):
             values[variable["name"]] = str(variable["value"])

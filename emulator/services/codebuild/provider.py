@@ -1,4 +1,4 @@
-"""CodeBuild provider: runs builds. moto stores projects and builds, and runs none."""
+"""CodeBuild provider: runs builds. moto stores projects and builds and does not run them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emulator.region import Region
 from emulator.services.codebuild.build import Build
 from emulator.services.codebuild.record import (
     NOT_STORED_BY_MOTO,
-    digest_of,
+    canonical_json,
     invalid,
     new_record,
     set_defaults,
@@ -119,7 +119,7 @@ class CodeBuildProvider(Provider):
             backend.build_metadata_history[project["name"]].append(record)
             if token := arguments.get("idempotencyToken"):
                 key = (request.region, project["name"], token)
-                self._tokens[key] = (time.monotonic(), digest_of(arguments), record)
+                self._tokens[key] = (time.monotonic(), canonical_json(arguments), record)
             build = self._builds[record["id"]] = Build(Region(self._host, request.region), record)
         self._publish_state(record, request.region)
         self._pool.submit(self._run, build)
@@ -128,10 +128,10 @@ class CodeBuildProvider(Provider):
     def _build_of_token(self, arguments: Mapping[str, Any], region: str) -> dict[str, Any] | None:
         """Record of the build that the same token started within `TOKEN_LIFE_S`."""
         key = (region, arguments["projectName"], arguments.get("idempotencyToken", ""))
-        started, digest, record = self._tokens.get(key, (0.0, "", {}))
+        started, parameters, record = self._tokens.get(key, (0.0, "", {}))
         if not record or time.monotonic() - started > TOKEN_LIFE_S:
             return None
-        if digest != digest_of(arguments):
+        if parameters != canonical_json(arguments):
             raise invalid("Idempotency token was used with other parameters")
         return record
 

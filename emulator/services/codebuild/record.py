@@ -31,7 +31,7 @@ def new_record(
     """Record of a new build.
 
     Raises:
-        ServiceError: InvalidInputException, the project or the request needs a feature that is not emulated.
+        ServiceError: InvalidInputException, the project or the request uses a feature that is not emulated.
     """
     build_uuid, now = str(uuid.uuid4()), time.time()
     build_id = f"{project['name']}:{build_uuid}"
@@ -144,8 +144,8 @@ def state_change(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def digest_of(arguments: Mapping[str, Any]) -> str:
-    """Digest of the parameters of StartBuild, to compare requests with the same token."""
+def canonical_json(arguments: Mapping[str, Any]) -> str:
+    """JSON of StartBuild's parameters with sorted keys, to compare requests with the same token."""
     return json.dumps(arguments, sort_keys=True)
 
 

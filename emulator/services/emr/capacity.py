@@ -37,7 +37,7 @@ def validate_capacity(flow: Mapping[str, Any]) -> None:
     if instances.get("Ec2SubnetId") and instances.get("Ec2SubnetIds"):
         raise _invalid("Instances: write Ec2SubnetId or Ec2SubnetIds, not both")
     if len(instances.get("Ec2SubnetIds", [])) > 1 and not fleets:
-        raise _invalid("Instances.Ec2SubnetIds: several subnets are for instance fleets")
+        raise _invalid("Instances.Ec2SubnetIds: several subnets require instance fleets")
     _check_roles("InstanceGroups", "group", [group["InstanceRole"] for group in groups])
     _check_roles("InstanceFleets", "fleet", [fleet["InstanceFleetType"] for fleet in fleets])
     for fleet in fleets:
@@ -52,7 +52,7 @@ def _check_roles(field: str, noun: str, roles: Sequence[str]) -> None:
     if roles and roles.count(PRIMARY) != 1:
         raise _invalid(f"Instances.{field}: exactly one {PRIMARY} {noun} is needed")
     if roles.count(CORE) > 1 or (noun == "fleet" and len(set(roles)) < len(roles)):
-        raise _invalid(f"Instances.{field}: a {noun} of one role is there twice")
+        raise _invalid(f"Instances.{field}: two {noun}s have the same role")
 
 
 def _check_fleet(fleet: Mapping[str, Any]) -> None:
@@ -69,7 +69,7 @@ def _check_fleet(fleet: Mapping[str, Any]) -> None:
         weight = config.get("WeightedCapacity", 1)
         if role != PRIMARY and weight > target:
             raise _invalid(
-                f"{field}: {config['InstanceType']} weighs {weight}, more than the target {target}"
+                f"{field}: {config['InstanceType']} has weight {weight}, more than the target {target}"
             )
     spot = fleet.get("LaunchSpecifications", {}).get("SpotSpecification", {})
     minutes = spot.get("TimeoutDurationMinutes")
@@ -83,7 +83,7 @@ def _check_scaling(limits: Mapping[str, Any], has_fleets: bool) -> None:
     field = "ManagedScalingPolicy.ComputeLimits"
     if (limits["UnitType"] == FLEET_UNITS) != has_fleets:
         kind = "fleets" if has_fleets else "groups"
-        raise _invalid(f"{field}: UnitType {limits['UnitType']} does not go with instance {kind}")
+        raise _invalid(f"{field}: UnitType {limits['UnitType']} is not valid for instance {kind}")
     maximum = limits["MaximumCapacityUnits"]
     for name in ("MinimumCapacityUnits", "MaximumCoreCapacityUnits", "MaximumOnDemandCapacityUnits"):
         if limits.get(name, 0) > maximum:

@@ -1,4 +1,4 @@
-"""One cluster: its states, and its steps in order."""
+"""Running cluster: its states, and the execution of its steps in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TERMINATING_ACTIONS = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
 # EMR management guide, "Monitoring Amazon EMR events with CloudWatch". The default severity is INFO.
 CLUSTER_SEVERITIES = {"TERMINATED_WITH_ERRORS": "CRITICAL"}
 STEP_SEVERITIES = {"CANCELLED": "WARN", "FAILED": "ERROR"}
-# Ends of the message of a cluster event.
+# Last part of the message of a cluster event, by state.
 MESSAGES = {
     "STARTING": "was requested at {time} and is being created.",
     "RUNNING": "began running steps at {time}.",
@@ -61,7 +61,7 @@ class RunningCluster:
             InstanceFleet(config) for config in flow.get("Instances", {}).get("InstanceFleets", [])
         ]
         cluster.instance_collection_type = "INSTANCE_FLEET" if has_fleets(flow) else "INSTANCE_GROUP"
-        # EMR picks the subnet with the most capacity; in the emulator all are equal.
+        # EMR chooses the subnet with the most capacity; the emulator chooses the first.
         cluster.requested_ec2_subnet_ids = subnets_of(flow)
         cluster.ec2_subnet_id = next(iter(cluster.requested_ec2_subnet_ids), None)
         self._set_state("STARTING", "", "")

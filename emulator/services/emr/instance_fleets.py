@@ -1,4 +1,4 @@
-"""Instance fleets, which moto lacks; their state follows the state of their cluster."""
+"""Instance fleets, which moto does not implement; their state follows the state of their cluster."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TARGET = "ElasticMapReduce"
 
 
 class EmrProvider(Provider):
-    """Runs the steps of clusters, and answers what moto does not store.
+    """Runs the steps of clusters, and returns the settings that moto does not store.
 
     Args:
         start_process: starts the child process of a step, with the arguments of `Processes.start`.
@@ -51,7 +51,7 @@ class EmrProvider(Provider):
         self._patches.replace(ElasticMapReduceResponse, "get_region_from_url", lambda _: region_of)
 
     def operations(self) -> dict[str, Operation]:
-        """Operations that start or end steps, or that moto lacks."""
+        """Operations that start or end steps, or that moto does not implement."""
         return {
             f"{TARGET}.GetAutoTerminationPolicy": self._policy("AutoTerminationPolicy"),
             f"{TARGET}.GetManagedScalingPolicy": self._policy("ManagedScalingPolicy"),
@@ -62,7 +62,7 @@ class EmrProvider(Provider):
         }
 
     def close(self) -> None:
-        """Terminate the clusters."""
+        """Terminate the clusters and undo the patches."""
         for cluster in list(self._clusters.values()):
             cluster.terminate()
         self._patches.undo()

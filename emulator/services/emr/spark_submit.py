@@ -80,7 +80,7 @@ def parse_submit(args: Sequence[str]) -> SparkSubmit:
     """Parse ``spark-submit …``.
 
     Raises:
-        SubmitError: another command, or an option that one machine does not support.
+        SubmitError: another command, or an option that the emulator does not support.
     """
     if not args or args[0] != "spark-submit":
         raise SubmitError(f"the emulator runs spark-submit only, not {args[0] if args else 'nothing'}")

@@ -36,7 +36,7 @@ SPARK_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-# A step of a few seconds would spend half of its time in the optimising compiler.
+# Below this size of the input a step takes seconds, half of them in the optimising compiler.
 SMALL_INPUT_BYTES = 64 * 2**20
 SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 ARCHIVES_OPTION = "--archives"
@@ -83,7 +83,7 @@ class SparkStep:
 
     def run(self, cluster_id: str, step_id: str) -> StepFailure | None:
         """Run the step; returns None when it succeeded."""
-        self._tail_group, self._tail_stream = f"/emr/{cluster_id}", step_id
+        self._log_group, self._log_stream = f"/emr/{cluster_id}", step_id
         folder = self._region.host.folder("emr", step_id)
         mirror = S3Mirror(self._region.client("s3"), folder / "s3")
         failure = ("", "")
@@ -138,7 +138,7 @@ class SparkStep:
             on_line=lambda line: self._log("stdout", line),
             on_error_line=lambda line: self._log("stderr", line),
         )
-        if self._stopped:  # while it started
+        if self._stopped:  # stopped while the process was starting
             self._child.stop()
         return self._child.wait()
 
@@ -192,7 +192,7 @@ class SparkStep:
     # -- logs -------------------------------------------------------------------------------------
     def _log(self, name: str, line: str) -> None:
         self._logs[name].append(line)
-        self._region.host.logs.tail(self._tail_group, self._tail_stream, line)
+        self._region.host.logs.write_line(self._log_group, self._log_stream, line)
 
     def _note(self, line: str) -> None:
         self._log("controller", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z {line}")
@@ -228,5 +228,5 @@ def _spark_home() -> Path:
     """Spark of the installed PySpark."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise OSError("pyspark is not installed here")
+        raise OSError("pyspark is not installed in this environment")
     return Path(spec.origin).parent

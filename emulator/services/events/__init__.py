@@ -1,1 +1,1 @@
-"""EventBridge: rules, targets, retries and dead-letter queues; S3's events."""
+"""EventBridge: rules, targets, retries, dead-letter queues, and events of S3."""

@@ -15,7 +15,7 @@ log = logging.getLogger("emulator.services.events.delivery")
 
 
 class RuleDelivery(Delivery):
-    """Renders the target's input and sends it."""
+    """Delivery of one event to one target: renders the input and sends it."""
 
     def __init__(self, event: TargetEvent, targets: Targets, policy: RetryPolicy) -> None:
         self._event = event
@@ -28,7 +28,7 @@ class RuleDelivery(Delivery):
         """Send the event.
 
         Raises:
-            DeliveryError: the target did not take it, or its input cannot be rendered.
+            DeliveryError: the target did not accept the event, or its input cannot be rendered.
         """
         del number
         rule = {"arn": self._event.rule_arn, "name": self._event.rule_name}

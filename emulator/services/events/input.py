@@ -16,7 +16,7 @@ PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.\-]+)>")
 
 
 def render_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Mapping[str, str]) -> str:
-    """Render the input of a target: JSON, unless a template is something else.
+    """Render the input of a target: JSON, or other text if the input template is not JSON.
 
     Args:
         target: as in PutTargets.
@@ -35,8 +35,8 @@ def render_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Mapp
 def fill(template: str, values: Mapping[str, Any]) -> str:
     """Fill the placeholders of a template.
 
-    Outside quotes a placeholder becomes a JSON value; inside quotes its text, escaped; a path that the event
-    lacks becomes the empty string. Undefined placeholders are kept.
+    Outside quotes a placeholder becomes a JSON value; inside quotes its text, escaped; a path that is not in
+    the event becomes the empty string. Undefined placeholders are kept.
     """
     return "".join(_fill_part(text, values, quoted) for text, quoted in _parts(template))
 
@@ -55,7 +55,7 @@ def _fill_part(text: str, values: Mapping[str, Any], quoted: bool) -> str:
 
 
 def _parts(template: str) -> Iterator[tuple[str, bool]]:
-    """Pieces of the template, each with whether it is inside a JSON string."""
+    """(text, whether it is inside a JSON string) for each part of the template."""
     quoted, start, position = False, 0, 0
     while position < len(template):
         if template[position] == "\\" and quoted:

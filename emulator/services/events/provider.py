@@ -1,7 +1,8 @@
 """EventBridge: delivers matched events to targets; turns S3's notifications into events.
 
 moto stores buses, rules and targets and matches patterns. It delivers to few kinds of target, raises for
-others, ignores errors of S3 events and sends completed uploads twice, so that deliveries are made here.
+others, ignores errors of S3 events and sends the event of a multipart upload twice, so this provider delivers
+the events.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class EventsProvider(Provider):
         self._patches.replace(notifications, "_send_event_bridge_message", lambda _: self._from_s3)
 
     def close(self) -> None:
-        """Drop what waits for a retry."""
+        """Drop pending deliveries and undo the patches of moto."""
         self._deliveries.close()
         self._patches.undo()
 
@@ -74,7 +75,7 @@ class EventsProvider(Provider):
 
     @contextmanager
     def around_moto(self) -> Iterator[None]:
-        """Hold this thread's S3 events until moto has answered: it sends them before the metadata is set."""
+        """Hold this thread's S3 events until moto has answered; moto sends them before it sets metadata."""
         self._held.events = []
         try:
             yield
@@ -113,7 +114,7 @@ class EventsProvider(Provider):
         return send_to_targets
 
     def _rule_to_targets(self, rule: Any, event: Mapping[str, Any]) -> None:
-        """Deliver to a rule's targets; moto ignores the rule's state and lets schedules match every event."""
+        """Deliver to a rule's targets; moto ignores the rule's state, and its schedules match every event."""
         if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
             return
         whole = {name: value for name, value in event.items() if name != "ingestion-time"}
@@ -142,10 +143,10 @@ class EventsProvider(Provider):
 
 
 def _s3_detail(event_name: str, bucket: Any, key: Any) -> tuple[str, dict[str, Any]] | None:
-    """(detail type, detail) as S3 sends them (S3 user guide, "EventBridge event message structure").
+    """(detail type, detail) as in S3's events (S3 user guide, "EventBridge event message structure").
 
-    None for a part of an upload that moto reports a second time when it completes, and for tags and ACLs,
-    which moto reports on every put.
+    None for the Put event of a multipart upload, which moto sends in addition to the completion event, and
+    for events of tags and ACLs, which moto sends on every put.
     """
     _, kind, how = event_name.split(":")
     stored: dict[str, Any] = {"key": key.name}

@@ -15,6 +15,7 @@ from emulator.host import Host
 from emulator.wire import ServiceError
 
 EVENTS_SERVICE = "events.amazonaws.com"
+# Parts of the error codes for a resource that does not exist.
 MISSING = ("NotFound", "NonExistentQueue", "NoSuch", "DoesNotExist", "NonExistent")
 
 
@@ -50,12 +51,12 @@ class Targets:
         """Send the payload to the target.
 
         Raises:
-            DeliveryError: the target did not take it; ``code`` is EventBridge's ERROR_CODE.
+            DeliveryError: the target did not accept the event; ``code`` is EventBridge's ERROR_CODE.
         """
         kind = _kind(event.arn)
         sender = self._senders.get(kind)
         if sender is None:
-            raise DeliveryError("SDK_CLIENT_ERROR", f"the emulator delivers to no {kind} target")
+            raise DeliveryError("SDK_CLIENT_ERROR", f"the emulator does not support {kind} targets")
         try:
             sender(event, payload)
         except ClientError as error:
@@ -86,7 +87,7 @@ class Targets:
         call = policies.Call("sqs:SendMessage", queue_arn, EVENTS_SERVICE, _context(event))
         if not policies.allows([found.get("Policy") or "{}"], call):
             raise DeliveryError(
-                "NO_PERMISSIONS", f"the policy of {queue_arn} does not let {event.rule_arn} send to it"
+                "NO_PERMISSIONS", f"the policy of {queue_arn} does not allow {event.rule_arn} to send to it"
             )
         message: dict[str, Any] = {"QueueUrl": url, "MessageBody": body}
         if attributes:
@@ -132,7 +133,8 @@ class Targets:
         call = policies.Call(action, event.arn, EVENTS_SERVICE, _context(event))
         if not policies.allows([policy], call):
             raise DeliveryError(
-                "NO_PERMISSIONS", f"the policy of {event.arn} does not let {event.rule_arn} call {action}"
+                "NO_PERMISSIONS",
+                f"the policy of {event.arn} does not allow {event.rule_arn} to call {action}",
             )
 
     def _require_role(self, event: TargetEvent, action: str) -> None:

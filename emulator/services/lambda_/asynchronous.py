@@ -170,7 +170,7 @@ class Destinations:
         """
         service, region = arn.split(":")[2], arn.split(":")[3]
         if service not in SEND_ACTIONS:
-            raise ServiceError("NotImplemented", f"the emulator sends to no {service} destination", 501)
+            raise ServiceError("NotImplemented", f"the emulator does not support {service} destinations", 501)
         action = SEND_ACTIONS[service]
         iam = moto_state.backend("iam", region)
         if roles.decide_for_role(iam, function.role, action, arn) != "allowed":

@@ -1,4 +1,4 @@
-"""Patches of moto's Lambda: settings that it drops, and invocation without Docker."""
+"""Patches of moto's Lambda: settings that moto drops, and invocation without Docker."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SET_ON_CREATION_ONLY = {
 
 @dataclass(frozen=True)
 class PublicLayerVersion:
-    """Layer version of another account; moto has layers of its own account only."""
+    """Layer version of another account; moto stores the layers of the emulator's account only."""
 
     arn: str
     code_size: int = 0
 
 
 def patch(patches: MotoPatches, invoke: Callable[[Any, str], Outcome]) -> None:
-    """Make moto keep whole configurations, accept public layers and run functions through ``invoke``."""
+    """Make moto store complete configurations, accept public layers and run functions with ``invoke``."""
     patches.replace(LambdaFunction, "__init__", _make_init)
     patches.replace(LambdaFunction, "get_configuration", _make_get_configuration)
     patches.replace(LambdaFunction, "update_configuration", _make_update_configuration)
@@ -39,7 +39,7 @@ def patch(patches: MotoPatches, invoke: Callable[[Any, str], Outcome]) -> None:
 
 
 def fingerprint(function: Any) -> str:
-    """Text that changes when running sandboxes are out of date."""
+    """Text that identifies code and configuration; a sandbox with another fingerprint is out of date."""
     parts = [
         function.code_sha_256,
         function.handler,
@@ -105,7 +105,7 @@ def _make_layers_versions_by_arn(original: Callable[..., Any]) -> Callable[..., 
 
 
 def _put_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
-    """Replace the configuration; moto would append it and keep returning the first."""
+    """Replace the configuration; moto would append it and return the first one."""
     function = self.get_function(function_name)
     function.event_invoke_config = [EventInvokeConfig(function.function_arn, function.last_modified, config)]
     return function.event_invoke_config[0].response()

@@ -1,4 +1,4 @@
-"""Deployment packages, layers and the runtime's own modules as folders."""
+"""Folders of deployment packages, layers and the modules of AWS's runtime."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class Packages:
                 for module in modules:
                     spec = find_spec(module)
                     if spec is None or spec.origin is None:
-                        raise ServiceError("InternalFailure", f"{name}: {module} is not installed here", 500)
+                        raise ServiceError(
+                            "InternalFailure", f"{name}: {module} is not installed in this environment", 500
+                        )
                     origin = Path(spec.origin)
                     source = origin.parent if origin.name == "__init__.py" else origin
                     (folder / source.name).symlink_to(source)

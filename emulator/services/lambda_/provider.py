@@ -30,7 +30,7 @@ WAIT_FOR_SANDBOX_S = 60.0
 
 
 class LambdaProvider(Provider):
-    """Invoke, synchronous and asynchronous."""
+    """Runs functions for synchronous and asynchronous invocations."""
 
     def __init__(
         self, host: Host, forward: Forward, retry_policy: RetryPolicy = asynchronous.RETRY_POLICY
@@ -40,7 +40,7 @@ class LambdaProvider(Provider):
         self._packages = Packages(host)
         self._lock = threading.Lock()
         self._pools: dict[str, SandboxPool] = {}
-        self._later = asynchronous.AsyncInvocations(host, self.run, retry_policy)
+        self._async_invocations = asynchronous.AsyncInvocations(host, self.run, retry_policy)
         self._patches = MotoPatches()
         models.patch(self._patches, self.invoke)
 
@@ -52,8 +52,8 @@ class LambdaProvider(Provider):
         ]
 
     def close(self) -> None:
-        """End every sandbox."""
-        self._later.close()
+        """Stop every sandbox, drop queued events and undo the patches of moto."""
+        self._async_invocations.close()
         for pool in self._pools.values():
             pool.close()
         self._patches.undo()
@@ -76,7 +76,7 @@ class LambdaProvider(Provider):
         """Invoke a function for other services: API Gateway, and moto's S3, SNS and SQS.
 
         Raises:
-            ServiceError: as `run`.
+            ServiceError: see `run`.
         """
         return self.run(function, Invocation(payload or "{}", function.function_arn, str(uuid.uuid4())))
 
@@ -95,7 +95,7 @@ class LambdaProvider(Provider):
         if kind == "DryRun":
             return Response(204, b"", headers)
         if kind == "Event":
-            self._later.submit(function, invocation)
+            self._async_invocations.submit(function, invocation)
             return Response(202, b"", headers)
         outcome = self.run(function, invocation)
         if outcome.error:
@@ -169,7 +169,7 @@ class SandboxPool:
         return sandbox
 
     def release(self, sandbox: Sandbox) -> None:
-        """Return a sandbox; end it if its process has ended or it is out of date."""
+        """Return a sandbox to the pool; stop it if its process has ended or it is out of date."""
         with self._free:
             current = self._busy.pop(sandbox) == self._fingerprint
             if current and sandbox.alive:

@@ -135,7 +135,7 @@ class Sandbox:
             return {"error": self._timed_out(request_id, timeout_s)}
         except OSError:
             line = ""
-        return json.loads(line) if line else {"error": self._died(request_id)}
+        return json.loads(line) if line else {"error": self._exited(request_id)}
 
     def _timed_out(self, request_id: str, timeout_s: float) -> dict[str, Any]:
         self._child.stop(0, because="timeout")
@@ -143,7 +143,7 @@ class Sandbox:
         self._log(f"{_iso_now()} {request_id} {reason}")
         return {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request_id} Error: {reason}"}
 
-    def _died(self, request_id: str) -> dict[str, Any]:
+    def _exited(self, request_id: str) -> dict[str, Any]:
         status = self._child.wait(LOG_DRAIN_S)
         how = "signal: killed" if status < 0 else f"exit status {status}"
         kind = "Runtime.OutOfMemory" if self._child.ended_by == "memory" else "Runtime.ExitError"
@@ -167,7 +167,7 @@ class Sandbox:
         }
 
     def _environment(self, code: Path) -> dict[str, str]:
-        """Variables of the function and of Lambda; PATH has the system's folders only."""
+        """Environment variables of Lambda and the function; PATH has the system's folders only."""
         function = self._function
         temporary = self._region.host.folder("lambda-tmp", function.function_name)
         python = {

@@ -1,7 +1,7 @@
 """S3: atomic conditional writes, and EventBridge notifications in bucket configurations.
 
-Bucket policies are stored but not enforced: moto evaluates no condition but StringEquals, so that the usual
-denial of plain HTTP would deny everything.
+Bucket policies are stored but not enforced: moto ignores conditions other than StringEquals, so the usual
+Deny statement for plain HTTP would deny every request.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class S3Provider(Provider):
         self._forward = forward
         self._lock = threading.Lock()
         self._patches = MotoPatches()
-        self._patches.replace(FakeBucket, "get_permission", lambda _: _permit_by_no_policy)
+        self._patches.replace(FakeBucket, "get_permission", lambda _: _no_policy_decision)
         self._patches.replace(S3Response, "get_bucket_notification", _make_get_bucket_notification)
 
     def close(self) -> None:
+        """Undo the patches of moto."""
         self._patches.undo()
 
     def routes(self) -> list[Route]:
@@ -45,7 +46,8 @@ class S3Provider(Provider):
         return self._forward(request)
 
 
-def _permit_by_no_policy(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionResult:
+def _no_policy_decision(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionResult:
+    """Replaces the evaluation of the bucket policy; see the module's docstring."""
     return PermissionResult.NEUTRAL
 
 

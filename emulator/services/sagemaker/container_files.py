@@ -1,7 +1,7 @@
 """A private ``/opt/ml``: the folder that a SageMaker container has at that path.
 
 Without Docker a job cannot have the path itself. Its folder is ``<private>/opt/ml``, and ``/opt/ml`` is
-*re-rooted* (replaced by the private path) in everything that the platform gives to the job: arguments,
+*re-rooted* (replaced by the private path) in everything that SageMaker passes to the job: arguments,
 environment values, hyperparameters, and the text files of the inputs in which the SageMaker SDK sends its own
 driver scripts (they contain absolute paths). The user's source is not changed: it takes its folders from
 arguments and ``SM_*`` variables, as it should on SageMaker.

@@ -12,6 +12,6 @@ def invalid(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
 
 
-def not_emulated(what: str) -> ServiceError:
+def not_emulated(feature: str) -> ServiceError:
     """Error for a request that SageMaker accepts and the emulator cannot run."""
-    return ServiceError("ValidationException", f"{what} is not emulated")
+    return ServiceError("ValidationException", f"{feature} is not emulated")

@@ -50,7 +50,7 @@ class RegionalSageMaker:
 
 
 class SageMakerProvider(Provider):
-    """Runs jobs, pipelines and endpoints; moto is the control plane and stores every resource.
+    """Runs jobs, pipelines and endpoints; moto stores every resource.
 
     Args:
         max_baking_s: longest waiting or baking period of an endpoint's deployment.

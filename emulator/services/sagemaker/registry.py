@@ -15,7 +15,7 @@ from emulator.wire import Operation, Request, Response, ServiceError
 APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
 # Fields of CreateModelPackage that DescribeModelPackage returns and moto does not store.
 EXTRA_FIELDS = ("SkipModelValidation", "SourceUri", "ModelCard", "ModelLifeCycle", "SecurityConfig")
-# Fields of an endpoint configuration.
+# Fields of an endpoint configuration that are refused.
 NOT_EMULATED = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
 PACKAGE = "model-package"
 
@@ -166,7 +166,7 @@ class Registry:
 
     # -- tags -----------------------------------------------------------------------------------
     def add_tags(self, request: Request) -> dict[str, Any]:
-        """AddTags: replaces the value of an existing key, where moto would store both."""
+        """AddTags: replaces the value of an existing key; moto would store both values."""
         resource = self._find_tagged(request)
         merged = {**tag_map(resource.tags), **tag_map(request.json["Tags"])}
         resource.tags = [{"Key": key, "Value": value} for key, value in merged.items()]

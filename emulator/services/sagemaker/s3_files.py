@@ -48,7 +48,7 @@ class S3Files:
         name (a single file, for instance) it is the part after the prefix's last slash.
 
         Raises:
-            S3FilesError: no bucket, no object under the prefix, or a key that leads out of the folder.
+            S3FilesError: no bucket, no object under the prefix, or a key with a path outside the folder.
         """
         bucket, prefix = split_uri(uri)
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Extract a ``.tar.gz`` archive; members that lead out of the folder are refused.
+    """Extract a ``.tar.gz`` archive; members with a path outside the folder are refused.
 
     Raises:
         S3FilesError: the archive is not valid.
@@ -174,5 +174,5 @@ def _name_below(prefix: str, key: str) -> str:
 
 def _inside(folder: Path, name: str, uri: str) -> Path:
     if ".." in PurePosixPath(name).parts or name.startswith("/"):
-        raise S3FilesError(f"{uri}: the key {name!r} leads out of its folder")
+        raise S3FilesError(f"{uri}: the key {name!r} has a path outside the folder")
     return folder / name

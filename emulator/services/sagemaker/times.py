@@ -1,4 +1,4 @@
-"""Times as moto stores them (UTC, no time zone), and as SageMaker's answers and events contain them."""
+"""Times as moto stores them (UTC, no time zone), and as SageMaker's responses and events contain them."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Expression(Protocol):
 
 @dataclass(frozen=True)
 class At:
-    """One time."""
+    """One-time schedule."""
 
     due: datetime
 
@@ -49,7 +49,7 @@ class At:
 
 @dataclass(frozen=True)
 class Rate:
-    """Repeated with a fixed period, beginning with the start."""
+    """Rate-based schedule: fixed period, counted from the start of the schedule."""
 
     period: timedelta
 
@@ -62,7 +62,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Cron:
-    """Calendar times in a time zone.
+    """Cron-based schedule: calendar times in a time zone.
 
     Times that the change to daylight saving time skips are not due; times that occur twice are due once.
     """
@@ -108,7 +108,7 @@ def parse(expression: str, timezone: str) -> Expression:
     try:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ExpressionError(f"no time zone {timezone!r}") from None
+        raise ExpressionError(f"unknown time zone {timezone!r}") from None
     kind, _, rest = expression.partition("(")
     text = rest.removesuffix(")")
     if kind not in ("at", "rate", "cron") or text == rest:

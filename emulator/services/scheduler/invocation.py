@@ -1,4 +1,4 @@
-"""One invocation of a schedule's target: the call as its role, retries and the dead-letter queue."""
+"""One invocation of a schedule's target: API call with the target's role, retries, dead-letter queue."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TargetInvocation(Delivery):
         """Call the target.
 
         Raises:
-            DeliveryError: the call cannot be made, or its service refused it.
+            DeliveryError: the call is not valid, not permitted or refused by the service.
         """
         occurrence = self._occurrence
         try:

@@ -31,7 +31,7 @@ log = logging.getLogger("emulator.services.scheduler.provider")
 
 @dataclass(frozen=True)
 class Timetable:
-    """When one of moto's schedules is due."""
+    """Due times of one of moto's schedules."""
 
     expression: Expression
     start: datetime
@@ -79,16 +79,16 @@ class SchedulerProvider(Provider):
         ]
 
     def close(self) -> None:
-        """Stop the clock and drop what waits for a retry."""
+        """Stop the clock thread and drop pending invocations."""
         self._closed.set()
         self._invocations.close()
 
     def _put_schedule(self, request: Request, match: re.Match[str]) -> Response:
         del match
-        asked = request.json
-        target = asked.get("Target", {})
+        schedule = request.json
+        target = schedule.get("Target", {})
         try:
-            parse(asked.get("ScheduleExpression", ""), asked.get("ScheduleExpressionTimezone") or "UTC")
+            parse(schedule.get("ScheduleExpression", ""), schedule.get("ScheduleExpressionTimezone") or "UTC")
             Target(target.get("Arn", ""), target)
         except (ExpressionError, TargetError) as error:
             raise ServiceError("ValidationException", str(error)) from error
@@ -147,7 +147,7 @@ class SchedulerProvider(Provider):
 
 
 def _moment(value: Any) -> datetime | None:
-    """A time of the REST JSON protocol, in seconds since 1970."""
+    """Convert a time of the REST JSON protocol, in seconds since 1970."""
     return None if value is None else datetime.fromtimestamp(float(value), UTC)
 
 

@@ -99,13 +99,13 @@ class Target:
             case _, _, "sns", _, _, _:
                 parameters = {"TopicArn": self.arn, "Message": payload}
                 return Call("sns", "publish", parameters, "sns:Publish", self.arn)
-        raise TargetError(f"the emulator's schedules call no target {self.arn}")
+        raise TargetError(f"schedules of the emulator do not support the target {self.arn}")
 
 
 def _universal_call(name: str, payload: str) -> Call:
     service, _, action = name.partition(":")
     if action.startswith(READ_ONLY):
-        raise TargetError(f"{name}: a schedule calls no action that only reads")
+        raise TargetError(f"{name}: schedules cannot call read-only actions")
     try:
         model = ServiceModel(_models.get_service_data(service), service)
     except UnknownServiceError:
@@ -131,8 +131,8 @@ def _universal_call(name: str, payload: str) -> Call:
 def _as_members(shape: Any, value: Any) -> Any:
     """The value with the service's member names, whose first letter is lower case in some services."""
     if shape.type_name == "structure" and isinstance(value, dict):
-        own = {name[:1].upper() + name[1:]: name for name in shape.members}
-        named = {own.get(name[:1].upper() + name[1:], name): item for name, item in value.items()}
+        member_names = {name[:1].upper() + name[1:]: name for name in shape.members}
+        named = {member_names.get(name[:1].upper() + name[1:], name): item for name, item in value.items()}
         return {
             name: _as_members(shape.members[name], item) if name in shape.members else item
             for name, item in named.items()

@@ -1,4 +1,4 @@
-"""Blue/green deployment of an endpoint: traffic moves to the new fleet, or stays with the old one."""
+"""Blue/green deployment of an endpoint: shifts traffic to the new fleet, or back to the old one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from emulator.services.sagemaker.endpoints.fleet import EndpointFleet
 from emulator.services.sagemaker.endpoints.variant import FleetStartError
 from emulator.services.sagemaker.errors import not_emulated
 
-MAX_BAKING_S = 1.0  # SageMaker has no such limit: it waits as long as the policy says
+MAX_BAKING_S = 1.0  # SageMaker has no such limit: it waits for the whole period
 ALARM_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
 class RolloutPolicy:
-    """How traffic moves to the new fleet.
+    """Traffic shifting and automatic rollback of a deployment.
 
     Attributes:
         shares: share of the traffic on the new fleet after each step; the last one is 1.
@@ -120,7 +120,7 @@ def find_alarms(region: Region, names: Sequence[str]) -> list[Mapping[str, Any]]
 
 
 def _shares(routing: Mapping[str, Any]) -> list[float]:
-    """Shares after each step; a capacity in instances counts as tenths, as each variant is one process."""
+    """Shares after each step; one instance counts as a tenth, because each variant is one process."""
     kind = routing["Type"]
     if kind == "CANARY":
         return [_share(routing.get("CanarySize")), 1.0]

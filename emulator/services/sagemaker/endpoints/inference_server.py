@@ -11,7 +11,8 @@ of the framework containers (sagemaker-inference-toolkit, ``transformer.py`` and
 * an exception derived from ``sagemaker_inference.errors.BaseInferenceToolkitError`` sets the status of the
   response, any other is 500; the body is the message and the traceback.
 
-The toolkit's default handlers (TorchScript models, NumPy formats) are missing: the script defines all.
+The toolkit's default handlers (TorchScript models, NumPy formats) are not implemented: the script must define
+all functions.
 
 The model answers one request at a time, as in a container with one worker, and ``/ping`` at any time.
 
@@ -99,7 +100,7 @@ class Model:
             data: Any = body.decode() if content_type in UTF8_TYPES else body
             with self._lock:
                 result = self._call(self._transform, self._model, data, content_type, accept)
-        except Exception as error:  # as in the toolkit, every error is answered
+        except Exception as error:  # as in the toolkit, every error becomes a response
             trace = traceback.format_exc()
             print(trace, flush=True)
             if not isinstance(error, BaseInferenceToolkitError):
@@ -161,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing is logged for a request: the log contains the model's output only."""
+        """Do nothing: the log contains the model's output only."""
 
 
 class Server(ThreadingHTTPServer):

@@ -1,4 +1,4 @@
-"""InvokeEndpoint: forwards a request to a model server and translates its answer."""
+"""InvokeEndpoint: forwards a request to a model server and translates its response."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def _model_error(
 
 
 def _validation_error(message: str) -> ServiceError:
-    """SageMaker Runtime's code for a request that is not valid; SageMaker's is ValidationException."""
+    """Error for a request that is not valid; SageMaker Runtime's code differs from SageMaker's."""
     return ServiceError("ValidationError", message)

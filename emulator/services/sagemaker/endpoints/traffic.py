@@ -1,4 +1,4 @@
-"""Traffic of an endpoint: which fleet answers an invocation."""
+"""Traffic of an endpoint: selects the fleet and the variant for each invocation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunningEndpoint:
             self._green_share = share
 
     def remove_green(self) -> None:
-        """Send all traffic to the blue fleet, and forget the green one."""
+        """Send all traffic to the blue fleet, and remove the green one."""
         with self._lock:
             self._green, self._green_share = None, 0.0
 

@@ -1,4 +1,4 @@
-"""Production variants: what one serves, and the child process that serves it."""
+"""Production variants: specification, and the child process that serves one variant."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FleetStartError(Exception):
 
 @dataclass(frozen=True)
 class VariantSpec:
-    """What one production variant serves.
+    """Specification of one production variant.
 
     Attributes:
         config: the variant in the endpoint configuration.
@@ -98,7 +98,8 @@ def _variant_spec(backend: Any, variant: Mapping[str, Any]) -> VariantSpec:
     if source and source.get("CompressionType", "None") != "Gzip":
         raise not_emulated(f"model {variant['ModelName']}: an uncompressed ModelDataSource")
     data = container.get("ModelDataUrl") or (source or {}).get("S3Uri", "")
-    environment = {**(container.get("Environment") or {}), **model_environment}  # the model's has precedence
+    # The model's variables have precedence over those of the model package.
+    environment = {**(container.get("Environment") or {}), **model_environment}
     return VariantSpec(variant, container.get("Image", ""), data, environment)
 
 

@@ -49,7 +49,7 @@ class Job(ABC):
         """Run the job until it ends.
 
         Raises:
-            JobFailedError, S3FilesError, ContainerPathError: it failed.
+            JobFailedError, S3FilesError, ContainerPathError: the job failed.
         """
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Job(ABC):
         """Copy the objects under a prefix to a folder of the container.
 
         Raises:
-            JobFailedError: they cannot be read.
+            JobFailedError: the objects cannot be read.
         """
         try:
             self.s3.download_prefix(uri, self.files.folder(container_path))
@@ -113,7 +113,7 @@ class Jobs(ABC):
         """Check that the emulator can run a request.
 
         Raises:
-            ServiceError: it cannot.
+            ServiceError: the request uses a feature that is not emulated.
         """
 
     def create(self, request: Request) -> Response:
@@ -154,7 +154,7 @@ def check_cluster(cluster: dict[str, Any]) -> None:
     """Check that a job runs on one instance.
 
     Raises:
-        ServiceError: it does not.
+        ServiceError: the request has several instances or instance groups.
     """
     if cluster.get("InstanceGroups"):
         raise not_emulated("a heterogeneous cluster (InstanceGroups)")
@@ -169,7 +169,7 @@ def check_s3_input(name: str, data_type: str | None, mode: str | None) -> None:
         name: of the channel or input, for the error message.
 
     Raises:
-        ServiceError: it is something else.
+        ServiceError: the input has another data type or mode.
     """
     if data_type not in (None, "S3Prefix"):
         raise not_emulated(f"{name}: S3DataType {data_type}")

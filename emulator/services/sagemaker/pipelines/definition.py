@@ -147,7 +147,7 @@ class PipelineDefinition:
                 if name not in self.steps:
                     raise DefinitionError(f"step {step.name}: it depends on {name}, which is not a step")
                 if self.steps[name].type == "Fail":
-                    raise DefinitionError(f"step {step.name}: it can not depend on the Fail step {name}")
+                    raise DefinitionError(f"step {step.name}: it cannot depend on the Fail step {name}")
             for parameter in _parameters_of(step):
                 if parameter not in self.parameters:
                     raise DefinitionError(f"step {step.name}: {parameter} is not a parameter")

@@ -144,7 +144,7 @@ def _to_text(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise PipelineExpressionError(
-        f"Std:Join takes texts, numbers and booleans, not {json.dumps(value, default=str)}"
+        f"Std:Join takes strings, numbers and booleans, not {json.dumps(value, default=str)}"
     )
 
 
@@ -174,7 +174,7 @@ def _json_get(argument: Mapping[str, Any], scope: Scope) -> Any:
     path = str(argument.get("Path"))
     value = value_at(document, split_path(path), f"{where}: {path}")
     if isinstance(value, dict | list):
-        raise PipelineExpressionError(f"{where}: {path}: Std:JsonGet takes a text, a number or a boolean")
+        raise PipelineExpressionError(f"{where}: {path}: the value is not a string, a number or a boolean")
     return value
 
 

@@ -80,7 +80,7 @@ class Pipelines:
         return response
 
     def forward_if_exists(self, request: Request) -> Response:
-        """Forward a request for a pipeline to moto; the service's error when it does not exist."""
+        """Forward a request to moto; if the pipeline does not exist, raise SageMaker's error, not moto's."""
         self._find_pipeline(request.json["PipelineName"])
         return self._forward(request)
 

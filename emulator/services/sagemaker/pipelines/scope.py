@@ -78,7 +78,7 @@ class ExecutionScope:
 
     def parameter(self, name: str) -> Any:
         """Value of a pipeline parameter."""
-        return self._input.parameters[name]  # the definition refers to no other: it was checked
+        return self._input.parameters[name]  # the definition was checked: it uses declared parameters only
 
     def execution(self, name: str) -> str:
         """Value of an execution variable."""

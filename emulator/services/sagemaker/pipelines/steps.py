@@ -1,4 +1,4 @@
-"""Executors of the step types. Steps call SageMaker as clients, through its API."""
+"""Executors of the step types; they call SageMaker through its API, as other clients do."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StepStoppedError(Exception):
 
 @dataclass
 class StepContext:
-    """Inputs of an executor, and what it records while it runs.
+    """Inputs of an executor, and the state that it sets while it runs.
 
     Attributes:
         execution_id, execution_arn: of the pipeline execution.
@@ -125,7 +125,7 @@ def run_processing(context: StepContext, arguments: dict[str, Any]) -> Mapping[s
 
 
 def register_model(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]:
-    """Create a model package; its MetadataProperties name the execution."""
+    """Create a model package; its MetadataProperties contain the execution's ARN."""
     client = context.region.client("sagemaker")
     origin = {**arguments.pop("MetadataProperties", {}), "GeneratedBy": context.execution_arn}
     response = context.call(

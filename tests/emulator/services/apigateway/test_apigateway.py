@@ -174,7 +174,7 @@ def test_named_stage_is_served_below_its_name_and_needs_permission(emulator: Emu
     assert call(endpoint, "POST", "/v1/x")[0] == 404
     emulator.client("lambda").remove_permission(FunctionName="named", StatementId="api")
     assert call(endpoint, "GET", "/v1/x")[0] == 500
-    eventually(lambda: "does not let" in (emulator.root / "logs" / "cloud.log").read_text())
+    eventually(lambda: "does not allow" in (emulator.root / "logs" / "cloud.log").read_text())
 
 
 def test_requests_over_the_stage_limit_are_throttled(emulator: Emulator) -> None:

@@ -80,5 +80,5 @@ def test_first_failed_command_ends_the_phase_and_its_status_is_written(tmp_path:
 @pytest.mark.parametrize("location", ["b/k/x.zip", "arn:aws:s3:::b/k/x.zip", "s3://b/k/x.zip"])
 def test_source_location_has_bucket_and_key(location: str) -> None:
     assert source_location(location) == ("b", "k/x.zip")
-    with pytest.raises(BuildspecError, match="no S3 location"):
+    with pytest.raises(BuildspecError, match="not an S3 location"):
         source_location("b")

@@ -95,9 +95,9 @@ def test_cluster_of_groups_has_no_fleets(emulator: Emulator, flow: dict[str, Any
     [
         ([fleet("CORE", 8)], {}, "exactly one MASTER fleet is needed"),
         ([fleet("MASTER", 2)], {}, "the MASTER fleet has a target capacity of 2"),
-        ([*FLEETS, fleet("TASK", 4)], {}, "a fleet of one role is there twice"),
+        ([*FLEETS, fleet("TASK", 4)], {}, "two fleets have the same role"),
         ([fleet("MASTER", 1), fleet("CORE", 0)], {}, "the CORE fleet has a target capacity of 0"),
-        ([fleet("MASTER", 1), fleet("CORE", 2)], {}, "r5.xlarge weighs 4, more than the target 2"),
+        ([fleet("MASTER", 1), fleet("CORE", 2)], {}, "r5.xlarge has weight 4, more than the target 2"),
         ([fleet("MASTER", 1, InstanceTypeConfigs=[])], {}, "the MASTER fleet has no InstanceTypeConfigs"),
         (
             [fleet("MASTER", 1), fleet("CORE", 0, 4, LaunchSpecifications={})],
@@ -107,7 +107,7 @@ def test_cluster_of_groups_has_no_fleets(emulator: Emulator, flow: dict[str, Any
         (
             FLEETS,
             {"ManagedScalingPolicy": {"ComputeLimits": {**LIMITS, "UnitType": "Instances"}}},
-            "UnitType Instances does not go with instance fleets",
+            "UnitType Instances is not valid for instance fleets",
         ),
         (
             FLEETS,

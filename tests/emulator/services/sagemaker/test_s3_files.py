@@ -32,7 +32,7 @@ def test_file_names_are_the_part_of_the_key_after_the_prefix(
 
 def test_key_that_leads_out_of_the_folder_is_refused(emulator: Emulator, put: Put, tmp_path: Path) -> None:
     put("q/../../escape.txt", "x")
-    with pytest.raises(S3FilesError, match="leads out of its folder"):
+    with pytest.raises(S3FilesError, match="has a path outside the folder"):
         S3Files(emulator.client("s3")).download_prefix(f"s3://{BUCKET}/q/", tmp_path / "in")
 
 

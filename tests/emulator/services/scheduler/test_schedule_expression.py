@@ -110,5 +110,5 @@ def test_invalid_expression_is_refused(expression: str, why: str) -> None:
 
 
 def test_unknown_time_zone_is_refused() -> None:
-    with pytest.raises(ExpressionError, match="no time zone 'Asia/Nowhere'"):
+    with pytest.raises(ExpressionError, match="unknown time zone 'Asia/Nowhere'"):
         parse("rate(1 day)", "Asia/Nowhere")

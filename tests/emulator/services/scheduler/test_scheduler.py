@@ -242,11 +242,11 @@ def test_request_tag_condition_is_checked_against_input(emulator: Emulator) -> N
     ("change", "why"),
     [
         ({"expression": "cron(0 2 * * *)"}, "5 fields instead of 6"),
-        ({"ScheduleExpressionTimezone": "Asia/Nowhere"}, "no time zone"),
-        ({"Arn": "arn:aws:scheduler:::aws-sdk:emr:describeCluster"}, "no action that only reads"),
+        ({"ScheduleExpressionTimezone": "Asia/Nowhere"}, "unknown time zone"),
+        ({"Arn": "arn:aws:scheduler:::aws-sdk:emr:describeCluster"}, "cannot call read-only actions"),
         ({"Arn": "arn:aws:scheduler:::aws-sdk:emr:runJobFlows"}, "emr has no action 'runJobFlows'"),
         ({"Arn": "arn:aws:scheduler:::aws-sdk:emrr:runJobFlow"}, "no service 'emrr'"),
-        ({"Arn": "arn:aws:states:ap-northeast-2:123456789012:stateMachine:x"}, "schedules call no target"),
+        ({"Arn": "arn:aws:states:ap-northeast-2:123456789012:stateMachine:x"}, "do not support the target"),
         ({"RoleArn": "arn:aws:iam::123456789012:role/absent"}, "must allow AWS EventBridge Scheduler"),
     ],
 )

@@ -90,7 +90,7 @@ def test_step_depends_on_named_and_referenced_steps_and_on_its_condition() -> No
         (definition(fail_step("A", Selector=1)), "step A: unknown field Selector"),
         (definition(fail_step("A"), fail_step("A")), "step A: the name is used twice"),
         (definition(model_step("A", DependsOn=["B"])), "step A: it depends on B, which is not a step"),
-        (definition(model_step("A", DependsOn=["F"]), fail_step("F")), "can not depend on the Fail step F"),
+        (definition(model_step("A", DependsOn=["F"]), fail_step("F")), "cannot depend on the Fail step F"),
         (
             definition(model_step("A", DependsOn=[{"Step": "B", "Trigger": "Failed"}]), model_step("B")),
             "step A: a DependsOn entry with a Trigger is not emulated",
