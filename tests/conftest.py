@@ -1,9 +1,15 @@
-"""Order of the test files, and the Hypothesis profile of all tests."""
+"""Settings of all tests: threads, order of the test files, Hypothesis profile."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# Two workers share the machine with the training jobs, Spark and Lambda functions that they start. With one
+# OpenMP thread each, no thread waits at a barrier for one that is not scheduled. Read by torch when imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files of more than about ten seconds, in descending order of duration (`pytest --durations=0`). They run
 # first, so that no worker starts a long file at the end.
