@@ -3,7 +3,7 @@
     python bench/accuracy.py --data ../shared/data/ml-1m --seeds 3 --json out.json
 
 The folder holds one NAME.train.tsv.gz (user, item; a header), NAME.test.rating (user, item, ...) and
-NAME.test.negative.gz (`(user,item)` and its negatives). Each seed is one training in a separate process, from
+NAME.test.negative.gz (`(user,item)` and its negatives). Each seed is trained in a separate process, from
 arrays to the artifact. Validation is one random training row per user; the test files are read after the
 training has ended, and the artifact is scored as it was written. Popularity and item-kNN are measured as
 well. Flags of the training job (`--dropout 0.2`) are passed on.
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def child(data: Path, seed: int, flags: list[str]) -> dict[str, Any]:
-    """One training in a child process, so that its peak memory is measured on its own."""
+    """Train in a child process, so that the peak memory is measured separately for each seed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "training.json"
         command = [sys.executable, __file__, "--data", str(data), "--single", str(seed), "--json", str(out)]
@@ -193,8 +193,8 @@ def without_validation(pairs: np.ndarray, rng: np.random.Generator) -> tuple[Ids
     items, item_index = np.unique(pairs[:, 1], return_inverse=True)
     sizes = (len(users), len(items))
     whole = Interactions.from_pairs(user_index, item_index, *sizes)
-    able = np.flatnonzero(whole.counts >= MIN_ROWS)
-    chosen = whole.indptr[able] + rng.integers(0, whole.counts[able])
+    eligible = np.flatnonzero(whole.counts >= MIN_ROWS)
+    chosen = whole.indptr[eligible] + rng.integers(0, whole.counts[eligible])
     kept = np.ones(len(whole), dtype=bool)
     kept[chosen] = False
     train = Interactions.from_pairs(whole.users[kept], whole.indices[kept], *sizes)
@@ -203,7 +203,7 @@ def without_validation(pairs: np.ndarray, rng: np.random.Generator) -> tuple[Ids
 
 
 class Curve:
-    """Weights of every epoch, kept on disk and scored on the test after the training."""
+    """Weights of every epoch, stored on disk and scored on the test split after the training."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
@@ -224,7 +224,7 @@ class Curve:
     def first_reaching(
         self, hit_rate: float, test: EvaluationSet, known: Tensor, train: Interactions
     ) -> float | None:
-        """Seconds to the first epoch with that HR@10 on the test; None if no epoch has it."""
+        """Seconds to the first epoch with at least that HR@10 on the test split; None if no epoch has it."""
         for seconds, model, path in self._kept:
             model.load_state_dict(torch.load(path, weights_only=True))
             scores = test.scores(model, partial(full_histories, train))
@@ -286,7 +286,7 @@ def show(result: dict[str, Any]) -> None:
         print(f"  {name}: {result[name]['mean']:.4f} ± {result[name]['std']:.4f} ({others})")
     reached = result["seconds_to_hr_0_70"]
     to_milestone = "never" if reached is None else f"{reached:.1f} s"
-    print(f"  {result['seconds']:.1f} s a training, {result['cpu_seconds']:.1f} s of CPU")
+    print(f"  {result['seconds']:.1f} s per training, {result['cpu_seconds']:.1f} s of CPU")
     print(f"  HR@10 0.70 reached after: {to_milestone}")
     print(f"  peak memory {result['peak_memory_mib']:.0f} MiB")
 

@@ -5,7 +5,7 @@
 The events are synthetic: log-normal user activity, Zipf item popularity, some repeated and some unusable
 events, in one CSV file with text ids. `--skew 0.2` gives one user that share of all events.
 
-Both run on the same machine, one after the other, each in its own process and measured from start to exit.
+Both run on the same machine, one after the other, each in a separate process and measured from start to exit.
 Peak memory is the sampled resident memory of the process and all its children, including the JVM. The
 benchmark fails if the counts of the two results differ. The growth of time with rows is reported without
 start-up time, which is the job's time for a thousand rows.
@@ -150,14 +150,14 @@ def features_with_pandas(encoded: Any, from_newest: Any, target: Path) -> None:
     day = 86_400
     as_of = encoded["timestamp"].max()
     for key in ("user_index", "item_index"):
-        own = encoded.groupby(key)
-        features = own["timestamp"].agg(n_interactions="size", first_timestamp="min", last_timestamp="max")
+        groups = encoded.groupby(key)
+        features = groups["timestamp"].agg(n_interactions="size", first_timestamp="min", last_timestamp="max")
         for days in (1, 7, 30):
             recent = encoded[encoded["timestamp"] > as_of - days * day]
             features[f"n_interactions_{days}d"] = (
                 recent.groupby(key).size().reindex(features.index, fill_value=0)
             )
-        features["total_weight"] = own["weight"].sum()
+        features["total_weight"] = groups["weight"].sum()
         features["recency_days"] = (as_of - features["last_timestamp"]) / day
         if key == "user_index":
             newest = encoded[from_newest < 20].iloc[::-1]
@@ -168,8 +168,8 @@ def features_with_pandas(encoded: Any, from_newest: Any, target: Path) -> None:
 class PeakMemory(threading.Thread):
     """Thread that samples the resident memory of a process and its children until the process ends.
 
-    Processes that appear in a single sample only are ignored: a JVM that starts a program forks first, and
-    would be counted twice.
+    A process is counted from its second sample on: a JVM forks itself to start a program, and the short-lived
+    copy would be counted too.
     """
 
     def __init__(self, pid: int) -> None:
@@ -181,11 +181,11 @@ class PeakMemory(threading.Thread):
         previous: set[psutil.Process] = set()
         while True:
             try:
-                family = {self._process, *self._process.children(recursive=True)}
+                processes = {self._process, *self._process.children(recursive=True)}
                 rss = 0
-                for each in family & previous:
+                for each in processes & previous:
                     rss += each.memory_info().rss
-                previous = family
+                previous = processes
                 self.mib = max(self.mib, rss / MIB)
                 if self._process.status() == psutil.STATUS_ZOMBIE:
                     return

@@ -81,7 +81,7 @@ def one_epoch(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
 
 
 def child(sizes: tuple[int, int, int], flags: list[str]) -> dict[str, Any]:
-    """One measurement in a child process, so that its peak memory is measured on its own."""
+    """Measure in a child process, so that the peak memory is measured separately for each size."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         names = ("--users", "--items", "--interactions")
@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for each in measured:
         print(
             f"{each['users']} users, {each['items']} items, {each['interactions']} interactions: "
-            f"{each['epoch_seconds']:.1f} s an epoch, peak {each['peak_memory_mib']:.0f} MiB"
+            f"{each['epoch_seconds']:.1f} s per epoch, peak {each['peak_memory_mib']:.0f} MiB"
         )
     print(
         f"growth: {growth['interactions']:.2f} x the interactions, {growth['epoch_seconds']:.2f} x the time"

@@ -9,7 +9,7 @@ draws new negatives each epoch, by rejection.
 Measured: samples per second (complete epochs of preset `post`, positives and negatives counted; the textbook
 loop has no validation, this project's a small one), and seconds until HR@10 on the given negatives first
 reaches 0.66, with this project's default preset, validation included. The measurements run one after the
-other, each in a separate process. Scoring the test is not timed and selects nothing.
+other, each in a separate process. Scoring the test split is not timed, and does not influence the training.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SPEED_EPOCHS = 2  # epochs of this project's loop over which samples per second 
 
 
 class TargetReached(Exception):  # noqa: N818 -- not an error
-    """Ends a training that has reached the target."""
+    """Raised to end the training when the target is reached."""
 
 
 class TextbookNCF(nn.Module):
@@ -110,7 +110,7 @@ class TextbookDataset(Dataset):
 
 
 def textbook(train: Interactions, on_epoch: Callable[[float, nn.Module], bool]) -> float:
-    """Run the textbook loop until `on_epoch` returns true; samples per second of the first epoch."""
+    """Run the textbook loop until `on_epoch` returns true; returns samples per second of the first epoch."""
     torch.manual_seed(1)
     dataset = TextbookDataset(train)
     model = TextbookNCF(train.n_users, train.n_items)
@@ -138,7 +138,7 @@ def ours(
     on_epoch: Callable[[float, RankingModel], bool],
     n_validated: int | None = None,
 ) -> tuple[float, int]:
-    """Run this project's loop until `on_epoch` returns true; seconds and number of epochs."""
+    """Run this project's loop until `on_epoch` returns true; returns seconds and the number of epochs."""
     settings = hyperparameters.parse([*flags, "--seed", "1"])
     seen = train.union(held_out)
     validation = EvaluationSet.sampled(held_out, seen, 99, np.random.default_rng(1), limit=n_validated)
@@ -157,7 +157,7 @@ def ours(
 
 
 class Milestone:
-    """Scores the test after each epoch, and excludes the time of scoring."""
+    """Scores the test split after each epoch, and excludes the time of scoring."""
 
     def __init__(self, folder: DataFolder, ids: Ids, score: Callable[[Any, EvaluationSet], Tensor]) -> None:
         self._test, self._known = ids.evaluation_set(*folder.ranked())
@@ -189,15 +189,15 @@ def textbook_scores(model: TextbookNCF, test: EvaluationSet) -> Tensor:
     return torch.cat(parts)
 
 
-def measure(what: str, data: Path) -> dict[str, Any]:
+def measure(name: str, data: Path) -> dict[str, Any]:
     """One measurement, in this process."""
     folder = DataFolder(data)
     ids, train, held_out = without_validation(folder.pairs(), np.random.default_rng(1))
-    if what == "textbook":
+    if name == "textbook":
         milestone = Milestone(folder, ids, textbook_scores)
         rate = textbook(train, milestone)
         return {"samples_per_second": rate, "seconds_to_hr_0_66": milestone.seconds, "curve": milestone.curve}
-    if what == "ours-speed":
+    if name == "ours-speed":
         flags = ["--preset", "post", "--epochs", str(SPEED_EPOCHS)]
         seconds, n_epochs = ours(train, held_out, flags, lambda *_: False, n_validated=BATCH_SIZE)
         return {"samples_per_second": n_epochs * len(train) * (1 + N_NEGATIVES) / seconds}
@@ -218,30 +218,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     result: dict[str, Any] = {"data": arguments.data.resolve().name, "threads": torch.get_num_threads()}
     result |= {"textbook": {}, "ours": {}}
-    for what in ("textbook", "ours-speed", "ours-target"):
-        print(f"{what} ...", flush=True)
-        result[what.split("-")[0]] |= child(what, arguments.data)
-    theirs, mine = result["textbook"], result["ours"]
-    reached = theirs["seconds_to_hr_0_66"] and mine["seconds_to_hr_0_66"]
+    for measurement in ("textbook", "ours-speed", "ours-target"):
+        print(f"{measurement} ...", flush=True)
+        result[measurement.split("-")[0]] |= child(measurement, arguments.data)
+    textbook_result, our_result = result["textbook"], result["ours"]
+    textbook_s, our_s = textbook_result["seconds_to_hr_0_66"], our_result["seconds_to_hr_0_66"]
     result["ratios"] = {
-        "samples_per_second": mine["samples_per_second"] / theirs["samples_per_second"],
-        "seconds_to_hr_0_66": theirs["seconds_to_hr_0_66"] / mine["seconds_to_hr_0_66"] if reached else None,
+        "samples_per_second": our_result["samples_per_second"] / textbook_result["samples_per_second"],
+        "seconds_to_hr_0_66": textbook_s / our_s if textbook_s and our_s else None,
     }
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     for name in ("samples_per_second", "seconds_to_hr_0_66"):
-        print(f"{name}: textbook {theirs[name]}, ours {mine[name]}, ratio {result['ratios'][name]}")
+        ratio = result["ratios"][name]
+        print(f"{name}: textbook {textbook_result[name]}, ours {our_result[name]}, ratio {ratio}")
     return 0
 
 
-def child(what: str, data: Path) -> dict[str, Any]:
+def child(name: str, data: Path) -> dict[str, Any]:
     """One measurement in a child process."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        command = [sys.executable, __file__, "--data", str(data), "--measure", what, "--json", str(out)]
+        command = [sys.executable, __file__, "--data", str(data), "--measure", name, "--json", str(out)]
         if subprocess.run(command, check=False).returncode:
-            raise SystemExit(f"{what} failed")
+            raise SystemExit(f"{name} failed")
         found: dict[str, Any] = json.loads(out.read_text())
         return found
 

@@ -1,8 +1,8 @@
 """Names that code and infrastructure share: object keys, files, pipeline steps and environment variables.
 
 The Spark job, the training container, the SageMaker pipeline and the Pulumi program import this module. It
-uses only the standard library and runs on Python 3.9, the Python of EMR 7. Lambda functions import nothing of
-this repository; they get the names as environment variables.
+uses only the standard library and runs on Python 3.9, the Python of EMR 7. Lambda functions do not import it;
+they get the names as environment variables.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ SUCCESS_FILE = "_SUCCESS"  # written last: marks a complete run
 USERS_FILE = "users.parquet"  # user_id: string, user_index: int32
 ITEMS_FILE = "items.parquet"  # item_id: string, item_index: int32
 POPULARITY_FILE = "popularity.parquet"  # item_index: int32, n_interactions: int64 (train rows)
-USER_FEATURES_FILE = "user_features.parquet"  # user_index and what ml.preparation.features.transforms says
-ITEM_FEATURES_FILE = "item_features.parquet"  # item_index and the columns of ml.preparation.features
+USER_FEATURES_FILE = "user_features.parquet"  # columns: ml.preparation.features.transforms.user_features
+ITEM_FEATURES_FILE = "item_features.parquet"  # columns: ml.preparation.features.transforms.item_features
 SPLITS = ("train", "validation", "test")  # user_index, item_index: int32, timestamp: int64, weight: float32
 QUALITY_FILE = "quality.json"  # report of the run's quality gate: expected and observed values
 
@@ -46,7 +46,7 @@ RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
 
 # -- training container -------------------------------------------------------------------------
 # One channel per split and per file, in the folder SM_CHANNEL_<NAME>. Training does not score the test
-# channel, which completes the items that a user has seen, for serving.
+# channel: it adds those items to the seen items of each user, which serving excludes.
 TRAINING_CHANNELS = (*SPLITS, "users", "items", "popularity", "manifest")
 EVALUATION_FILE = "evaluation.json"
 N_TEST_NEGATIVES = 99  # He et al. 2017, section 4.1
@@ -59,12 +59,12 @@ ARRAYS_FILE = "arrays.npz"
 MODEL_CODE_FOLDER = "code"
 BOOTSTRAP_MODEL_VERSION = "bootstrap"  # artifact without weights, which is served before the first training
 SERVING_PROGRAM = "inference.py"  # in code/
-# AWS's PyTorch inference container unpacks the artifact in /opt/ml/model and finds the program by these.
+# AWS's PyTorch inference container unpacks the artifact in /opt/ml/model; these variables name its program.
 SERVING_ENVIRONMENT = {
     "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
     "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{MODEL_CODE_FOLDER}",
 }
-SERVING_PACKAGES = ("ml/ncf/model",)  # every module of them is copied to code/
+SERVING_PACKAGES = ("ml/ncf/model",)  # packages whose modules are all copied to code/
 SERVING_FILES = {  # path inside code/ -> path in the source tree
     SERVING_PROGRAM: "ml/serving/inference.py",
     "ml/__init__.py": "ml/__init__.py",

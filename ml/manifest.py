@@ -50,7 +50,7 @@ class Counts:
     train: int
     validation: int
     test: int
-    users_read: int = 0  # with usable events, before filtering; 0 if the manifest lacks it
+    users_read: int = 0  # with usable events, before filtering; 0: not in the manifest
     items_read: int = 0
 
     def check(self) -> None:
@@ -202,14 +202,14 @@ class _Fields:
         except KeyError:
             raise ManifestError(f"{self.path}.{name}: missing") from None
 
-    def integer(self, name: str, absent: int | None = None) -> int:
-        value = self._get(name) if absent is None else self.document.get(name, absent)
+    def integer(self, name: str, default: int | None = None) -> int:
+        value = self._get(name) if default is None else self.document.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ManifestError(f"{self.path}.{name}: expected a non-negative integer, got {value!r}")
         return value
 
-    def number(self, name: str, absent: float) -> float:
-        value = self.document.get(name, absent)
+    def number(self, name: str, default: float) -> float:
+        value = self.document.get(name, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ManifestError(f"{self.path}.{name}: expected a number, got {value!r}")
         return value
@@ -217,7 +217,7 @@ class _Fields:
     def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
         value = self._get(name)
         if not isinstance(value, str) or (pattern is not None and not pattern.fullmatch(value)):
-            wanted = f"text like {pattern.pattern}" if pattern is not None else "text"
+            wanted = f"text that matches {pattern.pattern}" if pattern is not None else "text"
             raise ManifestError(f"{self.path}.{name}: expected {wanted}, got {value!r}")
         return value
 

@@ -3,9 +3,9 @@
 ``python -m ml.synthetic --output shop.csv --users 1500 --items 800 --interactions 60000 --seed 7``
 
 Each user has a Dirichlet distribution over item categories, and the popularity within a category follows
-Zipf's law. Events depend on nothing else, so a model of user preferences exceeds popularity, and popularity
-exceeds chance. Events are grouped in sessions over half a year; some repeat an earlier user-item pair. Equal
-arguments give equal bytes.
+Zipf's law. Events depend on nothing else, so a model of user preferences ranks better than popularity, and
+popularity better than chance. Events are grouped in sessions over half a year; some repeat an earlier
+user-item pair. Equal arguments give equal bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """Neural Collaborative Filtering (He et al. 2017): data, model, training, evaluation and the model artifact.
 
-`ml.ncf.model` also travels inside the artifact and serves it: it needs numpy and torch only.
+`ml.ncf.model` is copied into the artifact, where it is used for serving: it needs numpy and torch only.
 """

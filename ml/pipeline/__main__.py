@@ -39,14 +39,14 @@ from ml.pipeline.source import SourceError, publish_source
 from ml.settings.training import MAX_SPOT_WAIT_FACTOR
 
 SUCCEEDED, FAILED, BAD_INPUT, REJECTED = 0, 1, 2, 3
-OTHER_STEPS_S = 1800  # time for queueing, registering and deploying, beside the two jobs
+OTHER_STEPS_S = 1800  # time for queueing, registering and deploying, in addition to the two jobs
 
 EPILOG = f"""exit codes: {SUCCEEDED} the model is registered and its deployment requested,
-{FAILED} a step failed, {BAD_INPUT} bad input or configuration, {REJECTED} the candidate lost the gate"""
+{FAILED} a step failed, {BAD_INPUT} bad input or configuration, {REJECTED} the candidate failed the gate"""
 
 
 def compile_pipeline(stage: Stage, session: boto3.Session, *, upload: bool) -> dict[str, Any]:
-    """The definition of the stage's pipeline; with ``upload``, its drivers are written to S3."""
+    """Definition of the stage's pipeline; with ``upload``, the SDK's container drivers are written to S3."""
     # Importing the SDK takes seconds and creates clients from the default session: import it only when a
     # definition is needed. Its log messages are advice to users of notebooks.
     logging.disable(logging.WARNING)
@@ -58,8 +58,8 @@ def compile_pipeline(stage: Stage, session: boto3.Session, *, upload: bool) -> d
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What the command uses of its process and of AWS."""
+class Dependencies:
+    """Dependencies of the command on its process and on AWS."""
 
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     connect: Callable[[str], Any] = aws_session  # region -> boto3 session
@@ -67,7 +67,7 @@ class Surroundings:
     sleep: Callable[[float], object] = time.sleep
 
 
-def main(arguments: Sequence[str] | None = None, surroundings: Surroundings | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, dependencies: Dependencies | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m ml.pipeline", description=(__doc__ or "").split("\n\n", 1)[1], epilog=EPILOG
@@ -79,14 +79,14 @@ def main(arguments: Sequence[str] | None = None, surroundings: Surroundings | No
         "SAGEMAKER_VALIDATE_ROLE=false, or the SDK checks the roles with IAM",
     )
     options = parser.parse_args(arguments)
-    uses = surroundings or Surroundings()
+    given = dependencies or Dependencies()
     try:
-        stage = Stage.from_environment(uses.environment)
+        stage = Stage.from_environment(given.environment)
         if options.definition:
-            definition = uses.compile_pipeline(stage, uses.connect(stage.region), upload=False)
+            definition = given.compile_pipeline(stage, given.connect(stage.region), upload=False)
             print_line(json.dumps(definition, indent=2))
             return SUCCEEDED
-        return run_pipeline(stage, Run.from_environment(uses.environment), uses)
+        return run_pipeline(stage, Run.from_environment(given.environment), given)
     except (VariableError, ManifestError, SourceError) as error:
         print_error(error)
         return BAD_INPUT
@@ -95,9 +95,9 @@ def main(arguments: Sequence[str] | None = None, surroundings: Surroundings | No
         return FAILED
 
 
-def run_pipeline(stage: Stage, run: Run, uses: Surroundings) -> int:
+def run_pipeline(stage: Stage, run: Run, dependencies: Dependencies) -> int:
     """Start the run's execution unless it has one, follow it, and return the exit code of its outcome."""
-    session = uses.connect(stage.region)
+    session = dependencies.connect(stage.region)
     sagemaker, s3 = session.client("sagemaker"), session.client("s3")
     manifest = read_manifest(s3, stage, run)
     if manifest.run_id != run.run_id:
@@ -108,11 +108,12 @@ def run_pipeline(stage: Stage, run: Run, uses: Surroundings) -> int:
         print_line(f"following {arn}, the execution that this run already has")
     else:
         publish_source(s3, stage, run)
-        upsert_pipeline(sagemaker, stage, uses.compile_pipeline(stage, session, upload=True))
+        definition = dependencies.compile_pipeline(stage, session, upload=True)
+        upsert_pipeline(sagemaker, stage, definition)
         arn = start_execution(sagemaker, stage, run)
         print_line(f"started {arn}")
     limit_s = stage.training.max_runtime_s * (MAX_SPOT_WAIT_FACTOR + 1) + OTHER_STEPS_S
-    for state in watch_execution(sagemaker, arn, timeout_s=limit_s, sleep=uses.sleep):
+    for state in watch_execution(sagemaker, arn, timeout_s=limit_s, sleep=dependencies.sleep):
         for step in state.changed:
             print_line(f"{step['StepName']}: {step['StepStatus']}")
     return _outcome(stage, run, session, state)

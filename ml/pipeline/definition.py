@@ -81,7 +81,7 @@ def gate_step(
             values=[
                 "Run ",
                 parameters.run_id,
-                " lost the quality gate; its report is ",
+                " failed the quality gate; its report is ",
                 parameters.below_output("evaluation", contract.EVALUATION_FILE),
             ],
         ),
@@ -117,7 +117,7 @@ def register_step(
 def create_model_step(
     stage: Stage, session: DefinitionSession, training: TrainingStep, register: ModelStep
 ) -> ModelStep:
-    """NCFCreateModel: from the artifact, since SageMaker refuses a package that is pending approval."""
+    """NCFCreateModel: a model from the artifact: SageMaker refuses a package that is pending approval."""
     arguments = _model_builder(stage, session, training).build(tags=dict(stage.training.tags))
     return ModelStep(
         name=contract.STEP_CREATE_MODEL,
@@ -128,7 +128,7 @@ def create_model_step(
 
 
 def deploy_step(stage: Stage, register: ModelStep, create_model: ModelStep) -> LambdaStep:
-    """NCFDeploy: invoke deploy_model, which starts the rollout; the endpoint's state event ends it."""
+    """NCFDeploy: invoke deploy_model, which starts the rollout; the endpoint's state event completes it."""
     return LambdaStep(
         name=contract.STEP_DEPLOY,
         lambda_func=Lambda(function_arn=stage.deploy_function_arn),
@@ -152,6 +152,6 @@ def _model_builder(stage: Stage, session: DefinitionSession, training: TrainingS
         instance_type=instance_type,
         s3_model_data_url=training.properties.ModelArtifacts.S3ModelArtifacts,
         env_vars=dict(contract.SERVING_ENVIRONMENT),
-        log_level=None,  # a level here would be set on the SDK's logger
-        network=Networking(enable_network_isolation=True),  # the artifact has all files of serving
+        log_level=None,  # a level would be applied to the SDK's logger
+        network=Networking(enable_network_isolation=True),  # the artifact contains all serving code
     )

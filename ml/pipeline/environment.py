@@ -1,4 +1,4 @@
-"""Environment variables of a build: the stage that it belongs to and the run that it trains on."""
+"""Environment variables of a build: its stage, and the prepared run that it trains on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Stage:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Stage:
-        """The stage of the CodeBuild project's variables.
+        """Read the stage from the environment variables of the CodeBuild project.
 
         Raises:
             VariableError: a variable is missing or wrong; the message begins with its name.
@@ -82,7 +82,7 @@ class Run:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Run:
-        """The run of the rendered buildspec's variables.
+        """Read the run from the environment variables of the rendered buildspec.
 
         Raises:
             VariableError: a variable is missing or wrong; the message begins with its name.
@@ -128,8 +128,8 @@ class _Variables:
             raise VariableError(f"{name}: not set")
         return value
 
-    def matching(self, name: str, pattern: re.Pattern[str], what: str) -> str:
+    def matching(self, name: str, pattern: re.Pattern[str], expected: str) -> str:
         value = self.text(name)
         if not pattern.fullmatch(value):
-            raise VariableError(f"{name}: {value!r} is not {what}")
+            raise VariableError(f"{name}: {value!r} is not {expected}")
         return value

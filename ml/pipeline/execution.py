@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from ml.pipeline.environment import Run, Stage
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
-FIRST_POLL_S, LAST_POLL_S = 0.5, 5.0  # after a change; while a job runs
+FIRST_POLL_S, LAST_POLL_S = 0.5, 5.0  # interval after a change, and its maximum while a job runs
 POLL_GROWTH = 1.5
 MISSING_PIPELINE = ("ResourceNotFound", "ResourceNotFoundException", "ValidationException")  # error codes
 
@@ -87,7 +87,7 @@ def start_execution(sagemaker: Any, stage: Stage, run: Run) -> str:
 
 
 def parameter_values(stage: Stage, run: Run) -> dict[str, str]:
-    """The pipeline's parameters of a run: equal for equal runs, as an idempotent start requires."""
+    """Parameter values of a run; equal for equal runs, as an idempotent start requires."""
     return {
         "RunId": run.run_id,
         "CodeVersion": run.code_version,
@@ -111,7 +111,7 @@ def watch_execution(
         sagemaker: a SageMaker client.
         arn: the execution.
         timeout_s: time limit, from the first poll.
-        sleep: waits between polls, which become rarer while nothing changes.
+        sleep: waits between polls; the interval grows while no step changes.
 
     Raises:
         ExecutionTimeoutError: it had not ended after ``timeout_s`` seconds.

@@ -84,7 +84,7 @@ def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
 
 
 def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> TrainingStep:
-    """NCFTraining: ``python3 -m ml.ncf.jobs.train`` on the run's channels, on spot if the stage says so."""
+    """NCFTraining: ``python3 -m ml.ncf.jobs.train`` on the run's channels; on spot instances if set."""
     channels = {"code": parameters.source_uri, **channel_uris(parameters)}
     return TrainingStep(
         name=contract.STEP_TRAINING,
@@ -122,7 +122,7 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
             volume_kms_key_id=stage.kms_key_arn,
             enable_managed_spot_training=training.use_spot,
         ),
-        # The training image has torch, numpy and pyarrow, so that nothing is installed at start.
+        # The training image has torch, numpy and pyarrow, so that no package is installed at start.
         networking=Networking(enable_network_isolation=True),
         stopping_condition=StoppingCondition(
             max_runtime_in_seconds=training.max_runtime_s, max_wait_time_in_seconds=wait_s

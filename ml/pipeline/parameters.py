@@ -9,7 +9,7 @@ from sagemaker.core.workflow.parameters import ParameterString
 class RunParameters:
     """Parameters of the pipeline, without defaults: each execution sets all of them.
 
-    `ml.pipeline.execution.parameter_values` gives their values.
+    `ml.pipeline.execution.parameter_values` returns their values.
     """
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ def last_log_lines(logs: Any, group: str, stream_prefix: str, limit: int) -> lis
 def rejection_lines(s3: Any, stage: Stage, run: Run) -> Iterator[str]:
     """Each threshold of the quality gate with the candidate's value, and whether it passed."""
     where = f"s3://{stage.artifacts_bucket}/{run.evaluation_key}"
-    yield f"run {run.run_id} lost the quality gate; its report is {where}"
+    yield f"run {run.run_id} failed the quality gate; its report is {where}"
     report = json.loads(s3.get_object(Bucket=stage.artifacts_bucket, Key=run.evaluation_key)["Body"].read())
     for metric in GATED_METRICS:
         key = metric.key
@@ -69,4 +69,4 @@ def rejection_lines(s3: Any, stage: Stage, run: Run) -> Iterator[str]:
 
 
 def _verdict(passed: bool) -> str:
-    return "passed" if passed else "LOST"
+    return "passed" if passed else "FAILED"

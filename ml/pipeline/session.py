@@ -15,12 +15,12 @@ from ml import contract
 
 DRIVERS_PREFIX = f"{contract.MODELS_PREFIX}drivers/"
 
-# By default the SDK sends telemetry and reads defaults from files of the machine. A build depends on neither.
+# Without it the SDK sends telemetry, and reads default settings from configuration files of the machine.
 SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
 
 class DefinitionSession(PipelineSession):
-    """Session under which equal settings give equal definitions.
+    """Pipeline session with reproducible definitions: equal settings give equal definitions.
 
     The SDK packs drivers for its training container and uploads them under a key with a timestamp, each time
     a step is compiled. Here the key is a digest of the content, so that a definition changes only with its

@@ -25,10 +25,10 @@ class SourceError(ValueError):
 def publish_source(s3: Any, stage: Stage, run: Run) -> int:
     """Unpack the run's code version into the run's source folder and return the number of files.
 
-    Idempotent: an object version does not change, so that a second call writes the same objects.
+    Idempotent: an object version does not change, so a second call writes the same objects.
 
     Raises:
-        SourceError: the version does not exist, is no zip archive, or lacks an entry point.
+        SourceError: the version does not exist, is not a zip archive, is too large or lacks an entry point.
     """
     where = f"s3://{stage.artifacts_bucket}/{contract.CODE_BUNDLE_KEY} at version {run.code_version}"
     files = package_files(_download(s3, stage, run, where), where)

@@ -14,7 +14,7 @@ from ml.settings.preparation import PreparationSettings, add_arguments, flag_nam
 
 
 def parse_arguments(argv: Sequence[str] | None) -> PreparationSettings:
-    """The settings of a command line, grouped by step (None: the process's own arguments).
+    """The settings of a command line, grouped by step (None: ``sys.argv``).
 
     Raises:
         InputError: a flag is missing, unknown or wrong.

@@ -4,10 +4,10 @@ Request   {"instances": [{"user_id": "42", "k": 10, "exclude_seen": true, "candi
 Response  {"predictions": [{"user_id": "42", "items": [{"item_id": "7", "score": 1.5}],
            "strategy": "ncf" | "popular"}], "model_version": "20261123T020000Z"}
 
-`k`, `exclude_seen` and `candidates` are optional. A user that the model does not know gets the popular items.
+`k`, `exclude_seen` and `candidates` are optional. Unknown users get the most popular items.
 Scores order the items of one user: with strategy "ncf" they are the model's logits (of any model family),
-with "popular" numbers of train interactions. Candidates that are not in the catalogue are left out. The list
-is shorter than k if fewer items are allowed.
+with "popular" the numbers of train interactions. Candidates outside the catalogue are ignored. The list is
+shorter than k if fewer items are allowed.
 
 Needs numpy and torch only: the artifact contains this file and the modules that it imports in `code/`.
 """
@@ -94,7 +94,7 @@ def input_fn(body: str | bytes | bytearray, content_type: str) -> list[Instance]
         RequestError: 415 for another content type, 400 for an invalid body.
     """
     if (content_type or "").split(";")[0].strip().lower() != JSON:
-        raise RequestError(415, f"content type {content_type!r}: only {JSON} is read")
+        raise RequestError(415, f"content type {content_type!r}: only {JSON} is supported")
     try:
         document = json.loads(body)
     except ValueError as error:  # of JSON or of UTF-8

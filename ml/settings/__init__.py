@@ -1,1 +1,1 @@
-"""Settings and shared facts: one definition each, for the stage config, the pipeline and the jobs."""
+"""Settings and constants that the stage config, the SageMaker pipeline and the jobs share."""

@@ -52,7 +52,7 @@ REGISTRY_ACCOUNTS: Mapping[str, str] = {
 
 
 def registry_account(region: str) -> str:
-    """The account of a region's registry.
+    """AWS account of the container registry of a region.
 
     Raises:
         ValueError: the region has no PyTorch images.
@@ -65,12 +65,12 @@ def registry_account(region: str) -> str:
 
 
 def image_repository(use: ImageUse) -> str:
-    """The repository of the images for a use."""
+    """ECR repository of the images for training or for inference."""
     return f"pytorch-{use}"
 
 
 def image_uri(region: str, use: ImageUse, instance_type: str, framework_version: str, py_version: str) -> str:
-    """The image of a use, for the processor of an instance type: ``ml.g5.xlarge`` has a GPU.
+    """URI of the image for the processor of an instance type: ``ml.g5.xlarge`` has a GPU.
 
     Raises:
         ValueError: the region has no PyTorch images.
@@ -87,7 +87,7 @@ PROCESSING_INPUT = "/opt/ml/processing/input"
 PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
 
 # -- CloudWatch log groups -----------------------------------------------------------------------
-# Kind of job, as a pipeline step's metadata names it -> its log group.
+# Key of the job in the metadata of a pipeline step -> log group of the job.
 JOB_LOG_GROUPS: Mapping[str, str] = {
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",

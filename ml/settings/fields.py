@@ -18,7 +18,7 @@ REQUIRED: Final = object()  # the default of a setting that has none
 
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # X | Y is a type from Python 3.10 on
 _RULE = "rule"  # key in the metadata of a dataclass field
-_WHOLE = "the value"  # name of a document in the error that it is no object
+_WHOLE = "the value"  # name of the whole document in an error
 
 
 class SettingError(ValueError):
@@ -26,7 +26,7 @@ class SettingError(ValueError):
 
     Args:
         name: the setting, with the sections above it: ``floors.hr_at_10``.
-        problem: the rest of the sentence; ``{0}``, ``{1}`` stand for other settings.
+        problem: the message after the name; ``{0}``, ``{1}`` stand for other settings.
         others: the names of those settings.
     """
 
@@ -34,20 +34,20 @@ class SettingError(ValueError):
         self.name, self.problem, self.others = name, problem, others
         super().__init__(self.text())
 
-    def text(self, spell: Callable[[str], str] = str) -> str:
-        """The message, with each setting's name as `spell` writes it."""
-        return f"{spell(self.name)} {self._with_others(self.problem, spell)}"
+    def text(self, format_name: Callable[[str], str] = str) -> str:
+        """The message, with each setting's name formatted by `format_name`."""
+        return f"{format_name(self.name)} {self._with_others(self.problem, format_name)}"
 
-    def flag_text(self, spell: Callable[[str], str]) -> str:
-        """The message of a command line; `spell` writes a setting's name as its flag."""
-        return self.text(spell)
+    def flag_text(self, format_name: Callable[[str], str]) -> str:
+        """The message for a command line; `format_name` returns the flag of a setting."""
+        return self.text(format_name)
 
     def below(self, section: str) -> "SettingError":
-        """The same error, with the section that the setting is in."""
+        """The same error, with the setting's name prefixed by its section."""
         return SettingError(_below(section, self.name), self.problem, *self.others)
 
-    def _with_others(self, text: str, spell: Callable[[str], str]) -> str:
-        return text.format(*map(spell, self.others)) if self.others else text
+    def _with_others(self, text: str, format_name: Callable[[str], str]) -> str:
+        return text.format(*map(format_name, self.others)) if self.others else text
 
 
 class InvalidSettingError(SettingError):
@@ -55,7 +55,7 @@ class InvalidSettingError(SettingError):
 
     Args:
         name: the setting, with the sections above it.
-        value: what it is.
+        value: the rejected value.
         wanted: what to write instead: ``a whole number of at least 1``.
         others: the settings that ``{0}``, ``{1}`` in `wanted` stand for.
     """
@@ -64,11 +64,13 @@ class InvalidSettingError(SettingError):
         self.value, self.wanted = value, wanted
         super().__init__(name, "", *others)
 
-    def text(self, spell: Callable[[str], str] = str) -> str:
-        return f"{spell(self.name)} is {self.value!r}: write {self._with_others(self.wanted, spell)}"
+    def text(self, format_name: Callable[[str], str] = str) -> str:
+        wanted = self._with_others(self.wanted, format_name)
+        return f"{format_name(self.name)} is {self.value!r}: write {wanted}"
 
-    def flag_text(self, spell: Callable[[str], str]) -> str:
-        return f"{spell(self.name)} {self.value}: give {self._with_others(self.wanted, spell)}"
+    def flag_text(self, format_name: Callable[[str], str]) -> str:
+        wanted = self._with_others(self.wanted, format_name)
+        return f"{format_name(self.name)} {self.value}: give {wanted}"
 
     def below(self, section: str) -> "InvalidSettingError":
         return InvalidSettingError(_below(section, self.name), self.value, self.wanted, *self.others)
@@ -80,7 +82,7 @@ def _below(section: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """What `setting` declares beside the type and the default."""
+    """Help text, limits and flag of a setting: what `setting` declares in addition to type and default."""
 
     help: str
     at_least: Optional[float] = None
@@ -88,12 +90,14 @@ class Rule:
     at_most: Optional[float] = None
     less_than: Optional[float] = None
     pattern: Optional[str] = None  # of a whole text
-    wanted: Optional[str] = None  # what to write, where the limits do not say it: "a version such as 2.6.0"
+    wanted: Optional[str] = None  # what to write, if the limits do not state it: "a version such as 2.6.0"
     unit: str = ""
     flag: Optional[str] = None  # without the leading hyphens; None: the field's name
     metavar: Optional[str] = None
     key_pattern: Optional[str] = None  # of the keys of a mapping
-    keys: Optional[Mapping[str, Any]] = None  # of a mapping with fixed keys: each with its default
+    # The keys of a mapping with fixed keys, each with its default or REQUIRED. Only `read` fills in defaults:
+    # a group that is constructed directly must be given every key.
+    keys: Optional[Mapping[str, Any]] = None
 
     def allows(self, number: float) -> bool:
         """Whether a number is finite and within the limits."""
@@ -106,7 +110,7 @@ class Rule:
         )
 
     def range_text(self, noun: str) -> str:
-        """What to write for a number: ``a whole number of days from 1 to 3660``."""
+        """Description of the allowed numbers: ``a whole number of days from 1 to 3660``."""
         noun += f" of {self.unit}" if self.unit else ""
         if self.at_least is not None and self.at_most is not None:
             return f"{noun} from {self.at_least:g} to {self.at_most}"
@@ -124,7 +128,7 @@ def setting(default: Any = REQUIRED, *, help: str, **rule: Any) -> Any:  # noqa:
     """Declare a setting of a `Settings` dataclass.
 
     Args:
-        default: the value where none is given; without one, the setting is required.
+        default: the value if none is given; without a default, the setting is required.
         help: one line for ``--help`` and the documents.
         rule: the limits, see `Rule`.
     """
@@ -238,7 +242,7 @@ def _is_of(value: Any, kind: Any, rule: Rule) -> bool:
 
 
 def wanted_text(kind: Any, rule: Rule) -> str:
-    """What to write for a setting of a type."""
+    """Description of the allowed values of a setting, for messages."""
     if rule.wanted:
         return rule.wanted
     if get_origin(kind) is Literal:
@@ -285,6 +289,8 @@ def _listed(words: list[str]) -> str:
 # -- JSON and YAML objects -------------------------------------------------------------------------
 def read(group: type[S], document: Any) -> S:
     """The settings of a JSON or YAML object; nested groups are objects inside it.
+
+    Absent keys of a mapping with fixed keys get their defaults.
 
     Raises:
         SettingError: not an object, a key missing or unknown, or a value that the setting does not allow.

@@ -24,15 +24,15 @@ def add_flags(
     Args:
         parser: an `argparse` parser or argument group.
         group: the settings.
-        sagemaker: take names with underscores as well as hyphens, and booleans as the texts true and false,
-            as SageMaker passes hyperparameters.
-        is_optional: the group may be left out as a whole, so that no flag is required.
+        sagemaker: accept names with underscores as well as hyphens, and booleans as the texts true and
+            false, as SageMaker passes hyperparameters.
+        is_optional: the whole group is optional, so that none of its flags is required.
     """
     for each in settings_of(group):
         if is_group(each.plain_type):
             continue
         names = sorted({each.flag, f"--{each.name}"}) if sagemaker else [each.flag]
-        # SUPPRESS leaves out what was not given, so that presets and defaults can fill it.
+        # With SUPPRESS a flag that was not given is absent from the namespace: presets and defaults apply.
         parser.add_argument(
             *names,
             dest=each.name,
@@ -67,7 +67,7 @@ def _boolean(text: str) -> bool:
 
 
 def given_flags(group: type[Settings], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a group that the parsed command line gives, by name.
+    """Settings of a group that were given on the parsed command line, by name.
 
     Raises:
         SettingError: a flag of a mapping is not NAME=NUMBER, or repeats a name.

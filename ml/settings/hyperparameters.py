@@ -1,4 +1,4 @@
-"""Hyperparameters of a training: one frozen record, its presets, and the command line derived from both.
+"""Hyperparameters: one frozen dataclass, its presets, and the command line derived from both.
 
 SageMaker passes hyperparameters as ``--name value`` with the names as the pipeline wrote them, so every flag
 is accepted with underscores and with hyphens.
@@ -38,7 +38,7 @@ def _weight_decay(default: float, help: str) -> Any:  # noqa: A002
 
 @dataclass(frozen=True)
 class Hyperparameters(Settings):
-    """Hyperparameters of a training.
+    """Hyperparameters of a training job.
 
     The defaults are the values of the AWS blog post (README) with the paper's objective; `PRESETS` holds the
     other sets. Section numbers are those of He et al. 2017, Neural Collaborative Filtering.
@@ -63,7 +63,7 @@ class Hyperparameters(Settings):
         "auto",
         help="items per step of softmax and row-bce; auto: sampled if catalogue or model are large",
     )
-    n_shared_negatives: int = _count(512, "sampled items per batch, where the catalogue is sampled")
+    n_shared_negatives: int = _count(512, "sampled items per batch, if the catalogue is sampled")
     history: bool = setting(False, help="user inputs include their pooled history; not with bce")
     history_dropout: float = _fraction(0.3, "dropout probability of the items in a history")
     weight_decay: float = _weight_decay(0.0, "weight decay of the embeddings")
@@ -74,7 +74,7 @@ class Hyperparameters(Settings):
     precision: Precision = setting("auto", help="floating-point format of the matrix products")
     seed: int = setting(42, at_least=0, help="seed of every random generator")
     ease_l2: float = _rate(500.0, "L2 regularization of EASE (lambda in Steck 2019, equation 8)")
-    # A model from separately trained parts (section 3.4.1). The settings above train its GMF.
+    # Model fused from separately trained parts (section 3.4.1); the settings above apply to its GMF part.
     pretrain: bool = setting(False, help="train the parts first, then the fused model; section 3.4.1")
     pointwise_factor_num: int = setting(
         0, at_least=0, help="further GMF factors, trained with row-bce; 0: none"
@@ -115,7 +115,7 @@ class Hyperparameters(Settings):
         return asdict(self)
 
 
-# Two losses, one GMF: their factors are concatenated.
+# Two GMF parts, trained with softmax and with row-bce; fusing concatenates their factors.
 _GMF: dict[str, Value] = {
     "architecture": "gmf",
     "objective": "softmax",
@@ -133,11 +133,11 @@ _GMF: dict[str, Value] = {
     "patience": 20,  # a one-cycle schedule reaches its best validation metric near its end
     "pretrain": True,
     "pointwise_factor_num": 192,
-    "fused_epochs": 0,  # one fused epoch improved validation for no seed
+    "fused_epochs": 0,  # a fused epoch did not improve validation for any seed
     "refit": True,
 }
 
-# name -> what differs from the defaults. docs/adr holds the search that chose them.
+# Name -> values that differ from the defaults; how they were selected: docs/adr/0007, docs/experiments.
 PRESETS: dict[str, dict[str, Value]] = {
     "post": {},
     "gmf": _GMF,

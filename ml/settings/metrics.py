@@ -1,4 +1,4 @@
-"""Metrics of a model: how each is named, printed and parsed, and which of them the quality gate checks.
+"""Metrics of a model: names, printed labels, parsing regexes, and which metrics the quality gate checks.
 
 To add a metric to the gate: add its record here, and its function to the evaluation.
 """
@@ -17,7 +17,8 @@ class Metric:
         regex: how SageMaker parses those lines.
         is_gated: the quality gate compares it with a floor and with the champion. A gated metric is between 0
             and 1, and higher is better.
-        default_floor: the floor of a stage that does not set one; None: every stage sets one.
+        default_floor: the floor of a stage whose config does not set one; None: every stage has to set it.
+            Filled in by `ml.settings.fields.read`, not by the constructor of `TrainingSettings`.
         default_tolerance: the same for the tolerance.
     """
 
@@ -29,7 +30,7 @@ class Metric:
     default_tolerance: Optional[float] = None
 
 
-CUTOFF = 10  # items in the ranked list that the metrics look at
+CUTOFF = 10  # k of HR@k and NDCG@k: length of the ranked list
 METRICS = (
     Metric(f"hr_at_{CUTOFF}", f"HR@{CUTOFF}", rf"HR@{CUTOFF}=([0-9.]+)", is_gated=True),
     Metric(f"ndcg_at_{CUTOFF}", f"NDCG@{CUTOFF}", rf"NDCG@{CUTOFF}=([0-9.]+)", is_gated=True),

@@ -1,7 +1,7 @@
 """Settings of the preparation job, grouped by the step that uses them.
 
-From these groups derive the job's command-line flags, the section ``ncf:spark.job`` of a stage's config and
-the flags that the stage passes to the job. To add a flag: add its field here, and use it in its step.
+The job's command-line flags, the section ``ncf:spark.job`` of a stage's config and the flags that the stage
+passes to the job are derived from these groups. To add a flag: add its field here, and use it in its step.
 """
 
 import argparse
@@ -24,7 +24,7 @@ Format = Literal["auto", "double-colon", "tsv", "csv", "jsonl", "parquet"]
 Split = Literal["leave-last-out", "time-cut"]
 
 TIME_CUT: Split = "time-cut"
-MAX_LOOK_BACK_DAYS = 3660  # ten years; a larger number is a typing error
+MAX_LOOK_BACK_DAYS = 3660  # ten years; a larger number is a typo
 MAX_CUT_DAYS = 36_500  # a century: longer than the range of timestamps that are read
 MIN_WEIGHT, MAX_WEIGHT = 1e-30, 1e30  # weights are written as float32
 N_HELD_OUT = 2  # of each user by leave-last-out: one pair for validation, one for test
@@ -131,7 +131,7 @@ class SplitSettings(Settings):
 class QualitySettings(Settings):
     """Limits of the quality gate of a run."""
 
-    expectations: Optional[str] = setting(None, help="JSON file of the quality gate (default: the job's own)")
+    expectations: Optional[str] = setting(None, help="JSON file of the quality gate (default: packaged)")
     max_quarantined_share: Optional[float] = setting(
         None,
         at_least=0,
@@ -213,14 +213,14 @@ class TimeCutSettings(Settings):
     validation_days: int = _cut_days(1, "days before those: the validation split")
 
 
-_OF_TIME_CUT = {"split", *(each.name for each in settings_of(TimeCutSettings))}
-_OF_RUNS = {"format", "expectations"}  # files of a run, never the same for a whole stage
+_TIME_CUT_KEYS = {"split", *(each.name for each in settings_of(TimeCutSettings))}
+_PER_RUN_KEYS = {"format", "expectations"}  # depend on the input of a run, not on the stage
 STAGE_JOB_KEYS = (
     *(
         each.name
         for group in _STEPS
         for each in settings_of(group)
-        if each.name not in _OF_TIME_CUT | _OF_RUNS
+        if each.name not in _TIME_CUT_KEYS | _PER_RUN_KEYS
     ),
     "time_cut",
 )
@@ -230,11 +230,11 @@ STAGE_JOB_KEYS = (
 class StageJob:
     """Section ``ncf:spark.job`` of a stage's config: the job's settings that are the same for all its runs.
 
-    Every key may be null or left out, which leaves the setting to the job's default. Without `time_cut`, each
+    A key that is null or absent leaves the setting at the job's default. Without `time_cut`, each
     user's last interactions are held out.
     """
 
-    values: Mapping[str, Any]  # by setting; those left to the job are absent
+    values: Mapping[str, Any]  # by setting; settings with the job's default are absent
 
     @classmethod
     def read(cls, document: Any) -> "StageJob":

@@ -1,8 +1,8 @@
 """Settings of training, evaluation and the quality gate.
 
-`TrainingSettings` is the section ``ncf:training`` of a stage's config; `PipelineSettings` is the part that
-the SageMaker pipeline gets, as JSON in the environment variable ``NCF_TRAINING``. To add a setting: add its
-field here, and use it in the pipeline.
+`TrainingSettings` is the section ``ncf:training`` of a stage's config. `PipelineSettings` adds two values of
+other sections; the SageMaker pipeline reads it as JSON from the environment variable ``NCF_TRAINING``. To add
+a setting: add its field here, and use it in the pipeline.
 """
 
 import json
@@ -20,7 +20,7 @@ MAX_SPOT_WAIT_FACTOR = 2  # longest wait of a spot job, in multiples of its maxi
 
 
 def _sagemaker_type(use: str) -> Any:
-    """A setting for the SageMaker instance type of a use."""
+    """Declare the setting of a SageMaker instance type."""
     return setting(
         pattern=r"ml\.[a-z0-9-]+\.[a-z0-9]+",
         wanted="a SageMaker type such as ml.m5.xlarge",
@@ -38,7 +38,9 @@ class TrainingSettings(Settings):
     """Settings of a stage's training, evaluation and quality gate.
 
     A candidate passes the gate if each gated metric is at least its floor and at most the tolerance below the
-    champion's. NCF trains on one instance, so there is no instance count.
+    champion's. Defaults of floors and tolerances (`ml.settings.metrics`) are filled in by `read` only: the
+    constructor requires a value for every gated metric. NCF trains on one instance, so there is no instance
+    count.
     """
 
     framework_version: str = setting(
@@ -59,7 +61,7 @@ class TrainingSettings(Settings):
     hyperparameters: Mapping[str, Scalar] = setting(
         key_pattern=r"[a-z][a-z0-9_]*",
         wanted="a finite number or a text",
-        help="preset and hyperparameters, see python -m ml.ncf.train --help",
+        help="preset and hyperparameters, see python -m ml.ncf.jobs.train --help",
     )
     floors: Mapping[str, float] = _thresholds(
         {metric.key: metric.default_floor for metric in GATED_METRICS}, "lowest metrics of a new model"
@@ -68,7 +70,7 @@ class TrainingSettings(Settings):
         {metric.key: metric.default_tolerance for metric in GATED_METRICS},
         "how far a new model's metrics may be below the champion's",
     )
-    approval: Approval = setting(help="who approves a model that passed the gate: nobody, or a person")
+    approval: Approval = setting(help="approval of a model that passed the gate")
 
 
 @dataclass(frozen=True)

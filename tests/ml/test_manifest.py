@@ -92,7 +92,7 @@ def test_consistent_manifest_is_unchanged_by_json(
     ("spoil", "message"),
     [
         (lambda d: d.pop("run_id"), "manifest.run_id: missing"),
-        (lambda d: d.update(run_id="yesterday"), "manifest.run_id: expected text like"),
+        (lambda d: d.update(run_id="yesterday"), "manifest.run_id: expected text that matches"),
         (lambda d: d.update(schema_version=2), "schema_version is 2; this code reads 1"),
         (lambda d: d.update(sources="a.csv"), "manifest.sources: expected a list of text"),
         (lambda d: d["counts"].pop("items"), "manifest.counts.items: missing"),

@@ -1,1 +1,1 @@
-"""Data of a training: interactions, a prepared run, samplers of unseen items."""
+"""Training data: interactions, a prepared run, samplers of unseen items."""

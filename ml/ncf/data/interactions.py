@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class DataError(ValueError):
-    """The data cannot be trained on or evaluated with; the message names the channel, file or id."""
+    """The data cannot be used for training or evaluation; the message names the channel, file or id."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """A prepared run in memory: interactions per split, id maps and popularity.
 
-Reading it checks every precondition of a training.
+`read_run` verifies files, ids and indices against the manifest and each other.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 
 N_NEIGHBOURS = 200
 SHRINKAGE = 10.0  # number of common users at which a similarity is halved (Bell and Koren 2007, section 4)
-ITEM_BLOCK = 128  # items whose neighbours are computed at once
-USER_BLOCK = 256  # users scored at once
-MAX_PAIRS = 5e9  # pairs of items of one user, and of the catalogue: more take longer than the training
+ITEM_BLOCK = 128  # items per block when neighbours are computed
+USER_BLOCK = 256  # users per block when scores are computed
+MAX_PAIRS = 5e9  # limit of the item pairs of item-kNN: above it, the baseline takes longer than the training
 
 
 def popularity(train: Interactions, evaluation_set: EvaluationSet) -> Tensor:

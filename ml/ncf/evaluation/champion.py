@@ -2,7 +2,7 @@
 
 The current package is the newest approved one that was not rolled back. `lambdas/deploy_model` applies the
 same rule to decide what the endpoint serves; `tests/test_current_package.py` runs both implementations over
-one table. They are two because a Lambda function is deployed without the rest of this repository.
+one table. There are two because a Lambda function is deployed without the rest of this repository.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ml.contract import MODEL_ARCHIVE
 from ml.ncf.model import artifact
 
-# Every call has a limit: three attempts, 5 s to connect, 60 s between bytes.
-CALLS = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3})
+# Bounded timeouts and retries: three attempts, 5 s to connect, 60 s between bytes.
+CLIENT_CONFIG = Config(
+    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3}
+)
 ROLLED_BACK = "RolledBack"  # deploy_model writes it to the package metadata "deployment"
 
 
@@ -95,11 +97,11 @@ def find(model_package_group: str, workspace: Path) -> Champion | None:
 
 def _client(service: str) -> Any:
     """A client in the job's region: SageMaker sets AWS_REGION, botocore reads AWS_DEFAULT_REGION only."""
-    return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=CALLS)
+    return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=CLIENT_CONFIG)
 
 
 def _approved(sagemaker: Any, model_package_group: str) -> Iterator[Package]:
-    """All approved packages of a group by descending version, each described when it is needed."""
+    """All approved packages of a group by descending version; each is described only when consumed."""
     pages = sagemaker.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=model_package_group, ModelApprovalStatus="Approved"
     )

@@ -1,4 +1,4 @@
-"""Evaluation set: held-out items among sampled negatives, and the scores that a model gives them.
+"""Evaluation set: held-out items among sampled negatives, and the scores of a model for them.
 
 Shapes: C held-out pairs, N negatives per pair, B users scored at once.
 """
@@ -17,7 +17,7 @@ from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.sampling import UnseenSampler
 from ml.ncf.model.base import History, HistoryOf, RankingModel
 
-SCORING_BATCH = 1024  # users scored at once
+SCORING_BATCH = 1024  # users per batch when scores are computed
 MAX_CATALOGUE_ITEMS = 20_000  # logits of that many items for a batch: 80 MiB
 
 
@@ -48,7 +48,7 @@ class EvaluationSet:
             seen: pairs that are never negatives; they include `held_out`.
             n_negatives: N.
             rng: generator of the negatives and of the sample of pairs.
-            limit: the largest C; of more pairs, a uniform sample is taken. None: no limit.
+            limit: maximum C; a uniform sample is drawn from more pairs. None: no limit.
 
         Raises:
             DataError: there is no pair, or a user has fewer than N unseen items.

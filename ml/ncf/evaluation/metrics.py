@@ -5,7 +5,7 @@
   models differently (Krichene and Rendle 2020, "On sampled metrics for item recommendation"): report both.
 
 `RANKING_METRICS` is the only list of metrics with a cut-off: training, evaluation, reports and benchmarks
-compute all of it. `ml.settings.metrics` declares which of them are printed and gated, and under which label.
+compute all of them. `ml.settings.metrics` declares which are printed and gated, and under which label.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class CatalogueMetrics:
 
     def add(self, scores: Tensor, held_out: Tensor) -> None:
         """Add users with scores (B, I), -inf for the items seen by the user, and held-out items (B,)."""
-        own = scores.gather(1, held_out[:, None])
-        self._ranks.append((scores >= own).sum(1) - 1)  # the held-out item itself is not ahead
+        held_out_score = scores.gather(1, held_out[:, None])
+        self._ranks.append((scores >= held_out_score).sum(1) - 1)  # - 1: the held-out item itself
         self._held_out.append(held_out)
         top = scores.topk(min(self.k, scores.shape[1]), dim=1).indices
         self._shown += torch.bincount(top.flatten(), minlength=len(self._shown))

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--input", type=Path, default=Path(PROCESSING_INPUT))
     parser.add_argument("--output", type=Path, default=Path(PROCESSING_EVALUATION))
-    parser.add_argument("--model-package-group", help="the champion's group; without it there is no champion")
+    parser.add_argument("--model-package-group", help="group of the champion (default: no champion)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the sampled negatives")
     arguments = parser.parse_args(argv)
     try:
@@ -121,7 +121,7 @@ def evaluate(
 
 
 def _item_knn(known: Interactions, evaluation_set: EvaluationSet) -> dict[str, float] | None:
-    """Metrics of item-kNN; None if it would take too long."""
+    """Metrics of item-kNN; None if it would take longer than about a minute."""
     if not baselines.is_affordable(known):
         return None
     return metrics.quality(baselines.ItemKNN.fit(known).scores(evaluation_set), CUTOFF)
@@ -130,7 +130,7 @@ def _item_knn(known: Interactions, evaluation_set: EvaluationSet) -> dict[str, f
 def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, float]:
     """Metrics of a model over all items that a user has in neither train nor validation.
 
-    At most `CATALOGUE_USERS` users are evaluated, at equal distances in the order of their indices.
+    At most `CATALOGUE_USERS` users are evaluated, evenly spaced in the order of their indices.
 
     Raises:
         DataError: the items of the model are not those of the run.
@@ -157,8 +157,8 @@ def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, flo
 def scores_by_id(model: artifact.Artifact, run: PreparedRun, evaluation_set: EvaluationSet) -> Tensor:
     """Scores of a model for an evaluation set of the run: (C, 1 + N).
 
-    Users and items are matched by id, because indices differ between runs. A user that the model does not
-    know is ranked by the model's popularity, as in serving; an item that it does not know cannot be
+    Users and items are matched by id, because indices differ between runs. The items of a user that is not in
+    the model are ranked by the model's popularity, as in serving. An item that is not in the model cannot be
     recommended and gets -inf.
 
     Raises:

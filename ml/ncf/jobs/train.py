@@ -3,7 +3,7 @@
 SageMaker's PyTorch container sets the folders in the environment: the prepared run in `SM_CHANNEL_<NAME>`,
 one channel per split and per file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_DIR` for the artifact;
 `SM_OUTPUT_DATA_DIR` for other output. The default hyperparameters are those of the AWS post; `--preset`
-selects other sets, and `--print-plan` prints the phases of the training and exits.
+selects another set, and `--print-plan` prints the phases of the training and exits.
 
 The log starts with the plan and has one line per epoch with the validation metrics, which the regexes of
 `ml.settings.metrics` parse. A failed job exits with status 1, writes no artifact, and writes one line to
@@ -21,11 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.contract import (
-    ENV_CODE_VERSION,
-    ENV_RUN_ID,
-    N_TEST_NEGATIVES,
-)
+from ml.contract import ENV_CODE_VERSION, ENV_RUN_ID, N_TEST_NEGATIVES
 from ml.manifest import ManifestError
 from ml.ncf.data.interactions import DataError
 from ml.ncf.data.prepared_run import PreparedRun, read_run
@@ -144,7 +140,7 @@ def training_data(run: PreparedRun, settings: Hyperparameters) -> TrainingData:
 
 
 def log_start(run_id: str | None, run: PreparedRun, world_size: int) -> None:
-    """Log the size of the run, and a warning if the job trains it as another run."""
+    """Log the size of the run, and a warning if the job's run id is not that of the manifest."""
     if run_id and run_id != run.run_id:
         log(f"warning: the manifest is of run {run.run_id}, and the model is trained as run {run_id}")
     log(
@@ -167,7 +163,7 @@ def log_epoch(epoch: Epoch, model: RankingModel) -> None:
 def write_report(
     folder: Path, run: PreparedRun, settings: Hyperparameters, data: TrainingData, trained: Trained
 ) -> None:
-    """Write report.html: curves per epoch, and the model beside popularity and item-kNN on validation."""
+    """Write report.html: curves per epoch, and validation metrics of the model, popularity and item-kNN."""
     k = settings.top_k
     quality = {"model": metrics.with_cutoff(trained.best.metrics, k)}
     quality["popularity"] = metrics.quality(baselines.popularity(data.train, data.validation), k)
@@ -207,10 +203,10 @@ def write_artifact(
             "hyperparameters": settings.as_dict(),
             "metrics": {
                 "protocol": "validation, sampled negatives",
-                "stage": best.phase,  # the key of the artifact format
+                "stage": best.phase,  # the phase is called stage in the format of model.json
                 "epoch": best.number,
                 **metrics.with_cutoff(best.metrics, settings.top_k),
-                "loss": best.loss,
+                "loss": None if math.isnan(best.loss) else best.loss,  # None: nothing was trained
             },
         },
         SOURCE_ROOT,

@@ -1,1 +1,1 @@
-"""Models and the artifact that they travel in; serving imports this package: numpy and torch only."""
+"""Models and the model artifact. Serving imports this package, so it needs numpy and torch only."""

@@ -46,7 +46,7 @@ class ArtifactError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class ServingData:
-    """Data beside the weights: ids of the U users and I items, seen items in CSR format, popularity."""
+    """Arrays of the artifact: ids of the U users and I items, seen items in CSR format, popularity."""
 
     user_ids: NDArray[np.str_]  # (U,)
     item_ids: NDArray[np.str_]  # (I,)
@@ -93,12 +93,14 @@ def write(
     Args:
         folder: created if absent; files of an earlier artifact are replaced.
         model: the trained model.
-        data: the data beside it.
-        info: further fields of model.json (run_id, model_version, hyperparameters, metrics, ...).
+        data: ids, seen items and popularity.
+        info: further fields of model.json (run_id, model_version, hyperparameters, metrics, ...). An unknown
+            number is None, since JSON has no NaN.
         source_root: the root of the source tree, from which the serving code is copied.
 
     Raises:
         ArtifactError: the sizes of data and model differ.
+        ValueError: a number in `info` is not finite.
     """
     data.check(model.config.n_users, model.config.n_items)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,8 @@ def write(
         **info,
     }
     # Written last: a folder without model.json is not an artifact.
-    (folder / MODEL_FILE).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
+    (folder / MODEL_FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
 def _write_arrays(path: Path, data: ServingData) -> None:
@@ -154,8 +157,9 @@ def read(folder: Path) -> Artifact:
 
 
 def _read_info(path: Path) -> dict[str, Any]:
+    """Read and check model.json; NaN, which earlier versions wrote for an unknown loss, is read as None."""
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
         version, _ = info["schema_version"], info["model_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: not the {MODEL_FILE} of an artifact: {error!r}") from error
@@ -165,7 +169,7 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a model.tar.gz into an empty folder; entries with a path outside of it are refused.
+    """Unpack a model.tar.gz into an empty folder; entries with a path outside it are refused.
 
     Raises:
         ArtifactError: the archive is missing or damaged, or has such an entry.

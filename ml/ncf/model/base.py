@@ -1,4 +1,4 @@
-"""Interface of a model family: what training, evaluation, the artifact and serving need from a model.
+"""Interface of a model family, through which training, evaluation, the artifact and serving use a model.
 
 To add a family: implement `RankingModel` in a module of this package, list the class in
 `ml.ncf.model.registry`, and add its architecture and settings to `ml.settings.hyperparameters`.
@@ -38,13 +38,13 @@ HistoryOf = Callable[[Tensor], History | None]  # users (B,) to their histories
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Sizes of a model, as model.json records them; a family extends it with its own."""
+    """Sizes of a model, as recorded in model.json; each family extends it with its fields."""
 
     n_users: int
     n_items: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Arguments that build the same model again."""
+        """Keyword arguments that rebuild the configuration."""
         return asdict(self)
 
 
@@ -100,7 +100,11 @@ class RankingModel(nn.Module, ABC):
         return self
 
     def fuse(self, parts: Sequence[tuple[RankingModel, float]]) -> None:
-        """Start from separately trained models with their blend weights."""
+        """Set the weights from separately trained models and their blend weights.
+
+        Raises:
+            ValueError: the family does not support it, or not these parts.
+        """
         del parts
         raise ValueError(f"{type(self).__name__} cannot be built from parts")
 

@@ -1,7 +1,7 @@
 """EASE: linear item-item model with a closed-form solution (Steck 2019, https://arxiv.org/abs/1905.03375).
 
 Shapes: U users, I items, P training pairs, B users in a batch. X is the binary interaction matrix (U, I). The
-score of user u for item j is x_u · b_j, where B (I, I) has a zero diagonal.
+score of user u for item j is x_u · w_j, where W (I, I), called B in the paper, has a zero diagonal.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ml.ncf.data.interactions import Interactions
     from ml.settings.hyperparameters import Hyperparameters
 
-# B takes 4 I² bytes in the artifact, and the solution three float64 copies: 0.4 GB and 2.4 GB.
+# W takes 4 I² bytes in the artifact, and its computation three float64 copies: 0.4 GB and 2.4 GB.
 MAX_ITEMS = 10_000
-GRAM_BATCH = 1024  # users whose rows of X are dense at once
+GRAM_BATCH = 1024  # users per batch when XᵀX is computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,14 @@ class EASEConfig(ModelConfig):
 
 
 class EASE(RankingModel):
-    """EASE; the artifact holds B and the training pairs, whose items are the input of each user."""
+    """EASE model: the item weights W and the training pairs, which are the input vectors of the users."""
 
     family: ClassVar[str] = "ease"
     architectures: ClassVar[tuple[str, ...]] = ("ease",)
     is_closed_form: ClassVar[bool] = True
 
     config: EASEConfig
-    item_weights: Tensor  # B: (I, I)
+    item_weights: Tensor  # W: (I, I)
     indptr: Tensor  # (U + 1,), CSR rows of X
     indices: Tensor  # (P,)
 
@@ -66,15 +66,15 @@ class EASE(RankingModel):
 
     @classmethod
     def from_settings(cls, architecture: str, settings: Hyperparameters, n_users: int, n_items: int) -> EASE:
-        del architecture  # there is one
+        del architecture  # the family has one
         return cls(EASEConfig(n_users=n_users, n_items=n_items, l2=settings.ease_l2))
 
     def initialise(self, rng: np.random.Generator, settings: Hyperparameters) -> None:
-        """Nothing to do: the solution does not depend on initial weights."""
+        """Does nothing: the solution does not depend on initial weights."""
 
     @torch.no_grad()
     def fit(self, train: Interactions) -> None:
-        """Compute B = I - P diag(1 / diag(P)) with P = (XᵀX + λI)⁻¹ (Steck 2019, equation 8)."""
+        """Compute W = E - Q diag(1 / diag(Q)), Q = (XᵀX + λE)⁻¹, E the identity (Steck 2019, equation 8)."""
         gram = torch.zeros(train.n_items, train.n_items, dtype=torch.float64)
         for users in np.array_split(np.arange(train.n_users), -(-train.n_users // GRAM_BATCH)):
             rows, items = train.gather(users)
@@ -102,7 +102,7 @@ class EASE(RankingModel):
         return (dense.view(*users.shape, -1),)
 
     def item_features(self, items: Tensor) -> Features:
-        """Columns of B for items (...): (..., I)."""
+        """Columns of W for items (...): (..., I)."""
         return (self.item_weights.T[items.long()],)
 
     def pairs(self, user: Features, item: Features) -> Tensor:
@@ -112,7 +112,7 @@ class EASE(RankingModel):
         return user[0] @ item[0].T
 
     def score_catalogue(self, users: Tensor, history: History | None = None) -> Tensor:
-        """Scores of users (B,) with all items: (B, I). Sums rows of B in place of a dense product."""
+        """Scores of users (B,) with all items: (B, I). Sums rows of W instead of a dense product."""
         del history
         items, offsets = self._items_of(users)
         return F.embedding_bag(items, self.item_weights, offsets, mode="sum")

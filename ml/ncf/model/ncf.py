@@ -21,14 +21,14 @@ from ml.ncf.model.towers import ARCHITECTURES, GMF, MLP, Dropout, NCFConfig, Tow
 if TYPE_CHECKING:
     from ml.settings.hyperparameters import Hyperparameters
 
-FOLD_BATCH = 4096  # users whose vectors are computed at once
+FOLD_BATCH = 4096  # users per batch of input vectors
 
 
 class NCF(RankingModel):
     """GMF, MLP, or both fused as NeuMF.
 
     NeuMF's last layer acts on [φ_GMF; φ_MLP] (He et al. 2017, equation 12). A linear layer over a
-    concatenation is the sum of two linear layers, so each tower stores its own half of h and the logits are
+    concatenation is the sum of two linear layers, so each tower stores its half of h, and the logits are
     added. The features are one tensor per tower.
     """
 
@@ -138,7 +138,7 @@ class NCF(RankingModel):
 
     @torch.no_grad()
     def folded(self, history_of: HistoryOf) -> NCF:
-        """The same function without history: the embedding of each user becomes the complete input vector."""
+        """Equivalent model without history: the embedding of each user is the complete input vector."""
         plain = NCF(replace(self.config, history=False))
         plain.load_state_dict(self.state_dict(), strict=False)
         for source, target in zip(self.towers, plain.towers, strict=True):

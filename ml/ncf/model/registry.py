@@ -11,14 +11,14 @@ from ml.ncf.model.ncf import NCF
 from ml.ncf.model.towers import NCFConfig
 
 FAMILIES: dict[type[RankingModel], type[ModelConfig]] = {NCF: NCFConfig, EASE: EASEConfig}
-DEFAULT_FAMILY = NCF.family  # of an artifact written before model.json named the family
+DEFAULT_FAMILY = NCF.family  # of artifacts whose model.json has no field "family"
 
 
 def family_of(architecture: str) -> type[RankingModel]:
     """The family that implements an architecture.
 
     Raises:
-        ValueError: no family does.
+        ValueError: the architecture is unknown.
     """
     for family in FAMILIES:
         if architecture in family.architectures:
@@ -32,7 +32,7 @@ def build(family_name: str, config: Mapping[str, Any]) -> RankingModel:
 
     Raises:
         ValueError: the family is unknown, or a size is out of its range.
-        TypeError: the configuration has a field that the family does not know.
+        TypeError: the configuration has an unknown field.
     """
     for family, config_of in FAMILIES.items():
         if family.family == family_name:

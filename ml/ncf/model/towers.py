@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ml.ncf.model.base import History, ModelConfig, require_at_least_one
 
 ARCHITECTURES = ("gmf", "mlp", "neumf")
-CROSS_CHUNK_BYTES = 32 * 2**20  # the largest hidden layer that scoring a catalogue holds at once
+CROSS_CHUNK_BYTES = 32 * 2**20  # limit of the size of a hidden layer when scoring the catalogue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class NCFConfig(ModelConfig):
 
 
 class Dropout(nn.Module):
-    """Inverted dropout with masks from a given generator; without a generator it does nothing.
+    """Inverted dropout with masks from a given generator; the identity if no generator is set.
 
     One random byte decides each element, so the rate is rounded to a multiple of 1/256 and the scale is exact
     for the rounded rate. This takes less than half the time of `nn.Dropout`, which dominates small steps on a

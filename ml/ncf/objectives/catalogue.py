@@ -1,7 +1,7 @@
 """Catalogue objectives: a batch is a set of users with all their items, scored against many items at once.
 
-`FullCatalogueObjective` scores the whole catalogue; `SampledCatalogueObjective` a sample of it that the batch
-shares, for catalogues or models for which the whole is too expensive.
+`FullCatalogueObjective` scores the whole catalogue. `SampledCatalogueObjective` scores a sample of items that
+all users of the batch share, for catalogues or models for which scoring all items is too expensive.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ class CatalogueSettings:
     loss: Literal["softmax", "bce"]
     n_negatives: int = 4  # bce: weight of the negatives relative to a positive
     n_shared: int = 512  # sampled items per batch (SampledCatalogueObjective)
-    history_dropout: float | None = (
-        None  # probability that an item is left out of a history; None: no history
-    )
+    history_dropout: float | None = None  # probability of leaving an item out of a history; None: no history
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Choose the objective of a training phase from its hyperparameters."""
+"""Factory of the objective of a training phase, from its hyperparameters."""
 
 from __future__ import annotations
 

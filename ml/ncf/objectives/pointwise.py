@@ -19,14 +19,15 @@ SAMPLING_BLOCK = 2**17  # positives whose negatives are drawn in one call: bound
 
 
 class PointwiseObjective:
-    """Each observed pair with n unseen items of its user, drawn anew every epoch (He et al. 2017,
-    section 3.1.1).
+    """Binary cross-entropy of each observed pair and n unseen items of its user.
+
+    The unseen items are drawn anew every epoch (He et al. 2017, section 3.1.1).
 
     Args:
         train: training pairs.
         batch_size: positive pairs per step, over all processes.
         n_negatives: n, sampled negatives per positive.
-        rank: which shard of a batch this process takes.
+        rank: rank and world size of this process, which select its shard of each batch.
 
     Raises:
         ml.ncf.data.interactions.DataError: a user has no unseen item.

@@ -14,7 +14,7 @@ GRID = tuple(step / 10 for step in range(11))  # blend weights that are tried; t
 def best_blend_weights(
     scores: Sequence[Tensor], quality: Callable[[Tensor], float], grid: Sequence[float] = GRID
 ) -> list[float]:
-    """The blend weight of each part with the highest quality; the paper sets 1/2 (equation 13).
+    """Blend weight of each part, so that the quality of the blend is highest; 1/2 in the paper (equation 13).
 
     Logits of models trained with different losses have different scales, so each part is first scaled to the
     standard deviation of the first one. The scale is part of the returned weight.

@@ -55,7 +55,7 @@ class Epoch:
         return self.metrics.get("ndcg", math.nan)
 
 
-OnEpoch = Callable[[Epoch, RankingModel], None]  # called with the model as it is after the epoch
+OnEpoch = Callable[[Epoch, RankingModel], None]  # called with the model after the epoch
 
 
 def ignore_epoch(epoch: Epoch, model: RankingModel) -> None:
@@ -65,7 +65,7 @@ def ignore_epoch(epoch: Epoch, model: RankingModel) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseContext:
-    """Arguments of `fit` beside the phase and the model."""
+    """Arguments of `fit` in addition to the phase and the model."""
 
     objective: Objective
     validation: EvaluationSet | None  # None: no selection, the weights of the last epoch are kept
@@ -79,9 +79,9 @@ class PhaseContext:
 def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> list[Epoch]:
     """Train the model in place until the epochs or the patience run out; keep the weights of the best epoch.
 
-    The best epoch has the highest validation NDCG@k. A model that starts from parts is itself a choice, as
-    epoch 0. The result is deterministic in the initial weights, the settings and the number of processes and
-    threads, also after an interruption and a resume.
+    The best epoch has the highest validation NDCG@k; epoch 0 stands for the initial weights of a fused model.
+    The result depends only on the initial weights, the settings and the numbers of processes and threads,
+    also after an interruption and a resume.
 
     Raises:
         TrainingError: a loss or a weight is not finite.

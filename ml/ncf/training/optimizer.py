@@ -9,8 +9,9 @@ gradient.
 * The second moment is one number per row, the mean over its elements, as in the row-wise optimizers of
   torchrec and FBGEMM: a table of D columns needs D + 2 extra numbers per row, not 2 D.
 
-With a catalogue objective each user is in one batch per epoch. User tables are then updated row-wise whatever
-their size: dense decay would act once per step, so that its strength would grow with the number of users.
+With a catalogue objective each user is in one batch per epoch. User tables are then updated row-wise
+regardless of their size: dense decay would act once per step, so its strength would grow with the number of
+users.
 """
 
 from __future__ import annotations
@@ -29,9 +30,8 @@ ROW_WISE_ELEMENTS = 2**24  # larger tables are updated row-wise: a dense step wo
 # User rows are updated once per epoch, so their learning rate and weight decay are scaled by this factor.
 USER_ROW_FACTOR = 5.0  # chosen on validation: docs/adr/0007
 WARM_UP = 0.2  # fraction of the steps in which a one-cycle learning rate rises
-START_RATE = (
-    0.04  # initial fraction of the peak rate: 1/25, the default of torch.optim.lr_scheduler.OneCycleLR
-)
+# Initial fraction of the peak rate: 1/25, the default of torch.optim.lr_scheduler.OneCycleLR.
+START_RATE = 0.04
 
 
 class RowWiseAdamW(torch.optim.Optimizer):

@@ -1,6 +1,6 @@
-"""Training plan: the phases of a training, derived from the hyperparameters alone.
+"""Training plan: the phases of training, derived only from the hyperparameters.
 
-Without `pretrain` the plan has one phase. With it, each part is trained on its own, then a fused model starts
+Without `pretrain` the plan has one phase. With it, each part is trained separately, then a fused model starts
 from all of them (He et al. 2017, section 3.4.1). With `refit`, every phase is repeated on train and
 validation together, for the number of epochs that validation chose.
 """
@@ -67,7 +67,7 @@ class TrainingPhase:
 
 
 def training_plan(settings: Hyperparameters) -> list[TrainingPhase]:
-    """The phases of a training, in the order in which they run."""
+    """The phases of training, in the order in which they run."""
     phases = _pretrained(settings) if settings.pretrain else [_single(settings)]
     if settings.refit:
         phases += [_refit(phase) for phase in phases]
@@ -106,7 +106,7 @@ def _refit_name(name: str) -> str:
 
 
 def _pretrained(settings: Hyperparameters) -> list[TrainingPhase]:
-    """The parts, each on its own, then the fused model."""
+    """One phase per part, then the fused model."""
     parts = _parts(settings)
     phases = [
         TrainingPhase(

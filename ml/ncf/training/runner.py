@@ -34,12 +34,13 @@ from ml.ncf.training.loop import (
 )
 from ml.ncf.training.plan import TrainingPhase
 
-HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0)  # of an item in a history, in newer items; tried in order
+# Half-lives of an item's weight in a history, counted in newer items; the first of equal results is chosen.
+HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Interactions of a training, and the validation pairs among negatives."""
+    """Training interactions, and the validation pairs among negatives."""
 
     train: Interactions
     held_out: Interactions  # the validation pairs
@@ -81,7 +82,7 @@ def run_plan(
 ) -> Trained:
     """Run the phases in order; the model of the last one is folded and ready to serve.
 
-    The result is deterministic in the plan, the data, the rank and the number of threads.
+    The result depends only on the plan, the data, the rank, the world size and the number of threads.
 
     Args:
         plan: see `ml.ncf.training.plan.training_plan`.
@@ -122,7 +123,7 @@ class _PlanRun:
     checkpoints: Path | None
     half_lives: Sequence[float]
     blend_grid: Sequence[float]
-    models: dict[str, RankingModel] = field(default_factory=dict)  # by phase, until a fused model takes them
+    models: dict[str, RankingModel] = field(default_factory=dict)  # by phase; removed when they are fused
     selections: dict[str, Selection] = field(default_factory=dict)  # by phase; shared with its refit
     epochs: list[Epoch] = field(default_factory=list)
 

@@ -2,8 +2,8 @@
 
 The input is scanned once. All events, usable or not, are written as a checkpoint to the run's temporary
 folder; counts, quarantine and later steps read the checkpoint. It is ORC, which writes text in two thirds of
-Parquet's time. Compressed text files cannot be split for reading, but their checkpoint can, and all counts
-refer to the same events even if the input changes meanwhile.
+Parquet's time. A compressed text file cannot be read in parallel, but its checkpoint can, and all counts
+refer to the same events even if the input changes during the run.
 """
 
 from __future__ import annotations

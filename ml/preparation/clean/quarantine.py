@@ -2,7 +2,7 @@
 
 Files ``quarantine/part-00000.json.gz`` and so on in the run folder, one JSON object per line with ``reason``,
 ``source`` (the file) and ``raw`` (the first characters of the row). They are not in the manifest: training
-does not read them, and as personal data they may have to be deleted before the run is.
+does not read them, and as personal data they may have to be deleted earlier than the run.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ MAX_WRITERS = 16  # concurrent connections of a run
 ATTEMPTS = 5
 MAX_WAIT_S = 30
 TIMEOUT_MS = 20_000  # of one operation, including server selection
-_DUPLICATE_KEY = 11000  # MongoDB error code: there is a document of a newer run
+_DUPLICATE_KEY = 11000  # MongoDB error code; here: a document of a newer run exists
 
 _log = logging.getLogger(__name__)
 

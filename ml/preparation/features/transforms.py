@@ -97,8 +97,8 @@ def item_features(pairs: DataFrame, as_of: int) -> DataFrame:
         as_of: the newest timestamp, Unix seconds.
 
     Returns:
-        ``item_index``: int32; ``n_interactions``, ``n_interactions_1d``, ``_7d``, ``_30d``: int64 (each is of
-        another user); ``total_weight``: double; ``last_timestamp``: int64; ``recency_days``: double.
+        ``item_index``: int32; ``n_interactions``, ``n_interactions_1d``, ``_7d``, ``_30d``: int64 (numbers of
+        distinct users); ``total_weight``: double; ``last_timestamp``: int64; ``recency_days``: double.
     """
     counted = pairs.groupBy("item_index").agg(*_counts(as_of))
     return counted.select(

@@ -69,7 +69,7 @@ class ColumnNames:
 
 
 def find_columns(columns: Sequence[str], names: ColumnNames) -> dict[str, int | None]:
-    """The position of each needed column by role; None where there is no such column."""
+    """The position of each needed column by role; None if there is no such column."""
     spelled = [re.sub(r"[^a-z0-9]", "", column.lower()) for column in columns]
     positions: dict[str, int | None] = {}
     for role in names.roles:

@@ -1,4 +1,4 @@
-"""The previous run, whose id maps a new run extends, and with whose counts and popularity it is compared."""
+"""Previous run: its id maps are extended, and its counts and popularity are compared with the new run's."""
 
 from __future__ import annotations
 

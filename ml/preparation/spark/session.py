@@ -42,7 +42,7 @@ _LARGE = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.sql.autoBroadcastJoinThreshold": "64m",  # a million users: cheaper than to shuffle the pairs
 }
-# Required for correct results or by the algorithms, on a cluster too.
+# Required for correct results or acceptable run times, on a cluster too.
 _ALWAYS = {
     # Lists are collected for many users: beyond the default of 128 groups Spark would sort the rows first.
     "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",

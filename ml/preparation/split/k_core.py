@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.preparation.errors import StepError
 
-MAX_ROUNDS = 50  # interactions of shops need 3 to 15: each round removes fewer than the one before
+MAX_ROUNDS = 50  # shop data needs 3 to 15 rounds: each removes fewer rows than the one before
 
 _log = logging.getLogger(__name__)
 Checkpoint = Callable[[DataFrame, str], DataFrame]  # writes a table under a name and reads it back
@@ -45,9 +45,9 @@ def k_core(
 ) -> KCore:
     """Compute the k-core of user-item pairs.
 
-    Each round joins ``pairs`` with the remaining users or items, which are few: query plans keep the length
-    of one round, and no round writes the pairs. All aggregations are partial before the shuffle, so that a
-    user with a fifth of all pairs is one row per task.
+    Each round joins ``pairs`` with the remaining users or items, which are few: a query plan is never longer
+    than one round, and no round writes the pairs. All aggregations are partial before the shuffle, so that
+    even a user with a fifth of all pairs is shuffled as one row per task.
 
     Args:
         pairs: ``user_key``, ``item_key``, distinct in both, and the columns that the statistics read.

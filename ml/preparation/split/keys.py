@@ -12,11 +12,10 @@ from ml.preparation.errors import StepError
 from ml.preparation.spark.concurrency import run_concurrently
 
 # Birthday bound: a million ids collide with probability 3e-8, a hundred million with 3e-4. A second seed is
-# rare; more than two in a row mean that the ids were crafted.
+# rarely needed; several collisions in a row mean that the ids were crafted.
 MAX_SEEDS = 4
-HEAVY_EVENTS = (
-    250_000  # as many events as a task has for all of its users; more are spread over several tasks
-)
+# About as many events as one task has for all its users. Events of a user with more are spread over tasks.
+HEAVY_EVENTS = 250_000
 MAX_HEAVY_USERS = 100  # collected to the driver and compared with every row
 
 

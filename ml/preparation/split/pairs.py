@@ -35,8 +35,8 @@ def deduplicate_events(events: DataFrame, seed: int, heavy_users: Sequence[int] 
         is_heavy = F.col("user_key").isin(*heavy_users)
         keyed = keyed.withColumn("salt", F.when(is_heavy, F.col("item_key")))
         partition_columns = ["user_key", "salt"]
-    # Shuffled before the aggregation: nearly all pairs are distinct already, so that a partial aggregation
-    # would take twice as long as everything else.
+    # Shuffled before the aggregation: nearly all pairs are distinct already, so a partial aggregation would
+    # reduce little, and take twice as long as the rest of the step.
     partitioned = keyed.repartition(*partition_columns)
     pairs = partitioned.groupBy(*partition_columns, "item_key").agg(
         F.max("timestamp").alias("timestamp"), F.max("weight").alias("weight")

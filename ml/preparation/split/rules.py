@@ -2,8 +2,8 @@
 
 A rule declares the statistics that it needs per user and per item.
 :func:`ml.preparation.split.k_core.k_core` computes them in the same aggregation as its own counts. From
-them the rule derives one row per kept user and one per kept item, which is small next to the pairs. A
-pair is kept when its user and its item are kept; its split is a function of both rows.
+them the rule derives one row per kept user and one per kept item, which are few compared with the pairs. A
+pair is kept when its user and its item are kept; its split is a function of the pair and of its user's row.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class LeaveLastOut:
         ]
 
     def item_statistics(self) -> Sequence[Column]:
-        """None."""
+        """No statistics."""
         return []
 
     def assign(self, pairs: DataFrame, core: KCore, checkpoint: Checkpoint) -> SplitAssignment:
@@ -96,13 +96,13 @@ class LeaveLastOut:
 
 def _newest_two(pairs: DataFrame, core: KCore) -> DataFrame:
     """``user_key``; ``test_item``, ``validation_item``: keys of the items of each user's newest two pairs."""
-    # The newest pairs of the two halves are two pairs, so that the second newest of all is not older than the
-    # older of them. With that bound about three pairs per user are left to sort.
+    # The newest pair of each half: the second newest pair of the user is at least as new as the older of the
+    # two. With that lower bound, about three pairs per user are left to sort.
     even, odd = (F.coalesce(newest, F.lit(0)) for newest in _NEWEST_OF_HALF)
     bounds = core.users.select("user_key", F.least(even, odd).alias("bound"))
     recent = pairs.join(bounds, on="user_key", how="inner").where("timestamp >= bound")
     candidates = recent.join(core.items.select("item_key"), on="item_key", how="left_semi")
-    # Ties are broken by a hash of the pair: by item, the same end of the catalogue would always be held out.
+    # Ties are broken by a hash of the pair: item order would always hold out the same end of the catalogue.
     tie_break = F.xxhash64("user_key", "item_key")
     newest_first = Window.partitionBy("user_key").orderBy(
         F.desc("timestamp"), tie_break.desc(), F.desc("item_key")

@@ -41,7 +41,7 @@ class Expectation:
 
 
 def load_expectations(storage: Storage, settings: QualitySettings) -> list[Expectation]:
-    """The expectations of a run: from the file in the settings, or the job's own.
+    """The expectations of a run: from the file in the settings, or the packaged ones.
 
     Raises:
         InputError: the file does not exist, or is not a list of expectations.
@@ -55,7 +55,7 @@ def load_expectations(storage: Storage, settings: QualitySettings) -> list[Expec
 
 
 def packaged_expectations() -> str:
-    """The job's own expectations, as JSON text."""
+    """The packaged expectations, as JSON text."""
     return resources.files("ml.preparation.write").joinpath(_DEFAULTS).read_text(encoding="utf-8")
 
 
@@ -64,7 +64,7 @@ def parse_expectations(text: str, source: str) -> list[Expectation]:
 
     Args:
         text: a JSON list of expectations.
-        source: where the text is from, for messages.
+        source: name of the text in messages.
 
     Raises:
         InputError: the text is not a list of expectations; the message names the source and the field.
@@ -116,7 +116,7 @@ def max_quarantined_share(expectations: Sequence[Expectation]) -> float:
 
 
 def evaluate(expectations: Sequence[Expectation], statistics: RunStatistics) -> list[dict[str, Any]]:
-    """Evaluate each expectation; one that needs a previous run, where there is none, is skipped.
+    """Evaluate each expectation; one that needs a previous run is skipped if there is none.
 
     Returns:
         One object per expectation, as in ``quality.json``; ``passed`` is None if skipped.

@@ -1,6 +1,6 @@
 """Writer of a run folder: data files, manifest and, last, ``_SUCCESS``.
 
-Spark writes to ``_unfinished`` in the run folder. Each file is then moved to its final name, only once
+Spark writes to ``_unfinished`` in the run folder. Each file is then moved to its final name, and only once,
 because a move on S3 is a copy. A run that was killed has no ``_SUCCESS``, and the next attempt deletes it.
 """
 

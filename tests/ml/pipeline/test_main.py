@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ml import contract
-from ml.pipeline.__main__ import Surroundings, main
+from ml.pipeline.__main__ import Dependencies, main
 from ml.pipeline.environment import Run, Stage
 from ml.pipeline.source import ENTRY_POINTS
 from tests.ml.pipeline.conftest import ENVIRONMENT, bundle
@@ -54,7 +54,7 @@ def fake() -> FakePipelines:
 
 
 @pytest.fixture
-def surroundings(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Surroundings:
+def dependencies(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Dependencies:
     """A complete run, its evaluation report and a code version in S3, and a fake of SageMaker."""
     data = {contract.MANIFEST_FILE: a_manifest().to_json().encode(), contract.SUCCESS_FILE: b""}
     for name, body in data.items():
@@ -64,7 +64,7 @@ def surroundings(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Surrou
     code = s3.put_object(
         Bucket=artifacts, Key=contract.CODE_BUNDLE_KEY, Body=bundle(dict.fromkeys(ENTRY_POINTS, b""))
     )
-    return Surroundings(
+    return Dependencies(
         environment={**ENVIRONMENT, contract.ENV_CODE_VERSION: code["VersionId"]},
         connect=lambda _region: FakeSession(fake, s3),
         compile_pipeline=lambda _stage, _session, *, upload: {"Steps": [], "Uploaded": upload},
@@ -72,21 +72,21 @@ def surroundings(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Surrou
     )
 
 
-def changed(surroundings: Surroundings, **variables: str | None) -> Surroundings:
-    """Surroundings with other environment variables; None removes one."""
-    merged = {**surroundings.environment, **variables}
+def changed(dependencies: Dependencies, **variables: str | None) -> Dependencies:
+    """Dependencies with other environment variables; None removes one."""
+    merged = {**dependencies.environment, **variables}
     return replace(
-        surroundings, environment={name: value for name, value in merged.items() if value is not None}
+        dependencies, environment={name: value for name, value in merged.items() if value is not None}
     )
 
 
 def test_run_that_succeeds_exits_0(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.polls = [("Succeeded", [step(contract.STEP_TRAINING, "Succeeded")])]
-    assert main([], surroundings) == 0
+    assert main([], dependencies) == 0
     out = capsys.readouterr().out
-    version = surroundings.environment[contract.ENV_CODE_VERSION]
+    version = dependencies.environment[contract.ENV_CODE_VERSION]
     assert f"run 20261123T020000Z: 6 training rows, code version {version}" in out
     assert f"{contract.STEP_TRAINING}: Succeeded\n" in out
     definition = json.loads(fake.pipelines["ncf-dev"]["PipelineDefinition"])
@@ -95,13 +95,13 @@ def test_run_that_succeeds_exits_0(
 
 def test_second_build_of_a_run_follows_the_execution_of_the_first(
     fake: FakePipelines,
-    surroundings: Surroundings,
+    dependencies: Dependencies,
     s3: Any,
     stage: Stage,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fake.polls = [("Succeeded", [])]
-    main([], surroundings)
+    main([], dependencies)
     pipelines = dict(fake.pipelines)
     versions = s3.list_object_versions(Bucket=stage.artifacts_bucket)["Versions"]
 
@@ -109,7 +109,7 @@ def test_second_build_of_a_run_follows_the_execution_of_the_first(
         pytest.fail("the definition of a run with an execution is not compiled")
 
     capsys.readouterr()
-    assert main([], replace(surroundings, compile_pipeline=unexpected)) == 0
+    assert main([], replace(dependencies, compile_pipeline=unexpected)) == 0
     assert "following arn:" in capsys.readouterr().out
     assert len(fake.executions) == 1
     assert fake.pipelines == pipelines
@@ -117,11 +117,11 @@ def test_second_build_of_a_run_follows_the_execution_of_the_first(
 
 
 def test_failed_step_is_named_with_its_reason_and_last_log_lines(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reason = "AlgorithmError: training: loss is nan, exit code: 1"
     fake.polls = [("Failed", [step(contract.STEP_TRAINING, "Failed", reason=reason, TrainingJob=JOB_ARN)])]
-    assert main([], surroundings) == 1
+    assert main([], dependencies) == 1
     assert capsys.readouterr().err.splitlines() == [
         f"NCFTraining failed: {reason}",
         f"the last lines of /aws/sagemaker/TrainingJobs/{JOB}:",
@@ -131,58 +131,58 @@ def test_failed_step_is_named_with_its_reason_and_last_log_lines(
 
 
 def test_unreadable_log_does_not_hide_the_failure(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = JOB_ARN.replace("training-job", "processing-job")
     fake.polls = [
         ("Failed", [step(contract.STEP_EVALUATION, "Failed", reason="no model", ProcessingJob=other)])
     ]
-    assert main([], surroundings) == 1
+    assert main([], dependencies) == 1
     err = capsys.readouterr().err
     assert err.startswith("NCFEvaluation failed: no model\n")
     assert "(cannot be read: " in err
 
 
-def test_candidate_that_loses_the_gate_exits_3_with_its_thresholds(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+def test_candidate_that_fails_the_gate_exits_3_with_its_thresholds(
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.polls = [("Failed", [step(contract.STEP_REJECTED, "Failed", reason="lost")])]
-    assert main([], surroundings) == 3
+    fake.polls = [("Failed", [step(contract.STEP_REJECTED, "Failed", reason="failed")])]
+    assert main([], dependencies) == 3
     err = capsys.readouterr().err
-    assert "  hr_at_10 0.4800, floor 0.5000: LOST\n" in err
+    assert "  hr_at_10 0.4800, floor 0.5000: FAILED\n" in err
     assert "  hr_at_10 change +0.0040, tolerance 0.0100: passed\n" in err
     assert "  ndcg_at_10 0.2600, floor 0.2500: passed\n" in err
-    assert "  ndcg_at_10 change -0.0300, tolerance 0.0200: LOST\n" in err
+    assert "  ndcg_at_10 change -0.0300, tolerance 0.0200: FAILED\n" in err
 
 
 def test_stopped_execution_exits_1(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.polls = [("Stopped", [step(contract.STEP_TRAINING, "Stopped")])]
     fake.reason = "stopped by a person"
-    assert main([], surroundings) == 1
+    assert main([], dependencies) == 1
     assert capsys.readouterr().err == "the execution is Stopped: stopped by a person\n"
 
 
 def test_incomplete_run_exits_2_with_one_line_and_starts_nothing(
     fake: FakePipelines,
-    surroundings: Surroundings,
+    dependencies: Dependencies,
     s3: Any,
     stage: Stage,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     key = f"prepared/run=20261123T020000Z/{contract.SUCCESS_FILE}"
     s3.delete_object(Bucket=stage.data_bucket, Key=key)
-    assert main([], surroundings) == 2
+    assert main([], dependencies) == 2
     assert capsys.readouterr().err == f"s3://{stage.data_bucket}/{key}: no such object\n"
     assert (fake.executions, fake.pipelines) == ([], {})
 
 
 def test_missing_code_version_exits_2_with_one_line_and_starts_nothing(
-    fake: FakePipelines, surroundings: Surroundings, stage: Stage, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     version = "0af1c0de-0000-4000-8000-000000000000"
-    assert main([], changed(surroundings, **{contract.ENV_CODE_VERSION: version})) == 2
+    assert main([], changed(dependencies, **{contract.ENV_CODE_VERSION: version})) == 2
     where = f"s3://{stage.artifacts_bucket}/code/source.zip at version {version}"
     assert capsys.readouterr().err == f"{where}: no such object version\n"
     assert (fake.executions, fake.pipelines) == ([], {})
@@ -190,26 +190,26 @@ def test_missing_code_version_exits_2_with_one_line_and_starts_nothing(
 
 @pytest.mark.parametrize("arguments", [[], ["--definition"]])
 def test_missing_variable_exits_2_with_its_name(
-    surroundings: Surroundings, capsys: pytest.CaptureFixture[str], arguments: list[str]
+    dependencies: Dependencies, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    assert main(arguments, changed(surroundings, **{contract.ENV_KMS_KEY_ARN: None})) == 2
+    assert main(arguments, changed(dependencies, **{contract.ENV_KMS_KEY_ARN: None})) == 2
     assert capsys.readouterr().err == f"{contract.ENV_KMS_KEY_ARN}: not set\n"
 
 
 def test_error_of_aws_exits_1_with_one_line(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.refusal = ("AccessDenied", "no")
-    assert main([], surroundings) == 1
+    assert main([], dependencies) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "AccessDenied" in line
     assert "CreatePipeline" in line
 
 
 def test_definition_is_printed_without_a_run(
-    fake: FakePipelines, surroundings: Surroundings, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    without_run = changed(surroundings, **{contract.ENV_RUN_ID: None, contract.ENV_CODE_VERSION: None})
+    without_run = changed(dependencies, **{contract.ENV_RUN_ID: None, contract.ENV_CODE_VERSION: None})
     assert main(["--definition"], without_run) == 0
     assert json.loads(capsys.readouterr().out) == {"Steps": [], "Uploaded": False}
     assert fake.pipelines == {}

@@ -29,9 +29,10 @@ def ease_dir(channels: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_artifact_names_the_family_and_the_validation_metrics(ease_dir: Path) -> None:
-    info = json.loads((ease_dir / "model.json").read_text())
+    info = json.loads((ease_dir / "model.json").read_text(), parse_constant=pytest.fail)  # NaN is not JSON
     assert (info["family"], info["hyperparameters"]["architecture"]) == ("ease", "ease")
     assert info["metrics"]["hr_at_10"] > 0.3
+    assert info["metrics"]["loss"] is None
 
 
 def test_evaluation_gates_ease_as_any_model(ease_dir: Path, prepared_run: Path, tmp_path: Path) -> None:
