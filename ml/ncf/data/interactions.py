@@ -101,7 +101,7 @@ class Interactions:
         return rows, self.indices[positions]
 
     def gather_positions(self, users: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """As `gather`, with each pair's position in `indices` in place of its item: (p,) and (p,)."""
+        """As `gather`, with each pair's position in `indices` instead of its item: (p,) and (p,)."""
         counts = self.counts[users]
         ends = np.cumsum(counts)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)

@@ -57,7 +57,7 @@ class RankingModel(nn.Module, ABC):
 
     family: ClassVar[str]  # name in model.json
     architectures: ClassVar[tuple[str, ...]]  # values of the hyperparameter `architecture`
-    is_closed_form: ClassVar[bool] = False  # trained by one call of `fit` in place of gradient descent
+    is_closed_form: ClassVar[bool] = False  # trained by one call of `fit` instead of gradient descent
 
     config: ModelConfig
 

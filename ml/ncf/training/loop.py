@@ -134,7 +134,7 @@ def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
 def _resume(
     model: RankingModel, optimizers: Optimizers, checkpoint: Checkpoint | None
 ) -> tuple[list[Epoch], dict[str, Tensor], float]:
-    """Epochs of the checkpoint, the best weights of them, and the seconds that they took."""
+    """Epochs of the checkpoint, the weights of the best one, and the seconds that they took."""
     state: dict[str, Any] | None = checkpoint.load() if checkpoint is not None else None
     if state is None:
         return [], {}, 0.0

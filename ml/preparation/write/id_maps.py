@@ -50,6 +50,6 @@ def extend_id_map(ids: DataFrame, previous: DataFrame | None, index_column: str)
 
 
 def index_by_key(id_map: DataFrame, key_column: str, seed: int) -> DataFrame:
-    """An id map with keys in place of the ids: ``key_column``, then the index column of the map."""
+    """An id map with keys instead of ids: ``key_column``, then the index column of the map."""
     id_column, index_column = id_map.columns
     return id_map.select(id_key(id_column, seed).alias(key_column), index_column)
