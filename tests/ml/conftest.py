@@ -13,13 +13,13 @@ from pyspark.sql import SparkSession
 from ml.preparation.spark.session import build_session
 
 ROOT = Path(__file__).parents[2]
-# Test tables have a few rows: every further partition is a task without any.
+# Test tables have a few rows: more partitions would only add tasks without rows.
 FEW_PARTITIONS = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
 
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """The session of a small input, with fewer partitions."""
+    """Spark session with the settings for small inputs, and fewer partitions."""
     session = build_session(is_small=True, overrides=FEW_PARTITIONS)
     yield session
     session.stop()

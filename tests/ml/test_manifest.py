@@ -89,7 +89,7 @@ def test_consistent_manifest_is_unchanged_by_json(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (lambda d: d.pop("run_id"), "manifest.run_id: missing"),
         (lambda d: d.update(run_id="yesterday"), "manifest.run_id: expected text that matches"),
@@ -113,10 +113,10 @@ def test_consistent_manifest_is_unchanged_by_json(
     ],
 )
 def test_wrong_field_is_an_error_that_names_it(
-    path: Path, spoil: Callable[[dict[str, Any]], Any], message: str
+    path: Path, damage: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
-    spoil(document)
+    damage(document)
     path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(ManifestError) as caught:
         manifests.load(path)

@@ -25,7 +25,7 @@ def leave_last_two_out(pairs: Rows) -> dict[str, Rows]:
 
 
 def grouped_shop(n_users: int = 120, n_items: int = 80, n_groups: int = 4, seed: int = 0) -> dict[str, Rows]:
-    """Users who mostly take items of their own group: a model can learn that, popularity cannot."""
+    """Splits of users who mostly choose items of their own group: personal rankings exceed popularity."""
     rng = np.random.default_rng(seed)
     pairs = []
     for user in range(n_users):

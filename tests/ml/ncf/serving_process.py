@@ -1,4 +1,4 @@
-"""Serve an artifact in a process that sees only the code in the artifact."""
+"""Serve an artifact in a process that imports only the code in the artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment variables of a stage and a run, and a moto AWS for the tests that need one."""
+"""Environment variables of a stage and a run, and AWS mocked by moto for the tests that need it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def run() -> Run:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """An empty AWS (moto) per test module, in this process."""
+    """AWS mocked by moto in this process: one without resources per test module."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -96,7 +96,7 @@ def bundle(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def s3(aws: None, stage: Stage) -> Iterator[Any]:
-    """A client of the stage's two buckets, empty and versioned."""
+    """S3 client; the stage's two buckets exist, are versioned and empty."""
     client = boto3.client("s3", region_name=REGION)
     for bucket in (stage.data_bucket, stage.artifacts_bucket):
         client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})

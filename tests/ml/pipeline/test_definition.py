@@ -1,4 +1,4 @@
-"""Definition of the pipeline, as the JSON that SageMaker gets."""
+"""Definition of the pipeline, as the JSON that SageMaker receives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATH = [
 
 def compiled(upload: bool = False, **training: Any) -> dict[str, Any]:
     """The definition of a stage with changed training settings; needs the fixture ``aws``."""
-    from ml.pipeline.definition import compile_definition  # importing the SDK takes a region
+    from ml.pipeline.definition import compile_definition  # importing the SDK needs a region
 
     stage = Stage.from_environment(environment(**training))
     session = DefinitionSession(aws_session(stage.region), stage.artifacts_bucket, upload=upload)

@@ -1,4 +1,4 @@
-"""Environment variables of a build are validated first, and a wrong one is named."""
+"""Environment variables of a build are validated first; the error names a wrong one."""
 
 from __future__ import annotations
 

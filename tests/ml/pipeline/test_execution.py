@@ -1,4 +1,4 @@
-"""An execution is started once per run and followed until it ends."""
+"""An execution is started once per run, and polled until it ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_refused_definition_is_an_error(fake: FakePipelines, stage: Stage) -> No
         upsert_pipeline(fake, stage, {})
 
 
-def test_run_is_started_once_and_another_run_beside_it(fake: FakePipelines, stage: Stage, run: Run) -> None:
+def test_repeated_start_of_a_run_returns_its_execution(fake: FakePipelines, stage: Stage, run: Run) -> None:
     first = start_execution(fake, stage, run)
     assert start_execution(fake, stage, run) == first
     assert start_execution(fake, stage, OTHER) != first
@@ -91,7 +91,7 @@ def test_each_status_of_a_step_is_reported_once(fake: FakePipelines) -> None:
     assert len(pauses) == 4
 
 
-def test_polls_become_rarer_until_a_step_changes(fake: FakePipelines) -> None:
+def test_poll_interval_grows_until_a_step_changes(fake: FakePipelines) -> None:
     unchanged = ("Executing", [step("A", "Executing")])
     fake.polls = [*[unchanged] * 9, ("Executing", [step("A", "Succeeded")]), ("Succeeded", [])]
     pauses: list[float] = []
@@ -101,7 +101,7 @@ def test_polls_become_rarer_until_a_step_changes(fake: FakePipelines) -> None:
     assert pauses[8] == LAST_POLL_S
 
 
-def test_first_failed_step_is_the_failed_step(fake: FakePipelines) -> None:
+def test_failed_step_is_the_one_that_failed_first(fake: FakePipelines) -> None:
     fake.polls = [("Failed", [step("B", "Failed", minute=9), step("A", "Failed", minute=2)])]
     (state,) = watch_execution(fake, "arn", timeout_s=60)
     assert state.failed_step is not None

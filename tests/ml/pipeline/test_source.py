@@ -29,7 +29,7 @@ def published(s3: Any, stage: Stage) -> dict[str, bytes]:
     }
 
 
-def test_pinned_version_is_published_when_a_newer_one_exists(s3: Any, stage: Stage) -> None:
+def test_pinned_version_is_published_although_a_newer_one_exists(s3: Any, stage: Stage) -> None:
     run = put_bundle(s3, stage, bundle(FILES))
     put_bundle(s3, stage, bundle(FILES | {"ml/contract.py": b"newer"}))
     assert publish_source(s3, stage, run) == 3
@@ -56,20 +56,20 @@ def test_missing_version_is_named(s3: Any, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"not a zip", "the bundle: not a zip archive"),
         (bundle({"ml/ncf/jobs/train.py": b""}), "the bundle: ml/ncf/jobs/evaluate.py is missing"),
     ],
 )
-def test_invalid_bundle_is_refused(content: bytes, complaint: str) -> None:
-    with pytest.raises(SourceError, match=f"^{complaint}$"):
+def test_invalid_bundle_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(SourceError, match=f"^{message}$"):
         package_files(content, "the bundle")
 
 
 def test_only_paths_inside_the_package_are_unpacked() -> None:
-    tricky = bundle(FILES | {"ml/../../etc/passwd": b"x", "/ml/absolute.py": b"x", "ml/folder/": b""})
-    assert set(package_files(tricky, "the bundle")) == {*ENTRY_POINTS, "ml/contract.py"}
+    unsafe = bundle(FILES | {"ml/../../etc/passwd": b"x", "/ml/absolute.py": b"x", "ml/folder/": b""})
+    assert set(package_files(unsafe, "the bundle")) == {*ENTRY_POINTS, "ml/contract.py"}
 
 
 def test_bundle_above_the_size_limit_is_refused() -> None:

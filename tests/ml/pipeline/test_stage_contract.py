@@ -49,17 +49,19 @@ def test_build_reads_the_environment_of_its_stage(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_training_accepts_the_stage_hyperparameters(stage: str, aws: None) -> None:
-    from ml.pipeline.jobs import command_line  # importing the SDK takes a region
+    from ml.pipeline.jobs import command_line  # importing the SDK needs a region
 
     training = Stage.from_environment(build_environment(stage)).training
-    settings = hyperparameters.parse(command_line(training.hyperparameters))
-    assert settings == hyperparameters.parse(["--preset", str(training.hyperparameters["preset"])])
+    own = {key: value for key, value in training.hyperparameters.items() if key != "preset"}
+    preset = hyperparameters.PRESETS[str(training.hyperparameters["preset"])]
+    expected = hyperparameters.Hyperparameters(**{**preset, **own})
+    assert hyperparameters.parse(command_line(training.hyperparameters)) == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("scope", ["training", "inference"])
 def test_stage_image_is_one_that_aws_publishes(stage: str, scope: Any, aws: None) -> None:
-    from sagemaker.core.image_uris import retrieve  # importing the SDK takes a region
+    from sagemaker.core.image_uris import retrieve  # importing the SDK needs a region
 
     from ml.pipeline.jobs import stage_image
 

@@ -44,7 +44,7 @@ START_S = 1_600_000_000
 
 
 def settings_for(source: object, output: object, run_id: str = RUN_ID, **changes: Any) -> PreparationSettings:
-    """Settings of a run; each of the changes goes to the group that declares it."""
+    """Settings of a run; each change applies to the group that declares the setting."""
 
     def group(kind: Any) -> Any:
         return kind(

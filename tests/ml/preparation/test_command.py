@@ -14,7 +14,7 @@ from tests.ml.preparation.shop import RUN_ID
 pytestmark = pytest.mark.spark
 
 
-def test_damaged_file_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
+def test_damaged_file_gives_one_line_and_exit_status_2(tmp_path: Path) -> None:
     source = tmp_path / "cut.csv.gz"
     text = "\n".join(["user_id,item_id,timestamp", *(f"u{n % 997},i{n},1600000000" for n in range(50_000))])
     source.write_bytes(gzip.compress(text.encode())[:-1000])

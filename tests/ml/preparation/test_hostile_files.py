@@ -1,4 +1,4 @@
-"""Over 200 hostile files: each is an error of one line or a source of rows that are all accounted for."""
+"""Over 200 hostile files: each gives an error of one line, or rows that are all counted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ingest(spark: SparkSession, source: Path, run: Path) -> IngestedEvents:
 
 
 def error_of(spark: SparkSession, path: Path, run: Path) -> str | None:
-    """The error of a file as the only input, from its first bytes or, if it is damaged, from all of it."""
+    """The error of a run with this file as its only input; None if the file can be read."""
     storage = Storage(spark)
     try:
         files = list_sources(storage, str(path), RUN_ID)
@@ -51,7 +51,7 @@ def error_of(spark: SparkSession, path: Path, run: Path) -> str | None:
         # Only these can be damaged beyond their first bytes; undamaged ones are ingested with all others.
         if path.suffix in (".gz", ".bz2", ".parquet") and find_damaged_file(spark, storage, files):
             ingest(spark, path, run)
-            pytest.fail(f"{path.name} is damaged, and no error")
+            pytest.fail(f"{path.name} is damaged, but no error was raised")
     except InputError as error:
         return str(error)
     return None

@@ -1,8 +1,8 @@
 """SIGKILL at any moment: no incomplete run looks complete, and the next attempt gives the same files.
 
 A process that is stopped with SIGSTOP has the same files as one that is killed at that moment. One run is
-therefore stopped at many moments, and its output copied each time; every copy is then checked and prepared
-again. Two more runs are really killed, in different steps.
+therefore stopped at many moments, and its output copied each time. Every copy is then checked, and some
+are prepared again. Two more runs are killed with SIGKILL, in different steps.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ class JobProcess:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Context in which all processes of the group are stopped."""
-        family = [psutil.Process(self._process.pid)]
-        family += family[0].children(recursive=True)
+        processes = [psutil.Process(self._process.pid)]
+        processes += processes[0].children(recursive=True)
         os.killpg(self._process.pid, signal.SIGSTOP)
-        while not all(each.status() in STOPPED for each in family if each.is_running()):
+        while not all(each.status() in STOPPED for each in processes if each.is_running()):
             time.sleep(0.001)
         try:
             yield
@@ -178,7 +178,7 @@ def test_run_killed_at_any_moment_is_incomplete_and_can_be_prepared_again(
 
 
 @pytest.mark.parametrize("line", ["k-core: ", "features: "])
-def test_killed_job_leaves_no_trace_in_the_next_attempt(
+def test_attempt_after_a_kill_gives_the_same_files(
     spark: SparkSession, source: Path, unbroken: Path, overwritten: Path, line: str
 ) -> None:
     job = JobProcess(source, overwritten.parent)

@@ -1,4 +1,4 @@
-"""Input and arguments that cannot be used: one line, exit status 2 and no complete run."""
+"""Input and arguments that cannot be used give an error of one line, exit status 2 and no complete run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_unusable_input_leaves_no_complete_run(
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],
 )
-def test_wrong_argument_is_one_line_and_exit_status_2(
+def test_wrong_argument_gives_one_line_and_exit_status_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert job.main(["--input", "x", "--output", "y", "--run-id", RUN_ID, *arguments]) == 2

@@ -119,8 +119,8 @@ def test_invalid_body_is_400_and_names_the_field(document: object, field: str) -
     assert raised.value.status_code == 400
 
 
-def bootstrap(folder: Path) -> Path:
-    """The artifact that the infrastructure deploys before the first training."""
+def write_bootstrap_artifact(folder: Path) -> Path:
+    """Write the artifact that the infrastructure deploys before the first training; returns its folder."""
     for inside, source in serving_sources(ROOT).items():
         target = folder / "code" / inside
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def bootstrap(folder: Path) -> Path:
 
 
 def test_bootstrap_artifact_serves_an_empty_popular_list(tmp_path: Path) -> None:
-    response = respond(inference.model_fn(str(bootstrap(tmp_path))), {"user_id": "u5"})
+    response = respond(inference.model_fn(str(write_bootstrap_artifact(tmp_path))), {"user_id": "u5"})
     assert response == {
         "predictions": [{"user_id": "u5", "items": [], "strategy": "popular"}],
         "model_version": "bootstrap",

@@ -1,4 +1,4 @@
-"""Images of the containers are those of the SageMaker SDK, in every region of the table."""
+"""Container images equal those of the SageMaker SDK, in every region of the table."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_wrong_value_is_named_with_what_to_write(change: dict[str, Any], message
     assert str(caught.value).startswith(message)
 
 
-def test_document_that_is_no_object_is_refused() -> None:
+def test_document_that_is_not_an_object_is_refused() -> None:
     with pytest.raises(SettingError, match=r"^the value is \[\]: write an object$"):
         read(Bread, [])
 
@@ -172,7 +172,7 @@ def test_help_text_states_the_default(capsys: pytest.CaptureFixture[str]) -> Non
     assert "--topping NAME=GRAMS" in text
 
 
-def test_error_spells_the_names_of_other_settings_too() -> None:
+def test_error_formats_the_names_of_other_settings_too() -> None:
     error = SettingError("user", "and {0}: give both or neither", "password")
     assert str(error) == "user and password: give both or neither"
     assert error.flag_text("--{}".format) == "--user and --password: give both or neither"
@@ -197,7 +197,7 @@ def test_module_of_settings_is_python_3_9(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_module_of_settings_imports_only_the_standard_library_and_its_neighbours(path: Path) -> None:
+def test_module_of_settings_imports_only_the_standard_library_and_settings_modules(path: Path) -> None:
     import sys
 
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

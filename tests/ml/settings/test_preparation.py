@@ -66,7 +66,7 @@ def test_event_weight_is_a_name_and_a_positive_number(given: list[str], message:
     assert caught.value.flag_text(flag_name) == message
 
 
-def test_the_last_equals_sign_of_an_event_weight_separates_the_number() -> None:
+def test_event_weight_is_split_at_its_last_equals_sign() -> None:
     weights = parsed("--event-weight", "a=b=2", "--event-weight", " cart =3").weights.event_weights
     assert weights == {"a=b": 2.0, "cart": 3.0}
 

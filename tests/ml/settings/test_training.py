@@ -49,8 +49,8 @@ def read(**changes: Any) -> PipelineSettings:
             "floors.hr_at_10 is 50: write a number from 0 to 1",
         ),
         (
-            {"tolerance": {"hr_at_10": 0, "ndcg_at_10": 0, "mrr": 0}},
-            "tolerance.mrr is not known: write one of",
+            {"tolerance": {"hr_at_10": 0, "ndcg_at_10": 0, "xyz_at_10": 0}},
+            "tolerance.xyz_at_10 is not known: write one of",
         ),
         ({"tags": {"Owner": 7}}, "tags.Owner is 7: write a text"),
     ],
@@ -75,14 +75,14 @@ def test_any_other_json_is_refused_with_one_line(document: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_text_that_is_no_json_is_refused() -> None:
+def test_text_that_is_not_json_is_refused() -> None:
     with pytest.raises(SettingError, match=r"^the value is not JSON \("):
         PipelineSettings.from_json("{")
 
 
 @dataclass(frozen=True)
 class StageSection(TrainingSettings):
-    """A section of a stage with a setting that the pipeline does not get."""
+    """A section of a stage with a setting that the pipeline does not receive."""
 
     build_image: str = setting(help="CodeBuild image")
 
@@ -106,6 +106,6 @@ def test_each_metric_has_its_own_key_label_and_regex() -> None:
 def test_regex_of_a_metric_reads_its_printed_value(metric: Any) -> None:
     import re
 
-    line = f"epoch 3; MRR@10=0.5; {metric.label}=0.4241; end"
+    line = f"epoch 3; XYZ@10=0.5; {metric.label}=0.4241; end"
     (found,) = re.findall(metric.regex, line)
     assert found == "0.4241"

@@ -8,7 +8,7 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation import baselines
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 
-# Items 0 and 1 share users 0, 1, 2; item 2 shares user 0 with them; item 3 is user 3's alone.
+# Users 0, 1 and 2 have items 0 and 1; user 0 also has item 2; only user 3 has item 3.
 PAIRS = np.array([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1), (3, 3), (4, 0)])
 TRAIN = Interactions.from_pairs(PAIRS[:, 0], PAIRS[:, 1], n_users=5, n_items=4)
 EVALUATION_SET = EvaluationSet(torch.tensor([4]), torch.tensor([[1, 2, 3]], dtype=torch.int32))

@@ -58,9 +58,9 @@ def test_coverage_is_the_fraction_of_items_in_any_top_k() -> None:
     assert whole_catalogue()["coverage_at_2"] == 0.75  # 0 and 1; then 1 and 2
 
 
-def test_popularity_bias_is_shown_over_held_out_popularity() -> None:
-    shown, taken = (8 + 4 + 4 + 2) / 4, (8 + 2) / 2
-    assert whole_catalogue()["popularity_bias_at_2"] == pytest.approx(shown / taken)
+def test_popularity_bias_is_popularity_of_recommended_over_held_out_items() -> None:
+    recommended, held_out = (8 + 4 + 4 + 2) / 4, (8 + 2) / 2
+    assert whole_catalogue()["popularity_bias_at_2"] == pytest.approx(recommended / held_out)
 
 
 def test_every_gated_metric_has_a_function() -> None:

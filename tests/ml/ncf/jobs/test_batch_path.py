@@ -12,7 +12,7 @@ from ml.ncf.jobs import train
 from ml.ncf.model.base import RankingModel
 
 PROJECT = Path(train.__file__).parents[2]
-MAX_HOPS = 6
+MAX_CALLS = 6  # from main to the model, for one batch
 
 
 class ModelReached(BaseException):
@@ -26,11 +26,11 @@ def chain_to(function: Any, job: Any) -> list[str]:
     def record(frame: FrameType, event: str, _: Any) -> None:
         if event != "call" or frame.f_code is not function.__code__:
             return
-        at: FrameType | None = frame
-        while at is not None:
-            if PROJECT in Path(at.f_code.co_filename).parents:
-                chain.insert(0, at.f_code.co_name)
-            at = at.f_back
+        caller: FrameType | None = frame
+        while caller is not None:
+            if PROJECT in Path(caller.f_code.co_filename).parents:
+                chain.insert(0, caller.f_code.co_name)
+            caller = caller.f_back
         raise ModelReached
 
     torch.optim.AdamW([torch.zeros(1)])  # the first optimizer imports much of torch: slow under a profiler
@@ -50,7 +50,7 @@ def chain_to(function: Any, job: Any) -> list[str]:
         (["--architecture", "gmf", "--objective", "softmax"], RankingModel.score_catalogue),
     ],
 )
-def test_batch_reaches_the_model_in_few_hops(
+def test_batch_reaches_the_model_in_few_calls(
     flags: list[str], scores: Any, channels: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in channels.items():
@@ -59,4 +59,4 @@ def test_batch_reaches_the_model_in_few_hops(
     folders = ["--model-dir", str(tmp_path / "model"), "--output-data-dir", str(tmp_path / "data")]
     chain = chain_to(scores, lambda: train.main([*flags, *sizes, *folders]))
     assert chain == ["main", "run_plan", "fit", "train_epoch", "loss", scores.__name__]
-    assert len(chain) - 1 <= MAX_HOPS
+    assert len(chain) - 1 <= MAX_CALLS

@@ -13,6 +13,9 @@ from ml.ncf.evaluation.champion import Champion
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
+from ml.settings.metrics import GATED_METRICS
+
+ZEROS = {metric.key: 0.0 for metric in GATED_METRICS}
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_trained_model_exceeds_popularity(job_input: Path, tmp_path: Path) -> No
     report = report_of(job_input, tmp_path / "out")
     assert report["model"]["hr_at_10"] > report["popularity"]["hr_at_10"] + 0.10
     assert report["champion"] is None
-    assert report["change"] == {"hr_at_10": 0.0, "ndcg_at_10": 0.0}
+    assert report["change"] == ZEROS
 
 
 def test_change_is_candidate_minus_champion(
@@ -53,7 +56,7 @@ def test_change_is_candidate_minus_champion(
     constant = artifact.read(model_dir)
     torch.nn.init.zeros_(constant.model.gmf.item_embedding.weight)
     report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, Champion("arn:champion", constant))
-    assert report["champion"] == {"model_package_arn": "arn:champion", "hr_at_10": 0.0, "ndcg_at_10": 0.0}
+    assert report["champion"] == {"model_package_arn": "arn:champion", **ZEROS}
     assert report["change"] == report["model"]
 
 
@@ -93,13 +96,13 @@ def test_damaged_archive_gives_one_line_and_no_report(
 def test_whole_catalogue_ranks_among_unseen_items_only(prepared_run: Path, model_dir: Path) -> None:
     run = run_in(prepared_run)
     model = artifact.read(model_dir)
-    hits, shown = [], set()
+    hits, recommended = [], set()
     for user, held_out in zip(run.splits["test"].users, run.splits["test"].indices, strict=True):
         scores = model.model.score_catalogue(torch.tensor([int(user)]))[0].tolist()
         seen = {*run.splits["train"].of(user).tolist(), *run.splits["validation"].of(user).tolist()}
         unseen = sorted(set(range(run.n_items)) - seen, key=lambda item: -scores[item])
         hits.append(held_out in unseen[:10])
-        shown |= set(unseen[:10])
+        recommended |= set(unseen[:10])
     found = evaluate.whole_catalogue(model, run)
     assert found["hr_at_10"] == pytest.approx(sum(hits) / len(hits))
-    assert found["coverage_at_10"] == pytest.approx(len(shown) / run.n_items)
+    assert found["coverage_at_10"] == pytest.approx(len(recommended) / run.n_items)

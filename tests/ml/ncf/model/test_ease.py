@@ -25,7 +25,7 @@ def fitted() -> EASE:
 
 
 def dense() -> torch.Tensor:
-    """X: (U, I)."""
+    """Interaction matrix X: (U, I)."""
     train = interactions()
     matrix = torch.zeros(N_USERS, N_ITEMS, dtype=torch.float64)
     matrix[train.users, train.indices] = 1.0

@@ -62,19 +62,19 @@ def test_union_has_times_if_both_operands_have_them(
 def test_weight_halves_per_half_life_and_the_sum_is_unchanged() -> None:
     train = timed([(0, 5, 30), (0, 2, 10), (0, 7, 20), (1, 3, 5)])
     uniform = full_histories(train, torch.tensor([0, 1]))
-    faded = full_histories(train, torch.tensor([0, 1]), half_life=1.0)
-    by_item = dict(zip(faded.items.tolist(), faded.weights.tolist(), strict=True))
+    decayed = full_histories(train, torch.tensor([0, 1]), half_life=1.0)
+    by_item = dict(zip(decayed.items.tolist(), decayed.weights.tolist(), strict=True))
     assert by_item[7] == pytest.approx(by_item[5] / 2)
     assert by_item[2] == pytest.approx(by_item[5] / 4)
     assert by_item[3] == pytest.approx(1.0)
-    assert faded.weights[:3].sum().item() == pytest.approx(uniform.weights[:3].sum().item())
+    assert decayed.weights[:3].sum().item() == pytest.approx(uniform.weights[:3].sum().item())
     assert torch.allclose(uniform.weights[:3], torch.tensor(3**-0.5))
 
 
 def test_half_life_has_no_effect_without_times() -> None:
     train = replace(timed([(0, 5, 30), (0, 2, 10)]), times=None)
-    faded = full_histories(train, torch.tensor([0]), half_life=1.0)
-    assert torch.equal(faded.weights, full_histories(train, torch.tensor([0])).weights)
+    decayed = full_histories(train, torch.tensor([0]), half_life=1.0)
+    assert torch.equal(decayed.weights, full_histories(train, torch.tensor([0])).weights)
 
 
 def drifting_shop() -> tuple[Interactions, Interactions]:
@@ -83,9 +83,9 @@ def drifting_shop() -> tuple[Interactions, Interactions]:
     n_users, n_groups, group = 150, 6, 12
     rows = []
     for user in range(n_users):
-        first, then = rng.choice(n_groups, 2, replace=False)
-        taken = [rng.permutation(group)[:9] + first * group, rng.permutation(group)[:5] + then * group]
-        rows += [(user, item, time) for time, item in enumerate(np.concatenate(taken))]
+        first, second = rng.choice(n_groups, 2, replace=False)
+        chosen = [rng.permutation(group)[:9] + first * group, rng.permutation(group)[:5] + second * group]
+        rows += [(user, item, time) for time, item in enumerate(np.concatenate(chosen))]
     users, items, times = np.array(rows).T
     newest = times == times.max()
     sizes = (n_users, n_groups * group)
@@ -108,12 +108,12 @@ def train_drifting(*, timed: bool = True, refit: bool = False, **options: object
 def test_validation_selects_the_half_life() -> None:
     trained = train_drifting()
     assert trained.best.ndcg > max(epoch.ndcg for epoch in trained.epochs) + 0.02
-    timeless = train_drifting(timed=False)
-    assert timeless.best.ndcg == max(epoch.ndcg for epoch in timeless.epochs)
+    without_times = train_drifting(timed=False)
+    assert without_times.best.ndcg == max(epoch.ndcg for epoch in without_times.epochs)
 
 
 def test_refit_uses_the_selected_half_life() -> None:
-    faded = train_drifting(refit=True).model
-    unfaded = train_drifting(refit=True, half_lives=(math.inf,)).model
+    decayed = train_drifting(refit=True).model
+    uniform = train_drifting(refit=True, half_lives=(math.inf,)).model
     users = torch.arange(20)
-    assert not torch.allclose(faded.score_catalogue(users), unfaded.score_catalogue(users), atol=0.01)
+    assert not torch.allclose(decayed.score_catalogue(users), uniform.score_catalogue(users), atol=0.01)

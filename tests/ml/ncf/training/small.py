@@ -1,4 +1,4 @@
-"""A training of a fraction of a second, for tests of the runner."""
+"""Training that takes a fraction of a second, for tests of the runner."""
 
 from __future__ import annotations
 

@@ -38,6 +38,6 @@ def test_two_processes_train_the_same_model_as_one(tmp_path: Path, free_port: in
         children.append(subprocess.Popen(command, cwd=ROOT, env=environment))
     assert [child.wait(timeout=120) for child in children] == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    alone = weights(train(replace(SMALL, dropout=0.0, history_dropout=0.0)))
+    single = weights(train(replace(SMALL, dropout=0.0, history_dropout=0.0)))
     assert torch.equal(first, second)
-    assert torch.allclose(first, alone, atol=1e-4)
+    assert torch.allclose(first, single, atol=1e-4)

@@ -20,7 +20,7 @@ def stepped(rows: list[int], weight_decay: float = 0.0) -> tuple[torch.Tensor, t
     return before, table.weight.detach()
 
 
-def test_only_rows_with_a_gradient_move() -> None:
+def test_only_rows_with_a_gradient_are_updated() -> None:
     before, after = stepped([1, 3, 3], weight_decay=0.5)
     assert torch.equal(before[[0, 2, 4]], after[[0, 2, 4]])
     assert not torch.isclose(before[[1, 3]], after[[1, 3]]).any()
@@ -41,10 +41,10 @@ def test_decay_is_decoupled_from_the_gradient() -> None:
 def test_one_column_is_updated_as_by_adamw() -> None:
     sparse, dense = nn.Embedding(4, 1, sparse=True), nn.Embedding(4, 1)
     dense.load_state_dict(sparse.state_dict())
-    ours = RowWiseAdamW([sparse.weight], lr=0.1, weight_decay=0.2)
-    theirs = torch.optim.AdamW(dense.parameters(), lr=0.1, weight_decay=0.2)
+    row_wise = RowWiseAdamW([sparse.weight], lr=0.1, weight_decay=0.2)
+    reference = torch.optim.AdamW(dense.parameters(), lr=0.1, weight_decay=0.2)
     for scale in (1.0, -3.0, 0.5):
-        for table, optimizer in ((sparse, ours), (dense, theirs)):
+        for table, optimizer in ((sparse, row_wise), (dense, reference)):
             optimizer.zero_grad()
             (scale * table(torch.arange(4)).square()).sum().backward()
             optimizer.step()
@@ -70,7 +70,7 @@ def test_user_rows_use_the_scaled_learning_rate_with_a_catalogue_objective() -> 
     assert torch.equal(after[others], before[others])
     rate = settings.lr * USER_ROW_FACTOR
     moved = before[4] * (1 - rate * settings.weight_decay * USER_ROW_FACTOR) - after[4]
-    assert moved.norm() == pytest.approx(rate * len(moved) ** 0.5, rel=1e-3)  # a first step: rate in RMS
+    assert moved.norm() == pytest.approx(rate * len(moved) ** 0.5, rel=1e-3)  # RMS of a first step: the rate
     assert not model.gmf.item_embedding.sparse
 
 

@@ -110,7 +110,7 @@ def test_gmf_can_have_two_parts() -> None:
 
 def test_part_with_blend_weight_zero_is_not_refitted() -> None:
     settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True, mlp_epochs=1, mlp_lr=1e-9)
-    trained = train(settings, blend_grid=(0.0, 1.0))  # one part gets the whole weight
+    trained = train(settings, blend_grid=(0.0, 1.0))  # one part has the whole weight
     phases = {epoch.phase for epoch in trained.epochs}
     assert "mlp" in phases
     assert "gmf-refit" in phases
@@ -129,6 +129,6 @@ def test_loss_that_is_not_finite_names_its_step() -> None:
         train(replace(SMALL, embedding_std=1e30))
 
 
-def test_training_needs_no_function_that_the_container_torch_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # torch 2.6 does not have it
+def test_training_runs_without_functions_newer_than_torch_2_6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # of later versions
     assert train(replace(SMALL, epochs=1, precision="auto")).epochs

@@ -1,4 +1,4 @@
-"""Validation: usable events have their types, and others a quarantine reason."""
+"""Validation: usable events have typed columns, and all others a quarantine reason."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_spark_writes_a_table_to_a_server(
 
 
 @pytest.mark.spark
-def test_unreachable_store_is_one_line_without_the_password(
+def test_unreachable_store_gives_one_line_without_the_password(
     spark: SparkSession,
 ) -> None:
     unreachable = FeatureStore(

@@ -1,4 +1,4 @@
-"""Hostile input files from a seed: each broken in one way, with the number of the file in its ids."""
+"""Hostile input files from a seed: each is malformed in one way, and its ids contain the file's number."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ KINDS: dict[Make, int] = {
     text.bom_twice: 2,
     text.separator: 10,
     text.mixed_separators: 6,
-    text.little: 12,
+    text.almost_empty: 12,
     text.utf16: 8,
     binary.noise: 16,
     text.flipped: 40,
     text.json_lines: 12,
     text.json_array: 4,
-    binary.packed: 16,
-    binary.packed_well: 2,
+    binary.damaged_archive: 16,
+    binary.two_gzip_members: 2,
     binary.parquet: 14,
     binary.broken_parquet: 8,
     binary.odd_parquet: 4,

@@ -17,7 +17,7 @@ def noise(mark: str, rng: random.Random) -> tuple[str, bytes]:
     return rng.choice([".csv", ".json", ".parquet", ".csv.gz"]), rng.randbytes(rng.randrange(1, 5000))
 
 
-def packed(mark: str, rng: random.Random) -> tuple[str, bytes]:
+def damaged_archive(mark: str, rng: random.Random) -> tuple[str, bytes]:
     """Compressed text that is truncated, partly overwritten, or has the wrong suffix."""
     # Random ids, because highly compressible text would leave nothing to overwrite.
     lines = "\n".join(f"{mark}-{rng.getrandbits(64)},{rng.getrandbits(64)},1600000000" for _ in range(3000))
@@ -38,7 +38,7 @@ def packed(mark: str, rng: random.Random) -> tuple[str, bytes]:
     return f".csv{suffix}", lines.encode()
 
 
-def packed_well(mark: str, rng: random.Random) -> tuple[str, bytes]:
+def two_gzip_members(mark: str, rng: random.Random) -> tuple[str, bytes]:
     """A gzip file of two members, which is valid."""
     half = gzipped(f"{HEADER}\n".encode()) + gzipped(text_with(mark, rng, f"{mark}-u1,i1,never").encode())
     return ".csv.gz", half

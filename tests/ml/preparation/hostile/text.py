@@ -83,7 +83,7 @@ def mixed_separators(mark: str, rng: random.Random) -> tuple[str, bytes]:
     return ".csv", text_with(mark, rng, *bad).encode()
 
 
-def little(mark: str, rng: random.Random) -> tuple[str, bytes]:
+def almost_empty(mark: str, rng: random.Random) -> tuple[str, bytes]:
     return ".csv", rng.choice(
         [b"", b"\n\n", b"\xef\xbb\xbf", HEADER.encode(), f"{HEADER}\n\n".encode(), b"\x00", b" "]
     )

@@ -1,4 +1,4 @@
-"""Readers: the same rows from every format, and one row for each line."""
+"""Readers: every format gives the same rows, and each line one row."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ MONDAY, TUESDAY, WEDNESDAY = (f"2026112{day}T020000Z" for day in (3, 4, 5))
 
 
 def find(spark: SparkSession, output: Path, run_id: str, previous_run: object = None) -> PreviousRun | None:
-    """The previous run of a new one."""
+    """The previous run that a run continues."""
     given = None if previous_run is None else str(previous_run)
     return find_previous_run(spark, Storage(spark), RunSettings("raw", str(output), run_id, given))
 

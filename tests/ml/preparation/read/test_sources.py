@@ -1,4 +1,4 @@
-"""Source files of a run: those of days that ended before it."""
+"""Source files of a run: those of the days that ended before its run id."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read(
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """Partitions of both spellings, with and without hours, with gaps, and after the run."""
+    """Partitions named dt= and date=, with and without hours, with missing days, and after the run."""
     return add(
         tmp_path / "shop",
         "dt=2026-11-18/a.csv",
@@ -65,7 +65,7 @@ def shop(tmp_path: Path) -> Path:
         ("20270101T000000Z", None, "abcdef"),
     ],
 )
-def test_only_days_of_the_window_that_are_over_are_read(
+def test_only_days_of_the_window_that_have_ended_are_read(
     spark: SparkSession, shop: Path, run_id: str, look_back_days: int | None, expected: str
 ) -> None:
     files = read(spark, shop, run_id, look_back_days)
@@ -107,13 +107,13 @@ def test_unusable_partitions_are_an_error(
 
 @given(st.lists(days, unique=True).map(sorted), days, st.one_of(st.none(), st.integers(1, 400)))
 def test_window_ends_before_the_day_of_the_run(
-    there: list[date], end: date, look_back_days: int | None
+    available: list[date], end: date, look_back_days: int | None
 ) -> None:
-    found = days_to_read(there, end, look_back_days)
+    found = days_to_read(available, end, look_back_days)
     assert all(day < end for day in found)
     assert found == sorted(set(found))
     if look_back_days is None:
-        assert {day for day in there if day < end} <= set(found)
+        assert {day for day in available if day < end} <= set(found)
     else:
         assert found == [end - timedelta(days=n) for n in range(look_back_days, 0, -1)]
 

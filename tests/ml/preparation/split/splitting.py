@@ -41,7 +41,7 @@ def checkpoint(table: DataFrame, name: str) -> DataFrame:
 def split(
     events: DataFrame, *, heavy_events: int = HEAVY_EVENTS, **settings: Any
 ) -> tuple[SplitPairs, list[Row]]:
-    """The split of events, and every pair that it keeps."""
+    """Result of the split step, and the rows of all kept pairs."""
     done = split_events(
         events, SplitSettings(**settings), None, checkpoint, source="shop.csv", heavy_events=heavy_events
     )
