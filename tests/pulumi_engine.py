@@ -1,4 +1,4 @@
-"""Run Pulumi programs and components with the monitor of `local.deploy`, with plausible outputs of AWS.
+"""Run Pulumi programs and components with the monitor of `local.deploy` and simulated outputs of AWS.
 
 Nothing is created. `run` returns after every registration and output is resolved, so that no assertion on
 its result can be skipped. Look-ups and outputs that are not computed are errors.
@@ -96,7 +96,7 @@ def _resource(registration: Registration, created: Created | None) -> Resource:
 
 
 def _create(registration: Registration) -> Created:
-    """The outputs that AWS would compute; those of a single type come last."""
+    """Simulated outputs of a resource; outputs of its type replace the general ones."""
     inputs = values.decode(registration.properties)
     refuse_unknown(registration, inputs)
     service = registration.type.split(":")[1].split("/")[0]

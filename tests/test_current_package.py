@@ -1,4 +1,4 @@
-"""The current model package: the gate's champion and the package that the endpoint serves follow one rule."""
+"""The quality gate and `deploy_model` select the current model package by the same rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAMBDA = Path(__file__).parents[1] / "lambdas" / "deploy_model" / "logic.py"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/NCF/{}"
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 
-# packages by version: (approval, metadata "deployment"); the version of the current one
+# Per case: (approval, metadata "deployment") of the versions 1, 2, …; the current version.
 CASES = {
     "no package": ([], None),
     "newest approved": ([(APPROVED, "Deployed"), (APPROVED, None)], 2),
@@ -44,7 +44,7 @@ def metadata(deployment: str | None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_gate_follows_the_rule(name: str) -> None:
+def test_gate_selects_the_current_package(name: str) -> None:
     packages, expected = CASES[name]
     newest_first = [
         champion.Package(ARN.format(version), approval, metadata(deployment))
@@ -55,7 +55,7 @@ def test_gate_follows_the_rule(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_deployment_follows_the_rule(name: str, deploy_logic: ModuleType) -> None:
+def test_deploy_model_selects_the_current_package(name: str, deploy_logic: ModuleType) -> None:
     packages, expected = CASES[name]
     current = deploy_logic.desired_package(
         deploy_logic.Package(ARN.format(version), version, approval, metadata(deployment))

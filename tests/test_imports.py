@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_SOURCE = {"build", "dist", "out", "docs", "requirements", "__pycache__"}
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 TEST_TOOLS = {"moto", "pytest", "hypothesis", "unittest"}
-# bench/ and tests/ measure and test everything; what they import is declared in pyproject.toml.
+# bench/ and tests/ may import every package that pyproject.toml declares.
 MAY_IMPORT_ANYTHING = {"bench", "tests"}
 
-# Allowed imports per package, beside the standard library and the package itself. The longest name that fits
-# a module is its row; a dotted entry allows that module and what is below it.
+# Allowed imports per package, in addition to the standard library and the package itself. The row of a
+# module is the longest matching name; a dotted entry allows that module and its submodules.
 MAY_IMPORT = {
     "__main__": {"pulumi", "stacks"},
     "stacks": {"components", "ml.contract", "ml.settings", "pulumi", "pydantic"},
@@ -73,8 +73,8 @@ MAY_IMPORT = {
         "yaml",
     },
 }
-# Deployed without the rest of the tree, this many folders below the root package: files there import each
-# other as top-level modules, and nothing else of the tree exists.
+# Packages deployed without the rest of the repository, with the depth of the deployed folders below the
+# package. Files of a deployed folder import each other as top-level modules.
 DEPLOYED_ALONE = {"lambdas": 1, "dags": 0}
 
 
@@ -101,7 +101,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(path: Path) -> tuple[str, ...]:
-    """The names that a file imports, wherever in the file it does so: `from a.b import c` gives `a.b.c`."""
+    """Names that a file imports at any level of nesting: `from a.b import c` gives `a.b.c`."""
     return tuple(_imports(path))
 
 
@@ -124,7 +124,7 @@ def row_of(module: str) -> str:
 
 
 def siblings(module: str) -> set[str]:
-    """Top-level names that a module deployed without the rest of the tree finds beside it."""
+    """Top-level modules in the deployed folder of a module; empty if the whole repository is deployed."""
     top = module.split(".", maxsplit=1)[0]
     if top not in DEPLOYED_ALONE:
         return set()

@@ -16,11 +16,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements"
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
-# Distributions that are not named like the module that they install.
+# Distributions whose name differs from the name of their module.
 DISTRIBUTION_OF = {"airflow": "apache-airflow", "google": "protobuf", "yaml": "pyyaml"}
 PROVIDED = {"sagemaker_inference"}  # part of the PyTorch inference container
 AIRFLOW_FOLDERS = ("dags", "tests/dags")  # run in the Airflow environment
-HIDDEN_OR_BUILT = ("build", "out", "dist")
+BUILD_OUTPUTS = ("build", "out", "dist")
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -52,7 +52,7 @@ def source_files() -> Iterator[Path]:
     """Every Python file of the repository, relative to its root."""
     for path in sorted(ROOT.rglob("*.py")):
         relative = path.relative_to(ROOT)
-        if relative.parts[0] not in HIDDEN_OR_BUILT and not relative.parts[0].startswith("."):
+        if relative.parts[0] not in BUILD_OUTPUTS and not relative.parts[0].startswith("."):
             yield relative
 
 
@@ -68,7 +68,7 @@ def imported_distributions(path: Path) -> set[str]:
             modules.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules.add(node.module)
-    # A Lambda and the DAG import the files beside them as top-level modules.
+    # Lambda functions and the DAG import files of their folder as top-level modules.
     own = {each.stem for folder in (ROOT, ROOT / path.parent, ROOT / "dags") for each in folder.iterdir()}
     names = {module.partition(".")[0] for module in modules} - own - PROVIDED - sys.stdlib_module_names
     return {canonicalize_name(DISTRIBUTION_OF.get(name, name)) for name in names}

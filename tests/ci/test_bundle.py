@@ -1,3 +1,5 @@
+"""`ci.bundle`: reproducible archive, its checksum file and its content."""
+
 import hashlib
 import os
 import subprocess
@@ -68,7 +70,7 @@ def test_checksum_file_has_the_format_of_sha256sum(tree: Path, tmp_path: Path) -
     assert hashlib.sha256((tmp_path / "source.zip").read_bytes()).hexdigest() == digest
 
 
-def test_project_bundle_contains_what_the_build_needs(tmp_path: Path) -> None:
+def test_project_bundle_contains_the_pipeline_and_no_infrastructure(tmp_path: Path) -> None:
     write_bundle(ROOT, tmp_path / "source.zip")
     names = set(zipfile.ZipFile(tmp_path / "source.zip").namelist())
     assert {"ml/contract.py", "ml/pipeline/__main__.py", "requirements/pipeline.txt"} <= names
@@ -83,6 +85,6 @@ def test_root_without_the_source_is_refused_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "source.zip").exists()
 
 
-def test_bundling_needs_the_standard_library_only(tmp_path: Path) -> None:
+def test_bundle_command_uses_only_the_standard_library(tmp_path: Path) -> None:
     assert bundle("--output", str(tmp_path / "source.zip")).returncode == 0
     assert (tmp_path / "source.zip.sha256").exists()

@@ -1,4 +1,4 @@
-"""The GitLab and Jenkins pipelines, and their scripts."""
+"""GitLab and Jenkins pipelines, and the scripts that they run."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def test_stage_has_a_preview_and_a_deployment_that_is_manual_except_in_dev(stage
     assert (rule.get("when") == "manual") == (stage != "dev")
 
 
-def test_scripts_of_the_pipelines_exist() -> None:
+def test_files_used_by_the_pipelines_exist() -> None:
     text = GITLAB.read_text() + (ROOT / "ci/Jenkinsfile").read_text()
     called = re.findall(r"(?:ci/[\w.]+\.sh|requirements/[\w.]+\.txt)", text)
     called += [f"ci/{module}.py" for module in re.findall(r"-m ci\.(\w+)", text)]
@@ -89,7 +89,7 @@ def test_unavailable_spark_packages_are_reported_before_pulumi_runs(
 
 
 @pytest.mark.parametrize("status", [0, 255])
-def test_preview_job_posts_its_note_and_exits_like_pulumi(
+def test_preview_job_posts_its_note_and_returns_the_exit_code_of_pulumi(
     status: int, fake_pulumi: Path, tmp_path: Path
 ) -> None:
     (fake_pulumi / "python").write_text('#!/bin/sh\necho "python $@" >> "$PULUMI_CALLS"\n')
@@ -115,15 +115,15 @@ def test_oidc_token_is_passed_in_a_file_that_is_deleted(fake_pulumi: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"), [(["up", "nowhere"], "no such stage"), (["fly", "prod"], "usage")]
+    ("arguments", "message"), [(["up", "nowhere"], "no such stage"), (["fly", "prod"], "usage")]
 )
 def test_invalid_arguments_are_refused(
-    arguments: list[str], says: str, fake_pulumi: Path, tmp_path: Path
+    arguments: list[str], message: str, fake_pulumi: Path, tmp_path: Path
 ) -> None:
     env = pulumi_env(fake_pulumi, tmp_path)
     done = run("bash", "ci/pulumi.sh", *arguments, **env)
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "calls").exists()
 
 
@@ -137,5 +137,5 @@ def test_requirements_of_the_ci_jobs_equal_the_lock() -> None:
         assert set(pins) <= locked, name
 
 
-def test_files_that_run_first_exist() -> None:
+def test_slowest_files_exist() -> None:
     assert [name for name in SLOWEST_FILES if not (ROOT / name).is_file()] == []

@@ -1,4 +1,4 @@
-"""The setup script on machines without some of its requirements; each test runs a copy of it."""
+"""`ci/environment.sh` on machines that lack Java, Python or packages; each test runs a copy of the script."""
 
 import os
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKS = '[ "$*" = "-m ci.spark_packages" ] && echo of the lock'  # the only command for a finished environment
+# Python of a complete environment: the script may only call it to build the Spark packages.
+ONLY_SPARK_PACKAGES = '[ "$*" = "-m ci.spark_packages" ]'
 TOOLS = ("bash", "sed", "head", "dirname", "cat", "sha256sum", "rm", "env", "cut")
 
 
@@ -44,7 +45,7 @@ def set_up(machine: Path, *arguments: str, **env: str) -> subprocess.CompletedPr
 
 
 def digest_of(lock: Path) -> str:
-    """The digest as the script computes it."""
+    """Output of sha256sum for the lock, as the script computes it."""
     done = subprocess.run(["sha256sum"], stdin=lock.open(), capture_output=True, text=True, check=True)
     return done.stdout
 
@@ -80,17 +81,17 @@ def test_missing_python_311_is_reported_with_the_version_found(machine: Path) ->
     assert "python3.11-venv" in line
 
 
-def test_finished_environment_is_reused(machine: Path) -> None:
+def test_complete_environment_is_reused(machine: Path) -> None:
     put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
     (machine / ".venv/bin").mkdir(parents=True)
-    put_program(machine / ".venv", "python", f"{PACKS} || exit 1")
+    put_program(machine / ".venv", "python", f"{ONLY_SPARK_PACKAGES} || exit 1")
     (machine / ".venv/.stamp").write_text(f"{machine} {digest_of(machine / 'requirements/lock.txt')}")
     done = set_up(machine)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_unavailable_spark_packages_end_the_setup_with_one_line(machine: Path) -> None:
-    test_finished_environment_is_reused(machine)
+    test_complete_environment_is_reused(machine)
     put_program(machine / ".venv", "python", "echo 'spark_packages: spark.lock: no network' >&2; exit 2")
     assert error_line(set_up(machine)) == "spark_packages: spark.lock: no network\n"
 

@@ -1,3 +1,5 @@
+"""`ci.merge_request_note` against an HTTP server with the notes API of GitLab."""
+
 import json
 import threading
 from collections.abc import Iterator

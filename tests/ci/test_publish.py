@@ -1,3 +1,5 @@
+"""`ci.publish`: versioned upload of the code bundle to S3, with its checksum."""
+
 import base64
 from collections.abc import Iterator
 from pathlib import Path

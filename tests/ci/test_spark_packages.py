@@ -1,4 +1,4 @@
-"""The archive of the Spark job's packages: complete, pinned and reproducible."""
+"""`ci.spark_packages`: archive of the Spark job's Python packages, built from `requirements/spark.lock`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.packing import write_file, zip_bytes
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements" / LOCK_NAME
 ARCHIVE = ROOT / "build" / "spark-packages.zip"
-OLDEST_GLIBC = (2, 34)  # of Amazon Linux 2023, which EMR 7 runs on
+NODE_GLIBC = (2, 34)  # EMR 7 runs on Amazon Linux 2023
 
 
 def wheel(folder: Path, name: str, *files: str) -> Path:
@@ -43,7 +43,7 @@ def test_files_outside_of_site_packages_and_duplicate_files_are_refused(tmp_path
         unpack([wheel(tmp_path, "b", "same.py"), wheel(tmp_path, "c", "same.py")])
 
 
-def test_archive_belongs_to_the_lock_that_it_contains(tmp_path: Path) -> None:
+def test_archive_is_valid_only_for_the_lock_that_it_contains(tmp_path: Path) -> None:
     lock, archive = tmp_path / LOCK_NAME, tmp_path / "packages.zip"
     lock.write_text("pymongo==4.18.3\n")
     assert not is_archive_of(lock, archive)
@@ -55,7 +55,7 @@ def test_archive_belongs_to_the_lock_that_it_contains(tmp_path: Path) -> None:
     assert not is_archive_of(lock, archive)
 
 
-def test_unavailable_packages_are_one_line_and_leave_the_old_archive(tmp_path: Path) -> None:
+def test_unavailable_package_is_reported_in_one_line_and_the_old_archive_is_kept(tmp_path: Path) -> None:
     lock, archive = tmp_path / LOCK_NAME, tmp_path / "packages.zip"
     lock.write_text(f"pymongo==4.18.3 --hash=sha256:{'0' * 64}\n")
     archive.write_bytes(b"yesterday's")
@@ -75,7 +75,7 @@ def test_unavailable_packages_are_one_line_and_leave_the_old_archive(tmp_path: P
     assert archive.read_bytes() == b"yesterday's"
 
 
-def test_every_line_of_the_lock_is_one_version_with_hashes() -> None:
+def test_every_entry_of_the_lock_is_one_version_with_hashes() -> None:
     entries = LOCK.read_text().replace("\\\n", " ").splitlines()
     assert {entry.partition("==")[0] for entry in entries} >= {"pymongo", "dnspython", "boto3"}
     for entry in entries:
@@ -99,4 +99,4 @@ def test_archive_is_for_the_python_version_and_processor_of_the_nodes() -> None:
         if platform != "any":
             assert platform.endswith("_x86_64")
             found = re.match(r"manylinux_(\d+)_(\d+)_", platform)
-            assert found is None or (int(found[1]), int(found[2])) <= OLDEST_GLIBC
+            assert found is None or (int(found[1]), int(found[2])) <= NODE_GLIBC

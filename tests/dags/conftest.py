@@ -1,4 +1,7 @@
-"""The tests of the DAG run in the Airflow environment (`make test-dags`); elsewhere nothing is collected."""
+"""Fixtures of the DAG tests.
+
+The tests run in the Airflow environment (`make test-dags`); without Airflow none is collected.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
 BUNDLE = "dags-folder"  # name of the bundle of `core.dags_folder`
 Mailbox = Callable[[], list[str]]  # messages of the DAG on the alarm topic since the last call
-PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # has the emulator; the Airflow environment has not
+PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # the emulator is not installed in the Airflow environment
 
 if find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -79,8 +82,8 @@ def dag() -> Any:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Stage deployed to an emulator."""
+class AirflowStage:
+    """Outputs and address of the stage that is deployed to an emulator."""
 
     url: str
     region: str
@@ -93,10 +96,10 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The stage that Airflow schedules, in a separate process; the environment is configured for it."""
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStage]:
+    """Deployed prod stage in a separate process; sets the AWS and Airflow variables of this process."""
     process = subprocess.Popen(
-        [str(PLATFORM_PYTHON), "-m", "tests.dags.serve_stage", str(tmp_path_factory.mktemp("cloud"))],
+        [str(PLATFORM_PYTHON), "-m", "tests.dags.serve_stage", str(tmp_path_factory.mktemp("emulator"))],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -105,7 +108,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     try:
         line = process.stdout.readline()
         assert line, "the stage was not deployed"
-        stage = Stage(**json.loads(line))
+        stage = AirflowStage(**json.loads(line))
         os.environ |= {
             "AWS_ENDPOINT_URL": stage.url,
             "AWS_DEFAULT_REGION": stage.region,
@@ -124,8 +127,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def mailbox(stage: Stage) -> Iterator[Mailbox]:
-    """A subscription to the alarm topic that returns the messages of the DAG, without those of EMR."""
+def mailbox(stage: AirflowStage) -> Iterator[Mailbox]:
+    """Subscription to the alarm topic; returns the messages of the DAG, without those of EMR."""
     sqs, topic = stage.client("sqs"), stage.outputs["alarm_topic_arn"]
     url = sqs.create_queue(QueueName="mailbox")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -14,12 +14,12 @@ from airflow.utils.session import create_session
 from botocore.client import BaseClient
 
 from ml import contract
-from tests.dags.conftest import Stage
+from tests.dags.conftest import AirflowStage
 
 ACTIONS = {
     "HeadObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
-}  # operations named differently by IAM
+}  # IAM actions that are not named like their API operation
 N_USERS, N_EVENTS_EACH, N_ITEMS = 30, 8, 40
 
 
@@ -32,13 +32,13 @@ def good_events() -> str:
     return "\n".join(["user_id,item_id,timestamp", *rows, ""])
 
 
-def put_raw(stage: Stage, body: str) -> None:
+def put_raw(stage: AirflowStage, body: str) -> None:
     key = f"{contract.RAW_PREFIX}shop.csv"
     stage.client("s3").put_object(Bucket=stage.outputs["data_bucket"], Key=key, Body=body.encode())
 
 
-def granted(stage: Stage) -> set[str]:
-    """Actions that the role of the stage for Airflow allows."""
+def granted(stage: AirflowStage) -> set[str]:
+    """IAM actions that the stage's Airflow role allows."""
     iam, role = stage.client("iam"), stage.outputs["airflow_role_arn"].rpartition("/")[2]
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -60,21 +60,21 @@ def calls() -> Iterator[set[str]]:
         record(self, operation)
         return plain(self, operation, arguments)
 
-    async def call_later(self: Any, operation: str, arguments: Any) -> Any:
+    async def call_deferred(self: Any, operation: str, arguments: Any) -> Any:
         record(self, operation)
         return await deferred(self, operation, arguments)
 
     with (
         patch.object(BaseClient, "_make_api_call", call),
-        patch.object(AioBaseClient, "_make_api_call", call_later),
+        patch.object(AioBaseClient, "_make_api_call", call_deferred),
     ):
         yield made
 
 
-def run(stage: Stage, dag: Any, night: datetime, *, max_polls: int = 180) -> DagRun:
+def run(stage: AirflowStage, dag: Any, night: datetime, *, max_polls: int = 180) -> DagRun:
     """Run the DAG for a logical date, polling EMR every two seconds, at most ``max_polls`` times.
 
-    Asserts that the role of the stage for Airflow allows every AWS call.
+    Asserts that the stage's Airflow role allows every AWS call.
     """
     dag.deadline = (
         None  # `DAG.test` of Airflow 3.3 cannot finish a run with a deadline (apache/airflow#73428)
@@ -93,13 +93,13 @@ def states(dag_run: DagRun) -> dict[str, str]:
         return {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances(session=session)}
 
 
-def clusters(stage: Stage) -> dict[str, str]:
+def clusters(stage: AirflowStage) -> dict[str, str]:
     """State of each cluster, by id."""
     listed = stage.client("emr").list_clusters()["Clusters"]
     return {cluster["Id"]: cluster["Status"]["State"] for cluster in listed}
 
 
-def keys_of(stage: Stage, run_id: str) -> set[str]:
+def keys_of(stage: AirflowStage, run_id: str) -> set[str]:
     """Names of the objects of a run, relative to its prefix."""
     bucket, prefix = stage.outputs["data_bucket"], contract.run_prefix(run_id)
     listed = stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)

@@ -1,4 +1,4 @@
-"""Deploy the stage that Airflow schedules to an emulator, print its address, serve until stdin is closed."""
+"""Deploy the prod stage to an emulator, print its address as JSON, and serve it until stdin is closed."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Interpretation of EMR responses, with responses that botocore validates."""
+"""EMR job flows: search by run id and failure messages, from stubbed responses that botocore validates."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_failure_before_the_first_step_contains_the_reason_of_emr(emr: Stubber, 
 
 
 @pytest.mark.parametrize(
-    ("state", "message", "raised", "why"),
+    ("state", "message", "raised", "reason"),
     [
         ("TERMINATED_WITH_ERRORS", "terminal failure", AirflowFailException, "STEP_FAILURE"),
         ("RUNNING", "Waiter error: max attempts reached", AirflowFailException, "j-1 is RUNNING after 60 s"),
@@ -138,7 +138,7 @@ def test_failure_before_the_first_step_contains_the_reason_of_emr(emr: Stubber, 
     ],
 )
 def test_only_failed_polls_are_retried(
-    emr: Stubber, state: str, message: str, raised: type[Exception], why: str
+    emr: Stubber, state: str, message: str, raised: type[Exception], reason: str
 ) -> None:
     sensor = JobFlowSensor(
         task_id="wait", job_flow_id="j-1", deferrable=True, poke_interval=6, max_attempts=10
@@ -149,7 +149,7 @@ def test_only_failed_polls_are_retried(
         add_cluster(emr, state, "STEP_FAILURE", "")
         emr.add_response("list_steps", {"Steps": []}, FAILED_STEPS)
 
-    with pytest.raises(AirflowException, match=why) as caught:
+    with pytest.raises(AirflowException, match=reason) as caught:
         sensor.execute_complete({}, {"status": "error", "message": message})
 
     assert type(caught.value) is raised

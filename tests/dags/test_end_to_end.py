@@ -11,14 +11,16 @@ import pytest
 from airflow.utils.session import create_session
 
 from ml import contract
-from tests.dags.conftest import Mailbox, Stage
+from tests.dags.conftest import Mailbox, AirflowStage
 from tests.dags.runs import N_EVENTS_EACH, N_USERS, clusters, good_events, keys_of, put_raw, run, states
 
 pytestmark = pytest.mark.usefixtures("metadata_database")
 SEOUL = ZoneInfo("Asia/Seoul")
 
 
-def test_night_is_prepared_validated_and_not_launched_again(stage: Stage, dag: Any, mailbox: Mailbox) -> None:
+def test_interval_is_prepared_validated_and_not_launched_twice(
+    stage: AirflowStage, dag: Any, mailbox: Mailbox
+) -> None:
     put_raw(stage, good_events())
     night, before = datetime(2026, 11, 25, 2, 0, tzinfo=SEOUL), clusters(stage)
 
@@ -48,7 +50,9 @@ def test_night_is_prepared_validated_and_not_launched_again(stage: Stage, dag: A
     assert mailbox() == []
 
 
-def test_bad_input_fails_the_run_with_one_notification(stage: Stage, dag: Any, mailbox: Mailbox) -> None:
+def test_bad_input_fails_the_run_with_one_notification(
+    stage: AirflowStage, dag: Any, mailbox: Mailbox
+) -> None:
     put_raw(stage, "who,what\nu1,i1\n")
 
     failed = run(stage, dag, datetime(2026, 11, 26, 2, 0, tzinfo=SEOUL))
@@ -70,7 +74,7 @@ def test_bad_input_fails_the_run_with_one_notification(stage: Stage, dag: Any, m
 
 
 def test_active_job_flow_is_adopted_and_terminated_after_the_time_limit(
-    stage: Stage, dag: Any, mailbox: Mailbox
+    stage: AirflowStage, dag: Any, mailbox: Mailbox
 ) -> None:
     put_raw(stage, good_events())
     key = contract.RUN_JOB_FLOW_KEY

@@ -1,4 +1,4 @@
-"""The DAG's copy of constants and checks equals the platform's, which it cannot import."""
+"""The constants and manifest checks of the DAG equal those of `ml`, which the DAG cannot import."""
 
 from __future__ import annotations
 
@@ -93,15 +93,15 @@ def test_run_id_and_location_equal_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("published", "why"),
+    ("published", "message"),
     [
         ("{}", "no placeholder __RUN_ID__"),
         ("__RUN_ID__", "not JSON"),
         ('["__RUN_ID__"]', "not a JSON object"),
     ],
 )
-def test_invalid_launch_document_is_refused(published: str, why: str) -> None:
-    with pytest.raises(run.LaunchDocumentError, match=why):
+def test_invalid_launch_document_is_refused(published: str, message: str) -> None:
+    with pytest.raises(run.LaunchDocumentError, match=message):
         run.launch_document(published, RUN_ID)
 
 
@@ -126,7 +126,7 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("document", "why"),
+    ("document", "message"),
     [
         (broken(lambda m: m.update(schema_version=2)), "schema_version is 2"),
         (broken(lambda m: m["counts"].update(duplicates=5)), "= 21, but events_read = 20"),
@@ -140,17 +140,17 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         ([], "another type"),
     ],
 )
-def test_manifest_refused_by_the_platform_is_refused_by_the_dag(document: Any, why: str) -> None:
+def test_manifest_refused_by_the_platform_is_refused_by_the_dag(document: Any, message: str) -> None:
     with pytest.raises(manifest.ManifestError):
         manifest.parse(json.dumps(document))
-    with pytest.raises(run.PreparedRunError, match=why):
+    with pytest.raises(run.PreparedRunError, match=message):
         run.checked_counts(document, sizes())
 
 
 def test_missing_or_resized_file_is_named() -> None:
-    there = sizes()
-    del there["users.parquet"]
+    listed = sizes()
+    del listed["users.parquet"]
     with pytest.raises(run.PreparedRunError, match=r"users\.parquet: in the manifest, but not in the bucket"):
-        run.checked_counts(valid_manifest(), there)
+        run.checked_counts(valid_manifest(), listed)
     with pytest.raises(run.PreparedRunError, match=r"users\.parquet: 89 bytes, but the manifest says 90"):
-        run.checked_counts(valid_manifest(), there | {"users.parquet": 89})
+        run.checked_counts(valid_manifest(), listed | {"users.parquet": 89})

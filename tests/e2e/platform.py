@@ -1,4 +1,4 @@
-"""A served stage as its users access it: a process, an API, and AWS clients."""
+"""Served stage under test: its processes, its API and AWS clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL_SHOP = ("--users", "600", "--items", "300", "--interactions", "24000")
 
 
 @dataclass
-class Platform:
+class ServedPlatform:
     """A stage that ``python -m local up --serve`` serves from a folder."""
 
     folder: Path
@@ -31,7 +31,7 @@ class Platform:
 
     @classmethod
     @contextmanager
-    def serve(cls, folder: Path) -> Iterator[Platform]:
+    def serve(cls, folder: Path) -> Iterator[ServedPlatform]:
         """Serve the dev stage with a model of a small synthetic shop."""
         shop = [sys.executable, "-m", "ml.synthetic", "--output", "shop.csv", *SMALL_SHOP]
         assert finished(shop, folder).returncode == 0

@@ -1,4 +1,4 @@
-"""Commands that run for as long as they make progress, and whose processes all end with the test."""
+"""Run commands with a timeout on their progress, and end all their processes with the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRESS_TIMEOUT_S = 300  # the longest step, on a machine that runs other work too
+PROGRESS_TIMEOUT_S = 300  # longest step on a loaded machine
 COMMAND_TIMEOUT_S = 1800
 EXIT_TIMEOUT_S = 30
 
@@ -59,7 +59,7 @@ class ProcessTree:
 def _wait_for_end(processes: set[psutil.Process]) -> list[psutil.Process]:
     """Wait until the processes have ended; returns those that are still running after ``EXIT_TIMEOUT_S``.
 
-    Polls: `psutil.wait_procs` fails where pidfd_open(2) reports an ended process as a missing file.
+    Polls, because `psutil.wait_procs` fails if pidfd_open(2) reports an ended process as a missing file.
     """
     deadline = time.monotonic() + EXIT_TIMEOUT_S
     while running := [process for process in processes if process.is_running() and is_running(process.pid)]:
@@ -77,7 +77,7 @@ def is_running(pid: int) -> bool:
 
 
 class ProgressLog:
-    """The standard output of a process in a file; ``check`` fails when it has not grown for too long."""
+    """File with the standard output of a process; ``check`` fails if it has not grown for ``timeout_s``."""
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Answers of the command line to input that it cannot use."""
+"""Invalid input of the command line: exit code and error message."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_interactions_without_a_user_column_end_with_one_line_and_start_no_train
     assert not (tmp_path / "out").exists()
 
 
-def test_unknown_stage_is_answered_with_the_existing_ones(tmp_path: Path) -> None:
+def test_unknown_stage_is_refused_with_the_existing_ones(tmp_path: Path) -> None:
     done = run(tmp_path, "preview", "--stage", "qa")
     assert done.returncode == 2
     assert "dev" in done.stderr

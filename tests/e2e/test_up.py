@@ -1,4 +1,4 @@
-"""`make up` from the command to a recommendation, then further runs through the event chain.
+"""`make up`: the first run up to recommendations, then further runs that S3 events start.
 
 The tests share one served platform and run in the order of this file.
 """
@@ -22,7 +22,7 @@ from local.chain import EVENT_TIMEOUT_S, Chain
 from local.errors import StepFailedError
 from local.timeline import Timeline
 from ml import contract
-from tests.e2e.platform import Platform
+from tests.e2e.platform import ServedPlatform
 from tests.polling import eventually
 
 pytestmark = pytest.mark.e2e
@@ -37,17 +37,17 @@ def quiet() -> Timeline:
     return Timeline(Console(file=io.StringIO()))
 
 
-def test_run_file_contains_timeline_metrics_and_recommendations(platform: Platform) -> None:
+def test_run_file_contains_timeline_metrics_and_recommendations(platform: ServedPlatform) -> None:
     run = platform.run
     steps = [row["step"] for row in run["timeline"]]
     assert steps[:4] == ["deploy", "publish code", "upload", "prepare"]
-    won = [
+    expected = [
         contract.STEP_TRAINING,
         contract.STEP_EVALUATION,
         contract.STEP_QUALITY_GATE,
         contract.STEP_REGISTER,
     ]
-    assert [s for s in steps if s in won] == won
+    assert [s for s in steps if s in expected] == expected
     assert {contract.STEP_CREATE_MODEL, contract.STEP_DEPLOY, "rollout", "recommend"} <= set(steps)
     assert {row["status"] for row in run["timeline"]} == {"succeeded"}
     assert run["metrics"]["model"]["hr_at_10"] >= run["metrics"]["popularity"]["hr_at_10"] + 0.10
@@ -55,7 +55,7 @@ def test_run_file_contains_timeline_metrics_and_recommendations(platform: Platfo
     assert run["model_version"] == run["run_id"]
 
 
-def test_known_user_gets_k_unseen_items_in_descending_order(platform: Platform) -> None:
+def test_known_user_gets_k_unseen_items_in_descending_order(platform: ServedPlatform) -> None:
     seen = platform.seen()
     for user in list(seen)[:25]:
         answer = platform.get(f"/recommendations/{quote(user)}", k="20").json()
@@ -67,15 +67,15 @@ def test_known_user_gets_k_unseen_items_in_descending_order(platform: Platform) 
         assert answer["strategy"] == "ncf"
 
 
-def test_unknown_user_gets_popular_items(platform: Platform) -> None:
-    answer = platform.get("/recommendations/nobody%20we%2Fknow").json()
+def test_unknown_user_gets_popular_items(platform: ServedPlatform) -> None:
+    answer = platform.get("/recommendations/unknown%20user%2F1").json()
     assert answer["strategy"] == "popular"
-    assert answer["user_id"] == "nobody we/know"
+    assert answer["user_id"] == "unknown user/1"
     assert len(answer["items"]) == 10
 
 
 @pytest.mark.parametrize("k", ["0", "abc", "1001", "-3", "1.5"])
-def test_invalid_k_is_refused_with_its_name_and_range(platform: Platform, k: str) -> None:
+def test_invalid_k_is_refused_with_its_name_and_range(platform: ServedPlatform, k: str) -> None:
     response = platform.get("/recommendations/u000001", k=k)
     assert response.status_code == 400
     error = response.json()["error"]
@@ -84,13 +84,13 @@ def test_invalid_k_is_refused_with_its_name_and_range(platform: Platform, k: str
     assert "1000" in error["message"]
 
 
-def test_unknown_path_is_404_with_a_request_id(platform: Platform) -> None:
+def test_unknown_path_is_404_with_a_request_id(platform: ServedPlatform) -> None:
     response = platform.get("/nowhere")
     assert response.status_code == 404
     assert response.json()["error"]["request_id"]
 
 
-def test_served_model_reproduces_the_reported_metric(platform: Platform) -> None:
+def test_served_model_reproduces_the_reported_metric(platform: ServedPlatform) -> None:
     """HR@10 from rankings by the endpoint: the held-out item against 99 sampled unseen items per user."""
     stage, generator = platform.stage, np.random.default_rng(0)
     tables = {name: _table(platform, name) for name in (contract.USERS_FILE, contract.ITEMS_FILE)}
@@ -121,7 +121,7 @@ def test_served_model_reproduces_the_reported_metric(platform: Platform) -> None
     assert np.mean(hits) == pytest.approx(reported, abs=0.08)  # 300 users: three standard errors
 
 
-def test_repeated_success_event_starts_no_second_build(platform: Platform) -> None:
+def test_repeated_success_event_starts_no_second_build(platform: ServedPlatform) -> None:
     s3, bucket = platform.stage.client("s3"), platform.stage.outputs["data_bucket"]
     key = contract.run_prefix(platform.run["run_id"]) + contract.SUCCESS_FILE
     before = (platform.builds(), len(platform.executions()))
@@ -141,17 +141,17 @@ def test_repeated_success_event_starts_no_second_build(platform: Platform) -> No
     assert (platform.builds(), len(platform.executions())) == before
 
 
-def test_second_run_is_deployed_without_api_downtime(platform: Platform, quiet: Timeline) -> None:
+def test_second_run_is_deployed_without_api_downtime(platform: ServedPlatform, quiet: Timeline) -> None:
     answers: list[tuple[int, str]] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def send_requests() -> None:
         while not done.wait(0.1):
             response = platform.get("/recommendations/u000001")
             answers.append((response.status_code, response.json().get("model_version", "")))
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    client = threading.Thread(target=send_requests)
+    client.start()
     try:
         platform.copy_run(SECOND_RUN)
         chain = Chain(platform.stage, SECOND_RUN, quiet)
@@ -159,7 +159,7 @@ def test_second_run_is_deployed_without_api_downtime(platform: Platform, quiet: 
         eventually(lambda: answers[-1][1] == SECOND_RUN, EVENT_TIMEOUT_S, "the new model answers")
     finally:
         done.set()
-        asking.join()
+        client.join()
     assert {status for status, _ in answers} == {200}
     versions = [version for _, version in answers]
     assert list(dict.fromkeys(versions)) == [platform.run["run_id"], SECOND_RUN]
@@ -168,7 +168,7 @@ def test_second_run_is_deployed_without_api_downtime(platform: Platform, quiet: 
     assert chain.evaluation()["champion"]["model_package_arn"] == packages[1]
 
 
-def test_candidate_that_fails_the_gate_is_not_registered(platform: Platform, quiet: Timeline) -> None:
+def test_candidate_that_fails_the_gate_is_not_registered(platform: ServedPlatform, quiet: Timeline) -> None:
     with pytest.raises(StepFailedError) as failure:
         _follow(platform, REJECTED_RUN, quiet, _shuffle_items)
     assert failure.value.rejected
@@ -178,7 +178,7 @@ def test_candidate_that_fails_the_gate_is_not_registered(platform: Platform, qui
 
 
 def test_failed_training_stops_the_pipeline_and_keeps_the_served_model(
-    platform: Platform, quiet: Timeline
+    platform: ServedPlatform, quiet: Timeline
 ) -> None:
     with pytest.raises(StepFailedError) as failure:
         _follow(platform, BROKEN_RUN, quiet, _truncate_validation)
@@ -189,20 +189,20 @@ def test_failed_training_stops_the_pipeline_and_keeps_the_served_model(
 
 
 def _follow(
-    platform: Platform, run_id: str, timeline: Timeline, change: Callable[[dict[str, bytes]], None]
+    platform: ServedPlatform, run_id: str, timeline: Timeline, change: Callable[[dict[str, bytes]], None]
 ) -> None:
     platform.copy_run(run_id, change)
     Chain(platform.stage, run_id, timeline).follow()
 
 
-def _table(platform: Platform, name: str) -> pa.Table:
+def _table(platform: ServedPlatform, name: str) -> pa.Table:
     key = contract.run_prefix(platform.run["run_id"]) + name
     bucket = platform.stage.outputs["data_bucket"]
     body = platform.stage.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     return pq.read_table(io.BytesIO(body))
 
 
-def _split(platform: Platform, split: str) -> pa.Table:
+def _split(platform: ServedPlatform, split: str) -> pa.Table:
     prefix = contract.run_prefix(platform.run["run_id"])
     listed = platform.stage.client("s3").list_objects_v2(
         Bucket=platform.stage.outputs["data_bucket"], Prefix=f"{prefix}{split}/"

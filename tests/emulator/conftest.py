@@ -1,4 +1,4 @@
-"""One emulator per test module; moto's state is global to the process, so there is never a second one."""
+"""One emulator per test module. A process can run only one at a time: moto's state is global."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain boto3 clients create resources, use them and read them back, in several regions."""
+"""boto3 clients without extra settings create, use and read resources in several regions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def session() -> boto3.session.Session:
-    """Session with arbitrary credentials; one, because each reads botocore's service models."""
+    """Session with arbitrary credentials; shared, because each session loads botocore's service models."""
     return boto3.session.Session(aws_access_key_id="anything", aws_secret_access_key="anything")
 
 
@@ -58,13 +58,13 @@ def shop(emulator: Emulator, session: boto3.session.Session, request: pytest.Fix
     bucket = new_bucket(client("s3"), region)
     role_name = f"runner-{region}"
     allow = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
-    letters = new_queue(client("sqs"))
-    settings = settings_of(new_role(client("iam"), role_name, allow), letters)
+    dead_letters = new_queue(client("sqs"))
+    settings = settings_of(new_role(client("iam"), role_name, allow), dead_letters)
     functions = client("lambda")
     function = functions.create_function(
         FunctionName="seen", Code={"ZipFile": zipped({"app.py": CODE})}, **settings
     )["FunctionArn"]
-    pattern, target = pattern_of(bucket), target_of(function, letters)
+    pattern, target = pattern_of(bucket), target_of(function, dead_letters)
     rule = new_rule(client("events"), pattern, target)
     functions.add_permission(
         FunctionName="seen",
@@ -105,18 +105,18 @@ def new_role(iam: Any, name: str, allow: dict[str, Any]) -> str:
 
 def new_queue(sqs: Any) -> str:
     """Create the dead-letter queue; return its ARN."""
-    queue = sqs.create_queue(QueueName="letters")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="dead_letters")["QueueUrl"]
     return sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
 def new_rule(events: Any, pattern: dict[str, Any], target: dict[str, Any]) -> str:
     """Create a rule with one target; return its ARN."""
-    rule = events.put_rule(Name="whole", EventPattern=json.dumps(pattern), Description="a run is whole")
-    assert events.put_targets(Rule="whole", Targets=[target])["FailedEntryCount"] == 0
+    rule = events.put_rule(Name="complete", EventPattern=json.dumps(pattern), Description="a run is complete")
+    assert events.put_targets(Rule="complete", Targets=[target])["FailedEntryCount"] == 0
     return rule["RuleArn"]
 
 
-def settings_of(role: str, letters: str) -> dict[str, Any]:
+def settings_of(role: str, dead_letters: str) -> dict[str, Any]:
     return {
         "Runtime": "python3.11",
         "Role": role,
@@ -125,7 +125,7 @@ def settings_of(role: str, letters: str) -> dict[str, Any]:
         "MemorySize": 192,
         "Description": "sees objects",
         "Environment": {"Variables": {"COLOUR": "green"}},
-        "DeadLetterConfig": {"TargetArn": letters},
+        "DeadLetterConfig": {"TargetArn": dead_letters},
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/shop/seen"},
         "TracingConfig": {"Mode": "Active"},
     }
@@ -139,12 +139,12 @@ def pattern_of(bucket: str) -> dict[str, Any]:
     }
 
 
-def target_of(function: str, letters: str) -> dict[str, Any]:
+def target_of(function: str, dead_letters: str) -> dict[str, Any]:
     return {
         "Id": "function",
         "Arn": function,
         "RetryPolicy": {"MaximumRetryAttempts": 4, "MaximumEventAgeInSeconds": 120},
-        "DeadLetterConfig": {"Arn": letters},
+        "DeadLetterConfig": {"Arn": dead_letters},
         "InputTransformer": {
             "InputPathsMap": {"key": "$.detail.object.key", "bucket": "$.detail.bucket.name"},
             "InputTemplate": '{"key": <key>, "bucket": <bucket>, "rule": <aws.events.rule-name>}',
@@ -155,13 +155,13 @@ def target_of(function: str, letters: str) -> dict[str, Any]:
 def test_object_event_invokes_function_for_plain_client(shop: Shop) -> None:
     s3, bucket = shop.client("s3"), shop.bucket
     s3.put_object(Bucket=bucket, Key="in/run=1/part", Body=b"not this one")
-    s3.put_object(Bucket=bucket, Key="in/run=1/_SUCCESS", Body=b"whole")
+    s3.put_object(Bucket=bucket, Key="in/run=1/_SUCCESS", Body=b"complete")
 
     found = eventually(lambda: "Contents" in s3.list_objects_v2(Bucket=bucket, Prefix="seen.json"))
     assert found
     seen = json.load(s3.get_object(Bucket=bucket, Key="seen.json")["Body"])
-    expected = {"key": "in/run=1/_SUCCESS", "bucket": bucket, "rule": "whole"}
-    assert seen == {"event": expected, "body": "whole", "colour": "green"}
+    expected = {"key": "in/run=1/_SUCCESS", "bucket": bucket, "rule": "complete"}
+    assert seen == {"event": expected, "body": "complete", "colour": "green"}
 
 
 def test_resources_read_back_as_written(shop: Shop) -> None:
@@ -174,10 +174,10 @@ def test_resources_read_back_as_written(shop: Shop) -> None:
     functions, events = shop.client("lambda"), shop.client("events")
     configuration = functions.get_function_configuration(FunctionName="seen")
     assert {name: configuration[name] for name in shop.settings} == shop.settings
-    described = events.describe_rule(Name="whole")
+    described = events.describe_rule(Name="complete")
     assert json.loads(described["EventPattern"]) == shop.pattern
-    assert (described["Arn"], described["Description"]) == (shop.rule, "a run is whole")
-    assert events.list_targets_by_rule(Rule="whole")["Targets"] == [shop.target]
+    assert (described["Arn"], described["Description"]) == (shop.rule, "a run is complete")
+    assert events.list_targets_by_rule(Rule="complete")["Targets"] == [shop.target]
     statement = json.loads(functions.get_policy(FunctionName="seen")["Policy"])["Statement"][0]
     assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": shop.rule}}
 

@@ -20,7 +20,7 @@ class Recorded(Delivery):
 
     Attributes:
         attempts: numbers of the attempts.
-        failures: what was sent as a dead letter.
+        failures: failures that were sent as dead letters.
     """
 
     label = "recorded"
@@ -107,8 +107,8 @@ def test_throttled_attempts_count_unless_policy_excludes_them(queue: DeliveryQue
     errors = [*itertools.islice(throttled(), 4), *itertools.islice(busy(), 9)]
     counted = RetryPolicy(max_retries=1, max_age_s=60, backoff=AT_ONCE)
     assert deliver(queue, Recorded(counted, *errors)).attempts == [1, 2]
-    apart = RetryPolicy(max_retries=1, max_age_s=60, backoff=AT_ONCE, throttling=AT_ONCE)
-    assert deliver(queue, Recorded(apart, *errors)).attempts == [1, 1, 1, 1, 1, 2]
+    not_counted = RetryPolicy(max_retries=1, max_age_s=60, backoff=AT_ONCE, throttling=AT_ONCE)
+    assert deliver(queue, Recorded(not_counted, *errors)).attempts == [1, 1, 1, 1, 1, 2]
 
 
 def test_lost_event_is_logged(queue: DeliveryQueue, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Policy documents decide as IAM does."""
+"""IAM policy evaluation: elements of a statement, conditions, explicit deny."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INVOKE = Call(
 
 
 def statement(**changes: Any) -> dict[str, Any]:
-    """A resource policy's statement that allows `INVOKE`, changed."""
+    """Statement of a resource policy that allows `INVOKE`, with changes; None removes an element."""
     whole = {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},

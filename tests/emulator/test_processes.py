@@ -19,7 +19,7 @@ from tests.polling import eventually
 ROOT = Path(__file__).parents[2]
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MARK": "a b"}
 # Process tree with a child in another session and one that ignores SIGTERM.
-FAMILY = """
+PROCESS_TREE = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 subprocess.Popen(["sleep", "300"], start_new_session=True)
@@ -35,7 +35,7 @@ from emulator.app import Emulator
 from emulator.region import Region
 from tests.emulator.support import make_function, make_role
 from tests.polling import eventually
-FAMILY = sys.argv[2]
+PROCESS_TREE = sys.argv[2]
 BUSY = "import time\\ndef handler(e, c):\\n    print('busy')\\n    time.sleep(60)"
 def main():
     with Emulator(root=Path(sys.argv[1])).start() as emulator:
@@ -52,13 +52,13 @@ def main():
             artifacts={"type": "NO_ARTIFACTS"},
             environment={"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL"})
         emulator.client("codebuild").start_build(projectName="build")
-        family = [sys.executable, "-c", FAMILY]
+        command = [sys.executable, "-c", PROCESS_TREE]
         env = Region(emulator.host, emulator.region).child_env()
-        emulator.host.processes.start(family, cwd=Path.cwd(), env=env, on_line=lines.append)
+        emulator.host.processes.start(command, cwd=Path.cwd(), env=env, on_line=lines.append)
         eventually(lambda: lines.count("busy") == 2 and "ready" in lines, 50)
         print(f"up {emulator.url}", flush=True)
         time.sleep(300)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background jobs
 try:
     main()
 except KeyboardInterrupt:
@@ -115,20 +115,20 @@ def test_child_is_killed_at_time_limit(processes: Processes, tmp_path: Path) -> 
 
 def test_process_tree_is_killed_at_memory_limit(processes: Processes, tmp_path: Path) -> None:
     child = "x = bytearray(300 * 2**20); import time; time.sleep(60)"
-    hungry = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    parent = processes.start(python(hungry), cwd=tmp_path, env=ENV, on_line=print, memory_mib=200)
+    allocate = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    parent = processes.start(python(allocate), cwd=tmp_path, env=ENV, on_line=print, memory_mib=200)
     assert (parent.wait(), parent.ended_by) == (-signal.SIGKILL, "memory")
 
 
 def test_stop_ends_every_descendant(processes: Processes, tmp_path: Path) -> None:
     lines: list[str] = []
-    child = processes.start(python(FAMILY), cwd=tmp_path, env=ENV, on_line=lines.append)
+    child = processes.start(python(PROCESS_TREE), cwd=tmp_path, env=ENV, on_line=lines.append)
     eventually(lambda: lines)
-    family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-    assert len(family) >= 4
+    tree = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+    assert len(tree) >= 4
     child.stop(grace_s=0.2)
     assert child.ended_by == "stop"
-    eventually(lambda: not any(_alive(process) for process in family))
+    eventually(lambda: not any(_alive(process) for process in tree))
 
 
 def test_background_process_ends_with_its_command(processes: Processes, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_start_after_close_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
 def test_no_child_process_survives_the_emulator_process(tmp_path: Path, signum: signal.Signals) -> None:
     host = subprocess.Popen(
-        [sys.executable, "-c", HOST, str(tmp_path), FAMILY],
+        [sys.executable, "-c", HOST, str(tmp_path), PROCESS_TREE],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -160,20 +160,20 @@ def test_no_child_process_survives_the_emulator_process(tmp_path: Path, signum: 
         first = host.stdout.readline()
         assert first.startswith("up ")
         url = first.split()[1]
-        family = _of_emulator(url)
-        assert len(family) >= 6  # the function, the build's two, the family's four
+        children = _of_emulator(url)
+        assert len(children) >= 6  # 1 of the function, at least 1 of the build, 4 of the process tree
         host.send_signal(signum)
         status = host.wait(60)
         assert status == (130 if signum is signal.SIGINT else -signal.SIGKILL)
         eventually(lambda: not _of_emulator(url))
-        eventually(lambda: not any(_alive(process) for process in family))
+        eventually(lambda: not any(_alive(process) for process in children))
     finally:
         host.kill()
         host.wait(10)
 
 
 def _of_emulator(url: str) -> list[psutil.Process]:
-    """Processes whose environment names this emulator."""
+    """Running processes whose environment contains the URL of this emulator."""
     found = []
     for process in psutil.process_iter():
         try:

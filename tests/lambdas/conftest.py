@@ -1,4 +1,4 @@
-"""Fake credentials and a region for the tests of every function."""
+"""AWS credentials and region of the Lambda tests."""
 
 from __future__ import annotations
 

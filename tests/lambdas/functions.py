@@ -1,4 +1,4 @@
-"""Load functions as Lambda does: from their own folder, with their own environment."""
+"""Load Lambda functions from their folders, with given environment variables; read recorded events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FakeContext:
 
 
 def event(name: str) -> dict[str, Any]:
-    """A fresh copy of a recorded event."""
+    """New copy of a recorded event."""
     return json.loads((EVENTS / f"{name}.json").read_text())
 
 

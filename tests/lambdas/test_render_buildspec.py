@@ -164,7 +164,7 @@ def changed(**changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"", "not JSON"),
         (b'{"run_id": "\xff"}', "not JSON"),
@@ -184,11 +184,11 @@ def changed(**changes: Any) -> bytes:
     ],
 )
 def test_invalid_manifest_is_refused_with_the_name_of_the_field(
-    logic: ModuleType, content: bytes, complaint: str
+    logic: ModuleType, content: bytes, message: str
 ) -> None:
     with pytest.raises(logic.InputError, match=r"^s3://b/manifest\.json: ") as caught:
         logic.check_manifest(content, "s3://b/manifest.json")
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

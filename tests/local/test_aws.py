@@ -1,4 +1,4 @@
-"""Other terminals find a running stage until its process has ended."""
+"""State file of a running stage, by which other processes find it."""
 
 import os
 import subprocess

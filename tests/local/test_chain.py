@@ -1,4 +1,4 @@
-"""A run is followed from its buildspec to the deployed package, with fakes of the services."""
+"""`Chain`: a run is followed from its buildspec to the deployed package, with fake AWS clients."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ OUTPUTS = {
 }
 
 
-class FakeSageMaker(FakePipelines):
-    """The pipeline of one run, and its package."""
+class FakePipelineRun(FakePipelines):
+    """Fake SageMaker client with the pipeline execution and the model package of one run."""
 
     def __init__(self, deployment: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class FakeSageMaker(FakePipelines):
         return {"FailureReason": "an alarm was raised"}
 
 
-def follow(sagemaker: FakeSageMaker, build_status: str = "SUCCEEDED") -> Timeline:
+def follow(sagemaker: FakePipelineRun, build_status: str = "SUCCEEDED") -> Timeline:
     build = {
         "id": "b",
         "buildStatus": build_status,
@@ -88,7 +88,7 @@ def follow(sagemaker: FakeSageMaker, build_status: str = "SUCCEEDED") -> Timelin
 
 
 def test_run_is_followed_and_approved_until_its_package_is_deployed() -> None:
-    sagemaker = FakeSageMaker("Deployed")
+    sagemaker = FakePipelineRun("Deployed")
     timeline = follow(sagemaker)
     assert [(row["step"], row["status"]) for row in timeline.as_json()] == [
         ("render buildspec", "succeeded"),
@@ -102,13 +102,13 @@ def test_run_is_followed_and_approved_until_its_package_is_deployed() -> None:
 
 def test_rollback_is_raised_with_its_reason_and_the_endpoint_log() -> None:
     with pytest.raises(StepFailedError) as failure:
-        follow(FakeSageMaker("RolledBack"))
+        follow(FakePipelineRun("RolledBack"))
     assert (failure.value.step, failure.value.reason) == ("rollout", "an alarm was raised")
     assert failure.value.log_lines == ["worker failed to boot"]
 
 
 def test_build_that_fails_before_the_pipeline_starts_is_raised() -> None:
-    sagemaker = FakeSageMaker("Deployed")
+    sagemaker = FakePipelineRun("Deployed")
     sagemaker.executions.clear()
     with pytest.raises(StepFailedError, match="build failed: the build ended FAILED"):
         follow(sagemaker, "FAILED")

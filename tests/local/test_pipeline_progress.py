@@ -22,7 +22,7 @@ class NotFoundError(Exception):
     pass
 
 
-class FakeLogs:
+class FakeTrainingLogs:
     """CloudWatch Logs with the lines of one training job, or without its log group."""
 
     exceptions = SimpleNamespace(ResourceNotFoundException=NotFoundError)
@@ -47,7 +47,7 @@ def ended(name: str, status: str, minute: int, **more: Any) -> dict[str, Any]:
 def follow(polls: list[tuple[str, list[dict[str, Any]]]], lines: list[str] | None = None) -> Timeline:
     pipelines, timeline = FakePipelines(), Timeline(Console(file=io.StringIO()))
     pipelines.polls = polls
-    progress = PipelineProgress(pipelines, FakeLogs(lines), timeline)
+    progress = PipelineProgress(pipelines, FakeTrainingLogs(lines), timeline)
     progress.follow("arn", timeout_s=60, sleep=lambda _: None)
     return timeline
 

@@ -77,7 +77,7 @@ def test_tree_lists_every_resource_and_counts_types(resources: list[Resource]) -
     assert [r.name for r in resources if f" {r.name}  " not in f" {tree}"] == []
 
 
-def test_command_prints_the_same_in_another_process_without_credentials(resources: list[Resource]) -> None:
+def test_command_prints_the_same_resources_without_credentials(resources: list[Resource]) -> None:
     stage = resources[0].urn.split(":")[2]
 
     before = process.getrusage(process.RUSAGE_CHILDREN)

@@ -24,7 +24,7 @@ def test_printed_settings_are_valid_stage_config() -> None:
     assert set(settings.values()) == {True}
 
 
-def test_provider_knows_every_endpoint_setting() -> None:
+def test_every_endpoint_setting_is_an_argument_of_the_provider() -> None:
     known = {name.rstrip("_") for name in inspect.signature(ProviderEndpointArgs.__init__).parameters}
     assert set(PROVIDER_SERVICES) <= known
 

@@ -1,3 +1,5 @@
+"""Summary of a run: `out/run.json` and the text on the console."""
+
 import io
 import json
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Timeline of a run: output with and without a terminal, JSON, and steps after an exception."""
+
 import contextlib
 import io
 

@@ -1,4 +1,4 @@
-"""`deploy_model` on an endpoint with the bootstrap model, and its logic without AWS."""
+"""Fixtures: `deploy_model` with a fake SageMaker client, and its logic module without AWS."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class FakeSageMaker:
         self.packages: dict[str, dict[str, Any]] = {}
         self.updates: list[dict[str, Any]] = []
         self.update_error: ClientError | None = None  # raised by UpdateEndpoint
-        self.concurrent_config: str | None = None  # another caller updates the endpoint to it first
+        self.concurrent_config: str | None = None  # another caller deploys it before UpdateEndpoint
         self.create_endpoint_config(
             EndpointConfigName=BOOTSTRAP_CONFIG, ProductionVariants=[{"ModelName": BOOTSTRAP_MODEL}]
         )
@@ -69,7 +69,7 @@ class FakeSageMaker:
 
     # -- called by the function -----------------------------------------------------------------
 
-    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803 (the service's names)
+    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803 (names of the API)
         if EndpointName != self.endpoint["EndpointName"]:
             raise validation_error("DescribeEndpoint", f'Could not find endpoint "{EndpointName}".')
         return dict(self.endpoint)
@@ -107,7 +107,7 @@ class FakeSageMaker:
         self.models[request["ModelName"]] = request
 
     def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
-        return self._found("DescribeModel", self.models, ModelName, "model")
+        return self._find("DescribeModel", self.models, ModelName, "model")
 
     def delete_model(self, *, ModelName: str) -> None:  # noqa: N803
         del self.models[ModelName]
@@ -118,7 +118,7 @@ class FakeSageMaker:
         self.configs[request["EndpointConfigName"]] = request
 
     def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
-        return self._found(
+        return self._find(
             "DescribeEndpointConfig", self.configs, EndpointConfigName, "endpoint configuration"
         )
 
@@ -129,10 +129,10 @@ class FakeSageMaker:
         assert operation == "list_endpoint_configs"
         return _ConfigPages(self.configs)
 
-    def _found(self, operation: str, where: dict[str, Any], name: str, what: str) -> dict[str, Any]:
-        if name not in where:
-            raise validation_error(operation, f'Could not find {what} "{name}".')
-        return where[name]
+    def _find(self, operation: str, resources: dict[str, Any], name: str, kind: str) -> dict[str, Any]:
+        if name not in resources:
+            raise validation_error(operation, f'Could not find {kind} "{name}".')
+        return resources[name]
 
     def _start_rollout(self, config_name: str) -> None:
         self.endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": config_name}

@@ -1,4 +1,4 @@
-"""Names of endpoint configs and models: recognisable, specific to one endpoint, equal for equal content."""
+"""Names of endpoint configs and models: deterministic, of valid length, recognised for one endpoint only."""
 
 from __future__ import annotations
 

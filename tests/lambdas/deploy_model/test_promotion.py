@@ -80,7 +80,7 @@ def test_metadata_update_is_ignored(fake: FakeSageMaker, invoke: Invoke) -> None
 
 
 @pytest.mark.parametrize(
-    ("payload", "complaint"),
+    ("payload", "message"),
     [
         ({}, "neither model_package_arn nor detail"),
         ({"detail-type": "Object Created", "detail": {}}, "detail-type 'Object Created'"),
@@ -90,6 +90,6 @@ def test_metadata_update_is_ignored(fake: FakeSageMaker, invoke: Invoke) -> None
         ({"model_package_arn": f"{GROUP_ARN}/1", "model_name": 7}, "model_name is 7"),
     ],
 )
-def test_invalid_payload_is_refused(invoke: Invoke, payload: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+def test_invalid_payload_is_refused(invoke: Invoke, payload: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         invoke(payload)

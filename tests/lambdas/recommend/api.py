@@ -1,4 +1,4 @@
-"""Requests to the recommendation API, its OpenAPI file, and a fake endpoint behind it."""
+"""Requests to the recommendation API, its OpenAPI file, and a fake endpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class FakeRuntime:
-    """SageMaker runtime whose model knows user 42; a test may set its ``failure`` or its raw ``content``."""
+    """Fake SageMaker Runtime client whose model has the user 42; other users get popular items.
+
+    Attributes:
+        requests: arguments of every InvokeEndpoint call.
+        failure: exception that InvokeEndpoint raises.
+        content: response body that replaces the predictions.
+    """
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []

@@ -1,3 +1,5 @@
+"""Fixtures: `recommend` with a fake SageMaker Runtime client, and its logic module without AWS."""
+
 from __future__ import annotations
 
 from typing import Any

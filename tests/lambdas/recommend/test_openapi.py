@@ -1,4 +1,4 @@
-"""The OpenAPI file, and the limits of ids that it shares with the function and the preparation."""
+"""The OpenAPI file, and the limits of user ids in the file, the function and the preparation."""
 
 from __future__ import annotations
 

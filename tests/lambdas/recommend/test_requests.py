@@ -84,7 +84,7 @@ def test_invalid_user_id_is_400(invoke: Invoke, user_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "complaint"),
+    ("body", "message"),
     [
         ("", "body: send JSON"),
         ("{", "body: send JSON"),
@@ -102,10 +102,10 @@ def test_invalid_user_id_is_400(invoke: Invoke, user_id: str) -> None:
         ({"user_ids": ["42"], "top": 3}, "top is not known"),
     ],
 )
-def test_invalid_body_is_400_and_names_the_field(invoke: Invoke, body: Any, complaint: str) -> None:
+def test_invalid_body_is_400_and_names_the_field(invoke: Invoke, body: Any, message: str) -> None:
     response = invoke(post(body))
     assert response["statusCode"] == 400
-    assert content(response, POST, "post")["error"]["message"].startswith(complaint)
+    assert content(response, POST, "post")["error"]["message"].startswith(message)
 
 
 @pytest.mark.parametrize("content_type", [None, "text/csv", "application/x-www-form-urlencoded"])

@@ -18,7 +18,7 @@ DeploySource = Callable[[str], Deployment]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """Writes a project with a `dev` stage whose program is the given source."""
+    """Function that writes a project with a `dev` stage whose program is the given source."""
     return functools.partial(write_project, tmp_path)
 
 
@@ -34,5 +34,5 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def deploy_source(make_project: MakeProject, emulator: Emulator) -> DeploySource:
-    """Deploys a program given as source; every input must have an effect."""
+    """Function that deploys a program given as source; unused inputs are errors."""
     return lambda source: deploy("dev", root=make_project(source), emulator=emulator)

@@ -1,4 +1,4 @@
-"""The deployment rejects inputs that it does not use."""
+"""Deployment engine: unused inputs, errors of creators, default tags, secrets, progress and names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def use_all(_context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str
 
 @pytest.fixture
 def deploy(make_project: MakeProject, tmp_path: Path) -> Deploy:
-    """Deploys with the given creators; they do not call the emulator, which is not started."""
+    """Function that deploys with the given creators; they do not call the emulator, which is not started."""
 
     def deploy(source: str, creators: dict[str, Creator], **options: Any) -> engine.Deployment:
         emulator = Emulator(root=tmp_path)
@@ -51,12 +51,12 @@ def test_input_that_the_creator_does_not_read_is_refused(deploy: Deploy) -> None
 
 
 def test_input_that_the_service_drops_is_refused(deploy: Deploy) -> None:
-    def forgetful(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
+    def dropping(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
         inputs.compare({"DisplayName": inputs.get("displayName")}, {})
         return use_all(context, name, inputs)
 
     with pytest.raises(UnusedInputError, match="does not honour the input displayName"):
-        deploy('aws.sns.Topic("news", display_name="News")', {TOPIC: forgetful})
+        deploy('aws.sns.Topic("news", display_name="News")', {TOPIC: dropping})
 
 
 def test_input_declared_as_not_emulated_is_accepted_and_listed(

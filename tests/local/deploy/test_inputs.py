@@ -1,4 +1,4 @@
-"""Inputs record which keys were used, and read-backs show which were dropped."""
+"""`Inputs` records the keys that a creator reads; `differences` lists parameters that a service dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Auto-naming."""
+"""Auto-naming patterns of the Pulumi project file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs run unchanged, and their first error ends the run."""
+"""Pulumi programs: URNs, order of creation, errors, isolation and secrets."""
 
 from __future__ import annotations
 
@@ -156,13 +156,13 @@ def test_programs_in_one_process_are_isolated(run: Any) -> None:
 
 
 def test_program_runs_while_another_stack_is_active(run: Any) -> None:
-    """As in a process whose tests build components under Pulumi's own mocks."""
+    """For example in a process that also uses Pulumi's mocks."""
 
-    def run_there() -> Monitor:
+    def run_in_context() -> Monitor:
         settings.ROOT.set("another stack")  # type: ignore[arg-type]  # any root will do
         return run('aws.sns.Topic("t")')
 
-    monitor = contextvars.copy_context().run(run_there)
+    monitor = contextvars.copy_context().run(run_in_context)
 
     assert "urn:pulumi:dev::tiny::aws:sns/topic:Topic::t" in monitor.registrations
 

@@ -38,7 +38,7 @@ def test_config_has_the_format_of_the_engine(tmp_path: Path) -> None:
     assert stage.config["tiny:on"] == "true"
     assert stage.config["tiny:n"] == "3"
     assert json.loads(stage.config["tiny:a"]) == {"b": [1, None]}
-    assert stage.config["tiny:short"] == "x", "a key without a namespace is the project's"
+    assert stage.config["tiny:short"] == "x", "a key without a namespace belongs to the project"
 
 
 def test_encrypted_value_is_refused(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ ROUTES = ("GET /things/{thing_id}", "POST /things", "ANY /all/{proxy+}", "$defau
 
 
 @dataclass
-class Route:
-    """The part of moto's route that matching needs."""
+class FakeRoute:
+    """Substitute for moto's route, with the only field that `match_route` reads."""
 
     route_key: str
 
@@ -199,13 +199,16 @@ def test_requests_over_the_stage_limit_are_throttled(emulator: Emulator) -> None
 )
 def test_most_specific_route_matches(method: str, path: str, key: str) -> None:
     keys = ("$default", "GET /a/{rest+}", "GET /a/{x}", "ANY /a/b", "GET /a/b")
-    matched = match_route([Route(key) for key in keys], method, path)
+    matched = match_route([FakeRoute(key) for key in keys], method, path)
     assert matched is not None
     assert matched.route.route_key == key
 
 
 def test_no_route_matches_without_default_route() -> None:
-    assert match_route([Route("GET /a")], "GET", "/b") is None
+    assert match_route([FakeRoute("GET /a")], "GET", "/b") is None
+
+
+def test_stage_is_the_first_path_segment_or_the_default_stage() -> None:
     assert split_stage({"$default": 1, "v1": 2}, "/v1/a") == (2, "/a")
     assert split_stage({"$default": 1, "v1": 2}, "/v2/a") == (1, "/v2/a")
     assert split_stage({"v1": 2}, "/a") == (None, "/a")

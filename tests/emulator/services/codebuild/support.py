@@ -22,7 +22,7 @@ def start(emulator: Emulator, commands: str = "", **arguments: Any) -> str:
 
 
 def finished(emulator: Emulator, build_id: str) -> dict[str, Any]:
-    """Build after its end."""
+    """Wait for the end of a build and return its description."""
 
     def look() -> dict[str, Any] | None:
         build = emulator.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]

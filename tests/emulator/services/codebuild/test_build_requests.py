@@ -1,4 +1,4 @@
-"""StartBuild requests and rules, lists and events of builds."""
+"""Builds started by clients and by EventBridge rules, lists of builds, and state change events."""
 
 from __future__ import annotations
 

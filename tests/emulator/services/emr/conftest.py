@@ -116,7 +116,7 @@ def step(*arguments: str, name: str = "prepare", on_failure: str = "TERMINATE_CL
 
 
 def ended(emulator: Emulator, cluster_id: str, timeout_s: float = 120) -> dict[str, Any]:
-    """Description of a cluster after its end."""
+    """Wait for the end of a cluster and return its description."""
 
     def look() -> dict[str, Any] | None:
         found = emulator.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]

@@ -82,7 +82,7 @@ def test_failed_step_terminates_the_cluster_with_failure_details(
     assert [group["Status"]["State"] for group in groups] == ["TERMINATED"]
 
 
-def test_kept_cluster_waits_for_steps_until_it_is_terminated(
+def test_keep_alive_cluster_waits_for_steps_until_it_is_terminated(
     emulator: Emulator, flow: dict[str, Any]
 ) -> None:
     emr = emulator.client("emr")
@@ -104,7 +104,7 @@ def test_kept_cluster_waits_for_steps_until_it_is_terminated(
     [
         ({"ReleaseLabel": "emr-8"}, "ReleaseLabel: The supplied release label is invalid: emr-8."),
         ({"ServiceRole": "nodes"}, "ServiceRole: nodes does not exist or does not trust EMR"),
-        ({"JobFlowRole": "nobody"}, "JobFlowRole: Invalid InstanceProfile: nobody."),
+        ({"JobFlowRole": "absent"}, "JobFlowRole: Invalid InstanceProfile: absent."),
         ({"SecurityConfiguration": "none"}, "Security configuration with name 'none' does not exist."),
         ({"Instances": {"Ec2SubnetId": "subnet-0"}}, "The subnet subnet-0 does not exist"),
         ({"Instances": {"ServiceAccessSecurityGroup": "sg-0"}}, "The security group sg-0 does not exist"),

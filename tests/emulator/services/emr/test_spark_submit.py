@@ -1,4 +1,4 @@
-"""spark-submit's command line: parser, and options for one machine."""
+"""Command line of spark-submit: parser, and options for local mode."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_cluster_options_are_replaced_by_local_mode() -> None:
     ]
 
 
-def test_driver_memory_is_at_most_half_of_the_machine_s() -> None:
+def test_driver_memory_is_at_most_half_of_the_machine_memory() -> None:
     half = int(psutil.virtual_memory().total / 2**20 / 2)
     assert driver_memory_mib(parse_submit(["spark-submit", "--driver-memory", "900t", "a.py"])) == half
     assert driver_memory_mib(parse_submit(["spark-submit", "a.py"])) == half

@@ -1,4 +1,4 @@
-"""Events of cluster states, and the end of a cluster whose step is starting."""
+"""Cluster state change events, and termination of a cluster while a step starts."""
 
 from __future__ import annotations
 

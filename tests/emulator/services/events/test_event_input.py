@@ -1,4 +1,4 @@
-"""What a target receives (EventBridge user guide, input transformation: its own examples)."""
+"""Input of a target: event, constant, path or transformer (with examples of the EventBridge user guide)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tests.emulator.support import (
 )
 from tests.polling import eventually
 
-NOTHING = "def handler(event, context):\n    return event\n"
+RETURN_EVENT = "def handler(event, context):\n    return event\n"
 
 
 class BusyCodeBuild(Provider):
@@ -146,7 +146,7 @@ def test_disabled_rule_and_schedule_match_nothing(emulator: Emulator) -> None:
 
 
 def put_event(emulator: Emulator, source: str, **detail: Any) -> None:
-    """One event of an application."""
+    """Publish an event of an application."""
     entry = {"Source": source, "DetailType": "sold", "Detail": json.dumps(detail)}
     assert emulator.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
@@ -179,7 +179,7 @@ def test_patterns_match_as_in_eventbridge(emulator: Emulator) -> None:
 
 
 def test_function_without_permission_is_not_invoked(emulator: Emulator) -> None:
-    function = make_function(emulator, "closed", NOTHING)
+    function = make_function(emulator, "closed", RETURN_EVENT)
     rule = rule_arn(emulator, "closed")
     url, queue = make_queue(emulator, "closed", rule)
     make_rule(
@@ -187,13 +187,13 @@ def test_function_without_permission_is_not_invoked(emulator: Emulator) -> None:
     )
     put_event(emulator, "closed", order=7)
 
-    letter = receive(emulator, url)
+    dead_letter = receive(emulator, url)
 
-    values = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    values = {name: value["StringValue"] for name, value in dead_letter["MessageAttributes"].items()}
     assert values["ERROR_CODE"] == "NO_PERMISSIONS"
     assert (values["RULE_ARN"], values["TARGET_ARN"], values["RETRY_ATTEMPTS"]) == (rule, function, "0")
     assert "EXHAUSTED_RETRY_CONDITION" not in values
-    assert json.loads(letter["Body"])["detail"] == {"order": 7}
+    assert json.loads(dead_letter["Body"])["detail"] == {"order": 7}
 
 
 @pytest.mark.parametrize(
@@ -263,22 +263,22 @@ def test_topic_receives_events(emulator: Emulator) -> None:
 def test_build_target_needs_role_with_permission(emulator: Emulator) -> None:
     project = f"arn:aws:codebuild:{emulator.region}:{emulator.account_id}:project/p"
     start = {"Effect": "Allow", "Action": "codebuild:StartBuild", "Resource": project}
-    stranger = make_role(emulator, "stranger", "lambda.amazonaws.com", start)
-    poor = make_role(emulator, "poor", "events.amazonaws.com")
+    lambda_role = make_role(emulator, "lambda-role", "lambda.amazonaws.com", start)
+    role_without_policy = make_role(emulator, "role-without-policy", "events.amazonaws.com")
     url, queue = make_queue(emulator, "roles", rule_arn(emulator, "roles"))
-    letters = {"DeadLetterConfig": {"Arn": queue}}
+    dead_letters = {"DeadLetterConfig": {"Arn": queue}}
     make_rule(
         emulator,
         "roles",
         {"source": ["roles"]},
-        {"Arn": project, **letters},
-        {"Arn": project, "RoleArn": stranger, **letters},
-        {"Arn": project, "RoleArn": poor, **letters},
+        {"Arn": project, **dead_letters},
+        {"Arn": project, "RoleArn": lambda_role, **dead_letters},
+        {"Arn": project, "RoleArn": role_without_policy, **dead_letters},
     )
     put_event(emulator, "roles")
     messages = {receive(emulator, url)["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"] for _ in range(3)}
     assert messages == {
         f"the target {project} has no RoleArn",
-        f"{stranger} does not trust events.amazonaws.com",
-        f"{poor} may not call codebuild:StartBuild on {project}",
+        f"{lambda_role} does not trust events.amazonaws.com",
+        f"{role_without_policy} may not call codebuild:StartBuild on {project}",
     }

@@ -32,8 +32,8 @@ def handler(event, context):
     if "raise" in event: raise KeyError(event["raise"])
     if "sleep" in event: time.sleep(event["sleep"])
     if "exit" in event: os._exit(event["exit"])
-    if "eat" in event:
-        kept = [bytearray(2**20) for _ in range(event["eat"])]
+    if "allocate" in event:
+        kept = [bytearray(2**20) for _ in range(event["allocate"])]
         time.sleep(5)
     if "set" in event: return {1, 2}
     if "identity" in event:
@@ -51,8 +51,8 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Emulator that retries asynchronous invocations at once."""
-    soon = Backoff(first_s=0.01, longest_s=0.02)
-    policy = RetryPolicy(max_retries=2, max_age_s=21_600, backoff=soon, throttling=soon)
+    short_backoff = Backoff(first_s=0.01, longest_s=0.02)
+    policy = RetryPolicy(max_retries=2, max_age_s=21_600, backoff=short_backoff, throttling=short_backoff)
     providers = {
         **PROVIDERS,
         "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward, policy),
@@ -63,7 +63,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def probe(emulator: Emulator) -> str:
-    """Function that returns what it sees."""
+    """Function that returns its process, environment variables and context."""
     variables = {"Variables": {"COLOUR": "blue"}}
     return make_function(emulator, "probe", PROBE, Timeout=10, MemorySize=160, Environment=variables)
 
@@ -74,7 +74,7 @@ def invoke(emulator: Emulator, name: str, event: Any, **arguments: Any) -> tuple
     return json.loads(response["Payload"].read() or b"null"), response
 
 
-def test_function_sees_only_its_package_and_environment(emulator: Emulator, probe: str) -> None:
+def test_function_has_access_to_its_package_and_environment_only(emulator: Emulator, probe: str) -> None:
     seen, response = invoke(emulator, "probe", {})
     assert "FunctionError" not in response
     assert response["ExecutedVersion"] == "$LATEST"
@@ -127,7 +127,7 @@ def test_name_arn_and_partial_arn_name_the_same_function(emulator: Emulator, pro
         ({"raise": "x"}, "KeyError", "'x'"),
         ({"set": 1}, "Runtime.MarshalError", "Unable to marshal response: Object of type set"),
         ({"exit": 3}, "Runtime.ExitError", "Runtime exited with error: exit status 3"),
-        ({"eat": 400}, "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
+        ({"allocate": 400}, "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
     ],
 )
 def test_function_error_has_lambda_shape(
@@ -216,7 +216,7 @@ def test_reserved_concurrency_throttles(emulator: Emulator) -> None:
     make_function(emulator, "narrow", PROBE, Timeout=5)
     emulator.client("lambda").put_function_concurrency(FunctionName="narrow", ReservedConcurrentExecutions=1)
     invoke(emulator, "narrow", {})
-    impatient = boto3.client(
+    without_retries = boto3.client(
         "lambda",
         endpoint_url=emulator.url,
         region_name=emulator.region,
@@ -227,7 +227,7 @@ def test_reserved_concurrency_throttles(emulator: Emulator) -> None:
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(invoke, emulator, "narrow", {"sleep": 1})
         with pytest.raises(ClientError, match="TooManyRequestsException"):
-            eventually(lambda: impatient.invoke(FunctionName="narrow") and False, 3)
+            eventually(lambda: without_retries.invoke(FunctionName="narrow") and False, 3)
         assert "FunctionError" not in slow.result()[1]
 
 

@@ -14,7 +14,7 @@ from emulator.services.sagemaker.provider import SageMakerProvider
 from emulator.wire import Request, Response, ServiceError
 from tests.emulator.services.sagemaker.support import BUCKET, ROLE, SCRIPT, Put, archive, in_service
 
-BAKING_S = 30.0  # longer than any test waits: an alarm ends baking periods, or the test requests none
+BAKING_S = 30.0  # maximum baking period; longer than any test waits
 
 
 class Event(NamedTuple):
@@ -86,7 +86,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def resource_name(text: str) -> str:
-    """The end of a text, in the characters of SageMaker's resource names."""
+    """Last characters of a text as a SageMaker resource name: letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[-48:].strip("-")
 
 

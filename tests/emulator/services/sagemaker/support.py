@@ -94,7 +94,7 @@ def training_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
 
 
 def training_ended(sagemaker: Any, name: str) -> dict[str, Any]:
-    """Description of a training job after its end."""
+    """Wait for the end of a training job and return its description."""
 
     def look() -> dict[str, Any] | None:
         job = sagemaker.describe_training_job(TrainingJobName=name)
@@ -116,7 +116,7 @@ def channel(name: str, uri: str) -> dict[str, Any]:
 
 
 def in_service(sagemaker: Any, name: str) -> dict[str, Any]:
-    """Description of an endpoint when its status is InService or Failed."""
+    """Wait until an endpoint is InService or Failed and return its description."""
 
     def look() -> dict[str, Any] | None:
         found = sagemaker.describe_endpoint(EndpointName=name)
@@ -126,7 +126,7 @@ def in_service(sagemaker: Any, name: str) -> dict[str, Any]:
 
 
 def invoke(emulator: Emulator, name: str, body: Any = None, content_type: str = "application/json") -> Any:
-    """JSON answer of an endpoint."""
+    """Invoke an endpoint and return its JSON response."""
     runtime = emulator.client("sagemaker-runtime")
     response = runtime.invoke_endpoint(
         EndpointName=name, Body=json.dumps(body or {}), ContentType=content_type

@@ -46,7 +46,7 @@ def test_path_outside_opt_ml_is_refused(tmp_path: Path, path: str) -> None:
         ContainerFiles(tmp_path).path(path)
 
 
-def test_folder_with_spaces_is_linked_under_a_name_without(tmp_path: Path) -> None:
+def test_folder_with_spaces_is_linked_under_a_name_without_spaces(tmp_path: Path) -> None:
     folder = tmp_path / "with a space"
     folder.mkdir()
     files = ContainerFiles(folder)

@@ -38,8 +38,8 @@ def due(expression: str, after: str, zone: str = "UTC", n: int = 1) -> list[str]
         ("0 8 ? * 2#5 *", ["2026-11-30 08:00", "2027-03-29 08:00"]),  # months with a fifth Monday
         ("0 0 L * ? *", ["2026-11-30 00:00", "2026-12-31 00:00"]),
         ("0 0 31 * ? *", ["2026-12-31 00:00", "2027-01-31 00:00"]),
-        ("0 0 28W * ? *", ["2026-11-27 00:00", "2026-12-28 00:00"]),  # a Saturday's Friday
-        ("0 0 1W MAY,AUG ? 2027", ["2027-05-03 00:00", "2027-08-02 00:00"]),  # Monday, in the same month
+        ("0 0 28W * ? *", ["2026-11-27 00:00", "2026-12-28 00:00"]),  # 28 November is a Saturday
+        ("0 0 1W MAY,AUG ? 2027", ["2027-05-03 00:00", "2027-08-02 00:00"]),  # 1 May is a Saturday
         ("0 0 29 2 ? *", ["2028-02-29 00:00", "2032-02-29 00:00"]),
         ("0 0 1 1 ? 2025", []),
         ("0 0 30 2 ? *", []),
@@ -49,7 +49,7 @@ def test_cron_is_due_at_matching_times(fields: str, times: list[str]) -> None:
     assert due(f"cron({fields})", "2026-11-23 00:00", n=2) == times
 
 
-def test_at_uses_the_time_zone() -> None:
+def test_cron_and_at_use_the_time_zone() -> None:
     assert due("cron(0 2 * * ? *)", "2026-11-23 00:00", "Asia/Seoul") == ["2026-11-23 17:00"]
     assert due("at(2026-11-24T02:00:00)", "2026-11-23 00:00", "Asia/Seoul") == ["2026-11-23 17:00"]
 
@@ -87,7 +87,7 @@ def test_rate_is_due_at_next_multiple(n: int, unit: str, passed: timedelta) -> N
 
 
 @pytest.mark.parametrize(
-    ("expression", "why"),
+    ("expression", "message"),
     [
         ("cron(0 2 * * *)", "5 fields instead of 6"),
         ("cron(0 2 * * * *)", "one of day-of-month and day-of-week must be"),
@@ -104,8 +104,8 @@ def test_rate_is_due_at_next_multiple(n: int, unit: str, passed: timedelta) -> N
         ("cron(0 2 * * ? *", "write at"),
     ],
 )
-def test_invalid_expression_is_refused(expression: str, why: str) -> None:
-    with pytest.raises(ExpressionError, match=why):
+def test_invalid_expression_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(ExpressionError, match=message):
         parse(expression, "UTC")
 
 

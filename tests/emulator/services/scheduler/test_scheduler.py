@@ -50,7 +50,7 @@ def refused() -> list[str]:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory, refused: list[str]) -> Iterator[Emulator]:
-    """Emulator that retries at once and looks at the clock often."""
+    """Emulator that retries at once and checks the schedules every 50 ms."""
     policy = RetryPolicy(max_retries=185, max_age_s=86_400, backoff=Backoff(first_s=0.01, longest_s=0.02))
     providers = {
         **PROVIDERS,
@@ -143,7 +143,7 @@ def test_function_receives_scheduled_event(emulator: Emulator) -> None:
         found = emulator.client("logs").filter_log_events(logGroupName="/aws/lambda/nightly")["events"]
         return [event["message"] for event in found if event["message"].startswith("got")]
 
-    event = json.loads(eventually(lambda: _or_nothing(lines))[0].removeprefix("got "))
+    event = json.loads(eventually(lambda: _none_without_log_group(lines))[0].removeprefix("got "))
     assert (event["detail-type"], event["source"], event["resources"]) == (
         "Scheduled Event",
         "aws.scheduler",
@@ -151,24 +151,24 @@ def test_function_receives_scheduled_event(emulator: Emulator) -> None:
     )
 
 
-def _or_nothing(look: Any) -> Any:
+def _none_without_log_group(look: Any) -> Any:
     try:
         return look()
     except ClientError:
-        return None  # the log group is not there yet
+        return None  # the log group does not exist yet
 
 
 def test_permanent_error_is_dead_lettered_without_retry(
     emulator: Emulator, queues: tuple[str, str], role: str
 ) -> None:
     gone = queues[0].replace("calls", "gone")
-    letters = {"DeadLetterConfig": {"Arn": queue_arn(emulator, "dead-letters")}}
+    dead_letters = {"DeadLetterConfig": {"Arn": queue_arn(emulator, "dead-letters")}}
 
-    arn = schedule(emulator, "nowhere", send(gone, role, "hello", **letters))
+    arn = schedule(emulator, "nowhere", send(gone, role, "hello", **dead_letters))
 
-    letter = receive(emulator, queues[1])
-    attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
-    assert json.loads(letter["Body"]) == {"QueueUrl": gone, "MessageBody": "hello"}
+    dead_letter = receive(emulator, queues[1])
+    attributes = {name: value["StringValue"] for name, value in dead_letter["MessageAttributes"].items()}
+    assert json.loads(dead_letter["Body"]) == {"QueueUrl": gone, "MessageBody": "hello"}
     assert (attributes["SCHEDULE_ARN"], attributes["TARGET_ARN"], attributes["RETRY_ATTEMPTS"]) == (
         arn,
         SEND,
@@ -178,14 +178,14 @@ def test_permanent_error_is_dead_lettered_without_retry(
     assert "EXHAUSTED_RETRY_CONDITION" not in attributes
 
 
-def test_throttled_call_is_retried_as_the_policy_says(
+def test_throttled_call_is_retried_according_to_the_policy(
     emulator: Emulator, queues: tuple[str, str], role: str, refused: list[str]
 ) -> None:
     encrypted = emulator.client("sqs").create_queue(QueueName="encrypted")["QueueUrl"]
     retries = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60}
-    letters = {"Arn": queue_arn(emulator, "dead-letters")}
+    dead_letters = {"Arn": queue_arn(emulator, "dead-letters")}
     body = "try-<aws.scheduler.attempt-number>"
-    target = send(encrypted, role, body, RetryPolicy=retries, DeadLetterConfig=letters)
+    target = send(encrypted, role, body, RetryPolicy=retries, DeadLetterConfig=dead_letters)
 
     schedule(emulator, "busy", target)
 
@@ -239,7 +239,7 @@ def test_request_tag_condition_is_checked_against_input(emulator: Emulator) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "message"),
     [
         ({"expression": "cron(0 2 * * *)"}, "5 fields instead of 6"),
         ({"ScheduleExpressionTimezone": "Asia/Nowhere"}, "unknown time zone"),
@@ -250,11 +250,13 @@ def test_request_tag_condition_is_checked_against_input(emulator: Emulator) -> N
         ({"RoleArn": "arn:aws:iam::123456789012:role/absent"}, "must allow AWS EventBridge Scheduler"),
     ],
 )
-def test_invalid_schedule_is_refused(emulator: Emulator, role: str, change: dict[str, str], why: str) -> None:
+def test_invalid_schedule_is_refused(
+    emulator: Emulator, role: str, change: dict[str, str], message: str
+) -> None:
     target = {"Arn": SEND, "RoleArn": role} | {k: v for k, v in change.items() if k in ("Arn", "RoleArn")}
     more = {k: v for k, v in change.items() if k == "ScheduleExpressionTimezone"}
 
-    with pytest.raises(ClientError, match=why) as refused:
+    with pytest.raises(ClientError, match=message) as refused:
         schedule(emulator, "never", target, change.get("expression", "rate(1 day)"), **more)
 
     assert refused.value.response["Error"]["Code"] == "ValidationException"

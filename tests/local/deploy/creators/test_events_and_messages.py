@@ -69,7 +69,7 @@ def test_log_group(deploy_source: DeploySource, emulator: Emulator) -> None:
 
     (group,) = logs.describe_log_groups(logGroupNamePrefix="/tiny/g")["logGroups"]
     assert (group["retentionInDays"], group["kmsKeyId"]) == (14, deployment.outputs["key"])
-    assert deployment.outputs["arn"].endswith(":log-group:/tiny/g"), "without :*, as the provider gives it"
+    assert deployment.outputs["arn"].endswith(":log-group:/tiny/g"), "the provider returns the ARN without :*"
     assert logs.list_tags_for_resource(resourceArn=deployment.outputs["arn"])["tags"] == TAGS
 
 

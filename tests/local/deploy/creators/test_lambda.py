@@ -1,4 +1,4 @@
-"""Creators of functions."""
+"""Creators of Lambda functions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_deployed_package_is_the_archive_of_the_program(
     ).outputs["names"]
     packages = {moto_state.backend("lambda", emulator.region).get_function(name).code_bytes for name in names}
 
-    assert len(packages) == 1, "the same files are the same bytes"
+    assert len(packages) == 1, "equal files give equal archives"
     with zipfile.ZipFile(io.BytesIO(packages.pop())) as package:
         assert package.namelist() == ["handler.py"]
         assert package.read("handler.py") == b"def handler(event, context): return 1"

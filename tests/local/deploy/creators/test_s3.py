@@ -1,4 +1,4 @@
-"""Creators of buckets and objects: the emulator returns what the program wrote."""
+"""Creators of buckets and objects, read back with boto3."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ text = aws.s3.BucketObjectv2("b", bucket=name, key="b.json", content="{}", conte
     assert s3.get_object(Bucket=bucket, Key="b.json")["ContentType"] == "application/json"
 
 
-@pytest.mark.parametrize("what", ["", "source=pulumi.StringAsset('a'), content='b'"])
-def test_object_with_two_contents_is_refused(deploy_source: DeploySource, what: str) -> None:
+@pytest.mark.parametrize("arguments", ["", "source=pulumi.StringAsset('a'), content='b'"])
+def test_object_without_exactly_one_content_is_refused(deploy_source: DeploySource, arguments: str) -> None:
     with pytest.raises(CreateError, match=r"an object needs either source \(an asset\) or content"):
-        deploy_source(f'aws.s3.BucketObjectv2("a", bucket="b", key="k", {what})')
+        deploy_source(f'aws.s3.BucketObjectv2("a", bucket="b", key="k", {arguments})')

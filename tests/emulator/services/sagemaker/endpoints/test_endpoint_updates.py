@@ -53,7 +53,7 @@ def test_endpoint_answers_during_an_update(
 
     def invoke_until_done() -> None:
         while not done.is_set():
-            answers.append(invoke(emulator, endpoint)["answer"])  # raises without an answer
+            answers.append(invoke(emulator, endpoint)["answer"])  # raises if there is no response
 
     with ThreadPoolExecutor(2) as pool:
         clients = [pool.submit(invoke_until_done) for _ in range(2)]
@@ -208,7 +208,7 @@ def test_policy_moves_traffic_in_steps() -> None:
     assert shares == [[1.0], [0.3, 1.0], [0.25, 0.5, 0.75, 1.0]]
 
 
-def test_waiting_and_baking_periods_are_cut_to_the_maximum() -> None:
+def test_waiting_and_baking_periods_are_limited_to_the_maximum() -> None:
     policy = RolloutPolicy.from_config(blue_green(baking_s=300), max_baking_s=0.5)
     assert (policy.wait_s, policy.termination_wait_s) == (0.5, 0.5)
     policy = RolloutPolicy.from_config(blue_green(baking_s=0), max_baking_s=0.5)

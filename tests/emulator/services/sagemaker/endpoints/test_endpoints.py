@@ -1,4 +1,4 @@
-"""Endpoints: served models, answers and errors of invocations, endpoints that do not start."""
+"""Endpoints: served models, responses and errors of invocations, containers that do not start."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_error_of_the_script_is_a_model_error(
     assert f"({status}) from primary with message" in response["Error"]["Message"]
 
 
-def test_end_of_the_container_is_a_model_error(emulator: Emulator, endpoint: str) -> None:
+def test_exit_of_the_container_is_a_model_error(emulator: Emulator, endpoint: str) -> None:
     with pytest.raises(ClientError) as raised:
         invoke(emulator, endpoint, "crash")
     assert raised.value.response["Error"]["Code"] == "ModelError"
@@ -127,7 +127,7 @@ def test_model_package_is_served(
     sagemaker.delete_endpoint(EndpointName=name)
 
 
-def test_script_imports_the_artifact_s_code_and_not_the_repository(
+def test_script_imports_the_code_of_its_artifact_and_not_the_repository(
     emulator: Emulator, sagemaker: Any, name: str, make_config: MakeConfig
 ) -> None:
     script = """

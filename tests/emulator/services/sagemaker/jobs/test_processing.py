@@ -26,7 +26,7 @@ def processing_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
 
 
 def processing_ended(sagemaker: Any, name: str) -> dict[str, Any]:
-    """Description of a processing job after its end."""
+    """Wait for the end of a processing job and return its description."""
 
     def look() -> dict[str, Any] | None:
         job = sagemaker.describe_processing_job(ProcessingJobName=name)
