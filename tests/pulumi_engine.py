@@ -62,7 +62,7 @@ class Recording:
 
 
 def run(main: Callable[[], Any], *, config: Mapping[str, str] | None = None, stack: str = "dev") -> Recording:
-    """Run a program and return what it registered.
+    """Run a program and return its resources, stack outputs and return value.
 
     `main` may return outputs, also in lists and dictionaries; `Recording.values` has the resolved values.
     Exceptions of the program are raised here.

@@ -11,7 +11,7 @@ import pytest
 from airflow.utils.session import create_session
 
 from ml import contract
-from tests.dags.conftest import Mailbox, AirflowStage
+from tests.dags.conftest import AirflowStage, Mailbox
 from tests.dags.runs import N_EVENTS_EACH, N_USERS, clusters, good_events, keys_of, put_raw, run, states
 
 pytestmark = pytest.mark.usefixtures("metadata_database")
