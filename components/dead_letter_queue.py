@@ -59,7 +59,7 @@ class DeadLetterQueue(pulumi.ComponentResource):
                 dimensions={"QueueName": queue.name},
                 statistic="Maximum",
                 above=0,
-                description=f"{args.contents}: read the message, mend the cause, then redrive it.",
+                description=f"{args.contents}: read the message, correct the cause, send the event again.",
             ),
             args.alarm_topic_arn,
             child,

@@ -206,7 +206,7 @@ class Endpoint(pulumi.ComponentResource):
                 statistic="Sum",
                 above=0,
                 description=f"{args.endpoint_name} answers with errors: read its log. "
-                "A rollout under way is taken back.",
+                "A rollout in progress is rolled back.",
             ),
             "latency": Threshold(
                 namespace="AWS/SageMaker",
@@ -216,7 +216,7 @@ class Endpoint(pulumi.ComponentResource):
                 above=args.max_latency_ms * 1000,  # the metric is in microseconds
                 n_periods=3,
                 description=f"{args.endpoint_name} is slow: look at the invocations of an instance. "
-                "A rollout under way is taken back.",
+                "A rollout in progress is rolled back.",
             ),
         }
         return [

@@ -155,8 +155,8 @@ def _server_errors(name: str, api: aws.apigatewayv2.Api) -> Threshold:
         above=0,
         period_s=300,
         n_periods=2,
-        description=f"{name} keeps answering with server errors: look up a request id of its access "
-        "log in the function's log.",
+        description=f"{name} returns server errors repeatedly: look up a request ID of its access "
+        "log in the log of the function.",
     )
 
 

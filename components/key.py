@@ -57,7 +57,7 @@ class Key(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         key = aws.kms.Key(
             name,
-            description=f"Encrypts what {args.alias} stores",
+            description=f"Encrypts the data of {args.alias}",
             enable_key_rotation=True,
             deletion_window_in_days=args.deletion_window_days,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),

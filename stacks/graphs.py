@@ -1,4 +1,4 @@
-"""Graphs of the dashboard, one function per question that they answer."""
+"""Graphs of the dashboard, one function per subject."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def request_graphs(api: HttpApi) -> list[Graph]:
     counts = {"Count": "requests", "4xx": "client errors", "5xx": "server errors"}
     return [
         Graph(
-            title="Are requests answered?",
+            title="API requests and errors",
             metrics=[
                 Metric(namespace="AWS/ApiGateway", metric=metric, dimensions=dimensions, label=label)
                 for metric, label in counts.items()
             ],
         ),
         Graph(
-            title="How fast (ms)?",
+            title="API latency (ms)",
             metrics=[
                 Metric(
                     namespace="AWS/ApiGateway",
@@ -49,9 +49,9 @@ def request_graphs(api: HttpApi) -> list[Graph]:
 def endpoint_graph(endpoint: Endpoint) -> Graph:
     """Invocations per instance, and errors, of the endpoint."""
     dimensions: Dimensions = {"EndpointName": endpoint.name, "VariantName": contract.VARIANT_NAME}
-    metrics = {"InvocationsPerInstance": "invocations an instance", "Invocation5XXErrors": "errors"}
+    metrics = {"InvocationsPerInstance": "invocations per instance", "Invocation5XXErrors": "errors"}
     return Graph(
-        title="Does the endpoint keep up?",
+        title="Endpoint invocations and errors",
         metrics=[
             Metric(namespace="AWS/SageMaker", metric=metric, dimensions=dimensions, label=label)
             for metric, label in metrics.items()
@@ -62,7 +62,7 @@ def endpoint_graph(endpoint: Endpoint) -> Graph:
 def function_graph(functions: Mapping[str, LambdaFunction]) -> Graph:
     """Errors of each Lambda function."""
     return Graph(
-        title="Do the functions fail?",
+        title="Lambda function errors",
         metrics=[
             Metric(
                 namespace="AWS/Lambda",
@@ -80,7 +80,7 @@ def run_graph(training: Training) -> Graph:
     build: Dimensions = {"ProjectName": training.build.name}
     pipeline: Dimensions = {"PipelineName": training.pipeline_name}
     return Graph(
-        title="Do runs come through?",
+        title="Builds and pipeline executions",
         metrics=[
             Metric(namespace=namespace, metric=metric, dimensions=dimensions, label=label)
             for namespace, metric, dimensions, label in (
@@ -96,7 +96,7 @@ def run_graph(training: Training) -> Graph:
 def queue_graph(queues: Mapping[str, DeadLetterQueue]) -> Graph:
     """Visible messages of each dead-letter queue."""
     return Graph(
-        title="Does anything wait unhandled?",
+        title="Messages in dead-letter queues",
         metrics=[
             Metric(
                 namespace="AWS/SQS",

@@ -20,8 +20,8 @@ from stacks.training import Training
 
 INTRODUCTION = """\
 # NCF {stage}
-Read from left to right: is a request answered, is a model rolled out, did the last run come through?
-Alarms go to {email}. Dead letters are the first thing to look at: each one is an event that nobody handled.
+From left to right: requests to the API, the endpoint, Lambda functions, the last runs, dead-letter queues.
+Alarms go to {email}. Look at the dead-letter queues first: each message is an event that was not handled.
 """
 
 

@@ -92,7 +92,7 @@ class Serving(pulumi.ComponentResource):
             "endpoint changed": EventRoute(
                 "endpoint-changed",
                 EventRouteArgs(
-                    description="The endpoint finished a rollout, or took it back",
+                    description="The endpoint completed a rollout or rolled it back",
                     source="aws.sagemaker",
                     detail_type="SageMaker Endpoint State Change",
                     detail={"EndpointName": [self.endpoint.name]},

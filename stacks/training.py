@@ -134,7 +134,7 @@ class Training(pulumi.ComponentResource):
         prepared = EventRoute(
             "run-prepared",
             EventRouteArgs(
-                description="A prepared run is whole",
+                description="A prepared run is complete",
                 source="aws.s3",
                 detail_type="Object Created",
                 detail={
@@ -149,7 +149,7 @@ class Training(pulumi.ComponentResource):
         rendered = EventRoute(
             "buildspec-rendered",
             EventRouteArgs(
-                description="A run's buildspec is there",
+                description="The buildspec of a run was written",
                 source="aws.s3",
                 detail_type="Object Created",
                 detail={

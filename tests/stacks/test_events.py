@@ -159,7 +159,7 @@ def test_dashboard_shows_the_queues_of_event_handlers(stage: str) -> None:
     done = recorded(stage)
     body = json.loads(done.one("aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
     graphs = {each["properties"].get("title"): each["properties"].get("metrics") for each in body["widgets"]}
-    shown = {line[3] for line in graphs["Does anything wait unhandled?"]}
+    shown = {line[3] for line in graphs["Messages in dead-letter queues"]}
     # All queues but those of functions that handle no events and of the failure notifications.
     invoked = {each.inputs["arn"] for each in done.of(TARGET)}
     handlers = {each.name for each in done.of(FUNCTION) if each.outputs["arn"] in invoked}
@@ -178,5 +178,5 @@ def test_dashboard_shows_the_errors_of_every_function(stage: str) -> None:
     done = recorded(stage)
     body = json.loads(done.one("aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
     graphs = {each["properties"].get("title"): each["properties"].get("metrics") for each in body["widgets"]}
-    shown = {line[3] for line in graphs["Do the functions fail?"]}
+    shown = {line[3] for line in graphs["Lambda function errors"]}
     assert shown == {function.outputs["name"] for function in done.of(FUNCTION)}
