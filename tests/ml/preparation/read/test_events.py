@@ -47,7 +47,7 @@ def triples(events: DataFrame) -> list[tuple[str, str, str]]:
         ("windows.csv", b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode()),
         ("latin-1.csv", LATIN_1_HEADER + "".join(f"{row},x\n" for row in QUOTED).encode()),
         ("blank lines.csv", CSV.replace("\n", "\n\n").encode()),
-        ("packed.csv.gz", gzip.compress(CSV.encode())),
+        ("packed.csv.gz", gzip.compress(CSV.encode(), mtime=0)),  # in the test id: the same in all workers
         ("odd [name] {of} a *file*?.csv", CSV.encode()),
         (
             "other.columns",
@@ -207,7 +207,7 @@ def test_line_with_too_few_or_too_many_fields_is_kept_unparsed(spark: SparkSessi
             "cannot be read as Parquet: .*cut.parquet is not a Parquet",
         ),
         ("binary", bytes(range(256)) * 10, "columns found: "),
-        ("packed.csv", gzip.compress(CSV.encode()), "name does not end in .gz; rename it"),
+        ("packed.csv", gzip.compress(CSV.encode(), mtime=0), "name does not end in .gz; rename it"),
         ("packed.csv", b"PK\x03\x04 and so on", "a zip archive; unpack it"),
         ("wide.csv", CSV.encode("utf-16"), "UTF-16 text; convert it to UTF-8"),
         ("array.json", b'[\n {"user": 1}]', "a JSON array; write one object per line"),
