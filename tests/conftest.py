@@ -14,12 +14,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Files of more than about ten seconds, in descending order of duration (`pytest --durations=0`). They run
 # first, so that no worker starts a long file at the end.
 SLOWEST_FILES = (
-    "tests/ml/preparation/test_kill.py",
     "tests/e2e/test_up.py",
-    "tests/ml/preparation/test_job.py",
+    "tests/ml/preparation/test_kill.py",
+    "tests/ml/preparation/read/test_previous_run.py",
     "tests/ml/preparation/test_hostile_files.py",
-    "tests/ml/ncf/jobs/test_train.py",
+    "tests/ml/preparation/split/test_rules.py",
+    "tests/bench/test_preparation.py",
+    "tests/ml/preparation/test_job.py",
+    "tests/ml/preparation/test_command.py",
     "tests/e2e/test_bad_input.py",
+    "tests/ml/preparation/features/test_transforms.py",
+    "tests/ml/pipeline/test_definition.py",
+    "tests/emulator/services/emr/test_clusters.py",
+    "tests/local/deploy/test_stages.py",
 )
 
 # The duration of an example depends on the load of the machine; a deadline would make tests flaky.

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.spark
 OTHER_SHOP = [line.replace("i0", "j") for line in shop_lines(n_users=7)]
 MIN_MOMENTS = 10
 MAX_MOMENTS = 30
-N_PREPARED_AGAIN = 6  # of the copies
+N_PREPARED_AGAIN = 3  # of the copies
 MAX_PAUSE_S = 1.0  # between two moments
 STOPPED = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
 WAIT_S = 180
