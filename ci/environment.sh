@@ -2,6 +2,7 @@
 # Create a virtual environment of this checkout, or reuse it if its lock and its folder are unchanged:
 #   environment.sh            .venv from requirements/lock.txt, and build/spark-packages.zip
 #   environment.sh airflow    .venv-airflow, for dags/, from requirements/airflow.lock
+# Packages come from the indexes that pip is configured for. TORCH_INDEX_URL replaces PyTorch's index of CPU builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,6 +39,38 @@ pack_for_spark() {
     [[ $venv != .venv ]] || "$venv/bin/python" -m ci.spark_packages > /dev/null || exit 1
 }
 
+pip_install() {
+    "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >> "$log" 2>&1 || {
+        grep -v '^WARNING' "$log" | tail -n 15 >&2
+        fail "the packages in $lock could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
+    }
+}
+
+has_cpu_build() { # PIN [OPTION...]: whether an index has the CPU build of a torch version
+    local pin=$1 versions
+    shift
+    versions=$("$venv/bin/python" -m pip index versions torch --disable-pip-version-check "$@" 2>> "$log") || return
+    [[ " ${versions//[,()]/ } " == *" ${pin#torch==}+cpu "* ]]
+}
+
+# PyPI's torch for Linux requires CUDA packages of several GB. The lock has the dependencies of the CPU build, which
+# PyTorch publishes on an index of its own, with the version label "+cpu". On other systems PyPI has the CPU build.
+install_torch() {
+    local pin index=${TORCH_INDEX_URL:-https://download.pytorch.org/whl/cpu}
+    pin=$(grep '^torch==' "$lock") || return 0
+    if [[ $(uname -s) == Linux ]]; then
+        if has_cpu_build "$pin"; then
+            pip_install --no-deps "$pin+cpu"
+            return
+        elif has_cpu_build "$pin" --index-url "$index" --timeout 5 --retries 1; then
+            pip_install --no-deps --index-url "$index" "$pin+cpu"
+            return
+        fi
+        echo "setup: no $pin+cpu at $index or on pip's own indexes: installing $pin with CUDA (several GB)"
+    fi
+    pip_install --constraint "$lock" "$pin"
+}
+
 check_java
 stamp=$venv/.stamp
 if [[ -x $venv/bin/python && -f "$stamp" ]] &&
@@ -51,12 +84,11 @@ python=$(find_python)
 echo "setup: creating $venv from $lock (takes a few minutes)"
 rm -rf "$venv"
 "$python" -m venv "$venv"
-# --no-deps: the lock is complete. Builds from source (pyspark) still get their build dependencies.
 log=$venv/pip.log
-"$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --requirement "$lock" > "$log" 2>&1 || {
-    grep -v '^WARNING' "$log" | tail -n 15 >&2
-    fail "the packages in $lock could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
-}
+grep -v '^torch==' "$lock" > "$venv/requirements.txt" || true
+# --no-deps: the lock is complete. Builds from source (pyspark) still get their build dependencies.
+pip_install --no-deps --requirement "$venv/requirements.txt"
+install_torch
 "$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "the versions in $lock are incompatible: run 'make lock'"
 echo "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" > "$stamp"
 pack_for_spark
