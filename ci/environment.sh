@@ -50,7 +50,7 @@ has_cpu_build() { # PIN [OPTION...]: whether an index has the CPU build of a tor
     local pin=$1 versions
     shift
     versions=$("$venv/bin/python" -m pip index versions torch --disable-pip-version-check "$@" 2>> "$log") || return
-    [[ " ${versions//[,()]/ } " == *" ${pin#torch==}+cpu "* ]]
+    [[ " ${versions//[$',()\n']/ } " == *" ${pin#torch==}+cpu "* ]]
 }
 
 # PyPI's torch for Linux requires CUDA packages of several GB. The lock has the dependencies of the CPU build, which
