@@ -38,7 +38,7 @@ USUAL_ARN_FORM = "arn:aws:{service}:{region}:${{account}}:{kind}/${{{name}}}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resource:
+class PreviewedResource:
     """A component or resource of a stage.
 
     Attributes:
@@ -54,7 +54,7 @@ class Resource:
     is_component: bool
 
 
-def preview(stage: str, root: Path = ROOT) -> list[Resource]:
+def preview(stage: str, root: Path = ROOT) -> list[PreviewedResource]:
     """Resources that the program of a stage registers, parents before their children.
 
     Raises:
@@ -70,7 +70,7 @@ def preview(stage: str, root: Path = ROOT) -> list[Resource]:
     )
     program.run(settings, monitor)
     resources = [
-        Resource(
+        PreviewedResource(
             type=registration.type,
             name=registration.name,
             urn=registration.urn,
@@ -83,7 +83,7 @@ def preview(stage: str, root: Path = ROOT) -> list[Resource]:
     return _parents_first(resources)
 
 
-def to_json(resources: list[Resource]) -> list[dict[str, Any]]:
+def to_json(resources: list[PreviewedResource]) -> list[dict[str, Any]]:
     """Type, name, urn, parent and inputs of each resource, as JSON values."""
     return [
         {key: getattr(resource, key) for key in ("type", "name", "urn", "parent", "inputs")}
@@ -91,7 +91,7 @@ def to_json(resources: list[Resource]) -> list[dict[str, Any]]:
     ]
 
 
-def render_tree(resources: list[Resource], console: Console) -> None:
+def render_tree(resources: list[PreviewedResource], console: Console) -> None:
     """Print the tree of components and resources, and the number of resources per type."""
     branches: dict[str, Tree] = {}
     for resource in resources:
@@ -108,13 +108,13 @@ def render_tree(resources: list[Resource], console: Console) -> None:
     console.print(_counts(resources))
 
 
-def _short(resource: Resource) -> str:
+def _short(resource: PreviewedResource) -> str:
     """Python name of a type: `aws.s3.Bucket` of `aws:s3/bucket:Bucket`."""
     package, module, name = resource.type.split(":")
     return resource.type if resource.is_component else f"{package}.{module.split('/')[0]}.{name}"
 
 
-def _counts(resources: list[Resource]) -> Table:
+def _counts(resources: list[PreviewedResource]) -> Table:
     custom = Counter(_short(resource) for resource in resources if not resource.is_component)
     n_components = len(resources) - custom.total()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -161,14 +161,14 @@ def _shown(value: Any, root: Path) -> Any:
     return "${unknown}" if values.is_unknown(value) else value
 
 
-def _parents_first(resources: list[Resource]) -> list[Resource]:
+def _parents_first(resources: list[PreviewedResource]) -> list[PreviewedResource]:
     """Depth first, siblings sorted by type and name: the registration order is not deterministic."""
-    children: dict[str, list[Resource]] = {}
+    children: dict[str, list[PreviewedResource]] = {}
     known = {resource.urn for resource in resources}
     for resource in sorted(resources, key=lambda r: (not r.is_component, r.type, r.name)):
         children.setdefault(resource.parent if resource.parent in known else "", []).append(resource)
 
-    def below(urn: str) -> list[Resource]:
+    def below(urn: str) -> list[PreviewedResource]:
         return [one for child in children.get(urn, []) for one in (child, *below(child.urn))]
 
     return below("")

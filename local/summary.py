@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from local.timeline import MARKS
+from ml.settings.metrics import GATED_METRICS
 
-METRICS = {"hr_at_10": "HR@10", "ndcg_at_10": "NDCG@10"}
 BAR_WIDTH = 24
 ITEMS_SHOWN = 8
 
@@ -61,14 +61,12 @@ class Summary:
         return table
 
     def _metrics_table(self) -> Table:
-        table = _table("", *METRICS.values())
+        table = _table("", *(metric.label for metric in GATED_METRICS))
         for name, style in (("model", "bold"), ("popularity", "dim")):
             values = self.metrics[name]
-            table.add_row(Text(name, style=style), *(f"{values[key]:.3f}" for key in METRICS))
-        gain = {key: self.metrics["model"][key] - self.metrics["popularity"][key] for key in METRICS}
-        table.add_row(
-            Text("gain", style="green"), *(Text(f"{gain[key]:+.3f}", style="green") for key in METRICS)
-        )
+            table.add_row(Text(name, style=style), *(f"{values[metric.key]:.3f}" for metric in GATED_METRICS))
+        gains = [self.metrics["model"][m.key] - self.metrics["popularity"][m.key] for m in GATED_METRICS]
+        table.add_row(Text("gain", style="green"), *(Text(f"{gain:+.3f}", style="green") for gain in gains))
         return table
 
     def _counts(self) -> Text:
@@ -91,7 +89,8 @@ class Summary:
 
 
 def _table(*columns: str) -> Table:
+    numeric = {"s", *(metric.label for metric in GATED_METRICS)}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in {"s", *METRICS.values()} else "left")
+        table.add_column(column, justify="right" if column in numeric else "left")
     return table

@@ -25,9 +25,10 @@ from local.deploy.engine import deploy
 from local.deploy.project import Stage, load_stage
 from local.errors import BadInputError, StepFailedError
 from local.preparation import run_job_flow, upload_interactions
-from local.summary import METRICS, Summary
+from local.summary import Summary
 from local.timeline import Timeline
 from ml import contract
+from ml.settings.metrics import GATED_METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 SYNTHETIC_SEED = 7
@@ -100,7 +101,10 @@ def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> S
         stage=stage.stage,
         run_id=run_id,
         timeline=timeline.as_json(),
-        metrics={name: {key: evaluation[name][key] for key in METRICS} for name in ("model", "popularity")},
+        metrics={
+            name: {metric.key: evaluation[name][metric.key] for metric in GATED_METRICS}
+            for name in ("model", "popularity")
+        },
         recommendations=recommendations,
         model_version=run_id,
         api_url=stage.outputs["api_url"],

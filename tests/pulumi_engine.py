@@ -25,7 +25,7 @@ RETURNED = "returned"  # stack output with the value that the program returned
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resource:
+class RecordedResource:
     """A registered resource with decoded inputs and outputs."""
 
     type: str
@@ -44,15 +44,15 @@ class Resource:
 class Recording:
     """Result of a program: registered resources in order, stack outputs and the value that it returned."""
 
-    resources: list[Resource]
+    resources: list[RecordedResource]
     exports: dict[str, Any] = field(default_factory=dict)
     values: Any = None
 
-    def of(self, kind: str) -> list[Resource]:
+    def of(self, kind: str) -> list[RecordedResource]:
         """The resources of a type, such as ``aws:s3/bucket:Bucket``."""
         return [resource for resource in self.resources if resource.type == kind]
 
-    def one(self, kind: str, name: str | None = None) -> Resource:
+    def one(self, kind: str, name: str | None = None) -> RecordedResource:
         """The only resource of a type, or the one with this name."""
         found = [each for each in self.of(kind) if name is None or each.name == name]
         assert len(found) == 1, (
@@ -80,8 +80,8 @@ def run(main: Callable[[], Any], *, config: Mapping[str, str] | None = None, sta
     return Recording(resources=resources, exports=exports, values=returned)
 
 
-def _resource(registration: Registration, created: Created | None) -> Resource:
-    return Resource(
+def _resource(registration: Registration, created: Created | None) -> RecordedResource:
+    return RecordedResource(
         type=registration.type,
         name=registration.name,
         urn=registration.urn,

@@ -20,7 +20,7 @@ import yaml
 from rich.console import Console
 
 from local.deploy.errors import ProgramError, ProjectError
-from local.preview import ROOT, Resource, preview, render_tree, to_json
+from local.preview import ROOT, PreviewedResource, preview, render_tree, to_json
 from tests.local.projects import write_project
 from tests.repository import STAGES
 
@@ -29,11 +29,11 @@ MAX_CPU_S = 10  # limit on an idle machine
 
 
 @pytest.fixture(scope="module", params=STAGES)
-def resources(request: pytest.FixtureRequest) -> list[Resource]:
+def resources(request: pytest.FixtureRequest) -> list[PreviewedResource]:
     return preview(request.param)
 
 
-def test_parents_precede_children_below_the_stack(resources: list[Resource]) -> None:
+def test_parents_precede_children_below_the_stack(resources: list[PreviewedResource]) -> None:
     seen: set[str] = {""}
     for resource in resources:
         assert resource.parent in seen, resource.urn
@@ -42,18 +42,18 @@ def test_parents_precede_children_below_the_stack(resources: list[Resource]) -> 
     assert [r.type for r in resources if r.parent == ""] == ["pulumi:pulumi:Stack"]
 
 
-def test_every_resource_belongs_to_a_component(resources: list[Resource]) -> None:
+def test_every_resource_belongs_to_a_component(resources: list[PreviewedResource]) -> None:
     components = {resource.urn for resource in resources if resource.is_component}
     stack = resources[0].urn
 
     assert [r.urn for r in resources if not r.is_component and r.parent not in components - {stack}] == []
 
 
-def test_no_input_is_unknown(resources: list[Resource]) -> None:
+def test_no_input_is_unknown(resources: list[PreviewedResource]) -> None:
     assert [r.urn for r in resources if "${unknown}" in json.dumps(r.inputs)] == []
 
 
-def test_json_has_type_name_urn_parent_and_inputs(resources: list[Resource]) -> None:
+def test_json_has_type_name_urn_parent_and_inputs(resources: list[PreviewedResource]) -> None:
     listing = json.loads(json.dumps(to_json(resources)))
 
     assert len(listing) == len(resources)
@@ -65,7 +65,7 @@ def test_json_has_type_name_urn_parent_and_inputs(resources: list[Resource]) -> 
     assert "arn:aws:s3:::${data}/*" in bucket["inputs"]["policy"]
 
 
-def test_tree_lists_every_resource_and_counts_types(resources: list[Resource]) -> None:
+def test_tree_lists_every_resource_and_counts_types(resources: list[PreviewedResource]) -> None:
     text = StringIO()
     render_tree(resources, Console(file=text, width=200))
     lines = text.getvalue().splitlines()
@@ -77,7 +77,7 @@ def test_tree_lists_every_resource_and_counts_types(resources: list[Resource]) -
     assert [r.name for r in resources if f" {r.name}  " not in f" {tree}"] == []
 
 
-def test_command_prints_the_same_resources_without_credentials(resources: list[Resource]) -> None:
+def test_command_prints_the_same_resources_without_credentials(resources: list[PreviewedResource]) -> None:
     stage = resources[0].urn.split(":")[2]
 
     before = process.getrusage(process.RUSAGE_CHILDREN)

@@ -14,7 +14,7 @@ from local.deploy.engine import Deployment, deploy
 from local.deploy.not_emulated import NOT_EMULATED, as_markdown
 from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id
 from tests.polling import eventually
-from tests.pulumi_engine import Resource
+from tests.pulumi_engine import RecordedResource
 from tests.repository import FUNCTIONS, ROOT, STAGES
 from tests.stacks.program import recorded, section
 
@@ -27,7 +27,7 @@ def stage(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def registered(stage: str) -> list[Resource]:
+def registered(stage: str) -> list[RecordedResource]:
     """Resources that the stage registers, without components."""
     return [resource for resource in recorded(stage).resources if resource.custom]
 
@@ -38,11 +38,13 @@ def deployment(stage: str, emulator: Emulator) -> Deployment:
     return deploy(stage, root=ROOT, emulator=emulator)
 
 
-def test_every_registered_type_has_a_creator(registered: list[Resource]) -> None:
+def test_every_registered_type_has_a_creator(registered: list[RecordedResource]) -> None:
     assert sorted({resource.type for resource in registered} - CREATORS.keys()) == []
 
 
-def test_every_registered_resource_is_created(registered: list[Resource], deployment: Deployment) -> None:
+def test_every_registered_resource_is_created(
+    registered: list[RecordedResource], deployment: Deployment
+) -> None:
     assert sorted(r.urn for r in deployment.resources) == sorted(r.urn for r in registered)
 
 

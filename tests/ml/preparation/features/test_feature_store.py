@@ -54,7 +54,7 @@ def test_document_of_a_newer_run_is_never_replaced_by_an_older_one(collection: A
     assert found == {"u0": (NEWER, 2), "u1": (NEWER, 2), "u2": (OLDER, 1)}
 
 
-class Recording:
+class CountedWrites:
     """Collection that records the size of each bulk write."""
 
     def __init__(self, collection: Any) -> None:
@@ -66,7 +66,7 @@ class Recording:
 
 
 def test_batches_are_bounded(collection: Any) -> None:
-    recording = Recording(collection)
+    recording = CountedWrites(collection)
     write_documents(recording, iter(documents(2_001)), NEWER)
     assert recording.sizes == [1_000, 1_000, 1]
     assert collection.count_documents({}) == 2_001
