@@ -1,7 +1,7 @@
 # Every target sets up the environment that it needs, and reuses it on later runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up test test-dags check preview lock clean environment environment-airflow
+.PHONY: help up test test-dags test-container check preview lock clean environment environment-airflow environment-container
 
 STAGE ?= dev
 PYTHON := .venv/bin/python
@@ -11,9 +11,10 @@ help: ## list the targets
 	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1]   run the whole platform on this machine, up to the first recommendations"
 	@echo "make test [ARGS='-k gate']                  run the tests"
 	@echo "make test-dags                              run the tests of the Airflow DAG, in a separate environment"
+	@echo "make test-container                         serve a model artifact with SageMaker's own serving stack"
 	@echo "make check                                  lint, formatting, types and the GitLab CI definition"
 	@echo "make preview [STAGE=dev|prod]               list the resources that pulumi up would register, offline"
-	@echo "make lock                                   update requirements/lock.txt, airflow.lock and spark.lock"
+	@echo "make lock                                   update the lock files in requirements/"
 	@echo "make clean                                  delete the environments and everything that was built"
 
 up: environment
@@ -26,6 +27,9 @@ test: environment
 
 test-dags: environment environment-airflow
 	@.venv-airflow/bin/python -m pytest --confcutdir tests/dags tests/dags $(ARGS)
+
+test-container: environment-container
+	@CONTAINER_PYTHON='$(CURDIR)/.venv-container/bin/python' $(PYTHON) -m pytest tests/container $(ARGS)
 
 # Lambdas share module names, so mypy checks each from its own folder.
 check: environment
@@ -44,12 +48,16 @@ environment:
 environment-airflow:
 	@bash ci/environment.sh airflow
 
+environment-container: environment
+	@bash ci/environment.sh container
+
 lock: environment
 	@$(PYTHON) -m pip install --quiet 'uv>=0.13,<1'
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet -o requirements/lock.txt
 	@sed -i.bak 's/^\(torch==[0-9.]*\).*/\1/' requirements/lock.txt && rm requirements/lock.txt.bak
-	@$(PYTHON) -m uv pip compile requirements/airflow.in --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
+	@$(PYTHON) -m uv pip compile requirements/airflow.in --exclude-newer 2025-09-05 --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
+	@$(PYTHON) -m uv pip compile requirements/container.in --constraint <(grep -v '^setuptools==' requirements/lock.txt) --python-version 3.11 --no-annotate --no-header --quiet -o requirements/container.lock
 	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock
 
 clean:
-	@rm -rf .venv .venv-airflow .local build out dist
+	@rm -rf .venv .venv-airflow .venv-container .local build out dist

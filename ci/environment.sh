@@ -2,6 +2,7 @@
 # Create a virtual environment of this checkout, or reuse it if its lock and its folder are unchanged:
 #   environment.sh            .venv from requirements/lock.txt, and build/spark-packages.zip
 #   environment.sh airflow    .venv-airflow, for dags/, from requirements/airflow.lock
+#   environment.sh container  .venv-container, SageMaker's serving stack, from requirements/container.lock and .venv
 # Packages come from the indexes that pip is configured for. TORCH_INDEX_URL replaces PyTorch's index of CPU builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +12,8 @@ fail() { echo "setup: $*" >&2; exit 1; }
 case "${1:-platform}" in
     platform) venv=.venv lock=requirements/lock.txt ;;
     airflow) venv=.venv-airflow lock=requirements/airflow.lock ;;
-    *) fail "unknown environment '$1': use platform or airflow" ;;
+    container) venv=.venv-container lock=requirements/container.lock ;;
+    *) fail "unknown environment '$1': use platform, airflow or container" ;;
 esac
 
 is_python_311() { "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
@@ -71,10 +73,16 @@ install_torch() {
     pip_install --constraint "$lock" "$pin"
 }
 
+digest() {
+    # The links of .venv-container lead into .venv, so that it depends on the lock of .venv too.
+    local locks=("$lock")
+    [[ $venv != .venv-container ]] || locks+=(requirements/lock.txt)
+    cat "${locks[@]}" | { sha256sum 2>/dev/null || shasum -a 256; }
+}
+
 check_java
 stamp=$venv/.stamp
-if [[ -x $venv/bin/python && -f "$stamp" ]] &&
-    [[ "$(cat "$stamp")" == "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" ]]; then
+if [[ -x $venv/bin/python && -f "$stamp" ]] && [[ "$(cat "$stamp")" == "$PWD $(digest)" ]]; then
     pack_for_spark
     exit 0
 fi
@@ -85,10 +93,16 @@ echo "setup: creating $venv from $lock (takes a few minutes)"
 rm -rf "$venv"
 "$python" -m venv "$venv"
 log=$venv/pip.log
-grep -v '^torch==' "$lock" > "$venv/requirements.txt" || true
+# .venv has most packages of .venv-container, torch among them: they are linked instead of installed twice.
+if [[ $venv == .venv-container ]]; then
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    .venv/bin/python -m ci.link_packages "$lock" "$site" torch > "$venv/requirements.txt"
+else
+    grep -v '^torch==' "$lock" > "$venv/requirements.txt" || true
+fi
 # --no-deps: the lock is complete. Builds from source (pyspark) still get their build dependencies.
 pip_install --no-deps --requirement "$venv/requirements.txt"
 install_torch
 "$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "the versions in $lock are incompatible: run 'make lock'"
-echo "$PWD $(sha256sum < "$lock" 2>/dev/null || shasum -a 256 < "$lock")" > "$stamp"
+echo "$PWD $(digest)" > "$stamp"
 pack_for_spark

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,18 @@ JSON = "application/json"
 DEFAULT_K = 10
 MAX_K = 1000
 MAX_INSTANCES = 100  # users in one request
+MAX_SHOWN = 100  # characters of a client's text in a message: TorchServe drops connections with long errors
 USER_FIELDS = {"user_id", "k", "exclude_seen", "candidates"}
 
 
 class RequestError(_ToolkitError):
-    """The request is invalid; `status_code` is the HTTP status, and `message` names the field."""
+    """The request is invalid; `status_code` is the HTTP status, and `message` names the field.
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message, message)
+    The container writes the phrase into the status line of its response, which no text of a client may reach.
+    """
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(status.value, message, status.phrase)
 
 
 @dataclass(frozen=True)
@@ -94,43 +99,53 @@ def input_fn(body: str | bytes | bytearray, content_type: str) -> list[Instance]
         RequestError: 415 for another content type, 400 for an invalid body.
     """
     if (content_type or "").split(";")[0].strip().lower() != JSON:
-        raise RequestError(415, f"content type {content_type!r}: only {JSON} is supported")
+        raise RequestError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"content type {str(content_type)[:MAX_SHOWN]!r}: only {JSON} is supported",
+        )
     try:
         document = json.loads(body)
     except ValueError as error:  # of JSON or of UTF-8
-        raise RequestError(400, f"body: not JSON: {error}") from error
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"body: not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise RequestError(400, "body: expected an object with the field instances")
+        raise RequestError(HTTPStatus.BAD_REQUEST, "body: expected an object with the field instances")
     _refuse_unknown(document, {"instances"}, "")
     instances = document.get("instances")
     if not isinstance(instances, list) or not 1 <= len(instances) <= MAX_INSTANCES:
-        raise RequestError(400, f"instances: expected a list of 1 to {MAX_INSTANCES} users")
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST, f"instances: expected a list of 1 to {MAX_INSTANCES} users"
+        )
     return [_instance(each, f"instances[{position}]") for position, each in enumerate(instances)]
 
 
 def _refuse_unknown(document: Mapping[str, Any], known: set[str], path: str) -> None:
     if unknown := sorted(set(document) - known):
-        raise RequestError(400, f"{path}{unknown[0]}: unknown field; known are {', '.join(sorted(known))}")
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            f"{path}{unknown[0][:MAX_SHOWN]}: unknown field; known are {', '.join(sorted(known))}",
+        )
 
 
 def _instance(document: Any, path: str) -> Instance:
     if not isinstance(document, dict):
-        raise RequestError(400, f"{path}: expected an object with the field user_id")
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}: expected an object with the field user_id")
     _refuse_unknown(document, USER_FIELDS, f"{path}.")
     user_id = document.get("user_id")
     if not isinstance(user_id, str) or not user_id:
-        raise RequestError(400, f"{path}.user_id: expected text that is not empty")
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}.user_id: expected text that is not empty")
     k = document.get("k", DEFAULT_K)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
-        raise RequestError(400, f"{path}.k: expected an integer from 1 to {MAX_K}")
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}.k: expected an integer from 1 to {MAX_K}")
     exclude_seen = document.get("exclude_seen", True)
     if not isinstance(exclude_seen, bool):
-        raise RequestError(400, f"{path}.exclude_seen: expected true or false")
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}.exclude_seen: expected true or false")
     candidates = document.get("candidates")
     if candidates is not None and not (
         isinstance(candidates, list) and candidates and all(isinstance(each, str) for each in candidates)
     ):
-        raise RequestError(400, f"{path}.candidates: expected a list of item ids that is not empty")
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST, f"{path}.candidates: expected a list of item ids that is not empty"
+        )
     return Instance(
         user_id=user_id,
         k=k,
