@@ -11,60 +11,65 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution, distributions
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-CACHES = ("__pycache__",)
+Packages = Mapping[str, Distribution]
 
 
 def pinned(lock: Path) -> dict[str, str]:
     """Version by package name of a lock file."""
-    lines = (line.split("#")[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
-    return {
-        canonicalize_name(name): version
-        for name, _, version in (line.partition("==") for line in lines if line)
-    }
+    lines = (line.partition("#")[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
+    pins = (line.partition("==") for line in lines if line)
+    return {canonicalize_name(name): version for name, _, version in pins}
 
 
-def installed() -> dict[str, Distribution]:
-    """The packages of this environment, by name."""
-    return {canonicalize_name(each.name): each for each in distributions()}
-
-
-def with_dependencies(name: str, seen: set[str]) -> Iterator[str]:
-    """A package and everything installed that it depends on, once each."""
+def with_dependencies(name: str, packages: Packages, seen: set[str]) -> Iterator[str]:
+    """A package and all packages that it depends on, once each."""
     if name in seen:
         return
     seen.add(name)
     yield name
-    for line in distribution(name).requires or []:
+    for line in packages[name].requires or []:
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield from with_dependencies(canonicalize_name(requirement.name), seen)
+            yield from with_dependencies(canonicalize_name(requirement.name), packages, seen)
 
 
 def link(package: Distribution, source: Path, target: Path) -> None:
     """Link the files and folders of a package at the top of its site-packages folder."""
-    names = {path.parts[0] for path in package.files or () if path.parts[0] not in ("..", *CACHES)}
+    names = {path.parts[0] for path in package.files or () if path.parts[0] not in ("..", "__pycache__")}
     for name in sorted(names):
         if not (target / name).exists():
             (target / name).symlink_to(source / name)
 
 
-def main(lock: Path, target: Path, packages: list[str]) -> int:
-    """Link the packages, and print what remains to be installed."""
-    source, pins, here = Path(sysconfig.get_path("purelib")), pinned(lock), installed()
+def link_all(
+    pins: Mapping[str, str], packages: Packages, source: Path, target: Path, roots: Sequence[str]
+) -> list[str]:
+    """Link packages from `source` to `target`; returns the pins that remain to be installed.
+
+    Args:
+        pins: version by name in the target.
+        packages: packages of the source by name.
+        roots: packages to link with their dependencies.
+    """
     seen: set[str] = set()
-    wanted = {name for package in packages for name in with_dependencies(package, seen)} - set(pins)
-    same = {name for name, version in pins.items() if name in here and here[name].version == version}
+    wanted = {name for root in roots for name in with_dependencies(root, packages, seen)} - set(pins)
+    same = {name for name, version in pins.items() if name in packages and packages[name].version == version}
     for name in sorted(wanted | same):
-        link(here[name], source, target)
-    for name in sorted(set(pins) - same):
-        print(f"{name}=={pins[name]}")
+        link(packages[name], source, target)
+    return [f"{name}=={pins[name]}" for name in sorted(set(pins) - same)]
+
+
+def main(lock: Path, target: Path, roots: list[str]) -> int:
+    """Link the packages of this environment, and print what remains to be installed."""
+    packages: dict[str, Distribution] = {canonicalize_name(each.name): each for each in distributions()}
+    print(*link_all(pinned(lock), packages, Path(sysconfig.get_path("purelib")), target, roots), sep="\n")
     return 0
 
 

@@ -18,7 +18,8 @@ REQUIREMENTS = ROOT / "requirements"
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
 # Distributions whose name differs from the name of their module.
 DISTRIBUTION_OF = {"airflow": "apache-airflow", "google": "protobuf", "yaml": "pyyaml"}
-PROVIDED = {"sagemaker_inference"}  # part of the PyTorch inference container
+# Parts of the PyTorch inference container; requirements/container.in has them.
+PROVIDED = {"sagemaker_inference", "sagemaker_pytorch_serving_container"}
 AIRFLOW_FOLDERS = ("dags", "tests/dags")  # run in the Airflow environment
 BUILD_OUTPUTS = ("build", "out", "dist")
 
@@ -41,11 +42,17 @@ def declared_by_project() -> list[Requirement]:
     return [Requirement(line) for group in groups for line in group]
 
 
-def declared_for_airflow() -> list[Requirement]:
-    lines = (
-        line.partition("#")[0].strip() for line in (REQUIREMENTS / "airflow.in").read_text().splitlines()
-    )
+def declared_in(name: str) -> list[Requirement]:
+    lines = (line.partition("#")[0].strip() for line in (REQUIREMENTS / name).read_text().splitlines())
     return [Requirement(line) for line in lines if line]
+
+
+def declared_for_airflow() -> list[Requirement]:
+    return declared_in("airflow.in")
+
+
+def declared_for_container() -> list[Requirement]:
+    return declared_in("container.in")
 
 
 def source_files() -> Iterator[Path]:
@@ -104,8 +111,12 @@ def test_undeclared_package_is_named_with_the_files_that_import_it() -> None:
 
 @pytest.mark.parametrize(
     ("declared", "lock"),
-    [(declared_by_project, "lock.txt"), (declared_for_airflow, "airflow.lock")],
-    ids=["project", "airflow"],
+    [
+        (declared_by_project, "lock.txt"),
+        (declared_for_airflow, "airflow.lock"),
+        (declared_for_container, "container.lock"),
+    ],
+    ids=["project", "airflow", "container"],
 )
 def test_locked_version_is_in_the_declared_range(
     declared: Callable[[], list[Requirement]], lock: str
@@ -122,6 +133,13 @@ def test_locked_version_is_in_the_declared_range(
 @pytest.mark.parametrize("path", sorted(REQUIREMENTS.glob("*.txt")), ids=lambda path: path.name)
 def test_every_pin_is_the_version_of_the_lock(path: Path) -> None:
     assert pins(path).items() <= pins(REQUIREMENTS / "lock.txt").items()
+
+
+def test_container_environment_has_the_versions_of_the_lock_where_it_can() -> None:
+    container, platform = pins(REQUIREMENTS / "container.lock"), pins(REQUIREMENTS / "lock.txt")
+    differing = {name for name in container.keys() & platform.keys() if container[name] != platform[name]}
+    assert differing <= {"setuptools"}  # the toolkit needs pkg_resources
+    assert "numpy" in container
 
 
 def test_build_installs_only_versions_of_the_lock() -> None:

@@ -126,5 +126,26 @@ def test_airflow_environment_has_a_separate_lock_and_folder(machine: Path) -> No
     )  # the platform environment does not exist yet
 
 
+def test_container_environment_depends_on_both_locks_because_it_links_into_the_platform_environment(
+    machine: Path,
+) -> None:
+    put_program(machine, "java", "echo 'openjdk version \"17.0.15\"' >&2")
+    locks = [machine / "requirements/container.lock", machine / "requirements/lock.txt"]
+    locks[0].write_text("torchserve==0.12.0\n")
+    (machine / ".venv-container/bin").mkdir(parents=True)
+    put_program(machine / ".venv-container", "python", "exit 1")
+    both = machine / "both.lock"
+    both.write_text("".join(lock.read_text() for lock in locks))
+    (machine / ".venv-container/.stamp").write_text(f"{machine} {digest_of(both)}")
+
+    done = set_up(machine, "container")
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    locks[1].write_text("torch==2.14.0\n")
+    assert "Python 3.11 is needed" in error_line(set_up(machine, "container"))
+
+
 def test_unknown_environment_is_refused(machine: Path) -> None:
-    assert "unknown environment 'aws': use platform or airflow" in error_line(set_up(machine, "aws"))
+    assert "unknown environment 'aws': use platform, airflow or container" in error_line(
+        set_up(machine, "aws")
+    )
