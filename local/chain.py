@@ -20,7 +20,7 @@ from local.logs import group_log_lines, log_lines
 from local.pipeline_progress import PipelineProgress
 from local.timeline import Step, Timeline
 from ml import contract
-from ml.pipeline.execution import find_execution
+from ml.pipeline.execution import RunExecutions, find_executions
 
 T = TypeVar("T")
 
@@ -103,22 +103,24 @@ class Chain:
         return StepFailedError("build", reason, lines)
 
     # -- pipeline -------------------------------------------------------------------------------
-    def _execution_arn(self) -> str | None:
+    def _executions(self) -> RunExecutions:
         name = self.stage.outputs["pipeline_name"]
-        return find_execution(self.stage.client("sagemaker"), name, self.run_id)
+        return find_executions(self.stage.client("sagemaker"), name, self.run_id)
 
     def _step(self, name: str) -> dict[str, Any]:
-        sagemaker = self.stage.client("sagemaker")
-        steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=self._execution_arn())
+        sagemaker, arn = self.stage.client("sagemaker"), self._executions().newest_arn
+        steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)
         return next(step for step in steps["PipelineExecutionSteps"] if step["StepName"] == name)
 
     def _follow_pipeline(self, build_id: str) -> None:
         def started() -> str | None:
-            arn = self._execution_arn()
-            build = self._build(build_id)
-            if arn is None and _if_ended(build):
+            known = self._executions()
+            build = _if_ended(self._build(build_id))
+            if build is None:  # the newest execution may be an earlier one, after which the run starts again
+                return known.current_arn
+            if known.newest_arn is None:
                 raise self._build_failed(build)
-            return arn
+            return known.newest_arn
 
         arn = self._wait(started, "build", RUN_TIMEOUT_S)
         progress = PipelineProgress(self.stage.client("sagemaker"), self.stage.client("logs"), self.timeline)

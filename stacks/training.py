@@ -27,8 +27,9 @@ from stacks.sections import BuildConfig
 from stacks.serving import Serving
 from stacks.storage import Storage
 
-# Parameters of StartBuild (CodeBuild API). The key is unique per run, which makes retries idempotent.
-START_BUILD = '{"buildspecOverride": "arn:aws:s3:::<bucket>/<key>", "idempotencyToken": "<key>"}'
+# Parameters of StartBuild (CodeBuild API). The sequencer is unique per write of the object: repeated
+# deliveries of an event are idempotent, and a buildspec that is rendered again starts another build.
+START_BUILD = '{"buildspecOverride": "<bucket_arn>/<key>", "idempotencyToken": "<key>#<sequencer>"}'
 # Buildspec of builds that are started without buildspecOverride.
 NO_RUN = """\
 version: 0.2
@@ -87,7 +88,7 @@ class Training(pulumi.ComponentResource):
         self.pipeline_arn = args.storage.key.resource_arn("sagemaker", f"pipeline/{self.pipeline_name}")
         role_of_jobs = job_role(args.storage, args.region, child)
         role_of_pipeline = pipeline_role(args.storage, args.serving, role_of_jobs, child)
-        self.render_buildspec = LambdaFunction("render-buildspec", _render_buildspec(args), child)
+        self.render_buildspec = LambdaFunction("render-buildspec", self._render_buildspec(args), child)
         self.build = CodeBuild("build", self._build(args, role_of_pipeline, role_of_jobs), child)
         routes = self._routes(args, child)
         self.functions = {"render buildspec": self.render_buildspec}
@@ -128,6 +129,21 @@ class Training(pulumi.ComponentResource):
             account_id=storage.key.account_id,
         )
 
+    def _render_buildspec(self, args: TrainingArgs) -> LambdaFunctionArgs:
+        return args.functions.args(
+            "render_buildspec",
+            environment={
+                "ARTIFACTS_BUCKET": args.storage.artifacts.name,
+                "CODE_BUNDLE_KEY": contract.CODE_BUNDLE_KEY,
+                "BUILDSPECS_PREFIX": contract.BUILDSPECS_PREFIX,
+                "PREPARED_PREFIX": contract.PREPARED_PREFIX,
+                "PIPELINE_NAME": self.pipeline_name,
+            },
+            allows=render_buildspec_role(args.storage, self.pipeline_arn),
+            timeout_s=30,
+            memory_mib=256,
+        )
+
     def _routes(self, args: TrainingArgs, child: pulumi.ResourceOptions) -> dict[str, EventRoute]:
         """Events that render the buildspec of a prepared run and start its build."""
         storage = args.storage
@@ -162,7 +178,11 @@ class Training(pulumi.ComponentResource):
                     account_id=storage.key.account_id,
                 ),
                 transformer=InputTransformer(
-                    paths={"bucket": "$.detail.bucket.name", "key": "$.detail.object.key"},
+                    paths={
+                        "bucket_arn": "$.resources[0]",
+                        "key": "$.detail.object.key",
+                        "sequencer": "$.detail.object.sequencer",
+                    },
                     template=START_BUILD,
                 ),
                 alarm_topic_arn=args.alarm_topic_arn,
@@ -172,29 +192,17 @@ class Training(pulumi.ComponentResource):
         return {"run prepared": prepared, "buildspec rendered": rendered}
 
 
-def _render_buildspec(args: TrainingArgs) -> LambdaFunctionArgs:
-    return args.functions.args(
-        "render_buildspec",
-        environment={
-            "ARTIFACTS_BUCKET": args.storage.artifacts.name,
-            "CODE_BUNDLE_KEY": contract.CODE_BUNDLE_KEY,
-            "BUILDSPECS_PREFIX": contract.BUILDSPECS_PREFIX,
-            "PREPARED_PREFIX": contract.PREPARED_PREFIX,
-        },
-        allows=render_buildspec_role(args.storage),
-        timeout_s=30,
-        memory_mib=256,
-    )
-
-
-def render_buildspec_role(storage: Storage) -> list[Allow]:
-    """Permissions of `render_buildspec`: read a manifest and the code's version, write a buildspec."""
+def render_buildspec_role(storage: Storage, pipeline_arn: pulumi.Output[str]) -> list[Allow]:
+    """Permissions of `render_buildspec`: read manifest, code version and executions, write a buildspec."""
     return [
         *storage.grant_read_prepared_runs(),
         storage.artifacts.grant_read(contract.CODE_BUNDLE_KEY),
+        # PutObject with If-Match also requires GetObject.
+        storage.artifacts.grant_read(contract.BUILDSPECS_PREFIX),
         storage.artifacts.grant_write(contract.BUILDSPECS_PREFIX),
         storage.artifacts.grant_list_all(),
         storage.key.grant_encrypt(),
+        Allow(actions=["sagemaker:ListPipelineExecutions"], resources=[pipeline_arn]),
     ]
 
 

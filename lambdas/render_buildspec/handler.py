@@ -2,14 +2,16 @@
 
 Takes the S3 event "Object Created" of ``<PREPARED_PREFIX>run=<run_id>/_SUCCESS`` from EventBridge,
 validates the run's manifest, pins the current version of the code bundle and writes
-``<BUILDSPECS_PREFIX><run_id>.yml`` unless it exists. Events are delivered at least once; a buildspec is
-immutable.
+``<BUILDSPECS_PREFIX><run_id>.yml`` unless it exists. Events are delivered at least once, so a repeated event
+changes nothing. Only when ``_SUCCESS`` is written again, and no pipeline execution of the run is in progress
+or has succeeded, the buildspec is rendered again with the current code version, which starts the run again.
 
 Environment:
     ARTIFACTS_BUCKET: bucket of the code bundle and of the buildspecs.
     CODE_BUNDLE_KEY: key of the code bundle, such as ``code/source.zip``.
     BUILDSPECS_PREFIX: key prefix of the buildspecs, such as ``buildspecs/``.
     PREPARED_PREFIX: key prefix of the runs in the bucket of the event, such as ``prepared/``.
+    PIPELINE_NAME: SageMaker pipeline that trains on the runs.
 """
 
 from __future__ import annotations
@@ -23,20 +25,29 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from logic import InputError, PreparedRun, check_manifest, prepared_run, render
+from logic import (
+    InputError,
+    PreparedRun,
+    check_manifest,
+    execution_name,
+    is_repeatable,
+    prepared_run,
+    render,
+)
 
 ARTIFACTS_BUCKET = os.environ["ARTIFACTS_BUCKET"]
 CODE_BUNDLE_KEY = os.environ["CODE_BUNDLE_KEY"]
 BUILDSPECS_PREFIX = os.environ["BUILDSPECS_PREFIX"]
 PREPARED_PREFIX = os.environ["PREPARED_PREFIX"]
+PIPELINE_NAME = os.environ["PIPELINE_NAME"]
 TEMPLATE = (Path(__file__).parent / "buildspec.yml.template").read_text(encoding="utf-8")
 MISSING_OBJECT_CODES = ("NoSuchKey", "NoSuchBucket", "404")
+MISSING_PIPELINE_CODES = ("ResourceNotFound", "ResourceNotFoundException", "ValidationException")
 
 logger = Logger(service="render_buildspec")
-s3 = boto3.client(
-    "s3",
-    config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}),
-)
+config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+s3 = boto3.client("s3", config=config)
+sagemaker = boto3.client("sagemaker", config=config)
 
 
 @logger.inject_lambda_context
@@ -44,7 +55,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     """Render the buildspec of the run in the event.
 
     Returns:
-        ``status`` (``Rendered`` or ``AlreadyRendered``), ``run_id`` and ``key``.
+        ``status`` (``Rendered``, ``RenderedAgain`` or ``AlreadyRendered``), ``run_id`` and ``key``.
 
     Raises:
         InputError: the event, the manifest or the code bundle is invalid or missing.
@@ -57,7 +68,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
             "the run is a copy: its manifest has another run id", extra={"manifest_run_id": manifest_run_id}
         )
     key = f"{BUILDSPECS_PREFIX}{run.run_id}.yml"
-    status = _write_once(key, render(TEMPLATE, run.run_id, _code_version()))
+    status = _write(run, key, render(TEMPLATE, run.run_id, _code_version()))
     logger.info(status, extra={"key": key})
     return {"status": status, "run_id": run.run_id, "key": key}
 
@@ -80,17 +91,45 @@ def _code_version() -> str | None:
         raise
 
 
-def _write_once(key: str, text: str) -> str:
+def _write(run: PreparedRun, key: str, text: str) -> str:
+    """Write the first buildspec of a run, or the next one for a wanted repeat; returns the status."""
+    if _put(key, text, IfNoneMatch="*"):
+        return "Rendered"
+    existing = s3.head_object(Bucket=ARTIFACTS_BUCKET, Key=key)
+    # Events of writes before the existing buildspec are duplicates, or were delivered late.
+    if run.completed_at <= existing["LastModified"] or not _may_start_again(run.run_id):
+        return "AlreadyRendered"
+    return "RenderedAgain" if _put(key, text, IfMatch=existing["ETag"]) else "AlreadyRendered"
+
+
+def _put(key: str, text: str, **condition: str) -> bool:
+    """Put a buildspec on a condition; returns whether the condition was met."""
     try:
         s3.put_object(
             Bucket=ARTIFACTS_BUCKET,
             Key=key,
             Body=text.encode(),
             ContentType="application/yaml",
-            IfNoneMatch="*",
+            **condition,
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
-        return "AlreadyRendered"
-    return "Rendered"
+        return False
+    return True
+
+
+def _may_start_again(run_id: str) -> bool:
+    """Whether the newest pipeline execution of the run failed or was stopped, or there is none."""
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=PIPELINE_NAME, SortBy="CreationTime", SortOrder="Descending"
+    )
+    try:
+        for page in pages:
+            for summary in page["PipelineExecutionSummaries"]:
+                if summary.get("PipelineExecutionDisplayName") == execution_name(run_id):
+                    return is_repeatable(summary["PipelineExecutionStatus"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in MISSING_PIPELINE_CODES:
+            raise
+    return True

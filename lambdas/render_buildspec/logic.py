@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from string import Template
 from typing import Any
 
@@ -17,6 +18,8 @@ SPLITS = ("train", "validation", "test")
 RUN_ID = re.compile(r"\d{8}T\d{6}Z")
 # S3 version ids, without characters that are special in YAML or in a shell.
 OBJECT_VERSION = re.compile(r"[A-Za-z0-9._-]{1,1024}")
+# Status of a pipeline execution after which its run may be started again.
+REPEATABLE = ("CompletedWithFailures", "Failed", "Stopped", "Stopping")
 UNVERSIONED = "null"  # S3 version id of an object that was written without versioning
 
 
@@ -31,6 +34,7 @@ class PreparedRun:
     run_id: str
     bucket: str
     prefix: str  # with a trailing slash
+    completed_at: datetime  # when its _SUCCESS object was written
 
     @property
     def manifest_key(self) -> str:
@@ -47,16 +51,29 @@ def prepared_run(event: Mapping[str, Any], prepared_prefix: str) -> PreparedRun:
     """
     try:
         bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
-    except (KeyError, TypeError):
+        completed_at = datetime.fromisoformat(event["time"])
+    except (KeyError, TypeError, ValueError):
         raise InputError(
-            "event: expected an S3 event with detail.bucket.name and detail.object.key"
+            "event: expected an S3 event with time, detail.bucket.name and detail.object.key"
         ) from None
     found = re.fullmatch(
         rf"(?P<prefix>{re.escape(prepared_prefix)}run=(?P<run_id>{RUN_ID.pattern})/){SUCCESS_FILE}", key
     )
     if not found:
         raise InputError(f"event: key {key!r} is not {prepared_prefix}run=<run_id>/{SUCCESS_FILE}")
-    return PreparedRun(run_id=found["run_id"], bucket=bucket, prefix=found["prefix"])
+    return PreparedRun(
+        run_id=found["run_id"], bucket=bucket, prefix=found["prefix"], completed_at=completed_at
+    )
+
+
+def execution_name(run_id: str) -> str:
+    """Display name of a run's pipeline executions."""
+    return f"run-{run_id}"
+
+
+def is_repeatable(status: str) -> bool:
+    """Whether a run may be started again after an execution with this status."""
+    return status in REPEATABLE
 
 
 def check_manifest(content: bytes, uri: str) -> str:

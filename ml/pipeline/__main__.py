@@ -2,7 +2,8 @@
 
 Reads the stage and the run from its environment variables (``ml.pipeline.environment``), validates the run's
 manifest, publishes the pinned code version, upserts the stage's pipeline, starts an execution for the run and
-follows it to its end. If the run already has an execution, that one is followed instead.
+follows it to its end. If an execution of the run is in progress or has succeeded, that one is followed
+instead; after executions that failed or were stopped, the run is started again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +30,7 @@ from ml.pipeline.environment import Run, Stage, VariableError
 from ml.pipeline.execution import (
     ExecutionState,
     ExecutionTimeoutError,
-    find_execution,
+    find_executions,
     start_execution,
     upsert_pipeline,
     watch_execution,
@@ -96,27 +98,46 @@ def main(arguments: Sequence[str] | None = None, dependencies: Dependencies | No
 
 
 def run_pipeline(stage: Stage, run: Run, dependencies: Dependencies) -> int:
-    """Start the run's execution unless it has one, follow it, and return the exit code of its outcome."""
+    """Start the run unless it is in progress or has succeeded; follow it and return its exit code."""
     session = dependencies.connect(stage.region)
     sagemaker, s3 = session.client("sagemaker"), session.client("s3")
     manifest = read_manifest(s3, stage, run)
     if manifest.run_id != run.run_id:
         print_line(f"warning: run {run.run_id} has the manifest of run {manifest.run_id}: it is a copy")
     print_line(f"run {run.run_id}: {manifest.counts.train} training rows, code version {run.code_version}")
-    arn = find_execution(sagemaker, stage.pipeline_name, run.run_id)
-    if arn:
-        print_line(f"following {arn}, the execution that this run already has")
-    else:
-        publish_source(s3, stage, run)
-        definition = dependencies.compile_pipeline(stage, session, upload=True)
-        upsert_pipeline(sagemaker, stage, definition)
-        arn = start_execution(sagemaker, stage, run)
-        print_line(f"started {arn}")
-    limit_s = stage.training.max_runtime_s * (MAX_SPOT_WAIT_FACTOR + 1) + OTHER_STEPS_S
-    for state in watch_execution(sagemaker, arn, timeout_s=limit_s, sleep=dependencies.sleep):
+    arn = _execution_to_follow(stage, run, session, dependencies)
+    for state in watch_execution(sagemaker, arn, timeout_s=_limit_s(stage), sleep=dependencies.sleep):
         for step in state.changed:
             print_line(f"{step['StepName']}: {step['StepStatus']}")
     return _outcome(stage, run, session, state)
+
+
+def _execution_to_follow(stage: Stage, run: Run, session: boto3.Session, dependencies: Dependencies) -> str:
+    """ARN of the run's execution that is in progress or has succeeded, or of a new one."""
+    sagemaker = session.client("sagemaker")
+    known = find_executions(sagemaker, stage.pipeline_name, run.run_id)
+    if known.newest_arn and known.newest_status == "Stopping":
+        print_line(f"waiting until {known.newest_arn} has stopped")
+        wait = watch_execution(
+            sagemaker, known.newest_arn, timeout_s=_limit_s(stage), sleep=dependencies.sleep
+        )
+        deque(wait, maxlen=0)
+        known = find_executions(sagemaker, stage.pipeline_name, run.run_id)
+    if known.current_arn:
+        print_line(f"following {known.current_arn}, the execution that this run already has")
+        return known.current_arn
+    publish_source(session.client("s3"), stage, run)
+    definition = dependencies.compile_pipeline(stage, session, upload=True)
+    upsert_pipeline(sagemaker, stage, definition)
+    arn = start_execution(sagemaker, stage, run, n_failed=known.n_failed)
+    again = f" again, after {known.newest_arn} ended {known.newest_status}" if known.newest_arn else ""
+    print_line(f"started {arn}{again}")
+    return arn
+
+
+def _limit_s(stage: Stage) -> int:
+    """Seconds to follow an execution."""
+    return stage.training.max_runtime_s * (MAX_SPOT_WAIT_FACTOR + 1) + OTHER_STEPS_S
 
 
 def _outcome(stage: Stage, run: Run, session: boto3.Session, state: ExecutionState) -> int:

@@ -109,8 +109,8 @@ class Run:
 
     @property
     def source_prefix(self) -> str:
-        """Key prefix of the run's unpacked source code in the artifacts bucket."""
-        return f"{self.output_prefix}source/"
+        """Key prefix of the unpacked code in the artifacts bucket; a repeated run may have newer code."""
+        return f"{self.output_prefix}source/{self.code_version}/"
 
     @property
     def evaluation_key(self) -> str:

@@ -1,4 +1,4 @@
-"""Execution of the pipeline: started once per run and followed until it ends."""
+"""Executions of the pipeline: one per run, and another one after an execution that failed or was stopped."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from ml.pipeline.environment import Run, Stage
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
+REPEATABLE = ("Failed", "Stopped", "CompletedWithFailures")  # a run may be started again after these
 FIRST_POLL_S, LAST_POLL_S = 0.5, 5.0  # interval after a change, and its maximum while a job runs
 POLL_GROWTH = 1.5
 MISSING_PIPELINE = ("ResourceNotFound", "ResourceNotFoundException", "ValidationException")  # error codes
@@ -43,18 +44,48 @@ class ExecutionState:
         return min(failed, key=lambda step: step["EndTime"].timestamp()) if failed else None
 
 
-def find_execution(sagemaker: Any, pipeline_name: str, run_id: str) -> str | None:
-    """The ARN of a run's execution; None without an execution or a pipeline."""
-    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline_name)
+@dataclass(frozen=True)
+class RunExecutions:
+    """The executions of one run.
+
+    Attributes:
+        newest_arn, newest_status: of the newest execution; None without one.
+        n_failed: executions that failed or were stopped.
+    """
+
+    newest_arn: str | None = None
+    newest_status: str | None = None
+    n_failed: int = 0
+
+    @property
+    def current_arn(self) -> str | None:
+        """The newest execution if it is in progress or has succeeded: the run must not be started again."""
+        return None if self.newest_status in (*REPEATABLE, "Stopping") else self.newest_arn
+
+
+def find_executions(sagemaker: Any, pipeline_name: str, run_id: str) -> RunExecutions:
+    """The executions of a run; none if the pipeline does not exist."""
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=pipeline_name, SortBy="CreationTime", SortOrder="Descending"
+    )
     try:
-        for page in pages:
-            for summary in page["PipelineExecutionSummaries"]:
-                if summary.get("PipelineExecutionDisplayName") == display_name(run_id):
-                    return summary["PipelineExecutionArn"]
+        found = [
+            summary
+            for page in pages
+            for summary in page["PipelineExecutionSummaries"]
+            if summary.get("PipelineExecutionDisplayName") == display_name(run_id)
+        ]
     except ClientError as error:
         if error.response["Error"]["Code"] not in MISSING_PIPELINE:
             raise
-    return None
+        return RunExecutions()
+    if not found:
+        return RunExecutions()
+    return RunExecutions(
+        newest_arn=found[0]["PipelineExecutionArn"],
+        newest_status=found[0]["PipelineExecutionStatus"],
+        n_failed=sum(each["PipelineExecutionStatus"] in REPEATABLE for each in found),
+    )
 
 
 def upsert_pipeline(sagemaker: Any, stage: Stage, definition: dict[str, Any]) -> None:
@@ -74,14 +105,20 @@ def upsert_pipeline(sagemaker: Any, stage: Stage, definition: dict[str, Any]) ->
         sagemaker.update_pipeline(**content)
 
 
-def start_execution(sagemaker: Any, stage: Stage, run: Run) -> str:
-    """Start the run's execution and return its ARN; idempotent by pipeline and run."""
+def start_execution(sagemaker: Any, stage: Stage, run: Run, *, n_failed: int = 0) -> str:
+    """Start an execution of the run and return its ARN.
+
+    Idempotent by pipeline, run and ``n_failed``, the number of executions of the run that failed or were
+    stopped: builds that start the run at the same time get one execution, and a repeat after a failure gets
+    another one.
+    """
     values = parameter_values(stage, run)
+    token = f"{stage.pipeline_name}/{run.run_id}/{n_failed}"
     started = sagemaker.start_pipeline_execution(
         PipelineName=stage.pipeline_name,
         PipelineExecutionDisplayName=display_name(run.run_id),
         PipelineParameters=[{"Name": name, "Value": value} for name, value in values.items()],
-        ClientRequestToken=hashlib.sha256(f"{stage.pipeline_name}/{run.run_id}".encode()).hexdigest(),
+        ClientRequestToken=hashlib.sha256(token.encode()).hexdigest(),
     )
     return started["PipelineExecutionArn"]
 
@@ -98,7 +135,7 @@ def parameter_values(stage: Stage, run: Run) -> dict[str, str]:
 
 
 def display_name(run_id: str) -> str:
-    """Display name of a run's execution."""
+    """Display name of a run's executions."""
     return f"run-{run_id}"
 
 

@@ -23,6 +23,7 @@ from sagemaker.core.training.configs import (
     StoppingCondition,
     Tag,
 )
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.retry import (
@@ -100,7 +101,10 @@ def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSe
 def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> ModelTrainer:
     training = stage.training
     wait_s = training.max_runtime_s * MAX_SPOT_WAIT_FACTOR if training.use_spot else None
-    checkpoints = CheckpointConfig(s3_uri=parameters.below_output("checkpoints"))
+    # Below the execution: a run that is started again must not continue from the checkpoints of other code.
+    checkpoints = CheckpointConfig(
+        s3_uri=parameters.below_output("checkpoints", ExecutionVariables.PIPELINE_EXECUTION_ID)
+    )
     return ModelTrainer(
         sagemaker_session=session,
         role=stage.job_role_arn,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.parameters import ParameterString
 
@@ -19,7 +20,7 @@ class RunParameters:
         self.source_uri = ParameterString(name="SourceUri")
         self.output_uri = ParameterString(name="OutputUri")
 
-    def below_output(self, *names: str) -> Join:
+    def below_output(self, *names: str | PipelineVariable) -> Join:
         """An S3 URI below the run's output."""
         return Join(on="/", values=[self.output_uri, *names])
 

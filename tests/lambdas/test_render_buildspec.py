@@ -1,10 +1,11 @@
-"""`render_buildspec`: one immutable buildspec per run, and only for a valid run."""
+"""`render_buildspec`: one buildspec per run, only for a valid run, and again for a wanted repeat."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +13,11 @@ import boto3
 import pytest
 import yaml
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.sagemaker.models import sagemaker_backends
 
 from ml import contract
+from ml.pipeline.execution import REPEATABLE, display_name
 from tests.lambdas.functions import FakeContext, event, load
 
 DATA, ARTIFACTS = "ncf-dev-data-3f1c9a7", "ncf-dev-artifacts"
@@ -23,6 +27,7 @@ ENVIRONMENT = {
     "CODE_BUNDLE_KEY": contract.CODE_BUNDLE_KEY,
     "BUILDSPECS_PREFIX": contract.BUILDSPECS_PREFIX,
     "PREPARED_PREFIX": contract.PREPARED_PREFIX,
+    "PIPELINE_NAME": "ncf-dev",
 }
 MANIFEST: dict[str, Any] = {
     "schema_version": contract.SCHEMA_VERSION,
@@ -60,8 +65,28 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture
 def render(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """Call the function with the event of a `_SUCCESS` that was written ``later_s`` seconds from now."""
     module = load("render_buildspec", "handler", monkeypatch, ENVIRONMENT)
-    return lambda: module.handler(event("s3_success_created"), FakeContext())
+
+    def call(later_s: float = -60) -> dict[str, str]:
+        created = event("s3_success_created")
+        created["time"] = (datetime.now(UTC) + timedelta(seconds=later_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return module.handler(created, FakeContext())
+
+    return call
+
+
+def executed(status: str) -> Any:
+    """An execution of the run in moto, with a status."""
+    sagemaker = boto3.client("sagemaker", region_name="ap-northeast-2")
+    arguments = {"PipelineName": "ncf-dev", "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/pipeline"}
+    sagemaker.create_pipeline(**arguments, PipelineDefinition="{}", ClientRequestToken="t" * 32)
+    sagemaker.start_pipeline_execution(
+        PipelineName="ncf-dev", PipelineExecutionDisplayName=display_name(RUN_ID)
+    )
+    (pipeline,) = sagemaker_backends[ACCOUNT_ID]["ap-northeast-2"].pipelines.values()
+    (execution,) = pipeline.pipeline_executions.values()
+    execution.pipeline_execution_status = status
 
 
 @pytest.fixture
@@ -94,14 +119,41 @@ def test_complete_run_gets_a_buildspec_that_runs_the_pipeline(s3: Any, render: A
     ]
 
 
-def test_second_event_does_not_change_the_buildspec(s3: Any, render: Any) -> None:
+def versions(s3: Any) -> list[dict[str, Any]]:
+    return s3.list_object_versions(Bucket=ARTIFACTS, Prefix=contract.BUILDSPECS_PREFIX)["Versions"]
+
+
+@pytest.mark.parametrize("status", [None, "Executing", "Succeeded", "Failed", "Stopped"])
+def test_repeated_event_does_not_change_the_buildspec(s3: Any, render: Any, status: str | None) -> None:
     render()
     first = buildspec(s3)
     s3.put_object(Bucket=ARTIFACTS, Key=contract.CODE_BUNDLE_KEY, Body=b"newer zip")
+    if status:
+        executed(status)
     assert render()["status"] == "AlreadyRendered"
     assert buildspec(s3) == first
-    versions = s3.list_object_versions(Bucket=ARTIFACTS, Prefix=contract.BUILDSPECS_PREFIX)["Versions"]
-    assert len(versions) == 1
+    assert len(versions(s3)) == 1
+
+
+@pytest.mark.parametrize("status", ["Executing", "Succeeded"])
+def test_run_in_progress_or_succeeded_is_not_rendered_again(s3: Any, render: Any, status: str) -> None:
+    render()
+    executed(status)
+    assert render(later_s=60)["status"] == "AlreadyRendered"
+    assert len(versions(s3)) == 1
+
+
+@pytest.mark.parametrize("status", [None, "Failed", "Stopped", "Stopping"])
+def test_run_whose_execution_failed_is_rendered_again_with_the_current_code(
+    s3: Any, render: Any, status: str | None
+) -> None:
+    render()
+    repaired = s3.put_object(Bucket=ARTIFACTS, Key=contract.CODE_BUNDLE_KEY, Body=b"repaired zip")
+    if status:
+        executed(status)
+    assert render(later_s=60)["status"] == "RenderedAgain"
+    assert buildspec(s3)["env"]["variables"][contract.ENV_CODE_VERSION] == repaired["VersionId"]
+    assert len(versions(s3)) == 2
 
 
 def test_run_without_a_manifest_gets_no_buildspec(s3: Any, render: Any) -> None:
@@ -143,7 +195,15 @@ def test_other_object_keys_are_refused(logic: ModuleType, key: str) -> None:
         logic.prepared_run(other, contract.PREPARED_PREFIX)
 
 
-@pytest.mark.parametrize("broken", [{}, {"detail": None}, {"detail": {"bucket": {"name": "b"}}}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"detail": None},
+        {"detail": {"bucket": {"name": "b"}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "k"}}, "time": "yesterday"},
+    ],
+)
 def test_event_of_another_service_is_refused(logic: ModuleType, broken: dict[str, Any]) -> None:
     with pytest.raises(logic.InputError, match=r"detail\.bucket\.name"):
         logic.prepared_run(broken, contract.PREPARED_PREFIX)
@@ -204,3 +264,5 @@ def test_constants_equal_those_of_the_contract(logic: ModuleType) -> None:
     assert logic.MANIFEST_FILE == contract.MANIFEST_FILE
     assert logic.SPLITS == contract.SPLITS
     assert logic.RUN_ID.pattern == contract.RUN_ID_PATTERN.pattern
+    assert logic.execution_name(RUN_ID) == display_name(RUN_ID)
+    assert set(logic.REPEATABLE) == {*REPEATABLE, "Stopping"}

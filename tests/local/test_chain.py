@@ -38,7 +38,11 @@ class FakePipelineRun(FakePipelines):
         }
         self.pipelines["ncf-dev"] = {}
         self.executions = [
-            {"PipelineExecutionDisplayName": display_name(RUN_ID), "PipelineExecutionArn": "arn"}
+            {
+                "PipelineExecutionDisplayName": display_name(RUN_ID),
+                "PipelineExecutionArn": "arn",
+                "PipelineExecutionStatus": "Executing",
+            }
         ]
         registered = {
             **step(contract.STEP_REGISTER, "Succeeded", 2, RegisterModel=PACKAGE),

@@ -2,10 +2,12 @@
 
 import json
 import tarfile
+from typing import Any
 
 import pytest
 import yaml
 
+from emulator.services.events.input import render_input
 from ml.contract import serving_sources
 from ml.pipeline.environment import Stage
 from ml.settings import hyperparameters
@@ -37,13 +39,23 @@ def test_buildspec_event_becomes_a_valid_start_build_request(stage: str) -> None
     done = recorded(stage)
     target = done.one("aws:cloudwatch/eventTarget:EventTarget", "buildspec-rendered-target").inputs
     transformer = target["inputTransformer"]
-    assert transformer["inputPaths"] == {"bucket": "$.detail.bucket.name", "key": "$.detail.object.key"}
-    text = transformer["inputTemplate"].replace("<bucket>", "artifacts").replace("<key>", "buildspecs/1.yml")
-    parameters = json.loads(text)
-    assert parameters["buildspecOverride"] == "arn:aws:s3:::artifacts/buildspecs/1.yml"
-    assert parameters["idempotencyToken"] == "buildspecs/1.yml"
-    assert request_errors("codebuild", "StartBuild", {"projectName": "build", **parameters}) == ""
+    first = _start_build(transformer, "00617F08299329D189")
+    assert first["buildspecOverride"] == "arn:aws-cn:s3:::artifacts/buildspecs/1.yml"
+    # A repeated event has the same token, and a buildspec that is rendered again another one.
+    assert _start_build(transformer, "00617F08299329D189") == first
+    again = _start_build(transformer, "00617F08299329D190")
+    assert again["idempotencyToken"] != first["idempotencyToken"]
+    assert request_errors("codebuild", "StartBuild", {"projectName": "build", **first}) == ""
     assert target["arn"] == done.one("aws:codebuild/project:Project").outputs["arn"]
+
+
+def _start_build(transformer: dict[str, Any], sequencer: str) -> dict[str, Any]:
+    """Input of the build for the event of a buildspec."""
+    event = json.loads((ROOT / "tests" / "events" / "s3_success_created.json").read_text(encoding="utf-8"))
+    event["resources"] = ["arn:aws-cn:s3:::artifacts"]
+    event["detail"]["object"] |= {"key": "buildspecs/1.yml", "sequencer": sequencer}
+    names = {"InputPathsMap": transformer["inputPaths"], "InputTemplate": transformer["inputTemplate"]}
+    return json.loads(render_input({"InputTransformer": names}, event, {"arn": "rule", "name": "rule"}))
 
 
 def test_training_accepts_the_stages_hyperparameters(stage: str) -> None:

@@ -138,10 +138,10 @@ def test_function_role_permits_every_call_of_the_code(stage: str, function: str)
 
 
 def calls(folder: Path) -> Iterator[str]:
-    """IAM actions of the API operations that a function's code calls with its client."""
+    """IAM actions of the API operations that a function's code calls with its clients."""
     sources = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))]
     nodes = [node for source in sources for node in ast.walk(source)]
-    (service,) = {
+    services = {
         str(node.args[0].value)
         for node in nodes
         if isinstance(node, ast.Call)
@@ -149,11 +149,11 @@ def calls(folder: Path) -> Iterator[str]:
         and node.func.attr == "client"
         and isinstance(node.args[0], ast.Constant)
     }
-    prefix = service.removesuffix("-runtime")
-    model = botocore.session.get_session().get_service_model(service)
-    methods = {xform_name(operation): operation for operation in model.operation_names}
     names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     # Operations may also be passed by name, for example to a paginator.
     names |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    for name in sorted(names & set(methods)):
-        yield NEEDS.get(name, f"{prefix}:{methods[name]}")
+    for service in sorted(services):
+        model = botocore.session.get_session().get_service_model(service)
+        methods = {xform_name(operation): operation for operation in model.operation_names}
+        for name in sorted(names & set(methods)):
+            yield NEEDS.get(name, f"{service.removesuffix('-runtime')}:{methods[name]}")

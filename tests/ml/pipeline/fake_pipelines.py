@@ -62,11 +62,15 @@ class FakePipelines:
         arn = (
             f"arn:aws:sagemaker:ap-northeast-2:123456789012:pipeline/ncf-dev/execution/{len(self.executions)}"
         )
-        self.executions.append({**request, "PipelineExecutionArn": arn})
+        started = {"PipelineExecutionArn": arn, "PipelineExecutionStatus": "Executing"}
+        self.executions.append({**request, **started})
         return self.executions[-1]
 
     def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N803
         status, _ = self.polls[0]
+        for execution in self.executions:
+            if execution["PipelineExecutionArn"] == PipelineExecutionArn:
+                execution["PipelineExecutionStatus"] = status
         reason = {"FailureReason": self.reason} if self.reason else {}
         return {"PipelineExecutionArn": PipelineExecutionArn, "PipelineExecutionStatus": status} | reason
 
@@ -77,7 +81,8 @@ class FakePipelines:
         if operation == "list_pipeline_executions":
             if request["PipelineName"] not in self.pipelines:
                 raise ClientError({"Error": {"Code": "ResourceNotFound", "Message": "no"}}, operation)
-            for execution in self.executions:  # one per page
+            assert (request["SortBy"], request["SortOrder"]) == ("CreationTime", "Descending")
+            for execution in reversed(self.executions):  # one per page
                 yield {"PipelineExecutionSummaries": [execution]}
         else:
             _, steps = self.polls[0] if len(self.polls) == 1 else self.polls.pop(0)

@@ -153,7 +153,11 @@ def test_spot_training_has_a_maximum_wait_and_checkpoints(steps: dict[str, Any])
         "MaxRuntimeInSeconds": 7200,
         "MaxWaitTimeInSeconds": 14400,
     }
-    assert arguments["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"][-1] == "checkpoints"
+    # A run that is started again must not continue from the checkpoints of an execution with other code.
+    assert arguments["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"][-2:] == [
+        "checkpoints",
+        {"Get": "Execution.PipelineExecutionId"},
+    ]
 
 
 def test_on_demand_training_has_no_wait_and_no_checkpoints(other: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ def test_complete_environment_is_a_stage_and_a_run() -> None:
     assert stage.training.floors["hr_at_10"] == 0.5
     assert stage.training.hyperparameters["batch_size"] == 256
     assert run.data_prefix == "prepared/run=20261123T020000Z/"
-    assert run.source_prefix == "models/20261123T020000Z/source/"
+    assert run.source_prefix == f"models/20261123T020000Z/source/{run.code_version}/"
     assert run.evaluation_key == "models/20261123T020000Z/evaluation/evaluation.json"
 
 

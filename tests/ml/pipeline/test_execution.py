@@ -1,4 +1,4 @@
-"""An execution is started once per run, and polled until it ends."""
+"""An execution is started once per run, again after a failure, and polled until it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ml.pipeline.execution import (
     FIRST_POLL_S,
     LAST_POLL_S,
     ExecutionTimeoutError,
-    find_execution,
+    RunExecutions,
+    find_executions,
     start_execution,
     upsert_pipeline,
     watch_execution,
@@ -55,18 +56,55 @@ def test_execution_gets_the_parameters_of_its_run(fake: FakePipelines, stage: St
         "RunId": "20261123T020000Z",
         "CodeVersion": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
         "DataUri": "s3://ncf-data-3f1c9a7/prepared/run=20261123T020000Z",
-        "SourceUri": "s3://ncf-artifacts-77ab01c/models/20261123T020000Z/source",
+        "SourceUri": "s3://ncf-artifacts-77ab01c/models/20261123T020000Z/source/IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
         "OutputUri": "s3://ncf-artifacts-77ab01c/models/20261123T020000Z",
     }
 
 
+def test_repeat_after_a_failure_starts_one_other_execution(
+    fake: FakePipelines, stage: Stage, run: Run
+) -> None:
+    first = start_execution(fake, stage, run)
+    again = start_execution(fake, stage, run, n_failed=1)
+    assert again != first
+    assert start_execution(fake, stage, run, n_failed=1) == again  # another build of the same repeat
+    assert len(fake.executions) == 2
+
+
 def test_execution_is_found_by_its_run(fake: FakePipelines, stage: Stage, run: Run) -> None:
-    assert find_execution(fake, stage.pipeline_name, run.run_id) is None  # no pipeline yet
+    assert find_executions(fake, stage.pipeline_name, run.run_id) == RunExecutions()  # no pipeline yet
     upsert_pipeline(fake, stage, {})
     start_execution(fake, stage, OTHER)
-    assert find_execution(fake, stage.pipeline_name, run.run_id) is None
+    assert find_executions(fake, stage.pipeline_name, run.run_id) == RunExecutions()
     arn = start_execution(fake, stage, run)
-    assert find_execution(fake, stage.pipeline_name, run.run_id) == arn
+    found = find_executions(fake, stage.pipeline_name, run.run_id)
+    assert found == RunExecutions(newest_arn=arn, newest_status="Executing", n_failed=0)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["Executing"], (True, 0)),
+        (["Succeeded"], (True, 0)),
+        (["Failed"], (False, 1)),
+        (["Stopped"], (False, 1)),
+        (["Stopping"], (False, 0)),
+        (["Failed", "Executing"], (True, 1)),
+        (["Failed", "Stopped"], (False, 2)),
+        (["Failed", "Succeeded"], (True, 1)),
+    ],
+)
+def test_newest_execution_decides_whether_a_run_is_started_again(
+    fake: FakePipelines, stage: Stage, run: Run, statuses: list[str], expected: tuple[bool, int]
+) -> None:
+    upsert_pipeline(fake, stage, {})
+    for number, status in enumerate(statuses):
+        start_execution(fake, stage, run, n_failed=number)
+        fake.executions[-1]["PipelineExecutionStatus"] = status
+    found = find_executions(fake, stage.pipeline_name, run.run_id)
+    newest = fake.executions[-1]["PipelineExecutionArn"]
+    assert (found.newest_arn, found.newest_status) == (newest, statuses[-1])
+    assert (found.current_arn == newest, found.n_failed) == expected
 
 
 def test_each_status_of_a_step_is_reported_once(fake: FakePipelines) -> None:

@@ -116,6 +116,31 @@ def test_second_build_of_a_run_follows_the_execution_of_the_first(
     assert s3.list_object_versions(Bucket=stage.artifacts_bucket)["Versions"] == versions
 
 
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_run_whose_execution_failed_is_started_again(
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    fake.polls = [(status, [])]
+    assert main([], dependencies) == 1
+    fake.polls = [("Succeeded", [])]
+    assert main([], dependencies) == 0
+    assert len(fake.executions) == 2
+    first, second = (each["PipelineExecutionArn"] for each in fake.executions)
+    assert f"started {second} again, after {first} ended {status}\n" in capsys.readouterr().out
+
+
+def test_run_that_is_being_stopped_is_started_again_when_it_has_stopped(
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.polls = [("Failed", [])]
+    main([], dependencies)
+    fake.executions[0]["PipelineExecutionStatus"] = "Stopping"
+    fake.polls = [("Stopping", []), ("Stopped", []), ("Succeeded", [])]
+    assert main([], dependencies) == 0
+    assert [each["PipelineExecutionStatus"] for each in fake.executions] == ["Stopped", "Succeeded"]
+    assert "waiting until arn:" in capsys.readouterr().out
+
+
 def test_failed_step_is_named_with_its_reason_and_last_log_lines(
     fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:

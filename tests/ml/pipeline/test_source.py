@@ -33,7 +33,7 @@ def test_pinned_version_is_published_although_a_newer_one_exists(s3: Any, stage:
     run = put_bundle(s3, stage, bundle(FILES))
     put_bundle(s3, stage, bundle(FILES | {"ml/contract.py": b"newer"}))
     assert publish_source(s3, stage, run) == 3
-    source = f"models/{run.run_id}/source/"
+    source = f"models/{run.run_id}/source/{run.code_version}/"
     assert published(s3, stage) == {
         f"{source}ml/ncf/jobs/train.py": b"print()\n",
         f"{source}ml/ncf/jobs/evaluate.py": b"print()\n",
