@@ -48,7 +48,12 @@ class Chain:
             self._wait(self._buildspec_exists, "render buildspec", EVENT_TIMEOUT_S)
         build = self.timeline.begin("build", "CodeBuild, on the buildspec")
         build_id = self._wait(self._find_build, "build", EVENT_TIMEOUT_S)
-        self._follow_pipeline(build_id)
+        try:
+            self._follow_pipeline(build_id)
+        except StepFailedError as error:
+            if error.rejected:
+                self._finish_build(build, build_id)
+            raise
         self._finish_build(build, build_id)
         package_arn = self._step(contract.STEP_REGISTER)["Metadata"]["RegisterModel"]["Arn"]
         self._approve_if_required(package_arn)

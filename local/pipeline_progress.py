@@ -10,6 +10,7 @@ from local.logs import step_log_lines
 from local.timeline import Status, Step, Timeline
 from ml import contract
 from ml.pipeline.execution import ExecutionState, ExecutionTimeoutError, watch_execution
+from ml.pipeline.report import rejection_lines
 
 STEP_STATUSES: Mapping[str, Status] = {"Succeeded": "succeeded", "Failed": "failed", "Stopped": "failed"}
 
@@ -30,10 +31,11 @@ class PipelineProgress:
         self._shown: dict[str, Step] = {}
 
     def follow(self, arn: str, *, timeout_s: float, sleep: Callable[[float], object]) -> None:
-        """Follow the execution until it succeeds; ``sleep`` waits between polls.
+        """Follow the execution until it has registered a model; ``sleep`` waits between polls.
 
         Raises:
-            StepFailedError: a step failed, or the execution was stopped or did not end in time.
+            StepFailedError: a step failed, the candidate failed the quality gate, or the execution was
+                stopped or did not end in time.
         """
         try:
             for state in watch_execution(self._sagemaker, arn, timeout_s=timeout_s, sleep=sleep):
@@ -43,6 +45,9 @@ class PipelineProgress:
             raise StepFailedError("pipeline", str(error)) from None
         if state.status != "Succeeded":
             raise self._failure(state)
+        if step := state.rejected_step:
+            reason = "the candidate failed the quality gate"
+            raise StepFailedError(step["StepName"], reason, rejection_lines(step), rejected=True)
 
     def _show(self, step: dict[str, Any]) -> None:
         name, status = step["StepName"], STEP_STATUSES.get(step["StepStatus"])
@@ -54,7 +59,7 @@ class PipelineProgress:
             self._shown[name].detail = _progress_line(lines)
         if status:
             seconds = (step["EndTime"] - step["StartTime"]).total_seconds()
-            rejected = name == contract.STEP_REJECTED
+            rejected = name == contract.STEP_REJECTED and status == "succeeded"
             self._timeline.end(self._shown[name], "rejected" if rejected else status, seconds)
 
     def _failure(self, state: ExecutionState) -> StepFailedError:
@@ -62,8 +67,7 @@ class PipelineProgress:
         if step is None:
             return StepFailedError("pipeline", f"the execution ended {state.status}")
         reason = step.get("FailureReason", "no reason given")
-        rejected = step["StepName"] == contract.STEP_REJECTED
-        return StepFailedError(step["StepName"], reason, step_log_lines(self._logs, step), rejected)
+        return StepFailedError(step["StepName"], reason, step_log_lines(self._logs, step))
 
 
 def _progress_line(lines: list[str]) -> str:

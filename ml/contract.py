@@ -80,6 +80,7 @@ STEP_REGISTER = "NCFRegister"
 STEP_CREATE_MODEL = "NCFCreateModel"
 STEP_DEPLOY = "NCFDeploy"
 STEP_REJECTED = "NCFRejected"
+REJECTION_SUMMARY = "summary"  # output of NCFRejected: a line per metric of the gate
 VARIANT_NAME = "AllTraffic"  # fixed, because autoscaling is registered on the variant
 
 # -- environment variables of the CodeBuild project (stage) and of the rendered buildspec (run) --
@@ -94,6 +95,7 @@ ENV_MODEL_ROLE_ARN = "NCF_MODEL_ROLE_ARN"  # execution role of the inference con
 ENV_MODEL_PACKAGE_GROUP = "NCF_MODEL_PACKAGE_GROUP"
 ENV_ENDPOINT_NAME = "NCF_ENDPOINT_NAME"
 ENV_DEPLOY_FUNCTION_ARN = "NCF_DEPLOY_FUNCTION_ARN"
+ENV_REJECTION_FUNCTION_ARN = "NCF_REJECTION_FUNCTION_ARN"  # reports a candidate that failed the gate
 ENV_TRAINING = "NCF_TRAINING"  # JSON of ml.settings.training.PipelineSettings
 ENV_RUN_ID = "NCF_RUN_ID"
 ENV_CODE_VERSION = "NCF_CODE_VERSION"

@@ -5,6 +5,9 @@ A CodeBuild build creates the pipeline (`ml.pipeline`) with these roles; their A
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pulumi
 
 from components.iam import (
@@ -14,11 +17,11 @@ from components.iam import (
     grant_container_logs_and_metrics,
     grant_pass_role,
 )
+from components.lambda_function import LambdaFunction
 from ml import contract
 from ml.settings.containers import JOB_LOG_GROUPS
 from stacks.containers import grant_pull_images
 from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
-from stacks.serving import Serving
 from stacks.storage import Storage
 
 
@@ -40,11 +43,25 @@ def job_role(storage: Storage, region: str, opts: pulumi.ResourceOptions) -> Ser
     return ServiceRole("job-role", _args(storage, allows), opts)
 
 
-def pipeline_role(
-    storage: Storage, serving: Serving, job_role: ServiceRole, opts: pulumi.ResourceOptions
-) -> ServiceRole:
-    """Role of the pipeline: run jobs, read reports, register and create models, invoke `deploy_model`."""
-    key = storage.key
+@dataclass(frozen=True, kw_only=True)
+class PipelineRoleArgs:
+    """Arguments of `pipeline_role`.
+
+    Attributes:
+        storage: the buckets, the key and the model package group.
+        job_role, model_role_arn: roles that the pipeline passes to SageMaker.
+        functions: Lambda functions that its steps invoke.
+    """
+
+    storage: Storage
+    job_role: ServiceRole
+    model_role_arn: pulumi.Input[str]
+    functions: Sequence[LambdaFunction]
+
+
+def pipeline_role(args: PipelineRoleArgs, opts: pulumi.ResourceOptions) -> ServiceRole:
+    """Role of the pipeline: run jobs, read reports, register and create models, invoke functions."""
+    storage, key = args.storage, args.storage.key
     jobs = [
         key.resource_arn("sagemaker", f"{kind}/{PIPELINE_RESOURCES}")
         for kind in ("training-job", "processing-job")
@@ -67,13 +84,13 @@ def pipeline_role(
             resources=[key.resource_arn("sagemaker", f"model/{PIPELINE_RESOURCES}")],
         ),
         storage.packages.grant_register(),
-        serving.deploy_model.grant_invoke(),
+        *(function.grant_invoke() for function in args.functions),
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.artifacts.grant_list_all(),
         key.grant_encrypt(),
         key.grant_create_grant(),
-        grant_pass_role(job_role.arn, SAGEMAKER),
-        grant_pass_role(serving.endpoint.model_role_arn, SAGEMAKER),
+        grant_pass_role(args.job_role.arn, SAGEMAKER),
+        grant_pass_role(args.model_role_arn, SAGEMAKER),
     ]
     return ServiceRole("pipeline-role", _args(storage, allows), opts)
 

@@ -21,7 +21,7 @@ from ml import contract
 from ml.settings.containers import JOB_LOG_GROUPS
 from ml.settings.training import PipelineSettings
 from stacks.functions import FunctionDefaults
-from stacks.pipeline_roles import job_role, pipeline_role
+from stacks.pipeline_roles import PipelineRoleArgs, job_role, pipeline_role
 from stacks.sagemaker import SAGEMAKER
 from stacks.sections import BuildConfig
 from stacks.serving import Serving
@@ -71,12 +71,13 @@ class TrainingArgs:
 class Training(pulumi.ComponentResource):
     """Event chain from a prepared run to the SageMaker pipeline, and the roles of the pipeline.
 
-    Creates: LambdaFunction, CodeBuild, EventRoute (2), ServiceRole (2).
+    Creates: LambdaFunction (2), CodeBuild, EventRoute (2), ServiceRole (2).
     """
 
     pipeline_name: str
     pipeline_arn: pulumi.Output[str]
     render_buildspec: LambdaFunction
+    report_rejection: LambdaFunction
     build: CodeBuild
     functions: dict[str, LambdaFunction]
     dead_letter_queues: dict[str, DeadLetterQueue]
@@ -87,11 +88,24 @@ class Training(pulumi.ComponentResource):
         self.pipeline_name = f"ncf-{args.stage_name}"
         self.pipeline_arn = args.storage.key.resource_arn("sagemaker", f"pipeline/{self.pipeline_name}")
         role_of_jobs = job_role(args.storage, args.region, child)
-        role_of_pipeline = pipeline_role(args.storage, args.serving, role_of_jobs, child)
+        self.report_rejection = LambdaFunction("report-rejection", _report_rejection(args), child)
+        role_of_pipeline = pipeline_role(
+            PipelineRoleArgs(
+                storage=args.storage,
+                job_role=role_of_jobs,
+                model_role_arn=args.serving.endpoint.model_role_arn,
+                functions=[args.serving.deploy_model, self.report_rejection],
+            ),
+            child,
+        )
         self.render_buildspec = LambdaFunction("render-buildspec", self._render_buildspec(args), child)
         self.build = CodeBuild("build", self._build(args, role_of_pipeline, role_of_jobs), child)
         routes = self._routes(args, child)
-        self.functions = {"render buildspec": self.render_buildspec}
+        self.functions = {
+            "render buildspec": self.render_buildspec,
+            "report rejection": self.report_rejection,
+        }
+        # `report_rejection` is invoked synchronously, so that its queue stays empty.
         self.dead_letter_queues = {
             "render buildspec": self.render_buildspec.dead_letter_queue,
             **{label: route.dead_letter_queue for label, route in routes.items()},
@@ -118,6 +132,7 @@ class Training(pulumi.ComponentResource):
                 contract.ENV_MODEL_PACKAGE_GROUP: storage.packages.name,
                 contract.ENV_ENDPOINT_NAME: serving.endpoint.name,
                 contract.ENV_DEPLOY_FUNCTION_ARN: serving.deploy_model.arn,
+                contract.ENV_REJECTION_FUNCTION_ARN: self.report_rejection.arn,
                 contract.ENV_TRAINING: args.settings.to_json(),
             },
             allows=build_role(storage, self.pipeline_arn, pipeline_role),
@@ -190,6 +205,27 @@ class Training(pulumi.ComponentResource):
             child,
         )
         return {"run prepared": prepared, "buildspec rendered": rendered}
+
+
+def _report_rejection(args: TrainingArgs) -> LambdaFunctionArgs:
+    return args.functions.args(
+        "report_rejection",
+        environment={"STAGE_NAME": args.stage_name, "TOPIC_ARN": args.alarm_topic_arn},
+        allows=report_rejection_role(args.storage, args.alarm_topic_arn),
+        timeout_s=30,
+        memory_mib=256,
+    )
+
+
+def report_rejection_role(storage: Storage, topic_arn: pulumi.Input[str]) -> list[Allow]:
+    """Permissions of `report_rejection`: read the evaluation report, publish the notification."""
+    return [
+        storage.artifacts.grant_read(contract.MODELS_PREFIX),
+        storage.key.grant_decrypt(),
+        Allow(actions=["sns:Publish"], resources=[topic_arn]),
+        # SNS encrypts a message with the publisher's permissions on the key.
+        Allow(actions=["kms:GenerateDataKey"], resources=[storage.key.arn]),
+    ]
 
 
 def render_buildspec_role(storage: Storage, pipeline_arn: pulumi.Output[str]) -> list[Allow]:

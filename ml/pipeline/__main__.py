@@ -23,7 +23,6 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ml import contract
 from ml.manifest import ManifestError
 from ml.pipeline.aws import aws_session
 from ml.pipeline.environment import Run, Stage, VariableError
@@ -40,11 +39,11 @@ from ml.pipeline.report import failure_lines, rejection_lines
 from ml.pipeline.source import SourceError, publish_source
 from ml.settings.training import MAX_SPOT_WAIT_FACTOR
 
-SUCCEEDED, FAILED, BAD_INPUT, REJECTED = 0, 1, 2, 3
+SUCCEEDED, FAILED, BAD_INPUT = 0, 1, 2
 OTHER_STEPS_S = 1800  # time for queueing, registering and deploying, in addition to the two jobs
 
-EPILOG = f"""exit codes: {SUCCEEDED} the model is registered and its deployment requested,
-{FAILED} a step failed, {BAD_INPUT} bad input or configuration, {REJECTED} the candidate failed the gate"""
+EPILOG = f"""exit codes: {SUCCEEDED} the model is registered and its deployment requested, or the candidate
+failed the gate, {FAILED} a step failed, {BAD_INPUT} bad input or configuration"""
 
 
 def compile_pipeline(stage: Stage, session: boto3.Session, *, upload: bool) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def run_pipeline(stage: Stage, run: Run, dependencies: Dependencies) -> int:
     for state in watch_execution(sagemaker, arn, timeout_s=_limit_s(stage), sleep=dependencies.sleep):
         for step in state.changed:
             print_line(f"{step['StepName']}: {step['StepStatus']}")
-    return _outcome(stage, run, session, state)
+    return _outcome(run, session, state)
 
 
 def _execution_to_follow(stage: Stage, run: Run, session: boto3.Session, dependencies: Dependencies) -> str:
@@ -140,7 +139,12 @@ def _limit_s(stage: Stage) -> int:
     return stage.training.max_runtime_s * (MAX_SPOT_WAIT_FACTOR + 1) + OTHER_STEPS_S
 
 
-def _outcome(stage: Stage, run: Run, session: boto3.Session, state: ExecutionState) -> int:
+def _outcome(run: Run, session: boto3.Session, state: ExecutionState) -> int:
+    if state.status == "Succeeded" and state.rejected_step is not None:
+        print_line(f"run {run.run_id}: the candidate failed the quality gate and was not registered")
+        for line in rejection_lines(state.rejected_step):
+            print_line(f"  {line}")
+        return SUCCEEDED
     if state.status == "Succeeded":
         print_line(f"run {run.run_id}: succeeded")
         return SUCCEEDED
@@ -148,10 +152,6 @@ def _outcome(stage: Stage, run: Run, session: boto3.Session, state: ExecutionSta
     if failed is None:
         print_error(f"the execution is {state.status}: {state.reason or 'no reason given'}")
         return FAILED
-    if failed["StepName"] == contract.STEP_REJECTED:
-        for line in rejection_lines(session.client("s3"), stage, run):
-            print_error(line)
-        return REJECTED
     for line in failure_lines(session.client("logs"), failed):
         print_error(line)
     return FAILED

@@ -1,8 +1,9 @@
 """Definition of the SageMaker pipeline: seven steps, from training to deployment.
 
 ``NCFTraining > NCFEvaluation > NCFQualityGate > NCFRegister > NCFCreateModel > NCFDeploy``, and
-``NCFRejected`` if the candidate fails the gate. The definition depends only on the stage's settings. Values
-that differ between runs are parameters, so that concurrent runs do not affect each other.
+``NCFRejected`` if the candidate fails the gate, which is not a failure of the execution. The definition
+depends only on the stage's settings. Values that differ between runs are parameters, so that concurrent runs
+do not affect each other.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from sagemaker.core.lambda_helper import Lambda
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
 from sagemaker.core.training.configs import Networking
 from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
-from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.functions import JsonGet
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.condition_step import ConditionStep
-from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
 from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
@@ -74,20 +74,31 @@ def gate_step(
             ConditionGreaterThanOrEqualTo(left=reported(f"model.{metric.key}"), right=floor),
             ConditionGreaterThanOrEqualTo(left=reported(f"change.{metric.key}"), right=-tolerance),
         ]
-    rejected = FailStep(
-        name=contract.STEP_REJECTED,
-        error_message=Join(
-            on="",
-            values=[
-                "Run ",
-                parameters.run_id,
-                " failed the quality gate; its report is ",
-                parameters.below_output("evaluation", contract.EVALUATION_FILE),
-            ],
-        ),
-    )
     return ConditionStep(
-        name=contract.STEP_QUALITY_GATE, conditions=conditions, if_steps=passed, else_steps=[rejected]
+        name=contract.STEP_QUALITY_GATE,
+        conditions=conditions,
+        if_steps=passed,
+        else_steps=[rejected_step(stage, parameters)],
+    )
+
+
+def rejected_step(stage: Stage, parameters: RunParameters) -> LambdaStep:
+    """NCFRejected: invoke report_rejection, which sends the notification of a candidate that is not better.
+
+    Not a FailStep: a lost gate is a normal outcome, and a failed execution would send failure notifications.
+    """
+    return LambdaStep(
+        name=contract.STEP_REJECTED,
+        lambda_func=Lambda(function_arn=stage.rejection_function_arn),
+        inputs={
+            "run_id": parameters.run_id,
+            "report_uri": parameters.below_output("evaluation", contract.EVALUATION_FILE),
+            "floors": json.dumps(stage.training.floors),
+            "tolerance": json.dumps(stage.training.tolerance),
+        },
+        outputs=[
+            LambdaOutput(output_name=contract.REJECTION_SUMMARY, output_type=LambdaOutputTypeEnum.String)
+        ],
     )
 
 

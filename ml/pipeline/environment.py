@@ -41,6 +41,7 @@ class Stage:
     model_package_group: str
     endpoint_name: str
     deploy_function_arn: str
+    rejection_function_arn: str
     training: PipelineSettings
 
     @classmethod
@@ -69,6 +70,7 @@ class Stage:
             model_package_group=read.matching(contract.ENV_MODEL_PACKAGE_GROUP, *_A_NAME),
             endpoint_name=read.matching(contract.ENV_ENDPOINT_NAME, *_A_NAME),
             deploy_function_arn=read.matching(contract.ENV_DEPLOY_FUNCTION_ARN, *_AN_ARN),
+            rejection_function_arn=read.matching(contract.ENV_REJECTION_FUNCTION_ARN, *_AN_ARN),
             training=training,
         )
 

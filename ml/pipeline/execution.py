@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ml import contract
 from ml.pipeline.environment import Run, Stage
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
@@ -42,6 +43,12 @@ class ExecutionState:
         """The first step that failed, or None."""
         failed = [step for step in self.steps.values() if step["StepStatus"] == "Failed"]
         return min(failed, key=lambda step: step["EndTime"].timestamp()) if failed else None
+
+    @property
+    def rejected_step(self) -> dict[str, Any] | None:
+        """NCFRejected if the candidate failed the quality gate, or None."""
+        step = self.steps.get(contract.STEP_REJECTED)
+        return step if step and step["StepStatus"] == "Succeeded" else None
 
 
 @dataclass(frozen=True)

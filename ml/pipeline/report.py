@@ -1,16 +1,14 @@
-"""Lines that explain why an execution did not succeed."""
+"""Lines that explain why an execution did not succeed, or registered no model."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ml.pipeline.environment import Run, Stage
+from ml import contract
 from ml.settings.containers import JOB_LOG_GROUPS
-from ml.settings.metrics import GATED_METRICS
 
 N_LOG_LINES = 20
 
@@ -55,18 +53,8 @@ def last_log_lines(logs: Any, group: str, stream_prefix: str, limit: int) -> lis
     return [event["message"].rstrip() for event in events]
 
 
-def rejection_lines(s3: Any, stage: Stage, run: Run) -> Iterator[str]:
-    """Each threshold of the quality gate with the candidate's value, and whether it passed."""
-    where = f"s3://{stage.artifacts_bucket}/{run.evaluation_key}"
-    yield f"run {run.run_id} failed the quality gate; its report is {where}"
-    report = json.loads(s3.get_object(Bucket=stage.artifacts_bucket, Key=run.evaluation_key)["Body"].read())
-    for metric in GATED_METRICS:
-        key = metric.key
-        floor, tolerance = stage.training.floors[key], stage.training.tolerance[key]
-        reached, change = report["model"][key], report["change"][key]
-        yield f"  {key} {reached:.4f}, floor {floor:.4f}: {_verdict(reached >= floor)}"
-        yield f"  {key} change {change:+.4f}, tolerance {tolerance:.4f}: {_verdict(change >= -tolerance)}"
-
-
-def _verdict(passed: bool) -> str:
-    return "passed" if passed else "FAILED"
+def rejection_lines(step: dict[str, Any]) -> list[str]:
+    """Each metric of the quality gate with its thresholds, from the output of NCFRejected."""
+    outputs = step.get("Metadata", {}).get("Lambda", {}).get("OutputParameters", [])
+    values = {output["Name"]: output["Value"] for output in outputs}
+    return values.get(contract.REJECTION_SUMMARY, "").splitlines()

@@ -13,7 +13,7 @@ from local.errors import StepFailedError
 from local.pipeline_progress import PipelineProgress
 from local.timeline import Timeline
 from ml import contract
-from tests.ml.pipeline.fake_pipelines import BEGIN, FakePipelines, step
+from tests.ml.pipeline.fake_pipelines import BEGIN, FakePipelines, rejected, step
 
 JOB_ARN = "arn:aws:sagemaker:ap-northeast-2:123456789012:training-job/job-1"
 
@@ -84,10 +84,16 @@ def test_step_without_a_log_group_is_raised_without_lines() -> None:
 
 
 def test_rejected_candidate_is_marked_as_rejected() -> None:
-    rejected = ended(contract.STEP_REJECTED, "Failed", 2, reason="below the floor")
     with pytest.raises(StepFailedError) as failure:
-        follow([("Failed", [rejected])])
+        follow([("Succeeded", [{**rejected("hr_at_10 0.2, floor 0.3: FAILED"), "StartTime": BEGIN}])])
     assert failure.value.rejected
+    assert failure.value.log_lines == ["hr_at_10 0.2, floor 0.3: FAILED"]
+
+
+def test_failed_report_of_a_rejected_candidate_is_a_failure() -> None:
+    with pytest.raises(StepFailedError) as failure:
+        follow([("Failed", [ended(contract.STEP_REJECTED, "Failed", 2, reason="no topic")])])
+    assert (failure.value.reason, failure.value.rejected) == ("no topic", False)
 
 
 def test_stopped_execution_is_a_failure_of_the_pipeline() -> None:

@@ -50,6 +50,7 @@ ENVIRONMENT = {
     contract.ENV_MODEL_PACKAGE_GROUP: "NCF-dev",
     contract.ENV_ENDPOINT_NAME: "ncf-dev",
     contract.ENV_DEPLOY_FUNCTION_ARN: f"arn:aws:lambda:{ACCOUNT}:function:deploy-model-1a2b3c4",
+    contract.ENV_REJECTION_FUNCTION_ARN: f"arn:aws:lambda:{ACCOUNT}:function:report-rejection-5d6e7f8",
     contract.ENV_TRAINING: json.dumps(TRAINING),
     contract.ENV_RUN_ID: "20261123T020000Z",
     contract.ENV_CODE_VERSION: "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",

@@ -12,6 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ml import contract
+
 BEGIN = datetime(2026, 11, 23, 3, tzinfo=UTC)
 
 
@@ -27,6 +29,13 @@ def step(name: str, status: str, minute: int = 0, reason: str = "", **metadata: 
     if reason:
         found["FailureReason"] = reason
     return found
+
+
+def rejected(summary: str) -> dict[str, Any]:
+    """NCFRejected as ListPipelineExecutionSteps returns it, with its output."""
+    found = step(contract.STEP_REJECTED, "Succeeded", 2)
+    outputs = [{"Name": contract.REJECTION_SUMMARY, "Value": summary}]
+    return {**found, "Metadata": {"Lambda": {"Arn": "arn", "OutputParameters": outputs}}}
 
 
 class FakePipelines:

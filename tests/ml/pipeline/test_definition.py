@@ -85,7 +85,7 @@ def test_steps_are_the_seven_of_the_contract(steps: dict[str, Any]) -> None:
         contract.STEP_REGISTER: "RegisterModel",
         contract.STEP_CREATE_MODEL: "Model",
         contract.STEP_DEPLOY: "Lambda",
-        contract.STEP_REJECTED: "Fail",
+        contract.STEP_REJECTED: "Lambda",  # a Fail step would send failure notifications
     }
 
 
@@ -225,6 +225,19 @@ def test_deploy_step_invokes_the_function_by_its_arn(steps: dict[str, Any]) -> N
         "model_package_arn": {"Get": f"Steps.{contract.STEP_REGISTER}.ModelPackageArn"},
         "model_name": {"Get": f"Steps.{contract.STEP_CREATE_MODEL}.ModelName"},
     }
+
+
+def test_rejected_candidate_is_reported_with_the_thresholds_of_the_gate(steps: dict[str, Any]) -> None:
+    rejected = steps[contract.STEP_REJECTED]
+    assert rejected["FunctionArn"] == ENVIRONMENT[contract.ENV_REJECTION_FUNCTION_ARN]
+    arguments = rejected["Arguments"]
+    report = {
+        "Std:Join": {"On": "/", "Values": [{"Get": "Parameters.OutputUri"}, "evaluation", "evaluation.json"]}
+    }
+    assert (arguments["run_id"], arguments["report_uri"]) == ({"Get": "Parameters.RunId"}, report)
+    assert json.loads(arguments["floors"]) == {"hr_at_10": 0.5, "ndcg_at_10": 0.25}
+    assert json.loads(arguments["tolerance"]) == {"hr_at_10": 0.01, "ndcg_at_10": 0.02}
+    assert [each["OutputName"] for each in rejected["OutputParameters"]] == [contract.REJECTION_SUMMARY]
 
 
 def test_parameters_are_those_that_a_start_sets(definition: dict[str, Any], stage: Stage, run: Run) -> None:

@@ -14,15 +14,11 @@ from ml.pipeline.__main__ import Dependencies, main
 from ml.pipeline.environment import Run, Stage
 from ml.pipeline.source import ENTRY_POINTS
 from tests.ml.pipeline.conftest import ENVIRONMENT, bundle
-from tests.ml.pipeline.fake_pipelines import FakePipelines, step
+from tests.ml.pipeline.fake_pipelines import FakePipelines, rejected, step
 from tests.ml.test_manifest import a_manifest
 
 JOB = "pipelines-4o3rm9c4bf1x-NCFTraining-Nk1pLg3fQz"
 JOB_ARN = f"arn:aws:sagemaker:ap-northeast-2:123456789012:training-job/{JOB}"
-REPORT = {
-    "model": {"hr_at_10": 0.48, "ndcg_at_10": 0.26},
-    "change": {"hr_at_10": 0.004, "ndcg_at_10": -0.03},
-}
 
 
 class FakeLogs:
@@ -55,14 +51,14 @@ def fake() -> FakePipelines:
 
 @pytest.fixture
 def dependencies(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Dependencies:
-    """A complete run, its evaluation report and a code version in S3, and a fake of SageMaker."""
+    """A complete run and a code version in S3, and a fake of SageMaker."""
     data = {contract.MANIFEST_FILE: a_manifest().to_json().encode(), contract.SUCCESS_FILE: b""}
     for name, body in data.items():
         s3.put_object(Bucket=stage.data_bucket, Key=f"{run.data_prefix}{name}", Body=body)
-    artifacts = stage.artifacts_bucket
-    s3.put_object(Bucket=artifacts, Key=run.evaluation_key, Body=json.dumps(REPORT).encode())
     code = s3.put_object(
-        Bucket=artifacts, Key=contract.CODE_BUNDLE_KEY, Body=bundle(dict.fromkeys(ENTRY_POINTS, b""))
+        Bucket=stage.artifacts_bucket,
+        Key=contract.CODE_BUNDLE_KEY,
+        Body=bundle(dict.fromkeys(ENTRY_POINTS, b"")),
     )
     return Dependencies(
         environment={**ENVIRONMENT, contract.ENV_CODE_VERSION: code["VersionId"]},
@@ -168,16 +164,26 @@ def test_unreadable_log_does_not_hide_the_failure(
     assert "(cannot be read: " in err
 
 
-def test_candidate_that_fails_the_gate_exits_3_with_its_thresholds(
+def test_lost_gate_is_a_normal_outcome_and_exits_0_with_its_thresholds(
     fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.polls = [("Failed", [step(contract.STEP_REJECTED, "Failed", reason="failed")])]
-    assert main([], dependencies) == 3
-    err = capsys.readouterr().err
-    assert "  hr_at_10 0.4800, floor 0.5000: FAILED\n" in err
-    assert "  hr_at_10 change +0.0040, tolerance 0.0100: passed\n" in err
-    assert "  ndcg_at_10 0.2600, floor 0.2500: passed\n" in err
-    assert "  ndcg_at_10 change -0.0300, tolerance 0.0200: FAILED\n" in err
+    fake.polls = [("Succeeded", [rejected("hr_at_10 0.4800, floor 0.5000: FAILED\nndcg_at_10 0.2600")])]
+    assert main([], dependencies) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.endswith(
+        "run 20261123T020000Z: the candidate failed the quality gate and was not registered\n"
+        "  hr_at_10 0.4800, floor 0.5000: FAILED\n"
+        "  ndcg_at_10 0.2600\n"
+    )
+
+
+def test_report_of_a_lost_gate_that_fails_exits_1(
+    fake: FakePipelines, dependencies: Dependencies, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.polls = [("Failed", [step(contract.STEP_REJECTED, "Failed", reason="no topic")])]
+    assert main([], dependencies) == 1
+    assert capsys.readouterr().err == "NCFRejected failed: no topic\n"
 
 
 def test_stopped_execution_exits_1(

@@ -1,0 +1,97 @@
+"""`report_rejection`: one notification with the candidate's metrics against floors and champion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sns.models import sns_backends
+
+from ml import contract
+from tests.lambdas.functions import FakeContext, load
+
+BUCKET, KEY = "artifacts", "models/20261123T020000Z/evaluation/evaluation.json"
+REQUEST = {
+    "run_id": "20261123T020000Z",
+    "report_uri": f"s3://{BUCKET}/{KEY}",
+    "floors": '{"hr_at_10": 0.5, "ndcg_at_10": 0.25}',
+    "tolerance": '{"hr_at_10": 0.01, "ndcg_at_10": 0.02}',
+}
+REPORT: dict[str, Any] = {
+    "model": {"hr_at_10": 0.48, "ndcg_at_10": 0.26},
+    "champion": {"model_package_arn": "arn", "hr_at_10": 0.476, "ndcg_at_10": 0.29},
+    "change": {"hr_at_10": 0.004, "ndcg_at_10": -0.03},
+}
+LINES = (
+    "hr_at_10 0.4800, floor 0.5000: FAILED; champion 0.4760, change +0.0040, tolerance 0.0100: passed\n"
+    "ndcg_at_10 0.2600, floor 0.2500: passed; champion 0.2900, change -0.0300, tolerance 0.0200: FAILED"
+)
+
+
+@pytest.fixture
+def topic_arn() -> Iterator[str]:
+    """SNS topic, and the evaluation report in S3."""
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="ap-northeast-2")
+        location = {"LocationConstraint": "ap-northeast-2"}
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+        s3.put_object(Bucket=BUCKET, Key=KEY, Body=json.dumps(REPORT))
+        yield boto3.client("sns", region_name="ap-northeast-2").create_topic(Name="alarms")["TopicArn"]
+
+
+@pytest.fixture
+def handler(topic_arn: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load("report_rejection", "handler", monkeypatch, {"STAGE_NAME": "dev", "TOPIC_ARN": topic_arn})
+
+
+@pytest.fixture
+def logic(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load("report_rejection", "logic", monkeypatch)
+
+
+def test_one_notification_has_metrics_against_floors_and_champion(handler: Any, topic_arn: str) -> None:
+    assert handler.handler(REQUEST, FakeContext()) == {contract.REJECTION_SUMMARY: LINES}
+    topic = sns_backends[DEFAULT_ACCOUNT_ID]["ap-northeast-2"].topics[topic_arn]
+    ((_, message, subject, *_),) = topic.sent_notifications
+    assert subject == "NCF dev: candidate of run 20261123T020000Z not better"
+    assert LINES in message
+    assert REQUEST["report_uri"] in message
+
+
+def test_candidate_without_a_champion_is_compared_with_the_floors(logic: ModuleType) -> None:
+    report = {**REPORT, "champion": None, "change": {"hr_at_10": 0.0, "ndcg_at_10": 0.0}}
+    assert logic.comparison(logic.rejection_of(REQUEST), json.dumps(report).encode()) == (
+        "hr_at_10 0.4800, floor 0.5000: FAILED; no champion\n"
+        "ndcg_at_10 0.2600, floor 0.2500: passed; no champion"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"report_uri": "https://example.com"}, "report_uri is 'https://example.com'"),
+        ({"floors": "0.5"}, "not the arguments"),
+        ({"floors": "{"}, "not the arguments"),
+        ({"tolerance": "{}"}, "of different metrics"),
+    ],
+)
+def test_invalid_arguments_are_refused(logic: ModuleType, change: dict[str, str], message: str) -> None:
+    with pytest.raises(logic.InputError, match=message):
+        logic.rejection_of({**REQUEST, **change})
+
+
+def test_missing_argument_is_named(logic: ModuleType) -> None:
+    with pytest.raises(logic.InputError, match="run_id is missing"):
+        logic.rejection_of({name: value for name, value in REQUEST.items() if name != "run_id"})
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"model": {}}', b'{"model": null}'])
+def test_invalid_report_is_refused_with_its_uri(logic: ModuleType, content: bytes) -> None:
+    with pytest.raises(logic.InputError, match=r"^s3://artifacts/models/.*: not an evaluation report"):
+        logic.comparison(logic.rejection_of(REQUEST), content)
