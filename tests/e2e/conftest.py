@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.aws import STATE_FILE
-from tests.e2e.platform import ServedPlatform
+from tests.e2e.platform import Inbox, ServedPlatform
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +17,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatfor
         assert survivors == [], f"still running after Ctrl-C: {[(p.pid, p.cmdline()) for p in survivors]}"
         assert served.processes.root.returncode == 0
         assert not (served.folder / STATE_FILE).exists(), "the state file was not deleted"
+
+
+@pytest.fixture(scope="session")
+def inbox(platform: ServedPlatform) -> Inbox:
+    """Receives the notifications of the alarm topic from its first use on."""
+    return Inbox(platform.stage)

@@ -20,6 +20,35 @@ from tests.e2e.processes import ProcessTree, finished, started
 SMALL_SHOP = ("--users", "600", "--items", "300", "--interactions", "24000")
 
 
+class Inbox:
+    """SQS queue that is subscribed to the alarm topic of a stage, as an e-mail address is."""
+
+    def __init__(self, stage: DeployedStage) -> None:
+        self._sqs, sns = stage.client("sqs"), stage.client("sns")
+        self._url = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        arn, topic = attributes["Attributes"]["QueueArn"], stage.outputs["alarm_topic_arn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self._received: list[dict[str, Any]] = []
+
+    def received(self) -> list[dict[str, Any]]:
+        """All notifications until now; `Subject` and `Message` are their texts."""
+        while batch := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                self._received.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        return self._received
+
+
 @dataclass
 class ServedPlatform:
     """A stage that ``python -m local up --serve`` serves from a folder."""
@@ -64,6 +93,16 @@ class ServedPlatform:
         change(files)
         for name in sorted(files, key=lambda name: name == contract.SUCCESS_FILE):
             s3.put_object(Bucket=bucket, Key=contract.run_prefix(run_id) + name, Body=files[name])
+
+    def write_success_again(self, run_id: str) -> None:
+        """Copy ``_SUCCESS`` of a run onto itself, as the runbook starts a failed run again."""
+        bucket, key = self.stage.outputs["data_bucket"], contract.run_prefix(run_id) + contract.SUCCESS_FILE
+        self.stage.client("s3").copy_object(
+            Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE"
+        )
+
+    def build_status(self, build_id: str) -> str:
+        return self.stage.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]
 
     def builds(self) -> list[str]:
         codebuild = self.stage.client("codebuild")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import threading
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -22,7 +24,8 @@ from local.chain import EVENT_TIMEOUT_S, Chain
 from local.errors import StepFailedError
 from local.timeline import Timeline
 from ml import contract
-from tests.e2e.platform import ServedPlatform
+from ml.pipeline.execution import display_name
+from tests.e2e.platform import Inbox, ServedPlatform
 from tests.polling import eventually
 
 pytestmark = pytest.mark.e2e
@@ -122,22 +125,9 @@ def test_served_model_reproduces_the_reported_metric(platform: ServedPlatform) -
 
 
 def test_repeated_success_event_starts_no_second_build(platform: ServedPlatform) -> None:
-    s3, bucket = platform.stage.client("s3"), platform.stage.outputs["data_bucket"]
-    key = contract.run_prefix(platform.run["run_id"]) + contract.SUCCESS_FILE
+    run_id = platform.run["run_id"]
     before = (platform.builds(), len(platform.executions()))
-    function = platform.stage.outputs["render_buildspec_function"]
-    configuration = platform.stage.client("lambda").get_function_configuration(FunctionName=function)
-    group = configuration["LoggingConfig"]["LogGroup"]
-
-    def runs() -> int:
-        events = platform.stage.client("logs").filter_log_events(logGroupName=group)["events"]
-        return sum("REPORT RequestId" in event["message"] for event in events)
-
-    seen = runs()
-    s3.copy_object(
-        Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE"
-    )
-    eventually(lambda: runs() > seen, EVENT_TIMEOUT_S, "the function runs again")
+    _write_success_again(platform, run_id)
     assert (platform.builds(), len(platform.executions())) == before
 
 
@@ -168,17 +158,25 @@ def test_second_run_is_deployed_without_api_downtime(platform: ServedPlatform, q
     assert chain.evaluation()["champion"]["model_package_arn"] == packages[1]
 
 
-def test_candidate_that_fails_the_gate_is_not_registered(platform: ServedPlatform, quiet: Timeline) -> None:
+def test_lost_gate_registers_nothing_and_gives_one_notification_of_its_own(
+    platform: ServedPlatform, quiet: Timeline, inbox: Inbox
+) -> None:
     with pytest.raises(StepFailedError) as failure:
         _follow(platform, REJECTED_RUN, quiet, _shuffle_items)
     assert failure.value.rejected
     assert failure.value.step == contract.STEP_REJECTED
     assert len(platform.packages()) == 2
     assert platform.get("/recommendations/u000001").json()["model_version"] == SECOND_RUN
+    assert platform.build_status(platform.builds()[0]) == "SUCCEEDED"
+    assert platform.executions()[0]["PipelineExecutionStatus"] == "Succeeded"
+    (notification,) = inbox.received()
+    assert notification["Subject"] == f"NCF dev: candidate of run {REJECTED_RUN} not better"
+    assert "\n".join(failure.value.log_lines) in notification["Message"]
+    assert "champion" in failure.value.log_lines[0]
 
 
-def test_failed_training_stops_the_pipeline_and_keeps_the_served_model(
-    platform: ServedPlatform, quiet: Timeline
+def test_failed_training_keeps_the_served_model_and_gives_the_failure_notifications(
+    platform: ServedPlatform, quiet: Timeline, inbox: Inbox
 ) -> None:
     with pytest.raises(StepFailedError) as failure:
         _follow(platform, BROKEN_RUN, quiet, _truncate_validation)
@@ -186,6 +184,57 @@ def test_failed_training_stops_the_pipeline_and_keeps_the_served_model(
     assert "validation" in failure.value.reason
     assert failure.value.log_lines
     assert platform.get("/recommendations/u000001").json()["model_version"] == SECOND_RUN
+    eventually(lambda: len(inbox.received()) >= 3, EVENT_TIMEOUT_S, "the failures are published")
+    # The first is the one of the lost gate, which gave no failure notification.
+    kinds = [_kind(notification) for notification in inbox.received()]
+    assert (kinds[0], sorted(kinds[1:])) == ("not better", ["Build FAILED", "Pipeline execution Failed"])
+
+
+def test_failed_run_is_started_again_with_its_id_and_its_model_is_served(
+    platform: ServedPlatform, quiet: Timeline, inbox: Inbox
+) -> None:
+    builds, n_notifications = platform.builds(), len(inbox.received())
+    platform.copy_run(BROKEN_RUN, lambda files: files.__delitem__(contract.SUCCESS_FILE))  # the repair
+    platform.write_success_again(BROKEN_RUN)
+    eventually(lambda: len(platform.builds()) == len(builds) + 1, EVENT_TIMEOUT_S, "a build is started")
+    Chain(platform.stage, BROKEN_RUN, quiet).follow()
+    statuses = [
+        each["PipelineExecutionStatus"]
+        for each in platform.executions()
+        if each["PipelineExecutionDisplayName"] == display_name(BROKEN_RUN)
+    ]
+    assert statuses == ["Succeeded", "Failed"]
+    assert len(platform.packages()) == 3
+    eventually(
+        lambda: platform.get("/recommendations/u000001").json()["model_version"] == BROKEN_RUN,
+        EVENT_TIMEOUT_S,
+        "the repaired model answers",
+    )
+    _write_success_again(platform, BROKEN_RUN)
+    assert len(platform.builds()) == len(builds) + 1
+    assert len(inbox.received()) == n_notifications
+
+
+def _write_success_again(platform: ServedPlatform, run_id: str) -> None:
+    """Copy ``_SUCCESS`` onto itself and wait until the function has handled the event."""
+    group = platform.stage.outputs["render_buildspec_log_group"]
+
+    def runs() -> int:
+        events = platform.stage.client("logs").filter_log_events(logGroupName=group)["events"]
+        return sum("REPORT RequestId" in event["message"] for event in events)
+
+    before = runs()
+    platform.write_success_again(run_id)
+    eventually(lambda: runs() > before, EVENT_TIMEOUT_S, "the function runs again")
+
+
+def _kind(notification: dict[str, Any]) -> str:
+    """Kind of a notification: what ended, and how."""
+    if "not better" in notification.get("Subject", ""):
+        return "not better"
+    text = notification["Message"].strip('"')
+    found = re.match(r"(Build|Pipeline execution) \S+ ended (\w+)", text)
+    return " ".join(found.groups()) if found else text
 
 
 def _follow(
