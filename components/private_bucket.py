@@ -22,6 +22,8 @@ class PrivateBucketArgs:
         protect: Pulumi refuses to delete the bucket.
         sends_events: send S3 events to EventBridge.
         expire_after_days: prefix to expiry; objects under other prefixes never expire.
+        purge_after_days: prefix of temporary files to their expiry; their noncurrent versions and
+            incomplete uploads are deleted one day later.
         expire_noncurrent_after_days: expiry of noncurrent (replaced or deleted) versions.
     """
 
@@ -29,10 +31,12 @@ class PrivateBucketArgs:
     protect: bool
     sends_events: bool = False
     expire_after_days: Mapping[str, int] = field(default_factory=dict)
+    purge_after_days: Mapping[str, int] = field(default_factory=dict)
     expire_noncurrent_after_days: int = 90
 
     def __post_init__(self) -> None:
-        for days in (*self.expire_after_days.values(), self.expire_noncurrent_after_days):
+        expiries = (*self.expire_after_days.values(), *self.purge_after_days.values())
+        for days in (*expiries, self.expire_noncurrent_after_days):
             if days < 1:
                 raise ValueError(f"expiry after {days} days: write a whole number from 1")
 
@@ -177,26 +181,59 @@ class PrivateBucket(pulumi.ComponentResource):
 
 
 def _lifecycle_rules(args: PrivateBucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
-    rules = [
-        s3.BucketLifecycleConfigurationRuleArgs(
-            id="versions",
-            status="Enabled",
-            filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-            noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                noncurrent_days=args.expire_noncurrent_after_days
-            ),
-            abort_incomplete_multipart_upload=s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                days_after_initiation=ABORT_UPLOADS_AFTER_DAYS
-            ),
-        )
-    ]
-    for prefix, days in args.expire_after_days.items():
-        rules.append(
-            s3.BucketLifecycleConfigurationRuleArgs(
-                id=f"expire-{prefix.rstrip('/') or 'all'}",
-                status="Enabled",
-                filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
+    """Lifecycle rules; where rules overlap, S3 applies the shorter expiry (S3 user guide)."""
+    return [
+        _rule(
+            "versions",
+            "",
+            # A delete marker without older versions: nothing else deletes it.
+            expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
+            noncurrent_days=args.expire_noncurrent_after_days,
+            abort_uploads_days=ABORT_UPLOADS_AFTER_DAYS,
+        ),
+        *(
+            _rule(
+                f"expire-{prefix.rstrip('/') or 'all'}",
+                prefix,
                 expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
             )
+            for prefix, days in args.expire_after_days.items()
+        ),
+        *(
+            _rule(
+                f"purge-{prefix.rstrip('/') or 'all'}",
+                prefix,
+                expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
+                noncurrent_days=1,
+                abort_uploads_days=1,
+            )
+            for prefix, days in args.purge_after_days.items()
+        ),
+    ]
+
+
+def _rule(
+    rule_id: str,
+    prefix: str,
+    *,
+    expiration: s3.BucketLifecycleConfigurationRuleExpirationArgs,
+    noncurrent_days: int | None = None,
+    abort_uploads_days: int | None = None,
+) -> s3.BucketLifecycleConfigurationRuleArgs:
+    noncurrent = abort = None
+    if noncurrent_days is not None:
+        noncurrent = s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+            noncurrent_days=noncurrent_days
         )
-    return rules
+    if abort_uploads_days is not None:
+        abort = s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+            days_after_initiation=abort_uploads_days
+        )
+    return s3.BucketLifecycleConfigurationRuleArgs(
+        id=rule_id,
+        status="Enabled",
+        filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
+        expiration=expiration,
+        noncurrent_version_expiration=noncurrent,
+        abort_incomplete_multipart_upload=abort,
+    )

@@ -27,6 +27,7 @@ MAX_ID_BYTES = 512
 # -- object keys: data bucket -------------------------------------------------------------------
 RAW_PREFIX = "raw/interactions/"
 PREPARED_PREFIX = "prepared/"
+SCRATCH_PREFIX = "scratch/"  # temporary files of Spark; they expire, with their versions, after days
 MANIFEST_FILE = "manifest.json"
 SUCCESS_FILE = "_SUCCESS"  # written last: marks a complete run
 USERS_FILE = "users.parquet"  # user_id: string, user_index: int32

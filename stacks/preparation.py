@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pulumi
@@ -11,6 +12,7 @@ from components.dead_letter_queue import DeadLetterQueue
 from components.iam import Allow, PrincipalRole, PrincipalRoleArgs
 from components.network import Network, NetworkArgs
 from components.packing import zip_bytes
+from components.private_bucket import PrivateBucket
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
 from components.spark.job import SparkJob, SparkJobArgs
 from components.spark.permissions import ClusterPermissions
@@ -127,6 +129,8 @@ class Preparation(pulumi.ComponentResource):
                 pulumi.Output.concat("s3://", storage.data.name, "/", contract.RAW_PREFIX),
                 "--output",
                 pulumi.Output.concat("s3://", storage.data.name, "/", contract.PREPARED_PREFIX),
+                "--scratch",
+                pulumi.Output.concat("s3://", storage.data.name, "/", contract.SCRATCH_PREFIX),
                 "--run-id",
                 contract.RUN_ID_PLACEHOLDER,
                 *spark.job.arguments(),
@@ -159,14 +163,12 @@ def preparation_nodes_role(storage: Storage, store: FeatureStoreConfig | None) -
     """Permissions of the nodes: read raw interactions, code and the secret; write runs and logs."""
     data, artifacts = storage.data, storage.artifacts
     # Hadoop also requests the key of a folder without the trailing slash.
-    raw, prepared = contract.RAW_PREFIX.rstrip("/"), contract.PREPARED_PREFIX.rstrip("/")
+    raw = contract.RAW_PREFIX.rstrip("/")
+    written = [contract.PREPARED_PREFIX.rstrip("/"), contract.SCRATCH_PREFIX.rstrip("/")]
     return [
         data.grant_read(raw),
         data.grant_list(raw),
-        data.grant_read(prepared),
-        data.grant_write(prepared),
-        data.grant_delete(prepared),
-        data.grant_list(prepared),
+        *(grant(prefix) for prefix in written for grant in _grants_to_write(data)),
         data.grant_list_uploads(),
         artifacts.grant_read(contract.SPARK_PREFIX),
         artifacts.grant_list(contract.SPARK_PREFIX.rstrip("/")),
@@ -174,6 +176,10 @@ def preparation_nodes_role(storage: Storage, store: FeatureStoreConfig | None) -
         storage.key.grant_encrypt(),
         *(_grant_read_secret(storage, store) if store else []),
     ]
+
+
+def _grants_to_write(bucket: PrivateBucket) -> list[Callable[[str], Allow]]:
+    return [bucket.grant_read, bucket.grant_write, bucket.grant_delete, bucket.grant_list]
 
 
 def _grant_read_secret(storage: Storage, store: FeatureStoreConfig) -> list[Allow]:

@@ -15,6 +15,8 @@ from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from ml import contract
 from stacks.sections import StorageConfig
 
+SCRATCH_DAYS = 2  # longer than any cluster runs: a run's temporary files are only left by a killed one
+
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
@@ -58,9 +60,14 @@ class Storage(pulumi.ComponentResource):
             child,
         )
         prepared_days, logs_days = config.expire_prepared_runs_after_days, config.expire_logs_after_days
-        self.data = self._bucket("data", args, expire_after_days={contract.PREPARED_PREFIX: prepared_days})
+        self.data = self._bucket(
+            "data",
+            args,
+            expire_after_days={contract.PREPARED_PREFIX: prepared_days},
+            purge_after_days={contract.SCRATCH_PREFIX: SCRATCH_DAYS},
+        )
         # Models and code bundles never expire: an old champion may still be served.
-        self.artifacts = self._bucket("artifacts", args, expire_after_days={})
+        self.artifacts = self._bucket("artifacts", args)
         self.logs = PrivateBucket(
             "logs",
             PrivateBucketArgs(
@@ -82,7 +89,14 @@ class Storage(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _bucket(self, name: str, args: StorageArgs, *, expire_after_days: Mapping[str, int]) -> PrivateBucket:
+    def _bucket(
+        self,
+        name: str,
+        args: StorageArgs,
+        *,
+        expire_after_days: Mapping[str, int] | None = None,
+        purge_after_days: Mapping[str, int] | None = None,
+    ) -> PrivateBucket:
         """Bucket whose S3 events start the steps of a run."""
         return PrivateBucket(
             name,
@@ -90,7 +104,8 @@ class Storage(pulumi.ComponentResource):
                 kms_key_arn=self.key.arn,
                 protect=args.protect,
                 sends_events=True,
-                expire_after_days=expire_after_days,
+                expire_after_days=expire_after_days or {},
+                purge_after_days=purge_after_days or {},
                 expire_noncurrent_after_days=args.config.expire_noncurrent_after_days,
             ),
             pulumi.ResourceOptions(parent=self),

@@ -77,7 +77,7 @@ def prepare(
         StepError: Spark failed; the message names the step.
     """
     storage = Storage(spark)
-    writer = RunWriter(spark, storage, settings.run.output, settings.run.run_id)
+    writer = RunWriter(spark, storage, settings.run)
     with step("begin"):
         expectations = load_expectations(storage, settings.quality)
         previous = find_previous_run(spark, storage, settings.run)

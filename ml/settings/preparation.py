@@ -51,6 +51,11 @@ class RunSettings(Settings):
         None, help="run whose ids keep their indices, or none (default: the newest complete run before)"
     )
     overwrite: bool = setting(False, help="prepare a complete run again")
+    scratch: Optional[str] = setting(
+        None,
+        help="root of temporary files, in the file system of the output; deleted at the end "
+        "(default: _unfinished in the run's folder)",
+    )
 
 
 @dataclass(frozen=True)

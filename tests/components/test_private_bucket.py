@@ -57,14 +57,33 @@ def test_objects_are_encrypted_with_the_key_and_versioned() -> None:
     assert versioning["versioningConfiguration"] == {"status": "Enabled"}
 
 
+def rules(**overrides: Any) -> list[dict[str, Any]]:
+    kind = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    return build(**overrides).one(kind).inputs["rules"]
+
+
 def test_noncurrent_versions_expire_and_objects_expire_by_prefix() -> None:
-    done = build(expire_after_days={"prepared/": 30}, expire_noncurrent_after_days=7)
-    lifecycle = done.one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration").inputs
-    versions, expiry = lifecycle["rules"]
+    versions, expiry = rules(expire_after_days={"prepared/": 30}, expire_noncurrent_after_days=7)
     assert versions["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
     assert versions["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
-    assert "expiration" not in versions
+    assert "days" not in versions["expiration"]
     assert (expiry["filter"], expiry["expiration"]) == ({"prefix": "prepared/"}, {"days": 30})
+
+
+def test_delete_markers_without_versions_are_deleted() -> None:
+    (versions,) = rules()
+    assert (versions["filter"], versions["expiration"]) == (
+        {"prefix": ""},
+        {"expiredObjectDeleteMarker": True},
+    )
+
+
+def test_temporary_files_are_deleted_with_their_versions_and_uploads() -> None:
+    _, purge = rules(purge_after_days={"scratch/": 2}, expire_noncurrent_after_days=365)
+    assert purge["filter"] == {"prefix": "scratch/"}
+    assert purge["expiration"] == {"days": 2}
+    assert purge["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+    assert purge["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 1}
 
 
 def test_events_are_sent_when_enabled() -> None:
@@ -78,7 +97,14 @@ def test_only_the_bucket_is_protected() -> None:
     assert not [each for each in build().resources if each.protect]
 
 
-@pytest.mark.parametrize("overrides", [{"expire_after_days": {"a/": 0}}, {"expire_noncurrent_after_days": 0}])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"expire_after_days": {"a/": 0}},
+        {"purge_after_days": {"a/": 0}},
+        {"expire_noncurrent_after_days": 0},
+    ],
+)
 def test_expiry_below_one_day_is_refused(overrides: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="write a whole number from 1"):
         PrivateBucketArgs(kms_key_arn=KEY_ARN, protect=False, **overrides)

@@ -43,6 +43,7 @@ def object_created(bucket: str, key: str) -> dict[str, Any]:
         ("data", "prepared/run=20261123T020000Z/manifest.json", set()),
         ("data", "prepared/run=20261123T020000Z/train/part-00000.parquet", set()),
         ("data", "raw/interactions/_SUCCESS", set()),
+        ("data", "scratch/run=20261123T020000Z/splits/_SUCCESS", set()),
         ("logs", "prepared/run=20261123T020000Z/_SUCCESS", set()),
         ("artifacts", "buildspecs/20261123T020000Z.yml", {"buildspec-rendered"}),
         ("artifacts", "code/source.zip", set()),

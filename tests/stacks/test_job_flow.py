@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id
+from ml.contract import PREPARED_PREFIX, RUN_ID_PLACEHOLDER, parse_run_id
 from ml.preparation.arguments import parse_arguments
 from tests.repository import ROOT, STAGES
 from tests.stacks.program import recorded, request_errors, section
@@ -60,6 +60,7 @@ def test_job_parses_the_arguments_of_its_step(stage: str) -> None:
     settings = parse_arguments([SCHEDULED_TIME if each == RUN_ID_PLACEHOLDER else each for each in own])
     assert settings.run.input == "s3://data-1a2b3c/raw/interactions/"
     assert settings.run.output == "s3://data-1a2b3c/prepared/"
+    assert settings.run.scratch == "s3://data-1a2b3c/scratch/"
     assert settings.run.run_id == "20261123T020000Z"
     job = section(stage, "spark")["job"]
     assert settings.split.min_interactions == job["min_interactions"]
@@ -148,3 +149,15 @@ def test_published_package_has_every_file_of_the_job(stage: str) -> None:
         names = set(archive.namelist())
     own = {str(path.relative_to(ROOT)) for path in (ROOT / "ml" / "preparation").glob("*.*")}
     assert own | {"ml/__init__.py", "ml/contract.py", "ml/manifest.py"} <= names
+
+
+def test_scratch_of_spark_is_deleted_with_its_versions_within_days(stage: str) -> None:
+    arguments = run_job_flow(stage)["Steps"][0]["HadoopJarStep"]["Args"]
+    bucket, _, prefix = arguments[arguments.index("--scratch") + 1].removeprefix("s3://").partition("/")
+    assert not prefix.startswith(PREPARED_PREFIX)  # whose versions are kept as long as the stage says
+    lifecycles = recorded(stage).of("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+    (rules,) = (each.inputs["rules"] for each in lifecycles if each.inputs["bucket"] == bucket)
+    (purge,) = (rule for rule in rules if rule["filter"]["prefix"] == prefix)
+    assert purge["expiration"]["days"] <= 7
+    assert purge["noncurrentVersionExpiration"]["noncurrentDays"] <= 7
+    assert purge["abortIncompleteMultipartUpload"]["daysAfterInitiation"] <= 7

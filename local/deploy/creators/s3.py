@@ -110,7 +110,9 @@ def _lifecycle_rule(rule: Inputs) -> dict[str, Any]:
     if found := rule.block("filter"):
         sent["Filter"] = found.pick({"prefix": "Prefix"})
     if found := rule.block("expiration"):
-        sent["Expiration"] = found.pick({"days": "Days"})
+        sent["Expiration"] = found.pick(
+            {"days": "Days", "expiredObjectDeleteMarker": "ExpiredObjectDeleteMarker"}
+        )
     if found := rule.block("noncurrentVersionExpiration"):
         sent["NoncurrentVersionExpiration"] = found.pick({"noncurrentDays": "NoncurrentDays"})
     if found := rule.block("abortIncompleteMultipartUpload"):

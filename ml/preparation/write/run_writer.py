@@ -1,6 +1,6 @@
 """Writer of a run folder: data files, manifest and, last, ``_SUCCESS``.
 
-Spark writes to ``_unfinished`` in the run folder. Each file is then moved to its final name, and only once,
+Spark writes to a temporary folder. Each file is then moved to its final name, and only once,
 because a move on S3 is a copy. A run that was killed has no ``_SUCCESS``, and the next attempt deletes it.
 """
 
@@ -21,6 +21,7 @@ from ml.manifest import Counts, FileEntry, Manifest
 from ml.preparation.errors import InputError, root_cause
 from ml.preparation.spark.storage import Storage, literal_path
 from ml.preparation.write.file_layout import FileLayout
+from ml.settings.preparation import RunSettings
 
 _log = logging.getLogger(__name__)
 _UNFINISHED = "_unfinished"
@@ -43,13 +44,19 @@ _CHECKPOINT_OPTIONS = {
 class RunWriter:
     """Writer of one run folder below the output root."""
 
-    def __init__(self, spark: SparkSession, storage: Storage, output: str, run_id: str) -> None:
+    def __init__(self, spark: SparkSession, storage: Storage, settings: RunSettings) -> None:
         self._spark = spark
         self._storage = storage
-        self.run_id = run_id
+        self.run_id = settings.run_id
         self._files: list[str] = []
-        self.uri = f"{output.rstrip('/')}/run={run_id}"
-        self.unfinished = f"{self.uri}/{_UNFINISHED}"  # deleted when the run is complete
+        folder = f"run={settings.run_id}"
+        self.uri = f"{settings.output.rstrip('/')}/{folder}"
+        # Temporary folder, deleted when the run is complete.
+        self.unfinished = (
+            f"{self.uri}/{_UNFINISHED}"
+            if settings.scratch is None
+            else f"{settings.scratch.rstrip('/')}/{folder}"
+        )
 
     def begin(self, *, overwrite: bool = False) -> None:
         """Delete an incomplete attempt, or with ``overwrite`` a complete run.
@@ -67,6 +74,7 @@ class RunWriter:
         if self._storage.exists(self.uri):
             _log.info("begin: deleting an incomplete attempt in %s", self.uri)
             self._storage.delete(self.uri)
+        self._storage.delete(self.unfinished)  # of an attempt that was killed
 
     def checkpoint(self, table: DataFrame, name: str) -> DataFrame:
         """Write a table to the temporary folder and read it back, which cuts its lineage.

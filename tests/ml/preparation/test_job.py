@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,6 +23,8 @@ from ml.contract import (
 from ml.preparation import job
 from ml.preparation.errors import InputError, StepError
 from ml.preparation.features.transforms import WINDOWS_DAYS
+from ml.preparation.spark.storage import Storage
+from ml.preparation.write.run_writer import RunWriter
 from tests.ml.conftest import spark_conf
 from tests.ml.preparation.shop import (
     COMPLETE_RUN,
@@ -170,6 +173,18 @@ def test_incomplete_attempt_is_deleted(spark: SparkSession, tmp_path: Path) -> N
         (run / name).write_text("left over")
     prepare(spark, write_shop(tmp_path, shop_lines()), tmp_path / "prepared")
     assert set(files_of(run)) == COMPLETE_RUN
+
+
+def test_temporary_files_are_in_the_scratch_folder_and_deleted(spark: SparkSession, tmp_path: Path) -> None:
+    left = tmp_path / "scratch" / f"run={RUN_ID}" / "splits" / "of a killed attempt"
+    left.parent.mkdir(parents=True)
+    left.write_text("left over")
+    settings = settings_for(write_shop(tmp_path, shop_lines()), tmp_path / "prepared")
+    writer = RunWriter(spark, Storage(spark), replace(settings.run, scratch=f"{tmp_path}/scratch/"))
+    assert writer.unfinished == f"{tmp_path}/scratch/run={RUN_ID}"
+    job.prepare(spark, replace(settings, run=replace(settings.run, scratch=f"{tmp_path}/scratch/")))
+    assert set(files_of(tmp_path / "prepared" / f"run={RUN_ID}")) == COMPLETE_RUN
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 class BlockFolder(logging.Handler):
