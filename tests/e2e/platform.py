@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from emulator.environment import make_client
 from local.aws import STATE_FILE, DeployedStage
 from ml import contract
 from tests.e2e.processes import ProcessTree, finished, started
@@ -21,10 +22,13 @@ SMALL_SHOP = ("--users", "600", "--items", "300", "--interactions", "24000")
 
 
 class Inbox:
-    """SQS queue that is subscribed to the alarm topic of a stage, as an e-mail address is."""
+    """SQS queue that is subscribed to the alarm topic of a stage, as an e-mail address is.
+
+    In another region, because `local.chain` takes the messages of the stage's queues for dead letters.
+    """
 
     def __init__(self, stage: DeployedStage) -> None:
-        self._sqs, sns = stage.client("sqs"), stage.client("sns")
+        self._sqs, sns = make_client("sqs", stage.url, "us-east-1"), stage.client("sns")
         self._url = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
         arn, topic = attributes["Attributes"]["QueueArn"], stage.outputs["alarm_topic_arn"]
