@@ -120,6 +120,7 @@ class Platform:
             "logs_bucket": self.storage.logs.name,
             "kms_key_arn": self.storage.key.arn,
             "run_job_flow_uri": self.preparation.job.document_uri,
+            "preparation_job": self.preparation.job_name,
             "pipeline_name": self.training.pipeline_name,
             "model_package_group": self.storage.packages.name,
             "codebuild_project": self.training.build.name,

@@ -51,7 +51,16 @@ MAY_IMPORT = {
     "lambdas": {"boto3", "botocore", "aws_lambda_powertools"},
     "dags": {"airflow", "botocore"},
     "emulator": {"moto", "boto3", "botocore", "jsonpath_ng", "psutil", "urllib3", "werkzeug", "yaml"},
-    "ci": {"components.packing", "ml.contract", "boto3", "botocore", "packaging", "requests", "urllib3"},
+    "ci": {
+        "components.packing",
+        "ml.contract",
+        "boto3",
+        "botocore",
+        "packaging",
+        "requests",
+        "urllib3",
+        "yaml",
+    },
     "local": {
         "ci",
         "components",

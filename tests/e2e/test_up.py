@@ -9,6 +9,8 @@ import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -20,12 +22,15 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from emulator.environment import child_environment
+from local.aws import STATE_FILE
 from local.chain import EVENT_TIMEOUT_S, Chain
 from local.errors import StepFailedError
 from local.timeline import Timeline
 from ml import contract
 from ml.pipeline.execution import display_name
 from tests.e2e.platform import Inbox, ServedPlatform
+from tests.e2e.processes import ROOT
 from tests.polling import eventually
 
 pytestmark = pytest.mark.e2e
@@ -213,6 +218,56 @@ def test_failed_run_is_started_again_with_its_id_and_its_model_is_served(
     _write_success_again(platform, BROKEN_RUN)
     assert len(platform.builds()) == len(builds) + 1
     assert len(inbox.received()) == n_notifications
+
+
+def test_teardown_leaves_nothing_that_stops_or_survives_the_deletion_of_the_stage(
+    platform: ServedPlatform,
+) -> None:
+    """The last test of the platform: it deletes what the runs above created."""
+    command = [sys.executable, "-m", "ci.teardown", "dev", "--outputs", str(platform.folder / STATE_FILE)]
+    environment = child_environment(platform.stage.url, platform.stage.region, platform.folder)
+
+    def teardown(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+
+    listed = teardown()
+    assert listed.returncode == 0, listed.stderr
+    kinds = {line.split(":")[0] for line in listed.stdout.splitlines()[:-1]}
+    assert kinds == {
+        *("endpoint", "endpoint config", "log stream", "model", "model package", "objects", "pipeline"),
+    }
+    assert len(platform.packages()) == 3
+    deleted = teardown("--delete", "--confirm", "dev")
+    assert deleted.returncode == 0, deleted.stderr
+    assert teardown().stdout == "nothing to delete; run pulumi destroy --stack dev\n"
+    _delete_resources_of_the_stage(platform)
+    sagemaker, logs = platform.stage.client("sagemaker"), platform.stage.client("logs")
+    assert sagemaker.list_models()["Models"] == []
+    assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_pipelines()["PipelineSummaries"] == []
+    assert platform.stage.client("s3").list_buckets()["Buckets"] == []
+    own = {value for key, value in platform.stage.outputs.items() if key.endswith("_log_group")}
+    groups = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
+    shared = groups - own  # SageMaker's log groups of jobs, which all stages of an account use
+    assert shared == {"/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"}
+    streams = [logs.describe_log_streams(logGroupName=group)["logStreams"] for group in shared]
+    assert streams == [[], []]
+
+
+def _delete_resources_of_the_stage(platform: ServedPlatform) -> None:
+    """Delete what `pulumi destroy` deletes and runs can block: buckets, package group, bootstrap model."""
+    sagemaker, s3 = platform.stage.client("sagemaker"), platform.stage.client("s3")
+    (config,) = sagemaker.list_endpoint_configs()["EndpointConfigs"]
+    sagemaker.delete_endpoint_config(EndpointConfigName=config["EndpointConfigName"])
+    (model,) = sagemaker.list_models()["Models"]
+    sagemaker.delete_model(ModelName=model["ModelName"])
+    group = platform.stage.outputs["model_package_group"]
+    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+    for name in ("data", "artifacts", "logs"):
+        s3.delete_bucket(Bucket=platform.stage.outputs[f"{name}_bucket"])
 
 
 def _write_success_again(platform: ServedPlatform, run_id: str) -> None:

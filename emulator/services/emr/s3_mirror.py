@@ -74,7 +74,8 @@ class S3Mirror:
 
     def core_site(self) -> str:
         """Hadoop's core-site.xml with the mounts."""
-        properties = {}
+        # A rename from one mount to another, as between prefixes of S3.
+        properties = {"fs.viewfs.rename.strategy": "SAME_FILESYSTEM_ACROSS_MOUNTPOINT"}
         for scheme in (name.removesuffix("://") for name in SCHEMES):
             properties[f"fs.{scheme}.impl"] = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
             properties[f"fs.viewfs.overload.scheme.target.{scheme}.impl"] = (

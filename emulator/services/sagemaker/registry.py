@@ -28,6 +28,7 @@ class Registry:
         self._forward = forward
         self._events = events
         self._lock = threading.Lock()
+        self._deleted: dict[str, list[Any]] = {}  # deleted packages by group: versions are not used again
 
     def operations(self) -> dict[str, Operation]:
         """Handlers by operation name."""
@@ -37,17 +38,13 @@ class Registry:
             "CreateModelPackage": self.create_package,
             "DescribeModelPackage": self.describe_package,
             "UpdateModelPackage": self.update_package,
-            "DeleteModelPackage": self.refuse,
+            "DeleteModelPackage": self.delete_package,
             "CreateModel": self.create_model,
             "CreateEndpointConfig": self.create_endpoint_config,
             "AddTags": self.add_tags,
             "ListTags": self.list_tags,
             "DeleteTags": self.delete_tags,
         }
-
-    def refuse(self, request: Request) -> Response:
-        """Refuse an operation that is not emulated."""
-        raise not_emulated(request.operation)
 
     @property
     def _backend(self) -> Any:
@@ -75,11 +72,21 @@ class Registry:
                     "ConflictException", f"Model Package Group {name} still has model packages"
                 )
             del backend.model_package_groups[name]
+            self._deleted.pop(name, None)
 
     def create_package(self, request: Request) -> Response:
         """CreateModelPackage: the next version of a group, or a package without a group."""
+        packages = self._backend.model_packages
+        group = (request.json.get("ModelPackageGroupName") or "").rpartition("/")[2]
         with self._lock:
-            response = self._forward(request)
+            # moto takes the number of packages plus one as version.
+            deleted = {f"deleted:{package.arn}": package for package in self._deleted.get(group, ())}
+            packages.update(deleted)
+            try:
+                response = self._forward(request)
+            finally:
+                for key in deleted:
+                    del packages[key]
         if response.status == 200:
             package = self._newest(request.json)
             for field in EXTRA_FIELDS:
@@ -120,6 +127,17 @@ class Registry:
         package.modifications_done()
         self._publish_state(package, sorted(set(spec) - {"ModelPackageArn", "ClientToken"}))
         return {"ModelPackageArn": package.arn}
+
+    def delete_package(self, request: Request) -> None:
+        """DeleteModelPackage, by the package's ARN or, without a group, its name."""
+        backend = self._backend
+        with self._lock:
+            package = backend.describe_model_package(request.json["ModelPackageName"])
+            del backend.model_packages[package.arn]
+            self._deleted.setdefault(package.model_package_group_name, []).append(package)
+            mapping = backend.model_package_name_mapping
+            for name in [name for name, arn in mapping.items() if arn == package.arn]:
+                del mapping[name]
 
     def _newest(self, spec: dict[str, Any]) -> Any:
         packages = self._backend.model_packages.values()

@@ -113,6 +113,17 @@ def test_group_with_packages_is_not_deleted(sagemaker: Any, group: str) -> None:
         sagemaker.describe_model_package_group(ModelPackageGroupName=empty)
 
 
+def test_deleted_package_is_gone_and_its_version_is_not_used_again(sagemaker: Any, group: str) -> None:
+    first, second = register(sagemaker, group), register(sagemaker, group)
+    sagemaker.delete_model_package(ModelPackageName=first)
+    with pytest.raises(ClientError):
+        sagemaker.describe_model_package(ModelPackageName=first)
+    assert register(sagemaker, group).endswith("/3")
+    sagemaker.delete_model_package(ModelPackageName=second)
+    listed = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    assert [each["ModelPackageVersion"] for each in listed] == [3]
+
+
 def test_new_value_of_a_tag_replaces_the_old_one(sagemaker: Any, group: str) -> None:
     package = register(sagemaker, group)
     model = sagemaker.create_model(
