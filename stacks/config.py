@@ -13,8 +13,8 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 
-from ml.settings.containers import registry_account
 from ml.settings.fields import SettingError, read
+from ml.settings.regions import supported_region
 from stacks.sections import (
     ApiConfig,
     FunctionsConfig,
@@ -37,17 +37,11 @@ class ConfigError(pulumi.RunError):
     """A key of the configuration is wrong; Pulumi prints the one-line message without a traceback."""
 
 
-def _with_images(region: str) -> str:
-    """Check that AWS publishes PyTorch images for the region."""
-    registry_account(region)
-    return region
-
-
 class StageConfig(Section):
     """Configuration of a stage."""
 
     stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,9}$")]
-    region: Annotated[str, AfterValidator(_with_images)]
+    region: Annotated[str, AfterValidator(supported_region)]
     tags: Tags
     protect_data: bool
     storage: StorageConfig

@@ -14,7 +14,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3 user guide, buck
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")  # SageMaker: pipelines, package groups, endpoints
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{12}:.+")
 _OBJECT_VERSION = re.compile(r"[A-Za-z0-9._-]{1,1024}")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 
 _A_BUCKET = (_BUCKET, "the name of a bucket")
 _A_NAME = (_NAME, "a name of letters, digits and hyphens such as ncf-dev")

@@ -211,6 +211,18 @@ def test_error_names_the_unknown_or_missing_key(change: Callable[[Config], Any],
             r"aws:region: 'mars-north-1' has no PyTorch images of AWS: write one of af-south-1, .*",
         ),
         (
+            lambda c: c.update({"aws:region": "cn-north-1"}),
+            r"aws:region: 'cn-north-1' is in the partition aws-cn, which the platform does not support: .*",
+        ),
+        (
+            lambda c: c.update({"aws:region": "us-gov-west-1"}),
+            r"aws:region: 'us-gov-west-1' is in the partition aws-us-gov, .*: write one of af-south-1, .*",
+        ),
+        (
+            lambda c: c.update({"aws:region": "eusc-de-east-1"}),
+            r"aws:region: 'eusc-de-east-1' is in the partition aws-eusc, which .*",
+        ),
+        (
             lambda c: c["ncf:network"].update(availability_zones=["eu-west-1a"]),
             r"ncf:network.availability_zones: eu-west-1a is not in the region ap-northeast-2",
         ),

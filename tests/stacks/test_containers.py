@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+import yaml
 
 from ml.settings.containers import REGISTRY_ACCOUNTS
-from tests.repository import STAGES
-from tests.stacks.program import recorded, stage_file
+from tests.repository import ROOT, STAGES
+from tests.stacks.program import recorded, run_program, stage_file
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -33,3 +35,13 @@ def test_roles_of_containers_may_pull_exactly_the_images_of_their_region(stage: 
     ]
     repositories = f"arn:aws:ecr:{region}:{REGISTRY_ACCOUNTS[region]}:repository"
     assert pulled == [{f"{repositories}/pytorch-{use}" for use in ("inference", "training")}] * 2
+
+
+@pytest.mark.parametrize("region", ["ap-east-1", "il-central-1"])
+def test_stage_in_another_region_uses_the_registry_of_that_region(region: str) -> None:
+    text = (ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8").replace("ap-northeast-2", region)
+    done = run_program("dev", yaml.safe_load(text)["config"])
+    inputs = json.dumps([each.inputs for each in done.resources], default=str)
+    registries = set(re.findall(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.", inputs))
+    assert registries == {(REGISTRY_ACCOUNTS[region], region)}
+    assert set(re.findall(r"arn:aws:ecr:([a-z0-9-]+):(\d+)", inputs)) == {(region, REGISTRY_ACCOUNTS[region])}
