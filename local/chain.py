@@ -85,7 +85,9 @@ class Chain:
         ids = codebuild.list_builds_for_project(projectName=self.stage.outputs["codebuild_project"])["ids"]
         builds = codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
         key = contract.buildspec_key(self.run_id)
-        return next((b["id"] for b in builds if b["source"].get("buildspec", "").endswith(key)), None)
+        found = [build for build in builds if build["source"].get("buildspec", "").endswith(key)]
+        # The newest one: a run that is started again has several.
+        return max(found, key=lambda build: build["startTime"])["id"] if found else None
 
     def _build(self, build_id: str) -> dict[str, Any]:
         return self.stage.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,14 +69,16 @@ def follow(sagemaker: FakePipelineRun, build_status: str = "SUCCEEDED") -> Timel
     build = {
         "id": "b",
         "buildStatus": build_status,
+        "startTime": BEGIN,
         "source": {"buildspec": f"arn:aws:s3:::artifacts/{contract.buildspec_key(RUN_ID)}"},
     }
+    earlier = {**build, "id": "a", "buildStatus": "FAILED", "startTime": BEGIN - timedelta(hours=1)}
     events = {"events": [{"message": "worker failed to boot"}]}
     clients = {
         "s3": SimpleNamespace(head_object=lambda **_: {}),
         "codebuild": SimpleNamespace(
-            list_builds_for_project=lambda **_: {"ids": ["b"]},
-            batch_get_builds=lambda **_: {"builds": [build]},
+            list_builds_for_project=lambda **_: {"ids": ["a", "b"]},
+            batch_get_builds=lambda ids: {"builds": [each for each in (earlier, build) if each["id"] in ids]},
         ),
         "sagemaker": sagemaker,
         "sqs": SimpleNamespace(list_queues=dict),
