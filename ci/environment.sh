@@ -3,6 +3,7 @@
 #   environment.sh            .venv from requirements/lock.txt, and build/spark-packages.zip
 #   environment.sh airflow    .venv-airflow, for dags/, from requirements/airflow.lock
 #   environment.sh container  .venv-container, SageMaker's serving stack, from requirements/container.lock and .venv
+#   environment.sh program    .venv with the packages of the Pulumi programs only, for CI; keeps a complete .venv
 # Packages come from the indexes that pip is configured for. TORCH_INDEX_URL replaces PyTorch's index of CPU builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +14,8 @@ case "${1:-platform}" in
     platform) venv=.venv lock=requirements/lock.txt ;;
     airflow) venv=.venv-airflow lock=requirements/airflow.lock ;;
     container) venv=.venv-container lock=requirements/container.lock ;;
-    *) fail "unknown environment '$1': use platform, airflow or container" ;;
+    program) venv=.venv lock=requirements/program.txt ;;
+    *) fail "unknown environment '$1': use platform, airflow, container or program" ;;
 esac
 
 is_python_311() { "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
@@ -38,7 +40,7 @@ check_java() {
 }
 
 pack_for_spark() {
-    [[ $venv != .venv ]] || "$venv/bin/python" -m ci.spark_packages > /dev/null || exit 1
+    [[ $lock != requirements/lock.txt ]] || "$venv/bin/python" -m ci.spark_packages > /dev/null || exit 1
 }
 
 pip_install() {
@@ -73,16 +75,21 @@ install_torch() {
     pip_install --constraint "$lock" "$pin"
 }
 
-digest() {
+digest() { # LOCK
     # The links of .venv-container lead into .venv, so that it depends on the lock of .venv too.
-    local locks=("$lock")
+    local locks=("$1")
     [[ $venv != .venv-container ]] || locks+=(requirements/lock.txt)
     cat "${locks[@]}" | { sha256sum 2>/dev/null || shasum -a 256; }
 }
 
-check_java
-stamp=$venv/.stamp
-if [[ -x $venv/bin/python && -f "$stamp" ]] && [[ "$(cat "$stamp")" == "$PWD $(digest)" ]]; then
+is_complete() { # LOCK: whether the environment was created here, from this version of the lock
+    [[ -x $venv/bin/python && -f $venv/.stamp && "$(cat "$venv/.stamp")" == "$PWD $(digest "$1")" ]]
+}
+
+is_program=false
+[[ $lock != requirements/program.txt ]] || is_program=true
+$is_program || check_java
+if is_complete "$lock" || { $is_program && is_complete requirements/lock.txt; }; then
     pack_for_spark
     exit 0
 fi
@@ -104,5 +111,5 @@ fi
 pip_install --no-deps --requirement "$venv/requirements.txt"
 install_torch
 "$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "the versions in $lock are incompatible: run 'make lock'"
-echo "$PWD $(digest)" > "$stamp"
+echo "$PWD $(digest "$lock")" > "$venv/.stamp"
 pack_for_spark

@@ -55,13 +55,30 @@ def publish(s3: Any, bundle: Path, bucket: str) -> str:
     return str(response["VersionId"])
 
 
+def session_for(role_arn: str | None) -> boto3.Session:
+    """Session of a role, or of the default credentials."""
+    if role_arn is None:
+        return boto3.Session()
+    response = boto3.client("sts", config=CLIENT_CONFIG).assume_role(
+        RoleArn=role_arn, RoleSessionName="publish-code-bundle"
+    )
+    credentials = response["Credentials"]
+    return boto3.Session(
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ci.publish", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bucket", required=True, help="artifacts bucket of the stage")
     parser.add_argument("--bundle", type=Path, default=Path("dist/source.zip"))
+    parser.add_argument("--role-arn", help="role to assume for the upload (account/roles.py)")
     args = parser.parse_args()
     try:
-        version = publish(boto3.client("s3", config=CLIENT_CONFIG), args.bundle, args.bucket)
+        s3 = session_for(args.role_arn or None).client("s3", config=CLIENT_CONFIG)
+        version = publish(s3, args.bundle, args.bucket)
     except (OSError, ValueError) as error:
         print(f"publish: {error}", file=sys.stderr)
         return 2

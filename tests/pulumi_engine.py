@@ -61,14 +61,20 @@ class Recording:
         return found[0]
 
 
-def run(main: Callable[[], Any], *, config: Mapping[str, str] | None = None, stack: str = "dev") -> Recording:
+def run(
+    main: Callable[[], Any],
+    *,
+    config: Mapping[str, str] | None = None,
+    stack: str = "dev",
+    project: str = PROJECT,
+) -> Recording:
     """Run a program and return its resources, stack outputs and return value.
 
     `main` may return outputs, also in lists and dictionaries; `Recording.values` has the resolved values.
     Exceptions of the program are raised here.
     """
-    stage = Stage(project=PROJECT, name=stack, root=ROOT, config=dict(config or {}))
-    monitor = Monitor(project=PROJECT, stack=stack, create=_create)
+    stage = Stage(project=project, name=stack, root=ROOT, config=dict(config or {}))
+    monitor = Monitor(project=project, stack=stack, create=_create)
     program.execute(lambda: pulumi.export(RETURNED, main()), stage, monitor, timeout_s=TIMEOUT_S)
     exports = monitor.stack_outputs()
     returned = exports.pop(RETURNED, None)
@@ -105,6 +111,9 @@ def _create(registration: Registration) -> Created:
     by_type: dict[str, dict[str, Any]] = {
         "aws:s3/bucket:Bucket": {"bucket": name, "arn": f"arn:aws:s3:::{name}"},
         "aws:kms/key:Key": {"keyId": "key-1", "arn": _arn("kms", "key/key-1")},
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider": {
+            "arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{inputs.get('url', '').removeprefix('https://')}"
+        },
         "aws:iam/role:Role": {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
         "aws:lambda/function:Function": {"arn": _arn("lambda", f"function:{name}")},
         "aws:cloudwatch/logGroup:LogGroup": {"arn": _arn("logs", f"log-group:{name}")},

@@ -26,6 +26,7 @@ MAY_IMPORT_ANYTHING = {"bench", "tests"}
 # module is the longest matching name; a dotted entry allows that module and its submodules.
 MAY_IMPORT = {
     "__main__": {"pulumi", "stacks"},
+    "account": {"components", "ml.contract", "pulumi", "pydantic"},
     "stacks": {"components", "ml.contract", "ml.settings", "pulumi", "pydantic"},
     "components": {"pulumi", "pulumi_aws"},
     "ml": set(),

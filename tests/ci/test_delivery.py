@@ -4,11 +4,17 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from components.gitlab import AUDIENCE
 from tests.conftest import SLOWEST_FILES
 from tests.repository import ROOT, STAGES
 
@@ -127,9 +133,94 @@ def test_invalid_arguments_are_refused(
     assert not (tmp_path / "calls").exists()
 
 
+def pulumi_jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The preview and deploy jobs with the settings that they inherit."""
+    jobs = yaml.safe_load(GITLAB.read_text())
+    for name in jobs:
+        if name.startswith(("preview ", "deploy ")):
+            settings: dict[str, Any] = {}
+            parent = name
+            while parent:
+                settings = {**jobs[parent], **settings}
+                parent = jobs[parent].get("extends")
+            yield name, settings
+
+
+def test_jobs_of_pulumi_create_the_environment_of_the_program() -> None:
+    jobs = dict(pulumi_jobs())
+    assert set(jobs) == {f"{kind} {stage}" for kind in ("preview", "deploy") for stage in STAGES}
+    for name, job in jobs.items():
+        assert job["before_script"] == [
+            "bash ci/environment.sh program",
+            'export PATH="$PWD/.venv/bin:$PATH"',
+        ], name
+        assert job["image"]["entrypoint"] == [""], name
+
+
+def test_merge_requests_do_not_get_the_role_of_a_deployment() -> None:
+    environments = {name: job["environment"] for name, job in pulumi_jobs()}
+    for stage in STAGES:
+        # AWS_ROLE_ARN is a variable of the environment, and `action: prepare` starts no deployment.
+        assert environments[f"preview {stage}"] == {"name": f"preview/{stage}", "action": "prepare"}
+        assert environments[f"deploy {stage}"] == {"name": stage}
+    assert {job["id_tokens"]["GITLAB_OIDC_TOKEN"]["aud"] for _, job in pulumi_jobs()} == {AUDIENCE}
+
+
+def test_stage_without_a_secrets_provider_is_refused_before_pulumi_runs(
+    fake_pulumi: Path, tmp_path: Path
+) -> None:
+    env = {**pulumi_env(fake_pulumi, tmp_path), "PULUMI_BACKEND_URL": "s3://state"}
+    done = run("bash", "ci/pulumi.sh", "up", "dev", **env)
+    assert done.returncode == 2
+    assert "Pulumi.dev.yaml names no secrets provider" in done.stderr
+    assert not (tmp_path / "calls").exists()
+    assert run("bash", "ci/pulumi.sh", "up", "dev", **env, PULUMI_CONFIG_PASSPHRASE="").returncode == 0
+
+
+# Fails when it imports a module of a distribution that is not in the file of its first argument.
+IMPORT_WITH_PACKAGES_OF = """
+import importlib.abc, importlib.metadata, re, sys
+pins = {re.sub("[-_.]+", "-", line.split("==")[0]) for line in open(sys.argv[1]) if "==" in line}
+owners = importlib.metadata.packages_distributions()
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        names = {re.sub("[-_.]+", "-", owner).lower() for owner in owners.get(name.partition(".")[0], ())}
+        if names and not names & pins:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Refuse())
+for module in sys.argv[2:]:
+    __import__(module)
+"""
+
+
+@pytest.mark.parametrize("module", ["stacks.platform", "account.roles"])
+def test_pulumi_programs_import_only_the_packages_of_their_environment(module: str, tmp_path: Path) -> None:
+    program = ROOT / "requirements/program.txt"
+    done = run(sys.executable, "-c", IMPORT_WITH_PACKAGES_OF, str(program), module)
+    assert done.returncode == 0, done.stderr
+    shorter = tmp_path / "program.txt"
+    shorter.write_text(program.read_text().replace("pulumi-aws==", "other=="))
+    done = run(sys.executable, "-c", IMPORT_WITH_PACKAGES_OF, str(shorter), module)
+    assert "No module named 'pulumi_aws'" in done.stderr
+
+
+def test_environment_of_the_programs_is_complete() -> None:
+    """Every requirement of a package in program.txt is in program.txt, so that it installs with --no-deps."""
+    lines = (ROOT / "requirements/program.txt").read_text().splitlines()
+    names = {canonicalize_name(line.split("==")[0]) for line in lines if line[:1] != "#"}
+    missing = {
+        requirement.name
+        for name in names
+        for requirement in map(Requirement, metadata.requires(name) or ())
+        if (requirement.marker is None or requirement.marker.evaluate({"extra": ""}))
+        and canonicalize_name(requirement.name) not in names | {"pip", "setuptools"}  # in every environment
+    }
+    assert missing == set()
+
+
 def test_requirements_of_the_ci_jobs_equal_the_lock() -> None:
     locked = set((ROOT / "requirements/lock.txt").read_text().split())
-    for name in ("publish", "note"):
+    for name in ("publish", "note", "program"):
         pins = [
             line for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines() if line[:1] != "#"
         ]

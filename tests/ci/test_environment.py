@@ -145,7 +145,26 @@ def test_container_environment_depends_on_both_locks_because_it_links_into_the_p
     assert "Python 3.11 is needed" in error_line(set_up(machine, "container"))
 
 
+def test_environment_of_the_programs_needs_no_java(machine: Path) -> None:
+    lock = machine / "requirements/program.txt"
+    lock.write_text("pulumi==3.272.0\n")
+    assert "Python 3.11 is needed" in error_line(set_up(machine, "program"))
+    (machine / ".venv/bin").mkdir(parents=True)
+    put_program(machine / ".venv", "python", "exit 1")
+    (machine / ".venv/.stamp").write_text(f"{machine} {digest_of(lock)}")
+    done = set_up(machine, "program")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert "Java 17 is needed" in error_line(set_up(machine))  # it is not the platform's environment
+
+
+def test_environment_of_the_programs_keeps_that_of_the_platform(machine: Path) -> None:
+    test_complete_environment_is_reused(machine)
+    (machine / "requirements/program.txt").write_text("pulumi==3.272.0\n")
+    done = set_up(machine, "program")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 def test_unknown_environment_is_refused(machine: Path) -> None:
-    assert "unknown environment 'aws': use platform, airflow or container" in error_line(
+    assert "unknown environment 'aws': use platform, airflow, container or program" in error_line(
         set_up(machine, "aws")
     )

@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from ci.bundle import write_bundle
-from ci.publish import publish
+from ci.publish import publish, session_for
 from ml.contract import CODE_BUNDLE_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,3 +59,10 @@ def test_bucket_without_versioning_is_refused(bundle: Path, s3: Any) -> None:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
     with pytest.raises(ValueError, match="versioning is off"):
         publish(s3, bundle, BUCKET)
+
+
+def test_upload_uses_the_credentials_of_the_given_role(s3: Any) -> None:
+    role = "arn:aws:iam::123456789012:role/publish"
+    identity = session_for(role).client("sts").get_caller_identity()
+    assert identity["Arn"] == "arn:aws:sts::123456789012:assumed-role/publish/publish-code-bundle"
+    assert session_for(None).client("sts").get_caller_identity()["Arn"] != identity["Arn"]
