@@ -140,8 +140,8 @@ def arn(service: str, resource: str, region: str = REGION, account: str = ACCOUN
     return f"arn:aws:{service}:{region}:{account}:{resource}"
 
 
-# Type of resource -> IAM actions that create and delete it, and its ARN, with `{name}` if it has a name. A type
-# of a stage that is missing here is a KeyError.
+# Type of resource -> IAM actions that create and delete it, and its ARN, with `{name}` if it has a name.
+# A type of a stage that is missing here is a KeyError.
 BY_TYPE: dict[str, tuple[tuple[str, ...], str]] = {
     "aws:apigatewayv2/api:Api": (
         ("apigateway:POST", "apigateway:DELETE"),
