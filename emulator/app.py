@@ -17,6 +17,7 @@ from emulator import http, moto_state
 from emulator.host import Host
 from emulator.logs import LogListener
 from emulator.moto_patches import MotoPatches
+from emulator.operations import identify
 from emulator.provider import EmitEvent, Forward, FunctionResult, InvokeFunction, Provider
 from emulator.services.apigateway.provider import ApiGatewayProvider
 from emulator.services.codebuild.provider import CodeBuildProvider
@@ -26,6 +27,7 @@ from emulator.services.lambda_.provider import LambdaProvider
 from emulator.services.s3.provider import S3Provider
 from emulator.services.sagemaker.provider import SageMakerProvider
 from emulator.services.scheduler.provider import SchedulerProvider
+from emulator.validation.check import validate
 from emulator.wire import Operation, Request, Response, Route, render
 
 ADDRESS = "127.0.0.1"
@@ -221,6 +223,8 @@ class Emulator:
         return http.send(http.answer(request, self._dispatch), start_response)
 
     def _dispatch(self, request: Request) -> Response:
+        if (call := identify(request)) is not None:
+            validate(call, request)
         if handler := self._operations.get(request.target):
             return render(handler(request))
         for route, pattern in self._routes:

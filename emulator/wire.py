@@ -128,6 +128,19 @@ def render_error(error: ServiceError, request: Request) -> Response:
     if request.headers.get("X-Amz-Target"):
         body = {"__type": error.code, "message": error.message}
         return Response(error.status, body, {**headers, "Content-Type": JSON_1_1})
+    if request.service == "s3":
+        xml = (
+            f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+            f"<Resource>{escape(request.path)}</Resource><RequestId>{uuid.uuid4()}</RequestId></Error>"
+        )
+        return Response(error.status, xml, {"Content-Type": "application/xml"})
+    if request.operation and request.service == "ec2":
+        xml = (
+            f"<Response><Errors><Error><Code>{escape(error.code)}</Code>"
+            f"<Message>{escape(error.message)}</Message></Error></Errors>"
+            f"<RequestID>{uuid.uuid4()}</RequestID></Response>"
+        )
+        return Response(error.status, xml, {"Content-Type": "text/xml"})
     if request.operation:
         xml = (
             "<ErrorResponse><Error><Type>Sender</Type>"

@@ -21,7 +21,7 @@ class FailingProvider(Provider):
 
     def operations(self) -> dict[str, Any]:
         """Two operations, one with a service error and one with an unexpected error."""
-        return {"AWSEvents.DeauthorizeConnection": self._refuse, "AWSEvents.CreateConnection": self._break}
+        return {"AWSEvents.EnableRule": self._refuse, "AWSEvents.DisableRule": self._break}
 
     def _refuse(self, request: Request) -> None:
         raise ServiceError("ConcurrentModificationException", f"not {request.json['Name']}")
@@ -74,8 +74,8 @@ def test_errors_are_rendered_in_the_request_protocol(tmp_path: Path) -> None:
     with Emulator(root=tmp_path, providers={"failing": lambda _: FailingProvider()}).start() as emulator:
         events = emulator.client("events")
         with pytest.raises(events.exceptions.ConcurrentModificationException, match="not x"):
-            events.deauthorize_connection(Name="x")
-        with pytest.raises(ClientError, match=r"InternalFailure.*KeyError: 'CreateConnection'"):
-            events.create_connection(Name="x", AuthorizationType="API_KEY", AuthParameters={})
-        with pytest.raises(ClientError, match=r"NotImplemented.*the emulator: sagemaker UpdateContext"):
-            emulator.client("sagemaker").update_context(ContextName="x")
+            events.enable_rule(Name="x")
+        with pytest.raises(ClientError, match=r"InternalFailure.*KeyError: 'DisableRule'"):
+            events.disable_rule(Name="x")
+        with pytest.raises(ClientError, match=r"NotImplemented.*the emulator: sagemaker DescribeContext"):
+            emulator.client("sagemaker").describe_context(ContextName="x")

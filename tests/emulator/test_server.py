@@ -136,7 +136,12 @@ def test_aws_managed_policy_can_be_attached(emulator: Emulator) -> None:
 
 def test_body_that_is_not_an_object_is_refused(emulator: Emulator) -> None:
     connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)
-    headers = {"X-Amz-Target": "CodeBuild_20161006.StartBuild", "Content-Type": "application/x-amz-json-1.1"}
+    scope = f"Credential=AKIA/20261123/{emulator.region}/codebuild/aws4_request"
+    headers = {
+        "X-Amz-Target": "CodeBuild_20161006.StartBuild",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
+    }
     connection.request("POST", "/", b"[]", headers)
     response = connection.getresponse()
     assert response.status == 400

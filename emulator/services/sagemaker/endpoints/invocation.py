@@ -9,7 +9,7 @@ from emulator.services.sagemaker.endpoints.traffic import RunningEndpoint
 from emulator.services.sagemaker.endpoints.variant import LOG_GROUP, VariantServer
 from emulator.wire import Request, Response, ServiceError
 
-MAX_BODY_BYTES = 6_291_456  # API reference, InvokeEndpoint: Body
+MAX_RESPONSE_BYTES = 6_291_456  # API reference, InvokeEndpoint: Body of the response
 INVOCATION_TIMEOUT_S = 60.0  # API reference, InvokeEndpoint: containers must respond within 60 seconds
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 FORWARDED_HEADERS = ("Content-Type", "Accept", CUSTOM_ATTRIBUTES)
@@ -19,15 +19,11 @@ def invoke(region: Region, name: str, endpoint: RunningEndpoint | None, request:
     """Answer InvokeEndpoint.
 
     Raises:
-        ServiceError: no such endpoint, no fleet in service, or a body that is too large.
+        ServiceError: no such endpoint, or no fleet in service.
     """
     account = region.account_id
     if endpoint is None:
         raise _validation_error(f"Endpoint {name} of account {account} not found.")
-    if len(request.body) > MAX_BODY_BYTES:
-        raise _validation_error(
-            f"Body size of {len(request.body)} bytes is above the limit of {MAX_BODY_BYTES}."
-        )
     target = request.headers.get("X-Amzn-SageMaker-Target-Variant")
     with endpoint.serving(target) as variant:
         if variant is None:
@@ -51,6 +47,9 @@ def _forward(region: Region, name: str, variant: VariantServer, request: Request
         side = "client" if answer.status < 500 else "server"
         message = f'Received {side} error ({answer.status}) from primary with message "{text}".'
         return _model_error(region, name, variant, status=answer.status, original=text, message=message)
+    if len(answer.data) > MAX_RESPONSE_BYTES:
+        message = f"Received a response of more than {MAX_RESPONSE_BYTES} bytes from container primary."
+        return _model_error(region, name, variant, status=answer.status, original=message, message=message)
     response_headers = {
         "Content-Type": answer.headers.get("Content-Type", "application/octet-stream"),
         "x-Amzn-Invoked-Production-Variant": variant.spec.name,

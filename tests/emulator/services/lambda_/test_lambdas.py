@@ -94,9 +94,9 @@ def test_environment_is_reused_until_code_or_configuration_changes(emulator: Emu
     first, _ = invoke(emulator, "warm", {})
     assert invoke(emulator, "warm", {})[0]["pid"] == first["pid"]
     functions = emulator.client("lambda")
-    functions.update_function_configuration(FunctionName="warm", Environment={"Variables": {"A": "1"}})
+    functions.update_function_configuration(FunctionName="warm", Environment={"Variables": {"STEP": "1"}})
     second, _ = invoke(emulator, "warm", {})
-    assert second["env"]["A"] == "1"
+    assert second["env"]["STEP"] == "1"
     assert second["pid"] != first["pid"]
     functions.update_function_code(
         FunctionName="warm", ZipFile=zipped({"app.py": "def handler(e, c): return 5"})

@@ -75,6 +75,13 @@ def log_lines(emulator: Emulator, group: str, stream_prefix: str) -> list[str]:
     ]
 
 
+def python_entrypoint(script: str) -> list[str]:
+    """ContainerEntrypoint of a script; SageMaker allows 256 characters and no newline per argument."""
+    run = "import sys; n = sys.argv.index('--end'); c = sys.argv[1:n]; del sys.argv[1:n + 1]; "
+    run += "exec('\\n'.join(c))"
+    return ["python3", "-c", run, *script.strip().splitlines(), "--end"]
+
+
 def training_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
     """CreateTrainingJob request that runs a Python script."""
     request = {
@@ -82,7 +89,7 @@ def training_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
         "AlgorithmSpecification": {
             "TrainingImage": "image",
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3", "-c", script],
+            "ContainerEntrypoint": python_entrypoint(script),
         },
         "RoleArn": ROLE,
         "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/models"},

@@ -30,7 +30,7 @@ def test_function(deploy_source: DeploySource, emulator: Emulator) -> None:
         + """
 f = function("f", timeout=7, memory_size=256, architectures=["arm64"], reserved_concurrent_executions=3,
              layers=["arn:aws:lambda:ap-northeast-2:017000801446:layer:AWSLambdaPowertoolsPythonV3-python312-arm64:38"],
-             environment={"variables": {"A": "1"}}, tracing_config={"mode": "Active"},
+             environment={"variables": {"STEP": "1"}}, tracing_config={"mode": "Active"},
              logging_config={"log_format": "JSON", "log_group": "/own"},
              dead_letter_config={"target_arn": queue.arn})
 aws.lambda_.Permission("p", function=f.name, action="lambda:InvokeFunction", principal="events.amazonaws.com",
@@ -45,7 +45,7 @@ pulumi.export("name", f.name)
     function = client.get_function(FunctionName=name)
     configuration = function["Configuration"]
     assert configuration["Timeout"] == 7
-    assert configuration["Environment"] == {"Variables": {"A": "1"}}
+    assert configuration["Environment"] == {"Variables": {"STEP": "1"}}
     assert configuration["LoggingConfig"]["LogGroup"] == "/own"
     assert configuration["TracingConfig"] == {"Mode": "Active"}
     assert function["Tags"] == TAGS

@@ -73,7 +73,7 @@ def test_exit_of_the_container_is_a_model_error(emulator: Emulator, endpoint: st
 
 @pytest.mark.parametrize(
     ("target", "body", "message"),
-    [("missing", b"{}", "not found"), (None, b"x" * 6_291_457, "above the limit")],
+    [("missing", b"{}", "not found"), (None, b"x" * 6_291_457, "less than or equal to 6291456")],
 )
 def test_unknown_endpoint_or_large_body_is_a_validation_error(
     emulator: Emulator, served_endpoint: str, target: str | None, body: bytes, message: str

@@ -9,7 +9,14 @@ from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
 from tests.emulator.services.sagemaker.conftest import Event
-from tests.emulator.services.sagemaker.support import BUCKET, ROLE, WAIT_S, Put, log_lines
+from tests.emulator.services.sagemaker.support import (
+    BUCKET,
+    ROLE,
+    WAIT_S,
+    Put,
+    log_lines,
+    python_entrypoint,
+)
 from tests.polling import eventually
 
 
@@ -18,7 +25,7 @@ def processing_job(name: str, script: str, **changes: Any) -> dict[str, Any]:
     cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
     return {
         "ProcessingJobName": name,
-        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3", "-c", script]},
+        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": python_entrypoint(script)},
         "ProcessingResources": {"ClusterConfig": cluster},
         "RoleArn": ROLE,
         **changes,

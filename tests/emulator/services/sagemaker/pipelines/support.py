@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.emulator.services.sagemaker.support import BUCKET, ROLE, WAIT_S, training_job
+from tests.emulator.services.sagemaker.support import (
+    BUCKET,
+    ROLE,
+    WAIT_S,
+    python_entrypoint,
+    training_job,
+)
 from tests.polling import eventually
 
 GATE_FLOOR = 0.5
@@ -38,7 +44,7 @@ def processing_step(name: str, script: str, **changes: Any) -> dict[str, Any]:
     }
     cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
     arguments = {
-        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3", "-c", script]},
+        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": python_entrypoint(script)},
         "ProcessingResources": {"ClusterConfig": cluster},
         "ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": output}]},
         "RoleArn": ROLE,

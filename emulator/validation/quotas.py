@@ -1,0 +1,304 @@
+"""Limits that the service models do not have: sizes, names, tags and default quotas.
+
+Each check yields violations, which are worded as those of the model, or raises the service's own error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from emulator import moto_state
+from emulator.validation import quotas_iam, quotas_tags
+from emulator.validation.constraints import Violation
+from emulator.wire import ServiceError
+
+Parameters = Mapping[str, Any]
+Check = Callable[[Parameters, str], Iterator[Violation]]
+KIB, MIB = 2**10, 2**20
+
+# -- Lambda quotas -------------------------------------------------------------------------------------
+MAX_FUNCTION_NAME = 64  # API reference, CreateFunction: FunctionName without the ARN
+MAX_ENVIRONMENT_BYTES = 4 * KIB  # environment variables of a function
+MAX_TIMEOUT_S = 900  # function timeout; the model has the timeout of Lambda managed instances
+MAX_MEMORY_MIB = 10_240  # memory allocation
+MAX_LAYERS = 5
+MAX_ZIP_BYTES = 50 * MIB  # deployment package in a request
+# Lambda developer guide, "Defined runtime environment variables": reserved ones.
+RESERVED_VARIABLES = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    }
+)
+# -- other services --------------------------------------------------------------------------------------
+MAX_EVENTS_BYTES = 256 * KIB  # EventBridge user guide, "Calculating PutEvents event entry size"
+EVENT_TIME_BYTES = 14  # the same page
+MAX_EVENT_PATTERN = 2_048  # EventBridge quotas
+MAX_TARGETS = 5  # EventBridge quotas, targets of a rule
+MAX_SCHEDULER_INPUT_BYTES = 256 * KIB  # EventBridge Scheduler quotas, invocation payload
+MAX_KEY_BYTES = 1_024  # S3 user guide, "Naming Amazon S3 objects"
+MAX_METADATA_BYTES = 2 * KIB  # S3 user guide, user-defined metadata
+MAX_BUCKET_POLICY_BYTES = 20 * KIB  # S3 user guide, "Bucket policies"
+MAX_DELETED_KEYS = 1_000  # API reference, DeleteObjects
+BUCKET_NAME = re.compile(r"(?!xn--|sthree-|\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+MAX_KEY_POLICY_BYTES = 32 * KIB  # KMS quotas, key policy document
+KEY_DELETION_DAYS = (7, 30)  # API reference, ScheduleKeyDeletion
+MAX_LOG_BATCH_BYTES = MIB  # API reference, PutLogEvents
+LOG_EVENT_OVERHEAD = 26  # the same page: bytes per event
+# API reference, PutRetentionPolicy
+RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+SHORT_PERIODS_S = (10, 20, 30)  # API reference, PutMetricAlarm: Period
+MAX_ALARM_RANGE_S = 86_400  # the same page: one day, or a week for periods of an hour and more
+MAX_LONG_ALARM_RANGE_S = 604_800
+MAX_GROUP_TEXT = 255  # EC2 API reference, CreateSecurityGroup: GroupName and GroupDescription
+GROUP_TEXT = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]*")
+MAX_ENDPOINT_POLICY = 20_480  # VPC quotas, VPC endpoint policy in characters
+
+
+def exceeded(service: str, operation: str, parameters: Parameters, region: str) -> Iterator[Violation]:
+    """Limits that a request exceeds.
+
+    Raises:
+        ServiceError: a limit with an error of its own.
+    """
+    yield from quotas_tags.exceeded(service, operation, parameters)
+    if service == "s3":
+        yield from _object(parameters)
+    for check in CHECKS.get((service, operation), ()):
+        yield from check(parameters, region)
+
+
+# -- Lambda --------------------------------------------------------------------------------------------
+def _function(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    name = str(parameters.get("FunctionName", "")).rpartition(":")[2]
+    if len(name) > MAX_FUNCTION_NAME:
+        yield _too_long("functionName", MAX_FUNCTION_NAME, name)
+    for member, limit in (("Timeout", MAX_TIMEOUT_S), ("MemorySize", MAX_MEMORY_MIB)):
+        if (value := parameters.get(member)) is not None and value > limit:
+            text = f"Member must have value less than or equal to {limit}"
+            yield Violation(member[0].lower() + member[1:], "range", text, str(value))
+    if len(parameters.get("Layers") or []) > MAX_LAYERS:
+        raise _invalid_value(f"Cannot reference more than {MAX_LAYERS} layers.")
+    _check_environment((parameters.get("Environment") or {}).get("Variables") or {})
+
+
+def _check_environment(variables: Mapping[str, str]) -> None:
+    prefix = (
+        "Lambda was unable to configure your environment variables because the environment variables you "
+    )
+    if reserved := sorted(RESERVED_VARIABLES & set(variables)):
+        raise _invalid_value(
+            f"{prefix}have provided contains reserved keys that are currently not supported for "
+            f"modification. Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    if len(measured.encode()) > MAX_ENVIRONMENT_BYTES:
+        raise _invalid_value(f"{prefix}have provided exceeded the 4KB limit. String measured: {measured}")
+
+
+def _package(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    content = (parameters.get("Code") or parameters).get("ZipFile") or ""
+    size = len(content) * 3 // 4
+    if size > MAX_ZIP_BYTES:
+        text = f"Request must be smaller than {MAX_ZIP_BYTES} bytes for the operation; the package has {size}"
+        raise ServiceError("RequestEntityTooLargeException", text, 413)
+    yield from ()
+
+
+def _invalid_value(message: str) -> ServiceError:
+    return ServiceError("InvalidParameterValueException", message)
+
+
+# -- EventBridge ---------------------------------------------------------------------------------------
+def _events(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    if sum(_entry_bytes(entry) for entry in parameters["Entries"]) > MAX_EVENTS_BYTES:
+        raise ServiceError(
+            "ValidationException", "Total size of the entries in the request is over the limit."
+        )
+    yield from ()
+
+
+def _entry_bytes(entry: Mapping[str, Any]) -> int:
+    texts = [
+        *(entry.get(name) or "" for name in ("Source", "DetailType", "Detail")),
+        *entry.get("Resources", []),
+    ]
+    return sum(len(text.encode()) for text in texts) + (EVENT_TIME_BYTES if entry.get("Time") else 0)
+
+
+def _rule(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    pattern = parameters.get("EventPattern") or ""
+    if len(pattern) > MAX_EVENT_PATTERN:
+        yield _too_long("eventPattern", MAX_EVENT_PATTERN, pattern)
+
+
+def _targets(parameters: Parameters, region: str) -> Iterator[Violation]:
+    bus = (parameters.get("EventBusName") or "default").rpartition("/")[2]
+    found = moto_state.backend("events", region).event_buses.get(bus)
+    rule = found.rules.get(parameters["Rule"]) if found else None
+    ids = {target["Id"] for target in [*(rule.targets if rule else []), *parameters["Targets"]]}
+    if len(ids) > MAX_TARGETS:
+        text = "The requested resource exceeds the maximum number allowed."
+        raise ServiceError("LimitExceededException", text)
+    yield from ()
+
+
+def _schedule(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    text = parameters["Target"].get("Input") or ""
+    if len(text.encode()) > MAX_SCHEDULER_INPUT_BYTES:
+        yield _too_long("target.input", MAX_SCHEDULER_INPUT_BYTES, None)
+
+
+# -- S3 ------------------------------------------------------------------------------------------------
+def _object(parameters: Parameters) -> Iterator[Violation]:
+    if len(str(parameters.get("Key") or "").encode()) > MAX_KEY_BYTES:
+        raise ServiceError("KeyTooLongError", "Your key is too long")
+    metadata = parameters.get("Metadata") or {}
+    if sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) > MAX_METADATA_BYTES:
+        raise ServiceError(
+            "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"
+        )
+    yield from ()
+
+
+def _bucket(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    if not BUCKET_NAME.fullmatch(str(parameters["Bucket"])):
+        raise ServiceError("InvalidBucketName", "The specified bucket is not valid.")
+    yield from ()
+
+
+def _bucket_policy(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    if len(parameters.get("Policy") or b"") > MAX_BUCKET_POLICY_BYTES:
+        raise ServiceError("MalformedPolicy", "Policy exceeds the maximum allowed document size.")
+    yield from ()
+
+
+def _deleted_objects(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    objects = parameters["Delete"]["Objects"]
+    if len(objects) > MAX_DELETED_KEYS:
+        text = f"Member must have length less than or equal to {MAX_DELETED_KEYS}"
+        yield Violation("delete.objects", "length", text, None)
+
+
+# -- KMS, logs, alarms, EC2 ------------------------------------------------------------------------------
+def _key_policy(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    if len((parameters.get("Policy") or "").encode()) > MAX_KEY_POLICY_BYTES:
+        raise ServiceError("LimitExceededException", f"The key policy exceeds {MAX_KEY_POLICY_BYTES} bytes.")
+    yield from ()
+
+
+def _key_deletion(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    low, high = KEY_DELETION_DAYS
+    days = parameters.get("PendingWindowInDays")
+    if days is not None and not low <= days <= high:
+        text = f"Member must have value between {low} and {high}"
+        yield Violation("pendingWindowInDays", "range", text, str(days))
+
+
+def _log_events(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    size = sum(len(event["message"].encode()) + LOG_EVENT_OVERHEAD for event in parameters["logEvents"])
+    if size > MAX_LOG_BATCH_BYTES:
+        text = f"Upload too large: {size} bytes exceeds limit of {MAX_LOG_BATCH_BYTES}"
+        raise ServiceError("InvalidParameterException", text)
+    yield from ()
+
+
+def _retention(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    days = parameters["retentionInDays"]
+    if days not in RETENTION_DAYS:
+        text = f"Member must satisfy enum value set: [{', '.join(map(str, RETENTION_DAYS))}]"
+        yield Violation("retentionInDays", "enum", text, str(days))
+
+
+def _alarm(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    periods = [parameters.get("Period")]
+    periods += [
+        each.get("MetricStat", each).get("Period") for each in parameters.get("Metrics") or [] if each
+    ]
+    for period in (period for period in periods if period is not None):
+        if period not in SHORT_PERIODS_S and period % 60:
+            text = f"Member must be one of {SHORT_PERIODS_S} or a multiple of 60"
+            yield Violation("period", "range", text, str(period))
+        limit = MAX_LONG_ALARM_RANGE_S if period >= 3_600 else MAX_ALARM_RANGE_S
+        if period * parameters["EvaluationPeriods"] > limit:
+            text = f"Metrics cannot be checked across more than {limit} seconds (EvaluationPeriods * Period)"
+            raise ServiceError("ValidationError", text)
+
+
+def _security_group(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    for member in ("GroupName", "Description"):
+        yield from _group_text(member, str(parameters.get(member) or ""))
+
+
+def _security_group_rules(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    for permission in parameters.get("IpPermissions") or []:
+        ranges = (items for name, items in permission.items() if isinstance(items, list) and items)
+        for item in (item for items in ranges for item in items):
+            yield from _group_text("Description", str(item.get("Description") or ""))
+
+
+def _group_text(member: str, text: str) -> Iterator[Violation]:
+    if len(text) > MAX_GROUP_TEXT or not GROUP_TEXT.fullmatch(text):
+        rule = (
+            f"Invalid security group {member}: at most {MAX_GROUP_TEXT} of a-zA-Z0-9 ._-:/()#,@[]+=&;{{}}!$*"
+        )
+        yield Violation(member, "pattern", rule, text)
+
+
+def _endpoint_policy(parameters: Parameters, _region: str) -> Iterator[Violation]:
+    text = parameters.get("PolicyDocument") or ""
+    if len(text) > MAX_ENDPOINT_POLICY:
+        yield _too_long("PolicyDocument", MAX_ENDPOINT_POLICY, text)
+
+
+def _too_long(path: str, limit: int, value: str | None) -> Violation:
+    return Violation(path, "length", f"Member must have length less than or equal to {limit}", value)
+
+
+CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
+    ("cloudwatch", "PutMetricAlarm"): (_alarm,),
+    ("ec2", "AuthorizeSecurityGroupEgress"): (_security_group_rules,),
+    ("ec2", "AuthorizeSecurityGroupIngress"): (_security_group_rules,),
+    ("ec2", "CreateSecurityGroup"): (_security_group,),
+    ("ec2", "CreateVpcEndpoint"): (_endpoint_policy,),
+    ("ec2", "ModifyVpcEndpoint"): (_endpoint_policy,),
+    ("events", "PutEvents"): (_events,),
+    ("events", "PutRule"): (_rule,),
+    ("events", "PutTargets"): (_targets,),
+    ("kms", "CreateKey"): (_key_policy,),
+    ("kms", "PutKeyPolicy"): (_key_policy,),
+    ("kms", "ScheduleKeyDeletion"): (_key_deletion,),
+    ("lambda", "CreateFunction"): (_function, _package),
+    ("lambda", "UpdateFunctionCode"): (_package,),
+    ("lambda", "UpdateFunctionConfiguration"): (_function,),
+    ("logs", "PutLogEvents"): (_log_events,),
+    ("logs", "PutRetentionPolicy"): (_retention,),
+    ("s3", "CreateBucket"): (_bucket,),
+    ("s3", "DeleteObjects"): (_deleted_objects,),
+    ("s3", "PutBucketPolicy"): (_bucket_policy,),
+    ("scheduler", "CreateSchedule"): (_schedule,),
+    ("scheduler", "UpdateSchedule"): (_schedule,),
+    **quotas_iam.CHECKS,
+}
