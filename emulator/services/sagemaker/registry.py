@@ -12,7 +12,6 @@ from emulator.services.sagemaker.events import EventPublisher, tag_map
 from emulator.services.sagemaker.times import epoch_s, iso
 from emulator.wire import Operation, Request, Response, ServiceError
 
-APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
 # Fields of CreateModelPackage that DescribeModelPackage returns and moto does not store.
 EXTRA_FIELDS = ("SkipModelValidation", "SourceUri", "ModelCard", "ModelLifeCycle", "SecurityConfig")
 # Fields of an endpoint configuration that are refused.
@@ -108,8 +107,6 @@ class Registry:
         spec = request.json
         package = self._backend.describe_model_package(spec["ModelPackageArn"])
         status = spec.get("ModelApprovalStatus")
-        if status is not None and status not in APPROVALS:
-            raise invalid(f"Value '{status}' at 'modelApprovalStatus' is not one of {', '.join(APPROVALS)}")
         properties = {
             **(package.customer_metadata_properties or {}),
             **spec.get("CustomerMetadataProperties", {}),

@@ -127,8 +127,9 @@ def _at(text: str, zone: ZoneInfo) -> At:
 
 
 def _rate(text: str) -> Rate:
+    """Rate; the plural may follow 1 (``rate(1 hours)``), unlike in rules of EventBridge."""
     match = RATE.fullmatch(text)
-    if not match or (match["value"] == "1") == bool(match["plural"]):
+    if not match or (match["value"] != "1" and not match["plural"]):
         raise ExpressionError(f"rate({text}): write '1 day', '2 days', '5 minutes', …")
     return Rate(int(match["value"]) * UNITS[match["unit"]])
 
@@ -151,9 +152,11 @@ def _cron(text: str, zone: ZoneInfo) -> Cron:
 
 
 def _day_of_month(field: str) -> Days:
-    """Day-of-month field: numbers, the last day (``L``), or the weekday nearest to a day (``15W``)."""
+    """Day-of-month field: numbers, the last day (``L``), the last weekday (``LW``), or the weekday nearest to a day (``15W``)."""
     if field == "L":
         return lambda day: day.day == _length(day)
+    if field == "LW":
+        return lambda day: day.day == _nearest_working_day(day, _length(day))
     if field.endswith("W"):
         wanted = _number("day-of-month", field[:-1], 1, 31, {})
         return lambda day: day.day == _nearest_working_day(day, wanted)

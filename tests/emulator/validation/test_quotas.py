@@ -12,7 +12,6 @@ from emulator.validation import quotas, quotas_iam, quotas_tags
 from tests.emulator.support import document, make_bucket, make_function, make_role, zipped
 from tests.emulator.validation.clients import refusal
 
-
 INVALID_VALUE = "InvalidParameterValueException"
 
 

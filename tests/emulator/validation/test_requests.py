@@ -57,7 +57,8 @@ REFUSED = {
             "ValidationException",
             (
                 "1 validation error detected: Value 'IGNORE' at "
-                "'steps.1.member.actionOnFailure' failed to satisfy constraint: Member must satisfy enum value set: "
+                "'steps.1.member.actionOnFailure' failed to satisfy constraint: "
+                "Member must satisfy enum value set: "
                 "[TERMINATE_JOB_FLOW, TERMINATE_CLUSTER, CANCEL_AND_WAIT, CONTINUE]"
             ),
         ),
@@ -202,9 +203,8 @@ def test_unknown_member_is_refused_by_name(emulator: Emulator) -> None:
     assert (status, answer["__type"]) == (400, "ValidationException")
     assert "'nameContain' failed to satisfy constraint: Member must be one of" in answer["message"]
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    status, content = send(
-        emulator, "ec2", "POST", "/", b"Action=DescribeVpcs&Version=2016-11-15&Vpc=1", form
-    )
+    body = b"Action=DescribeVpcs&Version=2016-11-15&Vpc=1"
+    status, content = send(emulator, "ec2", "POST", "/", body=body, headers=form)
     assert (status, b"<Code>UnknownParameter</Code>" in content) == (400, True)
     assert b"The parameter Vpc is not recognized" in content
 

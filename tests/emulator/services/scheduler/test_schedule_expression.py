@@ -37,6 +37,9 @@ def due(expression: str, after: str, zone: str = "UTC", n: int = 1) -> list[str]
         ("0 8 ? * TUE#1 *", ["2026-12-01 08:00", "2027-01-05 08:00"]),
         ("0 8 ? * 2#5 *", ["2026-11-30 08:00", "2027-03-29 08:00"]),  # months with a fifth Monday
         ("0 0 L * ? *", ["2026-11-30 00:00", "2026-12-31 00:00"]),
+        ("0 2 LW * ? *", ["2026-11-30 02:00", "2026-12-31 02:00"]),  # case 13
+        ("0 2 LW 1,10 ? *", ["2027-01-29 02:00", "2027-10-29 02:00"]),  # the months end on a Sunday
+        ("0-15/1 8-8 ? * 2,3,4,5,6,7 *", ["2026-11-23 08:00", "2026-11-23 08:01"]),  # case 13
         ("0 0 31 * ? *", ["2026-12-31 00:00", "2027-01-31 00:00"]),
         ("0 0 28W * ? *", ["2026-11-27 00:00", "2026-12-28 00:00"]),  # 28 November is a Saturday
         ("0 0 1W MAY,AUG ? 2027", ["2027-05-03 00:00", "2027-08-02 00:00"]),  # 1 May is a Saturday
@@ -78,7 +81,9 @@ def test_rate_begins_at_start() -> None:
     st.timedeltas(timedelta(), timedelta(900)),
 )
 def test_rate_is_due_at_next_multiple(n: int, unit: str, passed: timedelta) -> None:
-    expression = f"rate({n} {unit})" if n > 1 else f"rate(1 {unit.removesuffix('s')})"
+    expression = f"rate({n} {unit})"  # the plural is right for 1, too (case 13)
+    if n == 1:
+        assert parse(expression, "UTC") == parse(f"rate(1 {unit.removesuffix('s')})", "UTC")
     found = parse(expression, "UTC").next_after(START + passed, START)
     period = timedelta(**{unit: n})
     assert found is not None
@@ -96,7 +101,6 @@ def test_rate_is_due_at_next_multiple(n: int, unit: str, passed: timedelta) -> N
         ("cron(0 2 * FOO ? *)", "month 'FOO': write 1 to 12"),
         ("cron(0 5-2 * * ? *)", "hours 5-2: the range ends before it begins"),
         ("cron(0 2 ? * MON#6 *)", "day-of-week '6': write 1 to 5"),
-        ("rate(1 minutes)", "write '1 day'"),
         ("rate(2 minute)", "write '1 day'"),
         ("rate(0 days)", "write '1 day'"),
         ("at(2026-11-24)", "write yyyy-mm-ddThh:mm:ss"),
