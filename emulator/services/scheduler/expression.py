@@ -152,7 +152,7 @@ def _cron(text: str, zone: ZoneInfo) -> Cron:
 
 
 def _day_of_month(field: str) -> Days:
-    """Day-of-month field: numbers, last day (``L``), last weekday (``LW``), weekday nearest to a day (15W)."""
+    """Day of month: numbers, last day (``L``), last weekday (``LW``), weekday nearest to a day (``15W``)."""
     if field == "L":
         return lambda day: day.day == _length(day)
     if field == "LW":
