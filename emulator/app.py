@@ -14,16 +14,22 @@ from typing import Any
 from werkzeug.serving import make_server
 
 from emulator import http, moto_state
+from emulator.answers import without_absent_members
 from emulator.host import Host
 from emulator.logs import LogListener
 from emulator.moto_patches import MotoPatches
 from emulator.operations import identify
 from emulator.provider import EmitEvent, Forward, FunctionResult, InvokeFunction, Provider
 from emulator.services.apigateway.provider import ApiGatewayProvider
+from emulator.services.autoscaling.provider import AutoScalingProvider
+from emulator.services.budgets.provider import BudgetsProvider
 from emulator.services.codebuild.provider import CodeBuildProvider
+from emulator.services.ec2.provider import Ec2Provider
 from emulator.services.emr.provider import EmrProvider
 from emulator.services.events.provider import EventsProvider
+from emulator.services.kms.provider import KmsProvider
 from emulator.services.lambda_.provider import LambdaProvider
+from emulator.services.logs.provider import LogsProvider
 from emulator.services.s3.provider import S3Provider
 from emulator.services.sagemaker.provider import SageMakerProvider
 from emulator.services.scheduler.provider import SchedulerProvider
@@ -51,10 +57,15 @@ ProviderFactory = Callable[[Wiring], Provider]
 PROVIDERS: Mapping[str, ProviderFactory] = {
     "events": lambda wiring: EventsProvider(wiring.host),
     "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward),
+    "autoscaling": lambda wiring: AutoScalingProvider(wiring.forward),
+    "budgets": lambda wiring: BudgetsProvider(wiring.host, wiring.forward),
     "codebuild": lambda wiring: CodeBuildProvider(wiring.host, wiring.forward, wiring.emit),
+    "ec2": lambda _: Ec2Provider(),
     "emr": lambda wiring: EmrProvider(wiring.host, wiring.forward, wiring.emit),
-    "apigateway": lambda wiring: ApiGatewayProvider(wiring.host, wiring.invoke_function),
+    "apigateway": lambda wiring: ApiGatewayProvider(wiring.host, wiring.forward, wiring.invoke_function),
     "sagemaker": lambda wiring: SageMakerProvider(wiring.host, wiring.forward, wiring.emit),
+    "kms": lambda wiring: KmsProvider(wiring.host, wiring.forward),
+    "logs": lambda wiring: LogsProvider(wiring.forward),
     "scheduler": lambda wiring: SchedulerProvider(wiring.host, wiring.forward),
     "s3": lambda wiring: S3Provider(wiring.forward),
 }
@@ -193,7 +204,7 @@ class Emulator:
         with contextlib.ExitStack() as stack:
             for provider in self._providers.values():
                 stack.enter_context(provider.around_moto())
-            return self._moto(request)
+            return without_absent_members(request, self._moto(request))
 
     def _emit(
         self,

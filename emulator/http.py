@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
@@ -41,6 +41,8 @@ class KeepAliveHandler(MotoRequestHandler):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
         self.environ = self.make_environ()
+        for name in ("RAW_URI", "REQUEST_URI"):
+            self.environ[name] = origin_form(self.environ[name])
         body = self._read_body()
         self.environ["wsgi.input"] = io.BytesIO(body)
         self.environ["CONTENT_LENGTH"] = str(len(body))
@@ -89,6 +91,18 @@ class KeepAliveHandler(MotoRequestHandler):
     def connection_dropped(self, *_: Any) -> None:
         """End the thread when the client has disconnected."""
         self.close_connection = True
+
+
+def origin_form(target: str) -> str:
+    """Request target as a path and query.
+
+    Clients that use the emulator as their HTTP proxy send the whole URL (RFC 9112, "absolute-form"). The AWS
+    provider needs the proxy for S3 Control, whose host name begins with the account id and does not resolve.
+    """
+    parts = urlsplit(target)
+    if not (parts.scheme and parts.netloc):
+        return target
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
 def read_request(environ: dict[str, Any], default_region: str) -> Request:

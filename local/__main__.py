@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from local import clients
 from local.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -29,12 +30,6 @@ from local.errors import (
 )
 
 DEFAULT_PORT = 4566  # conventional port of AWS emulators
-
-# Services of the Pulumi program, by the names that the AWS provider uses in its `endpoints` setting.
-PROVIDER_SERVICES = (
-    *("apigatewayv2", "appautoscaling", "budgets", "cloudwatch", "codebuild", "ec2", "emr", "events", "iam"),
-    *("kms", "lambda", "logs", "s3", "sagemaker", "scheduler", "sns", "sqs", "sts"),
-)
 
 app = typer.Typer(
     help=__doc__,
@@ -195,18 +190,16 @@ def _usage(api_url: str) -> str:
 
 
 def client_settings(url: str, region: str) -> str:
-    endpoints = ", ".join(f"{service}: {url}" for service in PROVIDER_SERVICES)
+    """Settings of clients, in the markup of rich."""
+    exports = " ".join(f"{name}={value}" for name, value in clients.environment(url, region).items())
     return (
         f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
         "[dim]# boto3, the aws command line, and most other clients[/]\n"
-        f"export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={region}\n"
-        "export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator\n\n"
-        "[dim]# pulumi up itself: under config in a separate Pulumi.<stage>.yaml[/]\n"
-        "  aws:skipCredentialsValidation: true\n"
-        "  aws:skipRequestingAccountId: true\n"
-        "  aws:skipMetadataApiCheck: true\n"
-        "  aws:s3UsePathStyle: true\n"
-        f"  aws:endpoints: {escape('[{')}{endpoints}}}]\n"
+        f"export {exports}\n\n"
+        "[dim]# pulumi up with the real AWS provider: in a separate Pulumi.<stage>.yaml[/]\n"
+        f"{escape(clients.stage_yaml(url, region))}\n\n"
+        "[dim]# Terraform with the real AWS provider[/]\n"
+        f"{escape(clients.terraform_hcl(url, region))}\n"
     )
 
 

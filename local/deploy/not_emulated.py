@@ -6,19 +6,14 @@
 from __future__ import annotations
 
 _DESTROY = "Only used when a stack is destroyed; the emulator's resources do not outlive it."
-_RULE_TEXT = "Kept for address ranges only, not for rules that name a group or a prefix list."
 
 NOT_EMULATED: dict[tuple[str, str], str] = {
-    ("aws:appautoscaling/target:Target", "tags"): "Scalable targets are kept without tags.",
-    ("aws:budgets/budget:Budget", "tags"): "Budgets are kept without tags.",
     ("aws:ec2/securityGroup:SecurityGroup", "revokeRulesOnDelete"): _DESTROY,
     ("aws:kms/key:Key", "deletionWindowInDays"): _DESTROY,
     ("aws:s3/bucket:Bucket", "forceDestroy"): _DESTROY,
     ("aws:sagemaker/model:Model", "enableNetworkIsolation"): (
         "A model's container is a process of this machine, with its network."
     ),
-    ("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "description"): _RULE_TEXT,
-    ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "description"): _RULE_TEXT,
 }
 """(resource type, input path with `[]` for list items) to the reason."""
 

@@ -19,11 +19,12 @@ from moto.apigatewayv2.models import Api
 from emulator import moto_state, policies
 from emulator.host import Host
 from emulator.moto_patches import MotoPatches
-from emulator.provider import FunctionResult, InvokeFunction, Provider
+from emulator.provider import Forward, FunctionResult, InvokeFunction, Provider
 from emulator.region import Region
 from emulator.services.apigateway.access import TokenBucket, render_access_line
 from emulator.services.apigateway.event import event_of, response_of
 from emulator.services.apigateway.routes import Exchange, match_route, split_stage
+from emulator.services.apigateway.stages import STAGE_PATH, Stages
 from emulator.wire import Request, Response, Route, ServiceError
 
 PREFIX = "/_aws/execute-api"
@@ -43,8 +44,9 @@ class IntegrationError(Exception):
 class ApiGatewayProvider(Provider):
     """Serves HTTP APIs: routes, throttling, Lambda integrations and access logs."""
 
-    def __init__(self, host: Host, invoke_function: InvokeFunction) -> None:
+    def __init__(self, host: Host, forward: Forward, invoke_function: InvokeFunction) -> None:
         self._host = host
+        self._stages = Stages(forward)
         self._invoke_function = invoke_function
         self._pool = ThreadPoolExecutor(64, thread_name_prefix="gateway")
         self._buckets: dict[tuple[str, str, str], TokenBucket] = {}
@@ -53,8 +55,12 @@ class ApiGatewayProvider(Provider):
         self._patches.replace(Api, "__init__", self._make_init)
 
     def routes(self) -> list[Route]:
-        """Every path of every API."""
-        return [Route("*", rf"{PREFIX}/([^/]+)(/.*)?", self._answer)]
+        """Every path of every API, and the operations on stages that moto does not have."""
+        return [
+            Route("*", rf"{PREFIX}/([^/]+)(/.*)?", self._answer),
+            Route("*", r"/v2/tags/.+", self._stages.answer_tags, "apigateway"),
+            Route("PATCH", STAGE_PATH, self._stages.update, "apigateway"),
+        ]
 
     def close(self) -> None:
         """Stop the worker threads and undo the patch of moto's endpoints."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from moto.codebuild import responses as codebuild_responses
+
 from emulator import moto_state
 from emulator.host import Host
+from emulator.moto_patches import MotoPatches
 from emulator.provider import EmitEvent, Forward, Provider
 from emulator.region import Region
 from emulator.services.codebuild.build import Build
@@ -58,12 +61,16 @@ class CodeBuildProvider(Provider):
         self._pool = ThreadPoolExecutor(MAX_CONCURRENT_BUILDS, thread_name_prefix="codebuild")
         self._builds: dict[str, Build] = {}
         self._tokens: dict[tuple[str, str, str], tuple[float, str, dict[str, Any]]] = {}
+        self._patches = MotoPatches()
+        # moto wants a location of every source.
+        self._patches.replace(codebuild_responses, "_validate_required_params_source", _make_check_source)
 
     def operations(self) -> dict[str, Operation]:
         """Operations on projects and builds."""
         handlers: dict[str, Operation] = {
             "CreateProject": self._create_project,
             "UpdateProject": self._update_project,
+            "DeleteProject": self._delete_project,
             "StartBuild": self._start_build,
             "StopBuild": self._stop_build,
             "BatchGetBuilds": self._batch_get_builds,
@@ -73,7 +80,8 @@ class CodeBuildProvider(Provider):
         return {f"{TARGET}.{name}": handler for name, handler in handlers.items()}
 
     def close(self) -> None:
-        """Stop running builds and cancel queued ones."""
+        """Stop running builds, cancel queued ones and undo the patches of moto."""
+        self._patches.undo()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for build in list(self._builds.values()):
             build.stop()
@@ -95,7 +103,14 @@ class CodeBuildProvider(Provider):
         set_defaults(project)
         return {"project": project}
 
+    def _delete_project(self, request: Request) -> dict[str, Any]:
+        """DeleteProject by name or ARN; a project that does not exist is no error."""
+        backend = moto_state.backend("codebuild", request.region)
+        backend.delete_project(_project_name(request.json["name"]))
+        return {}
+
     def _find_project(self, name: str, region: str) -> dict[str, Any]:
+        name = _project_name(name)
         projects = moto_state.backend("codebuild", region).codebuild_projects
         if name not in projects:
             arn = f"arn:aws:codebuild:{region}:{self._host.account_id}:project/{name}"
@@ -180,6 +195,22 @@ class CodeBuildProvider(Provider):
     def _publish_state(self, record: Mapping[str, Any], region: str) -> None:
         kind = "CodeBuild Build State Change"
         self._emit("aws.codebuild", kind, state_change(record), [record["arn"]], region)
+
+
+def _project_name(name_or_arn: str) -> str:
+    return name_or_arn.rpartition(":project/")[2] if name_or_arn.startswith("arn:") else name_or_arn
+
+
+def _make_check_source(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def check_source(source: dict[str, Any]) -> None:
+        if source["type"] != "NO_SOURCE":
+            original(source)
+        elif source.get("location"):
+            raise invalid("Invalid project source: location must be empty when source type is NO_SOURCE")
+        elif "\n" not in source.get("buildspec", "") and ":" not in source.get("buildspec", ""):
+            raise invalid("Invalid project source: buildspec must be a YAML document without a source")
+
+    return check_source
 
 
 def _sorted(ids: list[str], request: Request) -> list[str]:

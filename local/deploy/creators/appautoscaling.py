@@ -19,11 +19,13 @@ def target(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str,
     autoscaling = context.client("application-autoscaling")
     scalable = inputs.pick(SCALABLE)
     sent = {**scalable, **inputs.pick({"minCapacity": "MinCapacity", "maxCapacity": "MaxCapacity"})}
-    autoscaling.register_scalable_target(**sent)
+    tags = inputs.plain("tags", {})
+    autoscaling.register_scalable_target(**sent, Tags=tags)
     (read,) = autoscaling.describe_scalable_targets(
         ServiceNamespace=scalable["ServiceNamespace"], ResourceIds=[scalable["ResourceId"]]
     )["ScalableTargets"]
-    inputs.compare(sent, read)
+    kept = autoscaling.list_tags_for_resource(ResourceARN=read["ScalableTargetARN"])
+    inputs.compare({**sent, "Tags": tags}, {**read, **kept})
     return scalable["ResourceId"], {"arn": read["ScalableTargetARN"], "roleArn": read.get("RoleARN")}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emulator.tags import as_list, as_mapping
 from local.deploy.context import Context, Creator
 from local.deploy.inputs import Inputs
 
@@ -22,16 +23,35 @@ def budget(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str, 
         "CostFilters": {block["name"]: block["values"] for block in inputs.blocks("costFilters")},
     }
     notifications = [_notification(block) for block in inputs.blocks("notifications")]
-    budgets.create_budget(**account, Budget=sent, NotificationsWithSubscribers=notifications)
-    read = budgets.describe_budget(**account, BudgetName=sent["BudgetName"])["Budget"]
-    kept = budgets.describe_notifications_for_budget(**account, BudgetName=sent["BudgetName"])
-    sent_notifications = [entry["Notification"] for entry in notifications]
-    inputs.compare(sent | {"Notifications": sent_notifications}, read | kept)
+    tags = inputs.plain("tags", {})
+    arn = f"arn:aws:budgets::{context.account_id}:budget/{sent['BudgetName']}"
+    budgets.create_budget(
+        **account, Budget=sent, NotificationsWithSubscribers=notifications, ResourceTags=as_list(tags)
+    )
+    inputs.compare(
+        {**sent, "Notifications": notifications, "Tags": tags},
+        {
+            **budgets.describe_budget(**account, BudgetName=sent["BudgetName"])["Budget"],
+            "Notifications": _kept_notifications(budgets, account, sent["BudgetName"]),
+            "Tags": as_mapping(budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"]),
+        },
+    )
     return f"{context.account_id}:{sent['BudgetName']}", {
-        "arn": f"arn:aws:budgets::{context.account_id}:budget/{sent['BudgetName']}",
+        "arn": arn,
         "name": sent["BudgetName"],
         "accountId": context.account_id,
     }
+
+
+def _kept_notifications(budgets: Any, account: dict[str, str], name: str) -> list[dict[str, Any]]:
+    """Notifications of a budget with their subscribers."""
+    budget = {**account, "BudgetName": name}
+    kept = []
+    for notification in budgets.describe_notifications_for_budget(**budget)["Notifications"]:
+        notification.pop("NotificationState", None)
+        found = budgets.describe_subscribers_for_notification(**budget, Notification=notification)
+        kept.append({"Notification": notification, "Subscribers": found["Subscribers"]})
+    return kept
 
 
 def _notification(inputs: Inputs) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Application Auto Scaling: tags of scalable targets."""

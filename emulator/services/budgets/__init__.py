@@ -1,0 +1,1 @@
+"""AWS Budgets: subscribers and tags of budgets."""

@@ -1,0 +1,1 @@
+"""KMS: fields of key rotation."""

@@ -1,0 +1,1 @@
+"""CloudWatch Logs: classes of log groups."""
