@@ -1,4 +1,9 @@
-"""Local copies of the S3 prefixes of a step: downloaded before the step, uploaded after it.
+"""Local copies of the S3 prefixes of a step: downloaded before it, and kept equal to S3 while it runs.
+
+A file is an object, with its event, as soon as the step has closed or renamed it, in the order of the step's
+writes; a deletion deletes the object. Files below ``_temporary`` are none: EMR's committer writes them as
+multipart uploads, which become objects when the job commits (EMR release guide, "Using the EMRFS S3-optimized
+committer"). A file that is deleted within milliseconds can be missed.
 
 The step's ``s3://`` paths do not change: Hadoop's ViewFileSystemOverloadScheme mounts the local folders at
 these paths (Hadoop guide, "View File System Overload Scheme"). Each first-level prefix of a bucket is one
@@ -7,12 +12,18 @@ mount: a mount of the bucket's root lists wrong paths in Hadoop 3.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from emulator.services.emr.inotify import Change, TreeWatch
+
 MARKER = "_SUCCESS"
+UNCOMMITTED = "_temporary"  # folder of Hadoop's FileOutputCommitter
+WATCH_INTERVAL_S = 0.2
 SCHEMES = ("s3://", "s3a://", "s3n://")
 
 
@@ -52,11 +63,72 @@ class S3Mirror:
         path.write_bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         return path
 
+    @contextmanager
+    def following(self, on_upload: Callable[[str], None]) -> Iterator[None]:
+        """Context in which changes of the files are changes of the objects.
+
+        Its end waits for the changes that were made before.
+
+        Args:
+            on_upload: called with the URI of each uploaded object.
+
+        Raises:
+            botocore.exceptions.ClientError: S3 refused a change.
+        """
+        watch, ended, errors = TreeWatch(self._folder), threading.Event(), []
+
+        def follow() -> None:
+            try:
+                last = False
+                while not last:
+                    last = ended.is_set()
+                    for change in watch.wait(0 if last else WATCH_INTERVAL_S):
+                        self._apply(change, on_upload)
+            except Exception as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=follow, name="s3-mirror", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            watch.close()
+        if errors:
+            raise errors[0]
+
+    def _apply(self, change: Change, on_upload: Callable[[str], None]) -> None:
+        """Upload a file that was written, or delete the objects of a file or folder that is gone."""
+        bucket, key = self._address(change.path)
+        if change.kind == "gone":
+            gone = [known for known in self._known if _is_at_or_below(known, (bucket, key))]
+            for known in gone:
+                if not self._path(known).exists():  # it may have been written again
+                    self._s3.delete_object(Bucket=known[0], Key=known[1])
+                    del self._known[known]
+        elif _is_object(change.path) and self._upload(bucket, key):
+            on_upload(f"s3://{bucket}/{key}")
+
+    def _upload(self, bucket: str, key: str) -> bool:
+        """Upload a file that differs from its object; False for one that does not, or that is gone."""
+        path = self._path((bucket, key))
+        try:
+            fingerprint = _fingerprint(path)
+            if self._known.get((bucket, key)) == fingerprint:
+                return False
+            with path.open("rb") as body:
+                self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+        except FileNotFoundError:
+            return False
+        self._known[bucket, key] = fingerprint
+        return True
+
     def upload(self) -> list[str]:
-        """Upload files that the step wrote, markers last, and delete objects that it deleted.
+        """Upload what `following` has not: nothing, unless the system lost notifications.
 
         Returns:
-            The uploaded URIs, in order.
+            The uploaded URIs, markers last.
         """
         present = {self._address(path): path for path in self._files()}
         for bucket, key in self._known.keys() - present.keys():
@@ -65,12 +137,7 @@ class S3Mirror:
             address for address, path in present.items() if self._known.get(address) != _fingerprint(path)
         ]
         changed.sort(key=_upload_order)
-        for bucket, key in changed:
-            path = present[bucket, key]
-            with path.open("rb") as body:
-                self._s3.put_object(Bucket=bucket, Key=key, Body=body)
-            self._known[bucket, key] = _fingerprint(path)
-        return [f"s3://{bucket}/{key}" for bucket, key in changed]
+        return [f"s3://{bucket}/{key}" for bucket, key in changed if self._upload(bucket, key)]
 
     def core_site(self) -> str:
         """Hadoop's core-site.xml with the mounts."""
@@ -114,14 +181,27 @@ class S3Mirror:
             (self._folder / bucket / top).mkdir(parents=True, exist_ok=True)
 
     def _files(self) -> Iterator[Path]:
-        """All files except the checksums of Hadoop's local file system."""
+        """All files that are objects."""
         for path in self._folder.rglob("*"):
-            if path.is_file() and not (path.name.startswith(".") and path.name.endswith(".crc")):
+            if path.is_file() and _is_object(path):
                 yield path
+
+    def _path(self, address: tuple[str, str]) -> Path:
+        return self._folder.joinpath(*address)
 
     def _address(self, path: Path) -> tuple[str, str]:
         bucket, _, key = path.relative_to(self._folder).as_posix().partition("/")
         return bucket, key
+
+
+def _is_object(path: Path) -> bool:
+    """Whether a file is an object: no checksum of Hadoop's local file system, no uncommitted output."""
+    return not (path.name.startswith(".") and path.name.endswith(".crc")) and UNCOMMITTED not in path.parts
+
+
+def _is_at_or_below(address: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether an object is at an address, or below it as a folder."""
+    return address[0] == other[0] and f"{address[1]}/".startswith(f"{other[1]}/")
 
 
 def is_s3(value: str) -> bool:

@@ -61,7 +61,7 @@ class StepFailure:
 
 
 class SparkStep:
-    """Downloads the input, runs spark-submit, uploads the output and stores the logs."""
+    """Downloads the input, runs spark-submit, stores what it writes as it is written, and stores the logs."""
 
     def __init__(
         self,
@@ -89,9 +89,6 @@ class SparkStep:
         failure = ("", "")
         try:
             status = self._run(folder, mirror)
-            if not self._region.host.closing:
-                for uri in mirror.upload():
-                    self._note(f"INFO stored {uri}")
             if status != 0:
                 failure = (
                     f"The step exited with status {status}.",
@@ -131,16 +128,24 @@ class SparkStep:
         self._unpack_archives(mirror, folder / "code", work)
         if self._stopped:
             return -15
-        self._child = self._start_process(
-            argv,
-            cwd=work,
-            env=self._environment(folder),
-            on_line=lambda line: self._log("stdout", line),
-            on_error_line=lambda line: self._log("stderr", line),
-        )
-        if self._stopped:  # stopped while the process was starting
-            self._child.stop()
-        return self._child.wait()
+        with mirror.following(self._note_stored):
+            self._child = self._start_process(
+                argv,
+                cwd=work,
+                env=self._environment(folder),
+                on_line=lambda line: self._log("stdout", line),
+                on_error_line=lambda line: self._log("stderr", line),
+            )
+            if self._stopped:  # stopped while the process was starting
+                self._child.stop()
+            status = self._child.wait()
+        if not self._region.host.closing:
+            for uri in mirror.upload():
+                self._note_stored(uri)
+        return status
+
+    def _note_stored(self, uri: str) -> None:
+        self._note(f"INFO stored {uri}")
 
     def _command(self, folder: Path, mirror: S3Mirror) -> list[str]:
         """spark-submit with local copies of S3 files; the application's arguments do not change."""

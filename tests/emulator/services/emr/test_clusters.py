@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.polling import eventually
 
 
 @pytest.mark.spark
-def test_step_reads_and_writes_s3_paths_and_its_marker_is_uploaded_last(
+def test_step_reads_and_writes_s3_paths_in_the_order_of_its_writes(
     emulator: Emulator, flow: dict[str, Any]
 ) -> None:
     s3 = emulator.client("s3")
@@ -45,10 +46,17 @@ def test_step_reads_and_writes_s3_paths_and_its_marker_is_uploaded_last(
         "raw/ignored/b.csv",
         "top.csv",
     ]
-    events = [json.loads(receive(emulator, url)["Body"]) for _ in range(4)]
-    assert {d["object"]["key"] for d in events if d["reason"] == "DeleteObject"} == {"raw/i/old.csv"}
-    created = {d["object"]["key"]: d["object"]["sequencer"] for d in events if d["reason"] == "PutObject"}
-    assert max(created, key=lambda key: created[key]) == "out/run=1/_SUCCESS"
+    events = [json.loads(receive(emulator, url)["Body"]) for _ in range(6)]
+    events.sort(key=lambda detail: detail["object"]["sequencer"])
+    order = [(detail["reason"], re.sub("part-.*", "part", detail["object"]["key"])) for detail in events]
+    assert order == [
+        ("PutObject", "out/run=1/train/part"),
+        ("PutObject", "out/run=1/train/_SUCCESS"),
+        ("PutObject", "out/run=1/users.parquet"),
+        ("DeleteObject", "out/run=1/train/part"),
+        ("DeleteObject", "raw/i/old.csv"),
+        ("PutObject", "out/run=1/_SUCCESS"),
+    ]
     assert is_empty(emulator, url)
     step_id = emulator.client("emr").list_steps(ClusterId=cluster_id)["Steps"][0]["Id"]
     log = s3.get_object(Bucket="lake-logs", Key=f"emr/{cluster_id}/steps/{step_id}/stdout.gz")["Body"].read()
