@@ -48,7 +48,7 @@ def main():
         emulator.client("codebuild").create_project(
             name="build",
             serviceRole=role,
-            source={"type": "NO_SOURCE", "location": "none", "buildspec": spec},
+            source={"type": "NO_SOURCE", "buildspec": spec},
             artifacts={"type": "NO_ARTIFACTS"},
             environment={"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL"})
         emulator.client("codebuild").start_build(projectName="build")
