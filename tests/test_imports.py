@@ -51,7 +51,17 @@ MAY_IMPORT = {
     "ml.pipeline": {"ml.contract", "ml.manifest", "ml.settings", "sagemaker", "boto3", "botocore"},
     "lambdas": {"boto3", "botocore", "aws_lambda_powertools"},
     "dags": {"airflow", "botocore"},
-    "emulator": {"moto", "boto3", "botocore", "jsonpath_ng", "psutil", "regex", "urllib3", "werkzeug", "yaml"},
+    "emulator": {
+        "moto",
+        "boto3",
+        "botocore",
+        "jsonpath_ng",
+        "psutil",
+        "regex",
+        "urllib3",
+        "werkzeug",
+        "yaml",
+    },
     "ci": {
         "components.packing",
         "ml.contract",
