@@ -137,10 +137,10 @@ def _counts(split: SplitPairs, ingested: IngestedEvents) -> Counts:
         quarantined=ingested.quarantined,
         duplicates=ingested.n_usable - split.n_pairs,
         filtered=split.n_pairs - n_kept,
-        users=split.assignment.users.count(),
-        items=split.assignment.items.count(),
-        users_read=split.user_ids.count(),
-        items_read=split.item_ids.count(),
+        users=split.assignment.n_users,
+        items=split.assignment.n_items,
+        users_read=split.n_user_ids,
+        items_read=split.n_item_ids,
         **split.rows,
     )
 

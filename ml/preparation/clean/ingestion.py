@@ -25,6 +25,7 @@ from ml.preparation.read.damaged_files import find_damaged_file
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage, StoredFile, literal_path
+from ml.preparation.spark.totals import write_with_totals
 from ml.settings.preparation import ReadSettings, RunSettings, WeightSettings
 
 _log = logging.getLogger("ml.preparation")
@@ -75,8 +76,8 @@ def ingest_events(
     files = list_sources(storage, run.input, run.run_id, read.look_back_days)
     events = read_events(spark, storage, files, read.format, ColumnNames.from_settings(read, weights))
     validated = validate_events(events, weights)
-    checked = _checkpoint(spark, storage, validated, files, unfinished_uri)
-    n_usable, quarantined = count_by_reason(checked)
+    checked, n_usable, n_read = _checkpoint(spark, storage, validated, files, unfinished_uri)
+    quarantined = count_by_reason(checked) if n_usable < n_read else {}
     n_unusable = sum(quarantined.values())
     write_quarantine(
         storage, checked, n_unusable, unfinished=f"{unfinished_uri}/{QUARANTINE_FOLDER}", run=run_uri
@@ -90,11 +91,11 @@ def ingest_events(
     return IngestedEvents(usable_events(checked), n_usable, quarantined, tuple(each.uri for each in files))
 
 
-def count_by_reason(validated: DataFrame) -> tuple[int, dict[str, int]]:
-    """The number of usable events, and the number of others by reason."""
-    by_reason = {row["reason"]: row["count"] for row in validated.groupBy("reason").count().collect()}
-    n_usable = by_reason.pop(None, 0)
-    return n_usable, dict(sorted(by_reason.items()))
+def count_by_reason(validated: DataFrame) -> dict[str, int]:
+    """The number of events that cannot be used, by reason."""
+    unusable = validated.where(F.col("reason").isNotNull())
+    by_reason = {row["reason"]: row["count"] for row in unusable.groupBy("reason").count().collect()}
+    return dict(sorted(by_reason.items()))
 
 
 def require_usable(
@@ -122,19 +123,27 @@ def require_usable(
 
 def _checkpoint(
     spark: SparkSession, storage: Storage, validated: DataFrame, files: list[StoredFile], unfinished_uri: str
-) -> DataFrame:
+) -> tuple[DataFrame, int, int]:
     """Write the events to the temporary folder and read them back.
+
+    Returns:
+        The events, the number of usable ones, and the number of all.
 
     Raises:
         InputError: a file is damaged; the message names it.
     """
     folder = f"{unfinished_uri}/checked"
+    is_usable = F.col("reason").isNull()
+    totals = (F.count(F.when(is_usable, True)).alias("n_usable"), F.count("*").alias("n_read"))
     try:
-        validated.write.options(**_CHECKPOINT_OPTIONS).orc(folder)
+        found = write_with_totals(
+            validated, totals, lambda events: events.write.options(**_CHECKPOINT_OPTIONS).orc(folder)
+        )
     except (Py4JError, PySparkException) as error:
         storage.delete(unfinished_uri)
         damaged = find_damaged_file(spark, storage, files)
         if damaged is None:
             raise
         raise InputError(damaged) from error
-    return spark.read.schema(validated.schema).orc(literal_path(folder))
+    checked = spark.read.schema(validated.schema).orc(literal_path(folder))
+    return checked, found["n_usable"], found["n_read"]

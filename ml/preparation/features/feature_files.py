@@ -49,8 +49,8 @@ def write_features(
         writer.read_split(name).withColumn("split", F.lit(position)) for position, name in enumerate(SPLITS)
     ]
     pairs = reduce(DataFrame.unionByName, splits)
-    last = writer.checkpoint(last_rows(pairs), "last-rows")
-    as_of = newest_timestamp(last)
+    last, totals = writer.checkpoint(last_rows(pairs), "last-rows", newest_timestamp().alias("newest"))
+    as_of = totals["newest"]
     ranked = with_recency(pairs, last)
     of_users, of_items = run_concurrently(
         lambda: writer.write_table(user_features(ranked, as_of), USER_FEATURES_FILE, "user_index"),

@@ -132,10 +132,9 @@ def item_documents(features: DataFrame, items: DataFrame) -> DataFrame:
     return documents.select("item_id", *(name for name in features.columns if name != "item_index"))
 
 
-def newest_timestamp(last: DataFrame) -> int:
-    """The newest timestamp of all rows, Unix seconds, from the result of :func:`last_rows`."""
-    ((newest,),) = last.agg(F.max("last_timestamp")).collect()
-    return int(newest)
+def newest_timestamp() -> Column:
+    """The newest timestamp of all rows, Unix seconds: an aggregation of the result of :func:`last_rows`."""
+    return F.max("last_timestamp")
 
 
 def _counts(as_of: int) -> list[Column]:

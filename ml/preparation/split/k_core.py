@@ -8,18 +8,18 @@ in turn until nothing changes. The result does not depend on the order of remova
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.errors import StepError
+from ml.preparation.spark.totals import Checkpoint
 
 MAX_ROUNDS = 50  # shop data needs 3 to 15 rounds: each removes fewer rows than the one before
 
 _log = logging.getLogger(__name__)
-Checkpoint = Callable[[DataFrame, str], DataFrame]  # writes a table under a name and reads it back
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class KCore:
 
     users: DataFrame  # user_key, n_interactions, statistics
     items: DataFrame  # item_key, n_interactions, statistics
+    n_users: int
+    n_items: int
 
 
 def k_core(
@@ -55,7 +57,7 @@ def k_core(
         min_users_per_item: at least 1.
         user_statistics: named aggregations of each user's pairs in the k-core, with partial aggregation.
         item_statistics: the same for each item's pairs.
-        checkpoint: writes a table and reads it back, which cuts its lineage.
+        checkpoint: cuts the lineage of a table.
         max_rounds: limit of rounds.
 
     Raises:
@@ -66,19 +68,23 @@ def k_core(
     n_users = n_items = -1
     for number in range(1, max_rounds + 1):
         in_items = _restrict(pairs, items, "item_key")
-        counted = checkpoint(_count(in_items, "user_key", user_statistics), f"users-{number}")
-        users, n_left, n_dropped = _filter_by_count(counted, min_items_per_user)
+        counted = _count(in_items, "user_key", user_statistics)
+        users, n_left, n_dropped = _filter_by_count(
+            counted, min_items_per_user, checkpoint, f"users-{number}"
+        )
         if items is not None and n_left == n_users:
-            return KCore(users, items)
+            return KCore(users, items, n_users, n_items)
         n_users = n_left
         are_all_left = items is None and not n_dropped
         in_users = _restrict(pairs, None if are_all_left else users, "user_key")
-        counted = checkpoint(_count(in_users, "item_key", item_statistics), f"items-{number}")
+        counted = _count(in_users, "item_key", item_statistics)
         is_first = items is None
-        items, n_left, n_dropped = _filter_by_count(counted, min_users_per_item)
+        items, n_left, n_dropped = _filter_by_count(
+            counted, min_users_per_item, checkpoint, f"items-{number}"
+        )
         _log.info("k-core: %d users and %d items left after round %d", n_users, n_left, number)
         if (is_first and not n_dropped) or n_left == n_items:
-            return KCore(users, items)
+            return KCore(users, items, n_users, n_left)
         n_items = n_left
     raise StepError(
         f"k-core: no fixed point after {max_rounds} rounds; lower --min-interactions or "
@@ -94,9 +100,15 @@ def _restrict(pairs: DataFrame, kept: DataFrame | None, key: str) -> DataFrame:
     return pairs if kept is None else pairs.join(kept.select(key), on=key, how="left_semi")
 
 
-def _filter_by_count(counted: DataFrame, minimum: int) -> tuple[DataFrame, int, int]:
-    """The rows with enough interactions, their number, and the number of rows dropped."""
+def _filter_by_count(
+    counted: DataFrame, minimum: int, checkpoint: Checkpoint, name: str
+) -> tuple[DataFrame, int, int]:
+    """The rows with enough interactions, from a checkpoint, their number, and the number of rows dropped."""
     has_enough = F.col("n_interactions") >= minimum
-    n_rows = counted.agg(F.count(F.when(has_enough, True)), F.count(F.when(~has_enough, True))).collect()
-    n_kept, n_dropped = n_rows[0]
-    return counted.where(has_enough), n_kept, n_dropped
+    written, totals = checkpoint(
+        counted,
+        name,
+        F.count(F.when(has_enough, True)).alias("n_kept"),
+        F.count(F.when(~has_enough, True)).alias("n_dropped"),
+    )
+    return written.where(has_enough), totals["n_kept"], totals["n_dropped"]

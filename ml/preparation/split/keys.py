@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.errors import StepError
-from ml.preparation.spark.concurrency import run_concurrently
 
 # Birthday bound: a million ids collide with probability 3e-8, a hundred million with 3e-4. A second seed is
 # rarely needed; several collisions in a row mean that the ids were crafted.
@@ -68,13 +67,18 @@ def choose_seed(ids: Sequence[DataFrame], key: Callable[[str, int], Column] = id
         StepError: there are collisions with each of MAX_SEEDS seeds.
     """
     for seed in range(MAX_SEEDS):
-        if not any(run_concurrently(*(partial(_has_collision, each, seed, key) for each in ids))):
+        if not _has_collision(ids, seed, key):
             return seed
     raise StepError(
         f"ids collide under {MAX_SEEDS} hash seeds, which does not happen by chance; look for crafted ids"
     )
 
 
-def _has_collision(ids: DataFrame, seed: int, key: Callable[[str, int], Column]) -> bool:
-    ids_per_key = ids.groupBy(key(ids.columns[0], seed).alias("key")).count()
+def _has_collision(ids: Sequence[DataFrame], seed: int, key: Callable[[str, int], Column]) -> bool:
+    """Whether two ids of one of the tables have the same key."""
+    keys = [
+        each.select(F.lit(number).alias("table"), key(each.columns[0], seed).alias("key"))
+        for number, each in enumerate(ids)
+    ]
+    ids_per_key = reduce(DataFrame.unionByName, keys).groupBy("table", "key").count()
     return not ids_per_key.where(F.col("count") > 1).isEmpty()

@@ -17,7 +17,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import SPLITS
-from ml.preparation.split.k_core import Checkpoint, KCore
+from ml.preparation.spark.totals import Checkpoint, Totals
+from ml.preparation.split.k_core import KCore
 from ml.settings.preparation import N_HELD_OUT, TIME_CUT, SplitSettings
 
 DAY_S = 86_400
@@ -37,6 +38,9 @@ class SplitAssignment:
 
     users: DataFrame  # user_key; n_train, n_validation, n_test: int64; columns that `split` reads
     items: DataFrame  # item_key
+    n_users: int
+    n_items: int
+    rows: Mapping[str, int]  # number of pairs by split
     split: Column  # position in SPLITS, of a pair joined with its row of `users`
     rule: Mapping[str, Any]  # for the manifest: at least "rule"
 
@@ -91,7 +95,9 @@ class LeaveLastOut:
         is_validation = F.col("item_key") == F.col("validation_item")
         split = F.when(is_test, TEST).when(is_validation, VALIDATION).otherwise(TRAIN)
         items = core.items.select("item_key")
-        return SplitAssignment(checkpoint(sized, "split-users"), items, split, _LEAVE_LAST_OUT)
+        kept_users, totals = checkpoint(sized, "split-users", *_row_totals())
+        rows = _rows_by_split(totals)
+        return SplitAssignment(kept_users, items, core.n_users, core.n_items, rows, split, _LEAVE_LAST_OUT)
 
 
 def _newest_two(pairs: DataFrame, core: KCore) -> DataFrame:
@@ -153,12 +159,13 @@ class TimeCut:
             F.sum((split == position).cast("bigint")).alias(f"n_{name}")
             for position, name in enumerate(SPLITS)
         )
-        users = checkpoint(known.groupBy("user_key").agg(*sizes), "split-users")
-        n_kept = _total(users, F.col("n_train") + F.col("n_validation") + F.col("n_test"))
-        n_unseen = _total(core.users, F.col("n_interactions")) - n_kept
-        return SplitAssignment(
-            users, items, split, self._describe(validation_start_s, test_start_s, n_unseen)
+        users, totals = checkpoint(
+            known.groupBy("user_key").agg(*sizes), "split-users", F.count("*").alias("n"), *_row_totals()
         )
+        rows = _rows_by_split(totals)
+        n_unseen = _total(core.users, F.col("n_interactions")) - sum(rows.values())
+        rule = self._describe(validation_start_s, test_start_s, n_unseen)
+        return SplitAssignment(users, items, totals["n"], items.count(), rows, split, rule)
 
     def _describe(self, validation_start_s: int, test_start_s: int, n_unseen: int) -> dict[str, Any]:
         """The rule as written to the manifest."""
@@ -180,6 +187,15 @@ def split_rule(settings: SplitSettings) -> SplitRule:
     if settings.split == TIME_CUT:
         return TimeCut(settings.test_days or 1, settings.validation_days or 1)
     return LeaveLastOut()
+
+
+def _row_totals() -> list[Column]:
+    """The number of pairs of each split, as totals of the kept users."""
+    return [F.sum(f"n_{split}").alias(split) for split in SPLITS]
+
+
+def _rows_by_split(totals: Totals) -> dict[str, int]:
+    return {split: totals[split] or 0 for split in SPLITS}
 
 
 def _total(table: DataFrame, number: Column) -> int:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.contract import SPLITS
 from ml.preparation.errors import InputError
 from ml.preparation.read.previous_run import PreviousRun
 from ml.preparation.spark.concurrency import run_concurrently
-from ml.preparation.split.k_core import Checkpoint, k_core
+from ml.preparation.spark.totals import Checkpoint
+from ml.preparation.split.k_core import k_core
 from ml.preparation.split.keys import HEAVY_EVENTS, choose_seed, count_ids, heavy_keys
 from ml.preparation.split.pairs import deduplicate_events
 from ml.preparation.split.rules import SplitAssignment, split_rule
@@ -28,6 +28,8 @@ class SplitPairs:
 
     user_ids: DataFrame  # user_id: all users with a usable event
     item_ids: DataFrame  # item_id: all items with a usable event
+    n_user_ids: int
+    n_item_ids: int
     seed: int  # of the keys
     pairs: DataFrame  # columns of deduplicate_events; those of at least the minimum weight
     assignment: SplitAssignment
@@ -50,7 +52,7 @@ def split_events(
         events: ``user_id``, ``item_id``, ``timestamp``, ``weight``.
         settings: filters and split rule.
         previous: a run whose ids get keys too.
-        checkpoint: writes a table and reads it back.
+        checkpoint: cuts the lineage of a table.
         source: the input, for messages.
         heavy_events: a user with more events is spread over several tasks.
 
@@ -58,9 +60,10 @@ def split_events(
         InputError: a split would be empty.
         StepError: the ids collide, or the k-core has no fixed point.
     """
-    users, items = run_concurrently(
-        lambda: checkpoint(count_ids(events, "user_id", are_many=True), "user-ids"),
-        lambda: checkpoint(count_ids(events, "item_id"), "item-ids"),
+    sizes = (F.count("*").alias("n"), F.max("n_events").alias("most"))
+    (users, of_users), (items, of_items) = run_concurrently(
+        lambda: checkpoint(count_ids(events, "user_id", are_many=True), "user-ids", *sizes),
+        lambda: checkpoint(count_ids(events, "item_id"), "item-ids", *sizes),
     )
     user_ids, item_ids = users.select("user_id"), items.select("item_id")
     seed = choose_seed(
@@ -69,8 +72,10 @@ def split_events(
             _with_previous(item_ids, previous.items if previous else None),
         ]
     )
-    heavy_users = heavy_keys(users, seed, min_events=heavy_events)
-    pairs = checkpoint(deduplicate_events(events, seed, heavy_users), "pairs")
+    has_heavy = (of_users["most"] or 0) > heavy_events
+    heavy_users = heavy_keys(users, seed, min_events=heavy_events) if has_heavy else []
+    deduplicated = deduplicate_events(events, seed, heavy_users)
+    pairs, of_pairs = checkpoint(deduplicated, "pairs", F.count("*").alias("n"))
     has_enough_weight = F.col("weight") >= F.lit(settings.min_weight).cast("float")
     kept_pairs = pairs.where(has_enough_weight)
     rule = split_rule(settings)
@@ -83,20 +88,17 @@ def split_events(
         checkpoint=checkpoint,
     )
     assignment = rule.assign(kept_pairs, core, checkpoint)
-    rows, n_pairs = _rows_by_split(assignment), pairs.count()
+    rows, n_pairs = assignment.rows, of_pairs["n"]
     listed = ", ".join(f"{n} {split}" for split, n in rows.items())
     _log.info("split: %s, %d filtered", listed, n_pairs - sum(rows.values()))
     _require_rows(rows, settings, source)
-    return SplitPairs(user_ids, item_ids, seed, kept_pairs, assignment, n_pairs, rows)
+    return SplitPairs(
+        user_ids, item_ids, of_users["n"], of_items["n"], seed, kept_pairs, assignment, n_pairs, rows
+    )
 
 
 def _with_previous(ids: DataFrame, previous: DataFrame | None) -> DataFrame:
     return ids if previous is None else ids.union(previous.select(*ids.columns)).distinct()
-
-
-def _rows_by_split(assignment: SplitAssignment) -> dict[str, int]:
-    totals = assignment.users.agg(*(F.sum(f"n_{split}").alias(split) for split in SPLITS)).first()
-    return {split: (totals[split] if totals else None) or 0 for split in SPLITS}
 
 
 def _require_rows(rows: Mapping[str, int], settings: SplitSettings, source: str) -> None:

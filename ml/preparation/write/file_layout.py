@@ -46,15 +46,21 @@ class FileLayout:
         chosen = []
         first = 0
         for position, split in enumerate(SPLITS):
-            literals = ",".join(str(values[first + number]) for number in self.files[split])
-            # An array in SQL text: F.array needs one JVM call per range, which takes longer than the sort.
-            value = F.element_at(F.expr(f"array({literals})"), of_range + 1)
+            n_files = self.files[split][-1] + 1
+            if n_files == 1:
+                value = F.lit(values[first])
+            else:
+                literals = ",".join(str(values[first + number]) for number in self.files[split])
+                # An array in SQL text: F.array needs a JVM call per range, which takes longer than the sort.
+                value = F.element_at(F.expr(f"array({literals})"), of_range + 1)
             chosen.append(F.when(F.col("split") == position, value))
-            first += self.files[split][-1] + 1
+            first += n_files
         return F.coalesce(*chosen)
 
 
-def plan_files(users: DataFrame, n_indices: int, rows_per_file: int = ROWS_PER_FILE) -> FileLayout:
+def plan_files(
+    users: DataFrame, n_indices: int, n_rows: Mapping[str, int], rows_per_file: int = ROWS_PER_FILE
+) -> FileLayout:
     """Plan the files of the splits from the number of rows per user.
 
     Files are filled in the order of the user indices. All users of a range, and so all rows of a user, are in
@@ -63,8 +69,11 @@ def plan_files(users: DataFrame, n_indices: int, rows_per_file: int = ROWS_PER_F
     Args:
         users: ``user_index``, ``n_train``, ``n_validation``, ``n_test``.
         n_indices: upper bound, exclusive, of user indices.
+        n_rows: number of rows by split.
         rows_per_file: approximate number of rows per file.
     """
+    if max(n_rows.values()) <= rows_per_file:
+        return FileLayout(max(1, n_indices), {split: [0] for split in SPLITS})  # one range, one file
     users_per_range = max(1, -(-n_indices // N_RANGES))
     of_range = F.expr(f"cast(user_index div {users_per_range} AS int)").alias("range")
     sums = [F.sum(f"n_{split}").alias(split) for split in SPLITS]

@@ -13,20 +13,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from py4j.protocol import Py4JError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import MANIFEST_FILE, SCHEMA_VERSION, SUCCESS_FILE
 from ml.manifest import Counts, FileEntry, Manifest
 from ml.preparation.errors import InputError, root_cause
+from ml.preparation.spark.partitions import integers_by_partition
 from ml.preparation.spark.storage import Storage, literal_path
+from ml.preparation.spark.totals import Totals, write_with_totals
 from ml.preparation.write.file_layout import FileLayout
 from ml.settings.preparation import RunSettings
 
 _log = logging.getLogger(__name__)
 _UNFINISHED = "_unfinished"
 _PARTITION_OF_FILE = re.compile(r"/part-([0-9]+)-[^/]*$")  # Spark's name of a task's output
-_TRIES_PER_PARTITION = 64  # with so many random values per partition, one stays empty with probability e^-64
 _WRITE_OPTIONS = {
     "compression": "snappy",
     # A Parquet footer lists the encodings of a column in the order of a Java HashSet, which differs between
@@ -76,14 +77,22 @@ class RunWriter:
             self._storage.delete(self.uri)
         self._storage.delete(self.unfinished)  # of an attempt that was killed
 
-    def checkpoint(self, table: DataFrame, name: str) -> DataFrame:
+    def checkpoint(self, table: DataFrame, name: str, *totals: Column) -> tuple[DataFrame, Totals]:
         """Write a table to the temporary folder and read it back, which cuts its lineage.
 
         Unlike cached blocks it takes no memory, and survives the loss of a node.
+
+        Args:
+            table: the table.
+            name: of the checkpoint.
+            totals: named aggregations of all rows.
+
+        Returns:
+            The table as read back, and the totals by name.
         """
         folder = f"{self.unfinished}/checkpoints/{name}"
-        _write(table, folder, _CHECKPOINT_OPTIONS)
-        return self._spark.read.schema(table.schema).parquet(literal_path(folder))
+        found = write_with_totals(table, totals, lambda rows: _write(rows, folder, _CHECKPOINT_OPTIONS))
+        return self._spark.read.schema(table.schema).parquet(literal_path(folder)), found
 
     def discard_unfinished(self) -> None:
         """Delete the temporary folder after a failure, and the run folder if it has no other files."""
@@ -120,7 +129,7 @@ class RunWriter:
             layout: the file of each user.
         """
         n = layout.n_files
-        partitioned = encoded.repartition(n, layout.partition_value(self._partition_values(n)))
+        partitioned = encoded.repartition(n, layout.partition_value(integers_by_partition(self._spark, n)))
         # One integer sort key for user and time; pairs with both equal, which are rare, compare by item.
         by_user_and_time = F.shiftleft(F.col("user_index").cast("bigint"), 32) + F.col("timestamp")
         ordered = partitioned.sortWithinPartitions(by_user_and_time, "item_index")
@@ -168,14 +177,6 @@ class RunWriter:
     def count_rows(self, name: str) -> int:
         """Number of rows of a Parquet file of the run."""
         return self._storage.parquet_rows(f"{self.uri}/{name}")
-
-    def _partition_values(self, n: int) -> list[int]:
-        """For each of n partitions, an integer that Spark's hash partitioner assigns to it."""
-        number = F.col("id").cast("int")
-        partition = F.pmod(F.hash(number), F.lit(n))
-        found = self._spark.range(_TRIES_PER_PARTITION * n).groupBy(partition.alias("partition"))
-        values = {row[0]: row[1] for row in found.agg(F.min(number)).collect()}
-        return [values[each] for each in range(n)]
 
     def _move_into_run(self, written: str, name: str) -> None:
         self._storage.move(written, f"{self.uri}/{name}")

@@ -51,7 +51,7 @@ def write_tables(
     )
     n_users, n_items = writer.count_rows(USERS_FILE), writer.count_rows(ITEMS_FILE)
     _log.info("index: %d users, %d items", n_users, n_items)
-    layout = plan_files(users, n_users, rows_per_file)
+    layout = plan_files(users, n_users, split.rows, rows_per_file)
     sizes = [f"n_{name}" for name in SPLITS]
     encoded = encode_pairs(split.pairs, users.drop(*sizes), items, assignment.split)
     writer.write_splits(encoded, layout)
@@ -103,4 +103,5 @@ def _write_id_map(
     extended = extend_id_map(select_ids(ids, kept, key, seed), previous, index)
     id_map = writer.write_table(extended, file)
     indexed = kept.join(index_by_key(id_map, key, seed), on=key, how="inner")
-    return id_map, writer.checkpoint(indexed, f"{kind}s")
+    kept_ids, _ = writer.checkpoint(indexed, f"{kind}s")
+    return id_map, kept_ids

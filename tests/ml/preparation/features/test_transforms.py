@@ -88,7 +88,7 @@ def test_features_equal_those_of_the_plain_implementation(
 ) -> None:
     table, users, items = frames(spark, kept, cuts)
     last = last_rows(table).localCheckpoint()
-    as_of = newest_timestamp(last)
+    ((as_of,),) = last.agg(newest_timestamp()).collect()
     assert as_of == max(t for _, _, t, _ in kept)
 
     of_users = user_features(with_recency(table, last), as_of).localCheckpoint()

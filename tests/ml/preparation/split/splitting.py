@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, functions
+from pyspark.sql import Column, DataFrame, SparkSession, functions
 
 from ml.contract import SPLITS
+from ml.preparation.spark.totals import Totals
 from ml.preparation.split.keys import HEAVY_EVENTS, id_key
 from ml.preparation.split.splitting import SplitPairs, split_events
 from ml.settings.preparation import SplitSettings
@@ -33,9 +34,10 @@ def frame(spark: SparkSession, events: Sequence[Event], weight: float = 1.0) -> 
     return spark.createDataFrame([(*event, weight) for event in events], SCHEMA)
 
 
-def checkpoint(table: DataFrame, name: str) -> DataFrame:
+def checkpoint(table: DataFrame, name: str, *totals: Column) -> tuple[DataFrame, Totals]:
     """Cut the lineage in memory."""
-    return table.localCheckpoint()
+    kept = table.localCheckpoint()
+    return kept, kept.agg(*totals).collect()[0].asDict() if totals else {}
 
 
 def split(

@@ -71,7 +71,7 @@ def test_user_with_many_events_is_split_as_any_other(spark: SparkSession) -> Non
     newest = [("u", item, time) for time, item in enumerate("abcdefgh", start=1)]
     events = [*newest, *(("u", item, 0) for item in "abcdefgh"), ("v", "a", 1), ("v", "b", 2)]
     together = split_of(spark, events)
-    counted = checkpoint(count_ids(frame(spark, events), "user_id"), "users")
+    counted, _ = checkpoint(count_ids(frame(spark, events), "user_id"), "users")
     key = spark.createDataFrame([("u",)], "user_id string").select(id_key("user_id", 0)).collect()[0][0]
     assert heavy_keys(counted, 0, min_events=15) == [key]  # v has two events
     assert split_of(spark, events, heavy_events=15) == together
