@@ -11,6 +11,10 @@ from pyspark.sql import SparkSession
 
 SMALL_INPUT_BYTES = 64 * 1024 * 1024
 
+# Spark's classes, archived by ci.spark_classes for the environment of this Python; absent elsewhere. A JVM
+# ignores the archive of another JVM or of other jars.
+CLASS_ARCHIVE = Path(sys.prefix, "spark-classes.jsa")
+
 _LOGGING = Path(__file__).resolve().with_name("log4j2.properties").as_uri()
 _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
 # A run of a few seconds ends before the optimising compiler's work pays off.
@@ -70,6 +74,8 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
         overrides: Spark configuration that takes precedence.
     """
     local = {**_LOCAL, **(_SMALL if is_small else _LARGE)}
+    if CLASS_ARCHIVE.is_file():
+        local["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={CLASS_ARCHIVE} -Xlog:cds=off"
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers import this environment's packages
