@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from emulator.services.emr.inotify import Change, TreeWatch
 
@@ -139,8 +138,8 @@ class S3Mirror:
         changed.sort(key=_upload_order)
         return [f"s3://{bucket}/{key}" for bucket, key in changed if self._upload(bucket, key)]
 
-    def core_site(self) -> str:
-        """Hadoop's core-site.xml with the mounts."""
+    def hadoop_settings(self) -> dict[str, str]:
+        """Hadoop properties with the mounts."""
         # A rename from one mount to another, as between prefixes of S3.
         properties = {"fs.viewfs.rename.strategy": "SAME_FILESYSTEM_ACROSS_MOUNTPOINT"}
         for scheme in (name.removesuffix("://") for name in SCHEMES):
@@ -151,11 +150,7 @@ class S3Mirror:
         for bucket, top in sorted(self._mounts):
             target = (self._folder / bucket / top).as_uri()
             properties[f"fs.viewfs.mounttable.{bucket}.link./{top}"] = target
-        lines = [
-            f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
-            for name, value in properties.items()
-        ]
-        return "\n".join(["<configuration>", *lines, "</configuration>", ""])
+        return properties
 
     def _objects(self, bucket: str, key: str) -> Iterator[str]:
         """Keys of the object itself and of those below it; for ``a/b`` not ``a/b2``."""

@@ -39,6 +39,12 @@ SPARK_SETTINGS = {
 # Below this size of the input a step takes seconds, half of them in the optimising compiler.
 SMALL_INPUT_BYTES = 64 * 2**20
 SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Spark's classes, archived in this Python's environment by `ci.spark_classes`, if that has run. A JVM ignores
+# an archive of another JVM or class path. So a step's configuration is not in a folder of the class path,
+# such as SPARK_CONF_DIR.
+CLASS_ARCHIVE = Path(sys.prefix, "spark-classes.jsa")
+QUIET_ARCHIVE = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")  # no warning about an archive that is ignored
+PROPERTIES_FILE = "spark.conf"
 ARCHIVES_OPTION = "--archives"
 SUPPORTED_CLASSIFICATIONS = ("spark", "spark-defaults")
 
@@ -152,12 +158,13 @@ class SparkStep:
         code = folder / "code"
         code.mkdir()
         argv = [str(_spark_home() / "bin" / "spark-submit"), *local_options(self._submit)]
+        argv += ["--properties-file", str(folder / PROPERTIES_FILE)]
         for name in sorted(FILE_OPTIONS - {ARCHIVES_OPTION}):
             if value := self._submit.value(name):
                 files = [_local_path(mirror, item, code) for item in value.split(",")]
                 argv += [name, ",".join(files)]
         application = _local_path(mirror, self._submit.application, code)
-        self._write_configuration(folder / "conf", mirror)
+        self._write_properties(folder / PROPERTIES_FILE, mirror)
         return [*argv, application, *self._submit.arguments]
 
     def _unpack_archives(self, mirror: S3Mirror, code: Path, work: Path) -> None:
@@ -168,29 +175,28 @@ class SparkStep:
             shutil.unpack_archive(archive, work / (name or archive.name))
             self._note(f"INFO {uri} is in ./{name or archive.name}")
 
-    def _write_configuration(self, folder: Path, mirror: S3Mirror) -> None:
-        folder.mkdir()
-        (folder / "core-site.xml").write_text(mirror.core_site(), encoding="utf-8")
+    def _write_properties(self, path: Path, mirror: S3Mirror) -> None:
         defaults: dict[str, str] = {}
         for configuration in self._flow.get("Configurations", []):
             if configuration["Classification"] == "spark-defaults":
                 defaults |= configuration.get("Properties", {})
-        lines = [f"{name} {value}" for name, value in {**defaults, **SPARK_SETTINGS}.items()]
-        (folder / "spark-defaults.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        hadoop = {f"spark.hadoop.{name}": value for name, value in mirror.hadoop_settings().items()}
+        lines = [f"{name} {value}" for name, value in {**defaults, **SPARK_SETTINGS, **hadoop}.items()]
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     def _environment(self, folder: Path) -> dict[str, str]:
-        conf = str(folder / "conf")
+        java_options = [f"-Djava.io.tmpdir={folder}", *self._java_options]
+        if CLASS_ARCHIVE.is_file():
+            java_options += [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", *QUIET_ARCHIVE]
         return {
             **self._region.child_env(),
             **self._region.role_env(self._role_arn, "emr"),
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "SPARK_HOME": str(_spark_home()),
-            "SPARK_CONF_DIR": conf,
-            "HADOOP_CONF_DIR": conf,
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(folder),
-            "SPARK_SUBMIT_OPTS": " ".join([f"-Djava.io.tmpdir={folder}", *self._java_options]),
+            "SPARK_SUBMIT_OPTS": " ".join(java_options),
             "PYSPARK_PYTHON": sys.executable,
         }
 

@@ -14,6 +14,7 @@ SMALL_INPUT_BYTES = 64 * 1024 * 1024
 # Spark's classes, archived by ci.spark_classes for the environment of this Python; absent elsewhere. A JVM
 # ignores the archive of another JVM or of other jars.
 CLASS_ARCHIVE = Path(sys.prefix, "spark-classes.jsa")
+QUIET_ARCHIVE = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # no warning about an archive that is ignored
 
 _LOGGING = Path(__file__).resolve().with_name("log4j2.properties").as_uri()
 _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
@@ -75,7 +76,7 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
     """
     local = {**_LOCAL, **(_SMALL if is_small else _LARGE)}
     if CLASS_ARCHIVE.is_file():
-        local["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={CLASS_ARCHIVE} -Xlog:cds=off"
+        local["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={CLASS_ARCHIVE} {QUIET_ARCHIVE}"
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers import this environment's packages

@@ -22,7 +22,7 @@ def test_upload_stores_changed_files_and_deletes_removed_ones(emulator: Emulator
     folder = tmp_path / "mirrored"
     assert not (folder / "in2").exists()
     assert (folder / "new").is_dir()
-    assert "fs.viewfs.mounttable.mirrored.link./new" in mirror.core_site()
+    assert "fs.viewfs.mounttable.mirrored.link./new" in mirror.hadoop_settings()
     (folder / "in" / "a").write_text("changed")
     (folder / "in" / "b").unlink()
     (folder / "new" / "_SUCCESS").write_text("")
