@@ -1,7 +1,7 @@
 # Every target sets up the environment that it needs, and reuses it on later runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up test test-dags test-container check preview lock clean environment environment-airflow environment-container
+.PHONY: help up test test-dags test-container check preview lock clean environment environment-airflow environment-container spark-classes
 
 STAGE ?= dev
 PYTHON := .venv/bin/python
@@ -17,12 +17,12 @@ help: ## list the targets
 	@echo "make lock                                   update the lock files in requirements/"
 	@echo "make clean                                  delete the environments and everything that was built"
 
-up: environment
+up: spark-classes
 	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(DATA),--data '$(DATA)') $(if $(filter-out 0,$(SERVE)),--serve)
 
 # loadfile: the tests of a file share a process, because a process runs at most one emulator at a time.
 # no-loadscope-reorder: tests/conftest.py puts the slowest files first.
-test: environment
+test: spark-classes
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-dags: environment environment-airflow
@@ -50,6 +50,10 @@ environment-airflow:
 
 environment-container: environment
 	@bash ci/environment.sh container
+
+# Once per environment: the JVMs of Spark start from the classes that one of them has loaded.
+spark-classes: environment
+	@[[ -f .venv/spark-classes.jsa ]] || $(PYTHON) -m local.spark_classes
 
 lock: environment
 	@$(PYTHON) -m pip install --quiet 'uv>=0.13,<1'

@@ -39,9 +39,9 @@ SPARK_SETTINGS = {
 # Below this size of the input a step takes seconds, half of them in the optimising compiler.
 SMALL_INPUT_BYTES = 64 * 2**20
 SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Spark's classes, archived in this Python's environment by `ci.spark_classes`, if that has run. A JVM ignores
-# an archive of another JVM or class path. So a step's configuration is not in a folder of the class path,
-# such as SPARK_CONF_DIR.
+# Spark's classes, archived in this Python's environment by `local.spark_classes`, if that has run. A JVM
+# ignores an archive of another JVM or class path. So a step's configuration is not in a folder of the class
+# path, such as SPARK_CONF_DIR.
 CLASS_ARCHIVE = Path(sys.prefix, "spark-classes.jsa")
 QUIET_ARCHIVE = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")  # no warning about an archive that is ignored
 PROPERTIES_FILE = "spark.conf"
@@ -240,4 +240,4 @@ def _spark_home() -> Path:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise OSError("pyspark is not installed in this environment")
-    return Path(spec.origin).parent
+    return Path(spec.origin).resolve().parent  # the class path of the archive has no links

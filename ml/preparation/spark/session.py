@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import SparkSession
 
 SMALL_INPUT_BYTES = 64 * 1024 * 1024
 
-# Spark's classes, archived by ci.spark_classes for the environment of this Python; absent elsewhere. A JVM
+# Spark's classes, archived by local.spark_classes for the environment of this Python; absent elsewhere. A JVM
 # ignores the archive of another JVM or of other jars.
 CLASS_ARCHIVE = Path(sys.prefix, "spark-classes.jsa")
 QUIET_ARCHIVE = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # no warning about an archive that is ignored
@@ -80,6 +81,8 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers import this environment's packages
+        # One class path, whatever links lead to the environment: the archive is of that one.
+        os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).resolve().parent))
     builder = SparkSession.builder.appName("ml.preparation")
     for key, value in {**({} if is_submitted else local), **_ALWAYS, **(overrides or {})}.items():
         builder = builder.config(key, value)

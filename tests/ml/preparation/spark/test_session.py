@@ -12,7 +12,6 @@ pytestmark = pytest.mark.spark
 
 
 def test_session_starts_from_the_archived_classes(spark: SparkSession) -> None:
-    if not CLASS_ARCHIVE.is_file():
-        pytest.skip(f"{CLASS_ARCHIVE}: not written; make test writes it (python -m ci.spark_classes)")
+    assert CLASS_ARCHIVE.is_file(), "make test writes it: python -m local.spark_classes"
     pid = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
     assert str(CLASS_ARCHIVE.resolve()) in {each.path for each in psutil.Process(pid).memory_maps()}

@@ -1,4 +1,4 @@
-"""`ci.spark_classes`: archive of the JVM classes of Spark; a JVM without a usable one starts all the same."""
+"""`local.spark_classes`: archive of Spark's JVM classes; a JVM without a usable one starts too."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ci.spark_classes import ArchiveError, main, write_archive
 from emulator.services.emr.step import CLASS_ARCHIVE as OF_STEPS
+from local.spark_classes import ArchiveError, main, write_archive
 from ml.preparation.spark.session import CLASS_ARCHIVE, QUIET_ARCHIVE
 
 

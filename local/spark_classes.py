@@ -44,7 +44,7 @@ def write_archive(path: Path) -> None:
         # Captured output: run() then waits for the JVM too, which writes the archive after Python's end.
         done = subprocess.run(
             [sys.executable, "-m", "ml.preparation", "--input", str(shop), *output],
-            env={**os.environ, "SPARK_SUBMIT_OPTS": f"-:ArchiveClassesAtExit={unfinished}"},
+            env={**os.environ, "SPARK_SUBMIT_OPTS": f"-XX:ArchiveClassesAtExit={unfinished} {QUIET_ARCHIVE}"},
             capture_output=True,
             text=True,
             check=False,
@@ -62,6 +62,7 @@ def main(archive: Path = CLASS_ARCHIVE) -> int:
     """
     if archive.is_file():
         return 0
+    print("setup: archiving the classes of Spark (takes half a minute)", flush=True)
     try:
         write_archive(archive)
     except (ArchiveError, OSError, subprocess.SubprocessError) as error:
