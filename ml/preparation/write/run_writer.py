@@ -129,7 +129,7 @@ class RunWriter:
             layout: the file of each user.
         """
         n = layout.n_files
-        partitioned = encoded.repartition(n, layout.partition_value(integers_by_partition(self._spark, n)))
+        partitioned = encoded.repartition(n, layout.partition_value(integers_by_partition(n)))
         # One integer sort key for user and time; pairs with both equal, which are rare, compare by item.
         by_user_and_time = F.shiftleft(F.col("user_index").cast("bigint"), 32) + F.col("timestamp")
         ordered = partitioned.sortWithinPartitions(by_user_and_time, "item_index")

@@ -10,9 +10,9 @@ from ml.preparation.spark.partitions import integers_by_partition
 pytestmark = pytest.mark.spark
 
 
-@pytest.mark.parametrize("n", [1, 3, 7])
+@pytest.mark.parametrize("n", [1, 3, 7, 200])
 def test_spark_assigns_each_integer_to_its_partition(spark: SparkSession, n: int) -> None:
-    found = integers_by_partition(spark, n)
+    found = integers_by_partition(n)
     assert len(found) == n
     table = spark.createDataFrame([(each,) for each in found], "number int").repartition(n, "number")
     numbered = table.withColumn("partition", functions.spark_partition_id()).collect()
