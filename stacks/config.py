@@ -13,6 +13,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 
+from ml.settings.containers import image_region
 from ml.settings.fields import SettingError, read
 from ml.settings.regions import supported_region
 from stacks.sections import (
@@ -63,6 +64,9 @@ class StageConfig(Section):
         for zone in self.network.availability_zones:
             if not zone.startswith(self.region):
                 raise ValueError(f"ncf:network.availability_zones: {zone} is not in the region {self.region}")
+        for section, uri in (("training", self.training.image_uri), ("serving", self.serving.image_uri)):
+            if uri is not None and image_region(uri) != self.region:  # SageMaker pulls within a region
+                raise ValueError(f"ncf:{section}.image_uri is not in the region {self.region}")
         # The network has an endpoint only for Secrets Manager of its region.
         if self.feature_store and f":{self.region}:" not in self.feature_store.secret_arn:
             raise ValueError(f"ncf:feature_store.secret_arn is not in the region {self.region}")

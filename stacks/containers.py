@@ -1,18 +1,15 @@
-"""Permission to pull AWS's PyTorch images."""
+"""Permission to pull container images."""
 
 from __future__ import annotations
-
-from typing import get_args
 
 import pulumi
 
 from components.iam import Allow
-from ml.settings.containers import ImageUse, image_repository, registry_account
+from ml.settings.containers import image_repository_resource
 
 
-def grant_pull_images(partition: pulumi.Input[str], region: str) -> list[Allow]:
-    """Permission to pull the PyTorch images of a region."""
-    account = registry_account(region)
+def grant_pull_images(partition: pulumi.Input[str], *images: str) -> list[Allow]:
+    """Permission to pull images from their ECR repositories."""
     return [
         Allow(
             actions=["ecr:GetAuthorizationToken"],
@@ -22,10 +19,8 @@ def grant_pull_images(partition: pulumi.Input[str], region: str) -> list[Allow]:
         Allow(
             actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             resources=[
-                pulumi.Output.format(
-                    "arn:{0}:ecr:{1}:{2}:repository/{3}", partition, region, account, image_repository(use)
-                )
-                for use in sorted(get_args(ImageUse))
+                pulumi.Output.concat("arn:", partition, ":ecr:", resource)
+                for resource in sorted(set(map(image_repository_resource, images)))
             ],
         ),
     ]

@@ -5,7 +5,7 @@ A CodeBuild build creates the pipeline (`ml.pipeline`) with these roles; their A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -25,7 +25,7 @@ from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
 from stacks.storage import Storage
 
 
-def job_role(storage: Storage, region: str, opts: pulumi.ResourceOptions) -> ServiceRole:
+def job_role(storage: Storage, images: Collection[str], opts: pulumi.ResourceOptions) -> ServiceRole:
     """Role of training and evaluation: read the run, write model and report, find the champion."""
     artifacts, key = storage.artifacts, storage.key
     log_groups = [key.resource_arn("logs", f"log-group:{group}") for group in JOB_LOG_GROUPS.values()]
@@ -38,7 +38,7 @@ def job_role(storage: Storage, region: str, opts: pulumi.ResourceOptions) -> Ser
         key.grant_create_grant(),
         storage.packages.grant_read(),
         *grant_container_logs_and_metrics(log_groups),
-        *grant_pull_images(key.partition, region),
+        *grant_pull_images(key.partition, *images),
     ]
     return ServiceRole("job-role", _args(storage, allows), opts)
 

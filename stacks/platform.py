@@ -5,7 +5,6 @@ from __future__ import annotations
 import pulumi
 
 from components.alarm import AlarmTopic, AlarmTopicArgs
-from ml.settings.containers import image_uri
 from ml.settings.training import PipelineSettings
 from stacks.config import StageConfig
 from stacks.functions import FunctionDefaults
@@ -74,13 +73,7 @@ class Platform:
             ServingArgs(
                 stage_name=stage.stage,
                 region=stage.region,
-                image=image_uri(
-                    stage.region,
-                    "inference",
-                    stage.serving.instance_type,
-                    stage.training.framework_version,
-                    stage.training.py_version,
-                ),
+                image=stage.serving.image(stage.region),
                 serving=stage.serving,
                 api=stage.api,
                 manual_approval=stage.training.approval == "manual",
@@ -167,5 +160,6 @@ def pipeline_settings(stage: StageConfig) -> PipelineSettings:
     return PipelineSettings.of_stage(
         stage.training,
         serving_instance_type=stage.serving.instance_type,
+        serving_image=stage.serving.image(stage.region),
         tags=stage.tags.model_dump(),
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ml.settings.containers import FRAMEWORK_VERSION, IMAGE_URI, PY_VERSION, image_uri
 from ml.settings.fields import Settings, setting
 from ml.settings.training import TrainingSettings
 
@@ -77,8 +78,14 @@ class TrainingConfig(TrainingSettings):
 
 
 class ServingConfig(Section):
-    """Endpoint, and rollout of new models to it."""
+    """Endpoint, and rollout of new models to it.
 
+    `image_uri` replaces AWS's image of `framework_version` and `py_version`.
+    """
+
+    framework_version: Annotated[str, Field(pattern=f"^{FRAMEWORK_VERSION}$")]
+    py_version: Annotated[str, Field(pattern=f"^{PY_VERSION}$")]
+    image_uri: Annotated[str, Field(pattern=f"^{IMAGE_URI}$")] | None
     instance_type: MlInstanceType
     min_instances: Annotated[int, Field(ge=1)]
     max_instances: Annotated[int, Field(ge=1)]
@@ -100,6 +107,22 @@ class ServingConfig(Section):
                 f"step_percent is {self.step_percent}: a linear rollout takes {MIN_LINEAR_PERCENT} to 50"
             )
         return self
+
+    def image(self, region: str) -> str:
+        """URI of the endpoint's image.
+
+        Raises:
+            ValueError: the region has no PyTorch images.
+        """
+        return self.image_uri or self.aws_image(region)
+
+    def aws_image(self, region: str) -> str:
+        """URI of AWS's image of the two versions, which models have that were registered before `image_uri`.
+
+        Raises:
+            ValueError: the region has no PyTorch images.
+        """
+        return image_uri(region, "inference", self.instance_type, self.framework_version, self.py_version)
 
 
 class ApiConfig(Section):

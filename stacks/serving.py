@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pulumi
@@ -33,8 +34,8 @@ class ServingArgs:
 
     Attributes:
         stage_name: part of the endpoint's name.
-        region: region of the container images.
-        image: URI of the inference container.
+        region: region of AWS's container images.
+        image: URI of the inference container's image.
         serving, api: sections of the stage configuration.
         manual_approval: deploy model packages when a person approves them.
         recommend_concurrency: reserved concurrency of `recommend`; None uses the account's pool.
@@ -145,7 +146,7 @@ def _endpoint(args: ServingArgs) -> EndpointArgs:
         max_instances=args.serving.max_instances,
         target_invocations_per_minute=args.serving.target_invocations_per_minute,
         max_latency_ms=args.serving.max_latency_ms,
-        model_allows=endpoint_model_role(args.storage, args.region),
+        model_allows=endpoint_model_role(args.storage, {args.image, args.serving.aws_image(args.region)}),
         kms_key_arn=key.arn,
         log_retention_days=args.log_retention_days,
         account_id=key.account_id,
@@ -153,13 +154,13 @@ def _endpoint(args: ServingArgs) -> EndpointArgs:
     )
 
 
-def endpoint_model_role(storage: Storage, region: str) -> list[Allow]:
-    """Permissions of the inference container: read its artifact and pull its image."""
+def endpoint_model_role(storage: Storage, images: Collection[str]) -> list[Allow]:
+    """Permissions of the inference container: read its artifact and pull one of the images."""
     return [
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.artifacts.grant_list_all(),
         storage.key.grant_decrypt(),
-        *grant_pull_images(storage.key.partition, region),
+        *grant_pull_images(storage.key.partition, *images),
     ]
 
 

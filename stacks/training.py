@@ -87,7 +87,7 @@ class Training(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.pipeline_name = f"ncf-{args.stage_name}"
         self.pipeline_arn = args.storage.key.resource_arn("sagemaker", f"pipeline/{self.pipeline_name}")
-        role_of_jobs = job_role(args.storage, args.region, child)
+        role_of_jobs = job_role(args.storage, job_images(args), child)
         self.report_rejection = LambdaFunction("report-rejection", _report_rejection(args), child)
         role_of_pipeline = pipeline_role(
             PipelineRoleArgs(
@@ -205,6 +205,13 @@ class Training(pulumi.ComponentResource):
             child,
         )
         return {"run prepared": prepared, "buildspec rendered": rendered}
+
+
+def job_images(args: TrainingArgs) -> set[str]:
+    """Images of the training job and the evaluation job."""
+    settings = args.settings
+    types = (settings.instance_type, settings.evaluation_instance_type)
+    return {settings.image(args.region, instance_type) for instance_type in types}
 
 
 def _report_rejection(args: TrainingArgs) -> LambdaFunctionArgs:

@@ -26,7 +26,7 @@ from sagemaker.serve.model_builder import ModelBuilder
 
 from ml import contract
 from ml.pipeline.environment import Stage
-from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, stage_image, training_step
+from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, training_step
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
 from ml.settings.metrics import GATED_METRICS
@@ -159,7 +159,7 @@ def _model_builder(stage: Stage, session: DefinitionSession, training: TrainingS
     return ModelBuilder(
         sagemaker_session=session,
         role_arn=stage.model_role_arn,
-        image_uri=stage_image(stage, "inference", instance_type),
+        image_uri=stage.training.serving_image,
         instance_type=instance_type,
         s3_model_data_url=training.properties.ModelArtifacts.S3ModelArtifacts,
         env_vars=dict(contract.SERVING_ENVIRONMENT),

@@ -39,7 +39,7 @@ from ml import contract
 from ml.pipeline.environment import Stage
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT, TRAINING_CODE, ImageUse, image_uri
+from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT, TRAINING_CODE
 from ml.settings.fields import Scalar
 from ml.settings.metrics import METRICS
 from ml.settings.training import MAX_SPOT_WAIT_FACTOR
@@ -61,12 +61,6 @@ JOB_RETRY = SageMakerJobStepRetryPolicy(
     interval_seconds=60,
     max_attempts=5,
 )
-
-
-def stage_image(stage: Stage, use: ImageUse, instance_type: str) -> str:
-    """AWS's PyTorch image of the stage's versions."""
-    training = stage.training
-    return image_uri(stage.region, use, instance_type, training.framework_version, training.py_version)
 
 
 def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
@@ -109,7 +103,7 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
         sagemaker_session=session,
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-training",
-        training_image=stage_image(stage, "training", training.instance_type),
+        training_image=training.image(stage.region, training.instance_type),
         source_code=SourceCode(
             command="python3 -m ml.ncf.jobs.train", args=command_line(training.hyperparameters)
         ),
@@ -179,7 +173,7 @@ def _evaluator(stage: Stage, parameters: RunParameters, session: DefinitionSessi
         sagemaker_session=session,
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-evaluation",
-        image_uri=stage_image(stage, "training", training.evaluation_instance_type),
+        image_uri=training.image(stage.region, training.evaluation_instance_type),
         entrypoint=["python3", "-m", "ml.ncf.jobs.evaluate"],
         instance_type=training.evaluation_instance_type,
         instance_count=1,

@@ -1,5 +1,6 @@
 """AWS's PyTorch containers on SageMaker: images, paths and log groups."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -79,6 +80,33 @@ def image_uri(region: str, use: ImageUse, instance_type: str, framework_version:
     processor = "gpu" if instance_type.split(".")[1][0] in "gp" else "cpu"
     registry = f"{registry_account(region)}.dkr.ecr.{region}.{domain}"
     return f"{registry}/{image_repository(use)}:{framework_version}-{processor}-{py_version}"
+
+
+FRAMEWORK_VERSION = r"\d+\.\d+(\.\d+)?"  # of PyTorch
+PY_VERSION = r"py\d{2,3}"
+# ECR user guide, "Pulling an image". Without a tag or digest, the image would be the one that is `latest`.
+IMAGE_URI = (
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.[a-z.]+"
+    r"/(?P<repository>[a-z0-9][a-z0-9._/-]*)(:[\w][\w.-]*|@sha256:[0-9a-f]{64})"
+)
+
+
+def image_region(uri: str) -> str:
+    """Region of the registry of an ECR image."""
+    return _image_parts(uri)["region"]
+
+
+def image_repository_resource(uri: str) -> str:
+    """ECR repository of an image, as in its ARN: ``REGION:ACCOUNT:repository/NAME``."""
+    parts = _image_parts(uri)
+    return f"{parts['region']}:{parts['account']}:repository/{parts['repository']}"
+
+
+def _image_parts(uri: str) -> Mapping[str, str]:
+    found = re.fullmatch(IMAGE_URI, uri)
+    if found is None:
+        raise ValueError(f"{uri!r} is not the URI of an ECR image with a tag or digest")
+    return found.groupdict()
 
 
 # -- paths ---------------------------------------------------------------------------------------

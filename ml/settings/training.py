@@ -8,8 +8,9 @@ a setting: add its field here, and use it in the pipeline.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Optional
 
+from ml.settings.containers import FRAMEWORK_VERSION, IMAGE_URI, PY_VERSION, image_uri
 from ml.settings.fields import REQUIRED, Scalar, SettingError, Settings, read, setting, settings_of
 from ml.settings.metrics import GATED_METRICS
 
@@ -44,12 +45,17 @@ class TrainingSettings(Settings):
     """
 
     framework_version: str = setting(
-        pattern=r"\d+\.\d+(\.\d+)?",
-        wanted="a version such as 2.6.0",
-        help="PyTorch version of the training and inference containers",
+        pattern=FRAMEWORK_VERSION,
+        wanted="a version such as 2.10.0",
+        help="PyTorch version of the training and evaluation containers",
     )
     py_version: str = setting(
-        pattern=r"py\d{2,3}", wanted="a Python such as py312", help="Python version of the containers"
+        pattern=PY_VERSION, wanted="a Python such as py313", help="Python version of these containers"
+    )
+    image_uri: Optional[str] = setting(
+        pattern=IMAGE_URI,
+        wanted="the URI of an ECR image with a tag or digest, or null",
+        help="image of these containers; null: AWS's image of the two versions",
     )
     instance_type: str = _sagemaker_type("training")
     evaluation_instance_type: str = _sagemaker_type("evaluation")
@@ -72,21 +78,41 @@ class TrainingSettings(Settings):
     )
     approval: Approval = setting(help="approval of a model that passed the gate")
 
+    def image(self, region: str, instance_type: str) -> str:
+        """URI of the image for training or evaluation on an instance type.
+
+        Raises:
+            ValueError: the region has no PyTorch images.
+        """
+        return self.image_uri or image_uri(
+            region, "training", instance_type, self.framework_version, self.py_version
+        )
+
 
 @dataclass(frozen=True)
 class PipelineSettings(TrainingSettings):
-    """A stage's training settings with the two values of other sections that the SageMaker pipeline needs."""
+    """A stage's training settings, with the values of other sections that the SageMaker pipeline needs."""
 
     serving_instance_type: str = _sagemaker_type("the endpoint")
+    serving_image: str = setting(
+        pattern=IMAGE_URI, wanted="the URI of an ECR image", help="image of the endpoint's container"
+    )
     tags: Mapping[str, str] = setting(wanted="a text", help="tags of every job and model")
 
     @classmethod
     def of_stage(
-        cls, training: TrainingSettings, *, serving_instance_type: str, tags: Mapping[str, str]
+        cls,
+        training: TrainingSettings,
+        *,
+        serving_instance_type: str,
+        serving_image: str,
+        tags: Mapping[str, str],
     ) -> "PipelineSettings":
         """The settings of a stage's sections; fields that a subclass adds to `training` are left out."""
         values = {each.name: getattr(training, each.name) for each in settings_of(TrainingSettings)}
-        return cls(**values, serving_instance_type=serving_instance_type, tags=tags)
+        return cls(
+            **values, serving_instance_type=serving_instance_type, serving_image=serving_image, tags=tags
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "PipelineSettings":

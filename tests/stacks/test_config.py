@@ -194,6 +194,16 @@ def test_error_names_the_unknown_or_missing_key(change: Callable[[Config], Any],
             r"ncf:serving: step_percent is 5: a linear rollout takes 10 to 50",
         ),
         (
+            lambda c: c["ncf:serving"].update(image_uri="ncf:latest"),
+            r"ncf:serving.image_uri is 'ncf:latest': string should match pattern .*",
+        ),
+        (
+            lambda c: c["ncf:training"].update(
+                image_uri="123456789012.dkr.ecr.eu-west-1.amazonaws.com/ncf:1"
+            ),
+            r"ncf:training.image_uri is not in the region ap-northeast-2",
+        ),
+        (
             lambda c: c["ncf:training"]["hyperparameters"].update(lr=True),
             r"ncf:training.hyperparameters.lr is True: write a finite number or a text",
         ),

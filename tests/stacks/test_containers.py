@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from ml.settings.containers import REGISTRY_ACCOUNTS
+from tests.pulumi_engine import Recording
 from tests.repository import ROOT, STAGES
 from tests.stacks.program import recorded, run_program, stage_file
 
@@ -24,17 +26,44 @@ def test_endpoint_has_the_image_and_environment_of_the_pytorch_container(stage: 
     }
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_roles_of_containers_may_pull_exactly_the_images_of_their_region(stage: str) -> None:
-    region = stage_file(stage)["aws:region"]
-    pulled = [
-        set(statement["Resource"])
-        for policy in recorded(stage).of("aws:iam/rolePolicy:RolePolicy")
+def pulled_repositories(done: Recording) -> list[list[str]]:
+    """Account and repository of the images that each role may pull; they are in the region of the stage."""
+    region = "arn:aws:ecr:ap-northeast-2:"
+    return sorted(
+        sorted(arn.removeprefix(region) for arn in statement["Resource"])
+        for policy in done.of("aws:iam/rolePolicy:RolePolicy")
         for statement in json.loads(policy.inputs["policy"])["Statement"]
         if "ecr:BatchGetImage" in statement["Action"]
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_role_of_a_container_may_pull_exactly_its_image(stage: str) -> None:
+    account = REGISTRY_ACCOUNTS[stage_file(stage)["aws:region"]]
+    assert pulled_repositories(recorded(stage)) == [
+        [f"{account}:repository/pytorch-{use}"] for use in ("inference", "training")
     ]
-    repositories = f"arn:aws:ecr:{region}:{REGISTRY_ACCOUNTS[region]}:repository"
-    assert pulled == [{f"{repositories}/pytorch-{use}" for use in ("inference", "training")}] * 2
+
+
+def test_own_images_replace_those_of_aws_in_jobs_and_endpoint() -> None:
+    """An endpoint may still pull AWS's image, which models have that were registered before the change."""
+    config = copy.deepcopy(stage_file("dev"))
+    registry = "210987654321.dkr.ecr.ap-northeast-2.amazonaws.com"
+    config["ncf:training"]["image_uri"] = f"{registry}/ncf-training:3"
+    config["ncf:serving"]["image_uri"] = f"{registry}/ncf-serving@sha256:{'a' * 64}"
+
+    done = run_program("dev", config)
+
+    model = done.one("aws:sagemaker/model:Model").inputs["primaryContainer"]
+    assert model["image"] == config["ncf:serving"]["image_uri"]
+    variables = done.one("aws:codebuild/project:Project").inputs["environment"]["environmentVariables"]
+    settings = json.loads({each["name"]: each["value"] for each in variables}["NCF_TRAINING"])
+    assert settings["image_uri"] == config["ncf:training"]["image_uri"]
+    assert settings["serving_image"] == config["ncf:serving"]["image_uri"]
+    assert pulled_repositories(done) == [
+        ["210987654321:repository/ncf-serving", "763104351884:repository/pytorch-inference"],
+        ["210987654321:repository/ncf-training"],
+    ]
 
 
 @pytest.mark.parametrize("region", ["ap-east-1", "il-central-1"])

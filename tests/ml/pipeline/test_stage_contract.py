@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ml.pipeline.environment import Stage
 from ml.settings import hyperparameters
 from tests.ml.pipeline.conftest import REGION
 from tests.repository import FUNCTIONS, ROOT, STAGES
-from tests.stacks.program import recorded
+from tests.stacks.program import recorded, stage_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:::sagemaker")  # deprecation warnings inside the SDK
 
@@ -59,24 +61,30 @@ def test_training_accepts_the_stage_hyperparameters(stage: str, aws: None) -> No
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("scope", ["training", "inference"])
-def test_stage_image_is_one_that_aws_publishes(stage: str, scope: Any, aws: None) -> None:
+def test_images_of_the_stage_are_ones_that_aws_publishes(stage: str, aws: None) -> None:
     from sagemaker.core.image_uris import retrieve  # importing the SDK needs a region
 
-    from ml.pipeline.jobs import stage_image
-
     read = Stage.from_environment(build_environment(stage))
-    training = read.training
-    for instance_type in (training.instance_type, training.serving_instance_type):
-        # `retrieve` raises ValueError for a version or a Python that AWS does not publish.
-        assert stage_image(read, scope, instance_type) == retrieve(
+    training, serving = read.training, stage_file(stage)["ncf:serving"]
+
+    def published(scope: Any, instance_type: str, versions: Mapping[str, str]) -> str:
+        """The SDK's image; `retrieve` raises ValueError for versions that AWS does not publish."""
+        return retrieve(
             "pytorch",
             region=read.region,
-            version=training.framework_version,
-            py_version=training.py_version,
+            version=versions["framework_version"],
+            py_version=versions["py_version"],
             instance_type=instance_type,
             image_scope=scope,
         )
+
+    for instance_type in (training.instance_type, training.evaluation_instance_type):
+        assert training.image(read.region, instance_type) == published(
+            "training", instance_type, asdict(training)
+        )
+    assert training.serving_image == published("inference", training.serving_instance_type, serving)
+    model = recorded(stage).one("aws:sagemaker/model:Model").inputs
+    assert model["primaryContainer"]["image"] == training.serving_image
 
 
 @pytest.mark.parametrize("stage", STAGES)

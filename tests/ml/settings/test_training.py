@@ -32,8 +32,10 @@ def read(**changes: Any) -> PipelineSettings:
         ({"volume_gib": True}, "volume_gib is True"),
         ({"max_runtime_s": 0}, "max_runtime_s is 0: write a whole number from 60 to 432000"),
         ({"use_spot": "yes"}, "use_spot is 'yes': write true or false"),
-        ({"framework_version": "2"}, "framework_version is '2': write a version such as 2.6.0"),
-        ({"py_version": "3.12"}, "py_version is '3.12': write a Python such as py312"),
+        ({"framework_version": "2"}, "framework_version is '2': write a version such as 2.10.0"),
+        ({"py_version": "3.12"}, "py_version is '3.12': write a Python such as py313"),
+        ({"image_uri": "ncf:1"}, "image_uri is 'ncf:1': write the URI of an ECR image with a tag or digest"),
+        ({"serving_image": None}, "serving_image is None: write the URI of an ECR image"),
         ({"approval": "none"}, "approval is 'none': write automatic or manual"),
         ({"hyperparameters": []}, "hyperparameters is []: write an object"),
         ({"hyperparameters": {"lr": None}}, "hyperparameters.lr is None: write a finite number or a text"),
@@ -88,7 +90,7 @@ class StageSection(TrainingSettings):
 
 
 def test_settings_of_a_stage_survive_json() -> None:
-    own = {"serving_instance_type", "tags"}
+    own = {"serving_image", "serving_instance_type", "tags"}
     values = {name: value for name, value in TRAINING.items() if name not in own}
     training = StageSection(**values, build_image="standard:5.0")
     settings = PipelineSettings.of_stage(training, **{name: TRAINING[name] for name in own})
