@@ -63,6 +63,7 @@ MAY_IMPORT = {
         "yaml",
     },
     "ci": {
+        "griffe",
         "components.packing",
         "ml.contract",
         "boto3",
