@@ -45,9 +45,9 @@ class PipelineProgress:
             raise StepFailedError("pipeline", str(error)) from None
         if state.status != "Succeeded":
             raise self._failure(state)
-        if step := state.rejected_step:
+        if rejected := state.rejected_step:
             reason = "the candidate failed the quality gate"
-            raise StepFailedError(step["StepName"], reason, rejection_lines(step), rejected=True)
+            raise StepFailedError(rejected["StepName"], reason, rejection_lines(rejected), rejected=True)
 
     def _show(self, step: dict[str, Any]) -> None:
         name, status = step["StepName"], STEP_STATUSES.get(step["StepStatus"])

@@ -120,7 +120,7 @@ def test_cluster_logs_go_to_the_logs_bucket(stage: str) -> None:
     assert run_job_flow(stage)["LogUri"] == "s3://logs-1a2b3c/emr/"
 
 
-def test_nodes_read_raw_data_and_write_prepared_runs_only(stage: str) -> None:
+def test_nodes_read_raw_data_and_write_prepared_runs_and_scratch_only(stage: str) -> None:
     policy = recorded(stage).one("aws:iam/rolePolicy:RolePolicy", "preparation-nodes-policy")
     granted = {
         (action, arn.removeprefix("arn:aws:s3:::"))
@@ -132,11 +132,14 @@ def test_nodes_read_raw_data_and_write_prepared_runs_only(stage: str) -> None:
     assert changes == {
         ("s3:PutObject", "data-1a2b3c/prepared*"),
         ("s3:DeleteObject", "data-1a2b3c/prepared*"),
+        ("s3:PutObject", "data-1a2b3c/scratch*"),
+        ("s3:DeleteObject", "data-1a2b3c/scratch*"),
         ("s3:PutObject", "logs-1a2b3c/emr/*"),
     }
     assert {where for action, where in granted if action == "s3:GetObject"} == {
         "data-1a2b3c/raw/interactions*",
         "data-1a2b3c/prepared*",
+        "data-1a2b3c/scratch*",
         "artifacts-1a2b3c/spark/*",
     }
 

@@ -96,15 +96,21 @@ def test_prepared_runs_and_logs_expire_and_models_do_not(stage: str) -> None:
     done, keep = recorded(stage), section(stage, "storage")
     expiry = {}
     for bucket, inputs in by_bucket(done, "BucketLifecycleConfiguration").items():
-        rules = [rule for rule in inputs["rules"] if "expiration" in rule]
+        rules = [rule for rule in inputs["rules"] if "days" in rule["expiration"]]
         expiry[bucket.split("-")[0]] = {
             rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in rules
         }
     assert expiry == {
-        "data": {"prepared/": keep["expire_prepared_runs_after_days"]},
+        "data": {"prepared/": keep["expire_prepared_runs_after_days"], "scratch/": 2},
         "artifacts": {},
         "logs": {"": keep["expire_logs_after_days"]},
     }
+
+
+def test_delete_markers_expire_in_every_bucket(stage: str) -> None:
+    for bucket, inputs in by_bucket(recorded(stage), "BucketLifecycleConfiguration").items():
+        whole = [rule["expiration"] for rule in inputs["rules"] if rule["id"] == "versions"]
+        assert whole == [{"expiredObjectDeleteMarker": True}], bucket
 
 
 def test_irreplaceable_resources_are_protected_when_configured(stage: str) -> None:
