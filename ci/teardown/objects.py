@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ci.teardown.calls import is_missing
 from ci.teardown.leftover import Leftover
 
 MAX_KEYS = 1000  # S3 API, DeleteObjects
@@ -27,7 +28,7 @@ def contents(s3: Any, bucket: str) -> Iterator[Leftover]:
             n_bytes += sum(version["Size"] for version in page.get("Versions", []))
         n_uploads = len(_uploads(s3, bucket))
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchBucket":
+        if not is_missing(error):
             raise
         return
     if n_versions or n_markers or n_uploads:

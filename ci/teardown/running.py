@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ci.teardown.calls import listed
 from ci.teardown.leftover import Leftover, Waiter
 from ci.teardown.stage import Stage
 
@@ -16,10 +17,9 @@ MAX_BUILDS = 100  # CodeBuild API, BatchGetBuilds
 
 def clusters(emr: Any, stage: Stage, waiter: Waiter) -> Iterator[Leftover]:
     """Clusters of the stage's preparation."""
-    for page in emr.get_paginator("list_clusters").paginate(ClusterStates=ACTIVE_CLUSTERS):
-        for cluster in page["Clusters"]:
-            if cluster["Name"] == stage.outputs["preparation_job"]:
-                yield Leftover("running cluster", cluster["Id"], _terminate(emr, cluster["Id"], waiter))
+    for cluster in listed(emr, "list_clusters", "Clusters", ClusterStates=ACTIVE_CLUSTERS):
+        if cluster["Name"] == stage.outputs["preparation_job"]:
+            yield Leftover("running cluster", cluster["Id"], _terminate(emr, cluster["Id"], waiter))
 
 
 def _terminate(emr: Any, cluster_id: str, waiter: Waiter) -> Any:
@@ -35,15 +35,12 @@ def _terminate(emr: Any, cluster_id: str, waiter: Waiter) -> Any:
 
 def builds(codebuild: Any, stage: Stage, waiter: Waiter) -> Iterator[Leftover]:
     """Builds of the stage's project."""
-    pages = codebuild.get_paginator("list_builds_for_project").paginate(
-        projectName=stage.outputs["codebuild_project"]
-    )
-    for page in pages:
-        for first in range(0, len(page["ids"]), MAX_BUILDS):
-            ids = page["ids"][first : first + MAX_BUILDS]
-            for build in codebuild.batch_get_builds(ids=ids)["builds"]:
-                if build["buildStatus"] == "IN_PROGRESS":
-                    yield Leftover("running build", build["id"], _stop_build(codebuild, build["id"], waiter))
+    project = stage.outputs["codebuild_project"]
+    ids = listed(codebuild, "list_builds_for_project", "ids", projectName=project)
+    for first in range(0, len(ids), MAX_BUILDS):
+        for build in codebuild.batch_get_builds(ids=ids[first : first + MAX_BUILDS])["builds"]:
+            if build["buildStatus"] == "IN_PROGRESS":
+                yield Leftover("running build", build["id"], _stop_build(codebuild, build["id"], waiter))
 
 
 def _stop_build(codebuild: Any, build_id: str, waiter: Waiter) -> Any:

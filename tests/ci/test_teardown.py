@@ -12,6 +12,8 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sagemaker.models import sagemaker_backends
 
 from ci.teardown.__main__ import Dependencies, main
 from ci.teardown.leftover import Waiter
@@ -205,6 +207,17 @@ def test_second_teardown_finds_nothing(account: Account, capsys: pytest.CaptureF
     for bucket in BUCKETS:
         account.client("s3").delete_bucket(Bucket=bucket)
     assert account.teardown() == 0
+
+
+def test_teardown_after_a_destroy_that_stopped_half_way_deletes_the_rest(account: Account) -> None:
+    """`pulumi destroy` without a teardown stops at the first bucket that is not empty."""
+    account.client("codebuild").delete_project(name="build-1a2b3c")
+    # moto does not implement DeleteModelPackageGroup.
+    del sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].model_package_groups["NCF-dev"]
+    account.client("s3").delete_bucket(Bucket=BUCKETS[2])
+    account.client("s3").put_object(Bucket=BUCKETS[0], Key="a", Body=b"1")
+    assert account.teardown("--delete", "--confirm", "dev") == 0
+    account.client("s3").delete_bucket(Bucket=BUCKETS[0])
 
 
 def test_wait_ends_with_the_name_of_what_did_not_end() -> None:
