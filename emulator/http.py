@@ -172,6 +172,7 @@ def answer(request: Request, handler: Callable[[Request], Response]) -> Response
     try:
         return handler(request)
     except ServiceError as error:
+        log.info("%s %s: %s: %s", request.target or request.method, request.path, error.code, error.message)
         return render_error(error, request)
     except Exception as error:  # a failed request must not end the server
         log.error("%s %s\n%s", request.target or request.method, request.path, traceback.format_exc())

@@ -5,13 +5,12 @@ Each check yields violations, which are worded as those of the model, or raises 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from emulator import moto_state
-from emulator.validation import quotas_iam, quotas_tags
+from emulator.validation import quotas_iam, quotas_lambda, quotas_s3, quotas_tags
 from emulator.validation.constraints import Violation
 from emulator.wire import ServiceError
 
@@ -19,47 +18,11 @@ Parameters = Mapping[str, Any]
 Check = Callable[[Parameters, str], Iterator[Violation]]
 KIB, MIB = 2**10, 2**20
 
-# -- Lambda quotas -------------------------------------------------------------------------------------
-MAX_FUNCTION_NAME = 64  # API reference, CreateFunction: FunctionName without the ARN
-MAX_ENVIRONMENT_BYTES = 4 * KIB  # environment variables of a function
-MAX_TIMEOUT_S = 900  # function timeout; the model has the timeout of Lambda managed instances
-MAX_MEMORY_MIB = 10_240  # memory allocation
-MAX_LAYERS = 5
-MAX_ZIP_BYTES = 50 * MIB  # deployment package in a request
-# Lambda developer guide, "Defined runtime environment variables": reserved ones.
-RESERVED_VARIABLES = frozenset(
-    {
-        "_HANDLER",
-        "_X_AMZN_TRACE_ID",
-        "AWS_DEFAULT_REGION",
-        "AWS_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API",
-        "LAMBDA_TASK_ROOT",
-        "LAMBDA_RUNTIME_DIR",
-    }
-)
-# -- other services --------------------------------------------------------------------------------------
 MAX_EVENTS_BYTES = 256 * KIB  # EventBridge user guide, "Calculating PutEvents event entry size"
 EVENT_TIME_BYTES = 14  # the same page
 MAX_EVENT_PATTERN = 2_048  # EventBridge quotas
 MAX_TARGETS = 5  # EventBridge quotas, targets of a rule
 MAX_SCHEDULER_INPUT_BYTES = 256 * KIB  # EventBridge Scheduler quotas, invocation payload
-MAX_KEY_BYTES = 1_024  # S3 user guide, "Naming Amazon S3 objects"
-MAX_METADATA_BYTES = 2 * KIB  # S3 user guide, user-defined metadata
-MAX_BUCKET_POLICY_BYTES = 20 * KIB  # S3 user guide, "Bucket policies"
-MAX_DELETED_KEYS = 1_000  # API reference, DeleteObjects
-BUCKET_NAME = re.compile(r"(?!xn--|sthree-|\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 MAX_KEY_POLICY_BYTES = 32 * KIB  # KMS quotas, key policy document
 KEY_DELETION_DAYS = (7, 30)  # API reference, ScheduleKeyDeletion
 MAX_LOG_BATCH_BYTES = MIB  # API reference, PutLogEvents
@@ -85,50 +48,9 @@ def exceeded(service: str, operation: str, parameters: Parameters, region: str) 
     """
     yield from quotas_tags.exceeded(service, operation, parameters)
     if service == "s3":
-        yield from _object(parameters)
+        yield from quotas_s3.exceeded(parameters)
     for check in CHECKS.get((service, operation), ()):
         yield from check(parameters, region)
-
-
-# -- Lambda --------------------------------------------------------------------------------------------
-def _function(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    name = str(parameters.get("FunctionName", "")).rpartition(":")[2]
-    if len(name) > MAX_FUNCTION_NAME:
-        yield _too_long("functionName", MAX_FUNCTION_NAME, name)
-    for member, limit in (("Timeout", MAX_TIMEOUT_S), ("MemorySize", MAX_MEMORY_MIB)):
-        if (value := parameters.get(member)) is not None and value > limit:
-            text = f"Member must have value less than or equal to {limit}"
-            yield Violation(member[0].lower() + member[1:], "range", text, str(value))
-    if len(parameters.get("Layers") or []) > MAX_LAYERS:
-        raise _invalid_value(f"Cannot reference more than {MAX_LAYERS} layers.")
-    _check_environment((parameters.get("Environment") or {}).get("Variables") or {})
-
-
-def _check_environment(variables: Mapping[str, str]) -> None:
-    prefix = (
-        "Lambda was unable to configure your environment variables because the environment variables you "
-    )
-    if reserved := sorted(RESERVED_VARIABLES & set(variables)):
-        raise _invalid_value(
-            f"{prefix}have provided contains reserved keys that are currently not supported for "
-            f"modification. Reserved keys used in this request: {', '.join(reserved)}"
-        )
-    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
-    if len(measured.encode()) > MAX_ENVIRONMENT_BYTES:
-        raise _invalid_value(f"{prefix}have provided exceeded the 4KB limit. String measured: {measured}")
-
-
-def _package(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    content = (parameters.get("Code") or parameters).get("ZipFile") or ""
-    size = len(content) * 3 // 4
-    if size > MAX_ZIP_BYTES:
-        text = f"Request must be smaller than {MAX_ZIP_BYTES} bytes for the operation; the package has {size}"
-        raise ServiceError("RequestEntityTooLargeException", text, 413)
-    yield from ()
-
-
-def _invalid_value(message: str) -> ServiceError:
-    return ServiceError("InvalidParameterValueException", message)
 
 
 # -- EventBridge ---------------------------------------------------------------------------------------
@@ -169,37 +91,6 @@ def _schedule(parameters: Parameters, _region: str) -> Iterator[Violation]:
     text = parameters["Target"].get("Input") or ""
     if len(text.encode()) > MAX_SCHEDULER_INPUT_BYTES:
         yield _too_long("target.input", MAX_SCHEDULER_INPUT_BYTES, None)
-
-
-# -- S3 ------------------------------------------------------------------------------------------------
-def _object(parameters: Parameters) -> Iterator[Violation]:
-    if len(str(parameters.get("Key") or "").encode()) > MAX_KEY_BYTES:
-        raise ServiceError("KeyTooLongError", "Your key is too long")
-    metadata = parameters.get("Metadata") or {}
-    if sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) > MAX_METADATA_BYTES:
-        raise ServiceError(
-            "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"
-        )
-    yield from ()
-
-
-def _bucket(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    if not BUCKET_NAME.fullmatch(str(parameters["Bucket"])):
-        raise ServiceError("InvalidBucketName", "The specified bucket is not valid.")
-    yield from ()
-
-
-def _bucket_policy(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    if len(parameters.get("Policy") or b"") > MAX_BUCKET_POLICY_BYTES:
-        raise ServiceError("MalformedPolicy", "Policy exceeds the maximum allowed document size.")
-    yield from ()
-
-
-def _deleted_objects(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    objects = parameters["Delete"]["Objects"]
-    if len(objects) > MAX_DELETED_KEYS:
-        text = f"Member must have length less than or equal to {MAX_DELETED_KEYS}"
-        yield Violation("delete.objects", "length", text, None)
 
 
 # -- KMS, logs, alarms, EC2 ------------------------------------------------------------------------------
@@ -290,15 +181,11 @@ CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
     ("kms", "CreateKey"): (_key_policy,),
     ("kms", "PutKeyPolicy"): (_key_policy,),
     ("kms", "ScheduleKeyDeletion"): (_key_deletion,),
-    ("lambda", "CreateFunction"): (_function, _package),
-    ("lambda", "UpdateFunctionCode"): (_package,),
-    ("lambda", "UpdateFunctionConfiguration"): (_function,),
     ("logs", "PutLogEvents"): (_log_events,),
     ("logs", "PutRetentionPolicy"): (_retention,),
-    ("s3", "CreateBucket"): (_bucket,),
-    ("s3", "DeleteObjects"): (_deleted_objects,),
-    ("s3", "PutBucketPolicy"): (_bucket_policy,),
     ("scheduler", "CreateSchedule"): (_schedule,),
     ("scheduler", "UpdateSchedule"): (_schedule,),
     **quotas_iam.CHECKS,
+    **quotas_lambda.CHECKS,
+    **quotas_s3.CHECKS,
 }

@@ -15,14 +15,14 @@ from tests.polling import eventually
 WAIT_S = 20.0
 
 
-def zipped(files: Mapping[str, str]) -> bytes:
+def zipped(files: Mapping[str, str], compression: int = zipfile.ZIP_STORED) -> bytes:
     """Zip archive of executable files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name)
             info.external_attr = 0o755 << 16
-            archive.writestr(info, content)
+            archive.writestr(info, content, compression)
     return buffer.getvalue()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from typing import Any
 
 import pytest
 
 from emulator.app import Emulator
-from emulator.validation import quotas, quotas_iam, quotas_tags
+from emulator.validation import quotas, quotas_iam, quotas_lambda, quotas_tags
 from tests.emulator.support import document, make_bucket, make_function, make_role, zipped
 from tests.emulator.validation.clients import refusal
 
@@ -110,9 +111,12 @@ def test_function_name_and_package_above_the_limits_are_refused(emulator: Emulat
         emulator, "lambda", "create_function", FunctionName="f" * 65, Code=package, **call
     )
     assert (code, "less than or equal to 64" in message) == ("ValidationException", True)
-    big = {"ZipFile": b"x" * (quotas.MAX_ZIP_BYTES + 3)}
+    big = {"ZipFile": b"x" * (quotas_lambda.MAX_ZIP_BYTES + 3)}
     code, _ = refusal(emulator, "lambda", "create_function", FunctionName="f", Code=big, **call)
     assert code == "RequestEntityTooLargeException"
+    bomb = {"ZipFile": zipped({"app.py": " " * (quotas_lambda.MAX_UNZIPPED_BYTES + 1)}, zipfile.ZIP_DEFLATED)}
+    code, message = refusal(emulator, "lambda", "create_function", FunctionName="f", Code=bomb, **call)
+    assert (code, "Unzipped size must be smaller than 262144000" in message) == (INVALID_VALUE, True)
 
 
 def test_events_above_256_kib_in_one_request_are_refused(emulator: Emulator) -> None:
@@ -190,6 +194,8 @@ def test_bucket_name_that_s3_refuses_is_refused(emulator: Emulator, name: str) -
          "ValidationException"),
         ("sagemaker", "create_pipeline", {"PipelineName": "p", "PipelineDefinition": "x" * (2**20 + 1)},
          "ValidationException"),
+        ("apigatewayv2", "create_integration", {"ApiId": "a", "IntegrationType": "AWS_PROXY",
+         "TimeoutInMillis": 30_001}, "BadRequestException"),
         ("budgets", "describe_budget", {"AccountId": "123456789012", "BudgetName": "b" * 101},
          "ValidationException"),
     ],

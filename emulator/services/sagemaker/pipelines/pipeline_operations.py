@@ -17,6 +17,7 @@ from emulator.services.sagemaker.s3_files import S3Files, S3FilesError, join_uri
 from emulator.services.sagemaker.times import epoch_s, now
 from emulator.wire import Operation, Request, Response, ServiceError
 
+MAX_DEFINITION = 1_048_576  # API reference, PipelineDefinition; of a definition in S3, too
 MAX_PAGE = 100  # API reference, MaxResults
 START_FIELDS = {
     "PipelineName",
@@ -95,6 +96,8 @@ class Pipelines:
             if location := spec.get("PipelineDefinitionS3Location"):
                 uri = join_uri(f"s3://{location['Bucket']}", location["ObjectKey"])
                 text = S3Files(self.region.client("s3")).read_text(uri)
+                if len(text) > MAX_DEFINITION:
+                    raise DefinitionError(f"it has more than {MAX_DEFINITION} characters")
             PipelineDefinition.parse(text)
         except (DefinitionError, S3FilesError) as error:
             raise invalid(f"Unable to parse pipeline definition. {error}") from error
