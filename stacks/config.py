@@ -6,6 +6,7 @@ Stages differ only by these values: no code depends on a stage's name.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Self, get_args, get_type_hints
 
@@ -79,9 +80,19 @@ def load() -> StageConfig:
     Raises:
         ConfigError: a key is unknown, missing or wrong; the message names it.
     """
-    namespace = f"{pulumi.get_project()}:"
     # `pulumi.Config` reads single keys and would ignore misspelt ones, so all keys are read.
-    values = {**get_config_env(), **CONFIG.get()}
+    return of_values(
+        {**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), stage=pulumi.get_stack()
+    )
+
+
+def of_values(values: Mapping[str, Any], *, project: str, stage: str) -> StageConfig:
+    """The configuration of a stage from its full keys (``ncf:api``) and values, as JSON or as in the file.
+
+    Raises:
+        ConfigError: a key is unknown, missing or wrong; the message names it.
+    """
+    namespace = f"{project}:"
     own = {
         key.removeprefix(namespace): _parsed(value)
         for key, value in values.items()
@@ -89,7 +100,7 @@ def load() -> StageConfig:
     }
     document = {
         **own,
-        "stage": pulumi.get_stack(),
+        "stage": stage,
         **({"region": values["aws:region"]} if "aws:region" in values else {}),
         "tags": (_parsed(values.get("aws:defaultTags", "{}")) or {}).get("tags", {}),
     }

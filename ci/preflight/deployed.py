@@ -1,0 +1,105 @@
+"""What a deployed stage needs for its first run and for its alarms; `LATER` before the first `pulumi up`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ci.preflight.finding import Finding, Status, error_code, found
+from ci.preflight.stage import Stage
+from ml import contract
+
+PENDING = "PendingConfirmation"  # SNS API, SubscriptionArn of a subscription that is not confirmed
+RAW_PREFIX = "raw/interactions/"
+
+
+def _later(subject: str) -> Finding:
+    return Finding(subject=subject, status=Status.LATER)
+
+
+def check_subscription(stage: Stage) -> Iterator[Finding]:
+    """The owner of the alarm address has confirmed the subscription: until then, alarms reach nobody."""
+    email = stage.config.operations.alarm_email
+    subject = f"alarm subscription of {email}"
+    topics = [
+        topic["TopicArn"]
+        for topic in stage.pages("sns", "list_topics", "Topics")
+        if topic["TopicArn"].rpartition(":")[2].startswith(f"{stage.prefix}alarms-")
+    ]
+    if not topics:
+        yield _later(subject)
+    for topic in topics:
+        subscriptions = [
+            each["SubscriptionArn"]
+            for each in stage.pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
+            if each["Endpoint"] == email
+        ]
+        yield found(
+            subject,
+            any(arn != PENDING for arn in subscriptions),
+            present="" if not subscriptions else "not confirmed" if PENDING in subscriptions else "confirmed",
+            action="open the link in the mail of AWS Notifications; `pulumi up` again sends no second one: "
+            f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint {email}",
+        )
+
+
+def check_budget(stage: Stage) -> Iterator[Finding]:
+    """The budget exists."""
+    budgets = stage.pages("budgets", "describe_budgets", "Budgets", AccountId=stage.account_id)
+    names = [
+        each["BudgetName"] for each in budgets if each["BudgetName"].startswith(f"{stage.prefix}budget-")
+    ]
+    yield found("budget", True, present=names[0], action="") if names else _later("budget")
+
+
+def _bucket(stage: Stage, name: str) -> str | None:
+    """The bucket of the stage with this label; None before the deployment."""
+    buckets = stage.pages("s3", "list_buckets", "Buckets")
+    names = [each["Name"] for each in buckets if each["Name"].startswith(f"{stage.prefix}{name}-")]
+    return names[0] if names else None
+
+
+def check_code_bundle(stage: Stage) -> Iterator[Finding]:
+    """The training code was published: without it, the first run stops at render_buildspec."""
+    bucket = _bucket(stage, "artifacts")
+    if bucket is None:
+        yield _later("training code")
+        return
+    try:
+        stage.client("s3").head_object(Bucket=bucket, Key=contract.CODE_BUNDLE_KEY)
+        exists = True
+    except ClientError as error:
+        if error_code(error) not in ("404", "NoSuchKey"):
+            raise
+        exists = False
+    yield found(
+        "training code",
+        exists,
+        needed=f"s3://{bucket}/{contract.CODE_BUNDLE_KEY}",
+        action=f"python -m ci.bundle && python -m ci.publish --bucket {bucket}, or the Jenkins job",
+    )
+
+
+def check_interactions(stage: Stage) -> Iterator[Finding]:
+    """There are interactions to prepare."""
+    bucket = _bucket(stage, "data")
+    if bucket is None:
+        yield _later("interactions")
+        return
+    listing = stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=RAW_PREFIX, MaxKeys=1)
+    yield found(
+        "interactions",
+        bool(listing.get("Contents")),
+        needed=f"objects below s3://{bucket}/{RAW_PREFIX}",
+        action=f"aws s3 cp --recursive interactions/ s3://{bucket}/{RAW_PREFIX}",
+    )
+
+
+CHECKS: Iterable[tuple[str, Any]] = (
+    ("alarm subscription", check_subscription),
+    ("budget", check_budget),
+    ("training code", check_code_bundle),
+    ("interactions", check_interactions),
+)

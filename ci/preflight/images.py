@@ -1,0 +1,52 @@
+"""Container images of a stage."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ml.settings.containers import image_uri
+from stacks.config import StageConfig
+
+ECR_URI = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.[^/]+/(?P<repository>[^:@]+)(?P<sign>[:@])(?P<version>.+)"
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in an ECR registry."""
+
+    uri: str
+    account_id: str
+    repository: str
+    version: str  # tag or digest
+
+    def selector(self) -> dict[str, str]:
+        """Element of ``imageIds`` of ECR's operations."""
+        is_digest = self.version.startswith("sha256:")
+        return {"imageDigest" if is_digest else "imageTag": self.version}
+
+
+def parse(uri: str) -> Image:
+    """The image of a URI.
+
+    Raises:
+        ValueError: the URI is not of an image in ECR, or has neither tag nor digest.
+    """
+    parts = ECR_URI.fullmatch(uri)
+    if parts is None:
+        raise ValueError(f"{uri}: not an image in ECR")
+    return Image(uri, parts["account"], parts["repository"], parts["version"])
+
+
+def images(config: StageConfig) -> dict[str, Image]:
+    """Image by use: training, evaluation and serving."""
+    training, versions = config.training, (config.training.framework_version, config.training.py_version)
+    return {
+        "training": parse(image_uri(config.region, "training", training.instance_type, *versions)),
+        "evaluation": parse(
+            image_uri(config.region, "training", training.evaluation_instance_type, *versions)
+        ),
+        "serving": parse(image_uri(config.region, "inference", config.serving.instance_type, *versions)),
+    }
