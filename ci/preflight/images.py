@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ml.settings.containers import image_uri
 from stacks.config import StageConfig
 
 ECR_URI = re.compile(
@@ -42,11 +41,9 @@ def parse(uri: str) -> Image:
 
 def images(config: StageConfig) -> dict[str, Image]:
     """Image by use: training, evaluation and serving."""
-    training, versions = config.training, (config.training.framework_version, config.training.py_version)
+    region, training = config.region, config.training
     return {
-        "training": parse(image_uri(config.region, "training", training.instance_type, *versions)),
-        "evaluation": parse(
-            image_uri(config.region, "training", training.evaluation_instance_type, *versions)
-        ),
-        "serving": parse(image_uri(config.region, "inference", config.serving.instance_type, *versions)),
+        "training": parse(training.image(region, training.instance_type)),
+        "evaluation": parse(training.image(region, training.evaluation_instance_type)),
+        "serving": parse(config.serving.image(region)),
     }

@@ -175,19 +175,6 @@ def test_secrets_provider(emulator: Emulator) -> None:
     assert status_of(account.check_secrets, disabled) == {subject: MISSING}
 
 
-def test_images_of_the_stage(emulator: Emulator) -> None:
-    stage = stage_at(emulator.url)
-    assert set(status_of(account.check_images, stage).values()) == {MISSING}
-    image = parse("763104351884.dkr.ecr.ap-northeast-2.amazonaws.com/pytorch-training:2.6.0-cpu-py312")
-    assert (image.account_id, image.repository, image.version) == (
-        "763104351884",
-        "pytorch-training",
-        "2.6.0-cpu-py312",
-    )
-    digest = parse(f"{ACCOUNT}.dkr.ecr.ap-northeast-2.amazonaws.com/own@sha256:{'a' * 64}")
-    assert digest.selector() == {"imageDigest": f"sha256:{'a' * 64}"}
-
-
 # -- the deployed stage, in the emulator ---------------------------------------------------------
 
 
@@ -416,6 +403,34 @@ def test_powertools_layer_and_emr_release(fake_url: str, answers: Answers) -> No
     answers["DescribeReleaseLabel"] = lambda _: {"__type": "InvalidRequestException", "Message": "no"}
     assert status_of(account.check_layer, stage) == {"Powertools layer": MISSING}
     assert status_of(account.check_emr_release, stage) == {"EMR release": MISSING}
+
+
+def test_images_of_the_stage(fake_url: str, answers: Answers) -> None:
+    stage, requests = stage_at(fake_url), []
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        requests.append((request["registryId"], request["repositoryName"], request["imageIds"]))
+        if request["repositoryName"] == "pytorch-training":
+            return {"images": [{"imageId": request["imageIds"][0]}], "failures": []}
+        return {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}
+
+    answers["BatchGetImage"] = answer
+    assert status_of(account.check_images, stage) == {
+        "SageMaker image for training": OK,
+        "SageMaker image for evaluation": OK,
+        "SageMaker image for serving": MISSING,
+    }
+    serving = stage.config.serving
+    tag = f"{serving.framework_version}-cpu-{serving.py_version}"
+    assert requests[-1] == ("763104351884", "pytorch-inference", [{"imageTag": tag}])
+    answers["BatchGetImage"] = lambda _: {"__type": "RepositoryNotFoundException", "Message": "no"}
+    assert set(status_of(account.check_images, stage).values()) == {MISSING}
+
+
+def test_image_by_digest() -> None:
+    image = parse(f"{ACCOUNT}.dkr.ecr.ap-northeast-2.amazonaws.com/own@sha256:{'a' * 64}")
+    assert (image.account_id, image.repository) == (ACCOUNT, "own")
+    assert image.selector() == {"imageDigest": f"sha256:{'a' * 64}"}
 
 
 # -- errors, table and exit codes ----------------------------------------------------------------
