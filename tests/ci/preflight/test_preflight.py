@@ -355,8 +355,11 @@ def test_quota_that_aws_does_not_list_is_not_ok(emulator: Emulator, fake_url: st
     assert (endpoint.status, endpoint.present) == (MISSING, "no such quota")
 
 
-def test_vpcs_of_others_count_and_that_of_the_stage_does_not(emulator: Emulator) -> None:
-    stage, ec2 = stage_at(emulator.url), emulator.client("ec2")
+def test_vpcs_of_others_count_and_that_of_the_stage_does_not(
+    emulator: Emulator, fake_url: str, answers: Answers
+) -> None:
+    answers.update(service_quotas({"L-F678F1CE": 5}, {}))
+    stage, ec2 = quota_stage(emulator, fake_url), emulator.client("ec2")
 
     def needed() -> str:
         return next(each.needed for each in check_quotas(stage) if "VPCs" in each.subject)
