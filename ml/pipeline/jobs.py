@@ -39,7 +39,7 @@ from ml import contract
 from ml.pipeline.environment import Stage
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT, TRAINING_CODE
+from ml.settings.containers import CHECKPOINTS, PROCESSING_EVALUATION, PROCESSING_INPUT, TRAINING_CODE
 from ml.settings.fields import Scalar
 from ml.settings.metrics import METRICS
 from ml.settings.training import MAX_SPOT_WAIT_FACTOR
@@ -97,15 +97,19 @@ def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession
     wait_s = training.max_runtime_s * MAX_SPOT_WAIT_FACTOR if training.use_spot else None
     # Below the execution: a run that is started again must not continue from the checkpoints of other code.
     checkpoints = CheckpointConfig(
-        s3_uri=parameters.below_output("checkpoints", ExecutionVariables.PIPELINE_EXECUTION_ID)
+        s3_uri=parameters.below_output("checkpoints", ExecutionVariables.PIPELINE_EXECUTION_ID),
+        local_path=CHECKPOINTS,
     )
+    # SageMaker sets no variable for the folder, so that the job gets it as an argument.
+    checkpoint_arguments = ["--checkpoint-dir", CHECKPOINTS] if training.use_spot else []
     return ModelTrainer(
         sagemaker_session=session,
         role=stage.job_role_arn,
         base_job_name=f"{stage.pipeline_name}-training",
         training_image=training.image(stage.region, training.instance_type),
         source_code=SourceCode(
-            command="python3 -m ml.ncf.jobs.train", args=command_line(training.hyperparameters)
+            command="python3 -m ml.ncf.jobs.train",
+            args=[*command_line(training.hyperparameters), *checkpoint_arguments],
         ),
         hyperparameters=dict(training.hyperparameters),
         environment={

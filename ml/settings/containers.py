@@ -111,6 +111,8 @@ def _image_parts(uri: str) -> Mapping[str, str]:
 
 # -- paths ---------------------------------------------------------------------------------------
 TRAINING_CODE = "/opt/ml/input/data/code"  # channel "code" of the training job
+# Copied from and to S3 by SageMaker (API reference, CheckpointConfig: the default of LocalPath).
+CHECKPOINTS = "/opt/ml/checkpoints"
 PROCESSING_INPUT = "/opt/ml/processing/input"
 PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
 

@@ -63,6 +63,17 @@ def test_run_file_contains_timeline_metrics_and_recommendations(platform: Served
     assert run["model_version"] == run["run_id"]
 
 
+def test_spot_training_leaves_its_checkpoints_in_s3(platform: ServedPlatform) -> None:
+    sagemaker, s3 = platform.stage.client("sagemaker"), platform.stage.client("s3")
+    names = [each["TrainingJobName"] for each in sagemaker.list_training_jobs()["TrainingJobSummaries"]]
+    job = sagemaker.describe_training_job(TrainingJobName=names[-1])
+    assert job["EnableManagedSpotTraining"]
+    bucket, prefix = job["CheckpointConfig"]["S3Uri"].removeprefix("s3://").split("/", 1)
+    stored = s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", [])
+    assert stored
+    assert all(each["Key"].endswith(".pt") and each["Size"] for each in stored)
+
+
 def test_known_user_gets_k_unseen_items_in_descending_order(platform: ServedPlatform) -> None:
     seen = platform.seen()
     for user in list(seen)[:25]:

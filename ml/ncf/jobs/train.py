@@ -2,7 +2,8 @@
 
 SageMaker's PyTorch container sets the folders in the environment: the prepared run in `SM_CHANNEL_<NAME>`,
 one channel per split and per file (`ml.contract.TRAINING_CHANNELS`); `SM_MODEL_DIR` for the artifact;
-`SM_OUTPUT_DATA_DIR` for other output. The default hyperparameters are those of the AWS post; `--preset`
+`SM_OUTPUT_DATA_DIR` for other output. SageMaker sets no variable for the folder of checkpoints, so that the
+pipeline passes it (`--checkpoint-dir`). The default hyperparameters are those of the AWS post; `--preset`
 selects another set, and `--print-plan` prints the phases of the training and exits.
 
 The log starts with the plan and has one line per epoch with the validation metrics, which the regexes of
@@ -30,7 +31,7 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model import artifact
 from ml.ncf.model.base import RankingModel
 from ml.ncf.training import report
-from ml.ncf.training.checkpoint import CheckpointError
+from ml.ncf.training.checkpoint import CheckpointFolder
 from ml.ncf.training.console import log, log_error
 from ml.ncf.training.distributed import process_group
 from ml.ncf.training.loop import Epoch, TrainingError, ignore_epoch
@@ -64,12 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 log(plan_text(plan))
             on_epoch = log_epoch if is_first else ignore_epoch
             trained = run_plan(
-                plan, data, rank=process, checkpoints=arguments.checkpoint_dir, on_epoch=on_epoch
+                plan, data, rank=process, checkpoints=checkpoints_of(arguments), on_epoch=on_epoch
             )
             if is_first:
                 write_report(arguments.output_data_dir, run, settings, data, trained)
                 write_artifact(arguments, run, settings, trained)
-    except (DataError, ManifestError, TrainingError, CheckpointError, ValueError, OSError) as error:
+    except (DataError, ManifestError, TrainingError, ValueError, OSError) as error:
         return _failed(f"training: {error}", arguments.output_data_dir)
     return 0
 
@@ -85,10 +86,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     paths.add_argument(
         "--output-data-dir", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR", "/opt/ml/output/data")
     )
-    paths.add_argument("--checkpoint-dir", type=Path, default=os.environ.get("SM_CHECKPOINT_DIR"))
+    paths.add_argument("--checkpoint-dir", type=Path, help="resume from it and write to it; default: neither")
     paths.add_argument("--run-id", default=os.environ.get(ENV_RUN_ID), help="default: that of the manifest")
     paths.add_argument("--code-version", default=os.environ.get(ENV_CODE_VERSION))
     return parser.parse_args(argv)
+
+
+def checkpoints_of(arguments: argparse.Namespace) -> CheckpointFolder | None:
+    """The folder of checkpoints; a checkpoint of another version of the code is not resumed."""
+    if arguments.checkpoint_dir is None:
+        return None
+    return CheckpointFolder(arguments.checkpoint_dir, {"code version": arguments.code_version})
 
 
 def channel(name: str) -> Path:

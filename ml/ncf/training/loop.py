@@ -85,7 +85,6 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
 
     Raises:
         TrainingError: a loss or a weight is not finite.
-        ml.ncf.training.checkpoint.CheckpointError: the checkpoint belongs to another training.
     """
     optimizers = Optimizers(model, phase.settings, phase.settings.epochs * context.objective.n_steps)
     epochs, best, spent = _resume(model, optimizers, context.checkpoint)
@@ -135,7 +134,7 @@ def _resume(
     model: RankingModel, optimizers: Optimizers, checkpoint: Checkpoint | None
 ) -> tuple[list[Epoch], dict[str, Tensor], float]:
     """Epochs of the checkpoint, the weights of the best one, and the seconds that they took."""
-    state: dict[str, Any] | None = checkpoint.load() if checkpoint is not None else None
+    state: dict[str, Any] | None = checkpoint.load_or_warn() if checkpoint is not None else None
     if state is None:
         return [], {}, 0.0
     model.load_state_dict(state["model"])

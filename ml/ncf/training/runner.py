@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ml.ncf.data.interactions import Interactions
@@ -22,7 +22,7 @@ from ml.ncf.model.registry import family_of
 from ml.ncf.objectives.factory import objective_of
 from ml.ncf.objectives.histories import full_histories
 from ml.ncf.training.blending import GRID, best_blend_weights
-from ml.ncf.training.checkpoint import Checkpoint
+from ml.ncf.training.checkpoint import Checkpoint, CheckpointFolder
 from ml.ncf.training.loop import (
     Epoch,
     OnEpoch,
@@ -75,7 +75,7 @@ def run_plan(
     data: TrainingData,
     *,
     rank: ProcessRank = SINGLE_PROCESS,
-    checkpoints: Path | None = None,
+    checkpoints: CheckpointFolder | None = None,
     on_epoch: OnEpoch = ignore_epoch,
     half_lives: Sequence[float] = HALF_LIVES,
     blend_grid: Sequence[float] = GRID,
@@ -96,7 +96,6 @@ def run_plan(
     Raises:
         ml.ncf.data.interactions.DataError: the data cannot be trained on.
         ml.ncf.training.loop.TrainingError: a loss or a weight is not finite.
-        ml.ncf.training.checkpoint.CheckpointError: a checkpoint belongs to another training.
         ValueError: the model family does not support the size of the data.
     """
     run = _PlanRun(
@@ -120,7 +119,7 @@ class _PlanRun:
 
     data: TrainingData
     rank: ProcessRank
-    checkpoints: Path | None
+    checkpoints: CheckpointFolder | None
     half_lives: Sequence[float]
     blend_grid: Sequence[float]
     models: dict[str, RankingModel] = field(default_factory=dict)  # by phase; removed when they are fused
@@ -224,11 +223,13 @@ class _PlanRun:
         if self.checkpoints is None:
             return None
         identity = {
+            **self.checkpoints.identity,
             **phase.settings.as_dict(),
             "training pairs": _digest(self._train(phase)),
             "processes": self.rank.world_size,
+            "torch": str(torch.__version__),
         }
-        return Checkpoint(self.checkpoints / f"{phase.name}.pt", identity)
+        return Checkpoint(self.checkpoints.path / f"{phase.name}.pt", identity)
 
 
 def _digest(train: Interactions) -> str:

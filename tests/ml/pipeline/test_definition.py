@@ -143,7 +143,8 @@ def test_hyperparameters_reach_the_job_and_its_command(definition: dict[str, Any
     s3 = boto3.client("s3")
     (script,) = (key for key in uploaded(s3) if key.endswith("/sm_train.sh"))
     text = s3.get_object(Bucket=ARTIFACTS, Key=script)["Body"].read().decode()
-    assert "\npython3 -m ml.ncf.jobs.train --epochs 10 --lr 0.001 --batch-size 256 --preset post\n" in text
+    arguments = "--epochs 10 --lr 0.001 --batch-size 256 --preset post --checkpoint-dir /opt/ml/checkpoints"
+    assert f"\npython3 -m ml.ncf.jobs.train {arguments}\n" in text
 
 
 def test_spot_training_has_a_maximum_wait_and_checkpoints(steps: dict[str, Any]) -> None:
@@ -158,6 +159,8 @@ def test_spot_training_has_a_maximum_wait_and_checkpoints(steps: dict[str, Any])
         "checkpoints",
         {"Get": "Execution.PipelineExecutionId"},
     ]
+    # The folder that SageMaker copies; the job gets it as --checkpoint-dir (test above).
+    assert arguments["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
 
 
 def test_on_demand_training_has_no_wait_and_no_checkpoints(other: dict[str, Any]) -> None:
