@@ -110,6 +110,63 @@ class Threshold:
     description: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExpressionThreshold:
+    """Condition of a CloudWatch alarm on an expression of several metrics of one namespace.
+
+    Attributes:
+        namespace, dimensions: of the metrics.
+        metrics: name in the expression to the metric and its statistic.
+        expression: CloudWatch metric math, such as ``IF(failures >= 3, failures / requests, 0)``.
+        above: the alarm starts when the expression exceeds this value.
+        period_s: length of one data point.
+        n_periods: number of consecutive data points that must exceed `above`.
+        description: the first step for the person on call.
+    """
+
+    namespace: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    metrics: Mapping[str, tuple[str, str]]
+    expression: str
+    above: float
+    period_s: int = 60
+    n_periods: int = 1
+    description: str
+
+
+def expression_alarm(
+    name: str, threshold: ExpressionThreshold, topic_arn: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> aws.cloudwatch.MetricAlarm:
+    """As `metric_alarm`, for an expression."""
+    metrics = [
+        {
+            "id": each,
+            "return_data": False,
+            "metric": {
+                "namespace": threshold.namespace,
+                "metric_name": metric,
+                "dimensions": dict(threshold.dimensions),
+                "period": threshold.period_s,
+                "stat": statistic,
+            },
+        }
+        for each, (metric, statistic) in threshold.metrics.items()
+    ]
+    expression = {"id": "value", "expression": threshold.expression, "label": name, "return_data": True}
+    return aws.cloudwatch.MetricAlarm(
+        name,
+        alarm_description=threshold.description,
+        metric_queries=[*metrics, expression],
+        comparison_operator="GreaterThanThreshold",
+        threshold=threshold.above,
+        evaluation_periods=threshold.n_periods,
+        treat_missing_data="notBreaching",
+        alarm_actions=[topic_arn],
+        ok_actions=[topic_arn],
+        opts=opts,
+    )
+
+
 def metric_alarm(
     name: str, threshold: Threshold, topic_arn: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> aws.cloudwatch.MetricAlarm:

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.alarm import Threshold, metric_alarm
+from components.alarm import ExpressionThreshold, expression_alarm
 from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_container_logs_and_metrics
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
 SCALE_IN_COOLDOWN_S = 300
 SCALE_OUT_COOLDOWN_S = 60
 STARTUP_TIMEOUT_S = 300
+# CloudWatch user guide, metric math, IF: a rate is only compared where there are enough invocations. It is
+# below the share of traffic that the first step of a canary gets, so that a failing canary is noticed.
+MIN_FAILURES = 3  # in a minute
+MAX_FAILED_PERCENT = 5  # of the invocations of a minute
+MIN_INVOCATIONS = 20  # in a minute, for the 99th percentile of the latency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,23 +201,28 @@ class Endpoint(pulumi.ComponentResource):
         )
 
     def _alarms(self, name: str, args: EndpointArgs) -> list[pulumi.Output[str]]:
-        """Alarms on errors and latency of the container; a deployment is rolled back when one starts."""
+        """Alarms on errors and latency of the container; a deployment is rolled back when one starts.
+
+        Both need several invocations in a minute. A single failure, such as one of an instance that is
+        replaced, is no reason to roll back; the 99th percentile of a few invocations is their maximum.
+        """
         dimensions = {"EndpointName": args.endpoint_name, "VariantName": args.variant_name}
+        requests = ("Invocations", "Sum")
         thresholds = {
-            "errors": Threshold(
+            "errors": ExpressionThreshold(
                 namespace="AWS/SageMaker",
-                metric="Invocation5XXErrors",
                 dimensions=dimensions,
-                statistic="Sum",
-                above=0,
+                metrics={"failures": ("Invocation5XXErrors", "Sum"), "requests": requests},
+                expression=f"IF(failures >= {MIN_FAILURES}, 100 * failures / requests, 0)",
+                above=MAX_FAILED_PERCENT,
                 description=f"{args.endpoint_name} answers with errors: read its log. "
                 "A rollout in progress is rolled back.",
             ),
-            "latency": Threshold(
+            "latency": ExpressionThreshold(
                 namespace="AWS/SageMaker",
-                metric="ModelLatency",
                 dimensions=dimensions,
-                statistic="p99",
+                metrics={"latency": ("ModelLatency", "p99"), "requests": requests},
+                expression=f"IF(requests >= {MIN_INVOCATIONS}, latency, 0)",
                 above=args.max_latency_ms * 1000,  # the metric is in microseconds
                 n_periods=3,
                 description=f"{args.endpoint_name} is slow: look at the invocations of an instance. "
@@ -220,7 +230,7 @@ class Endpoint(pulumi.ComponentResource):
             ),
         }
         return [
-            metric_alarm(
+            expression_alarm(
                 f"{name}-{label}", threshold, args.alarm_topic_arn, pulumi.ResourceOptions(parent=self)
             ).name
             for label, threshold in thresholds.items()

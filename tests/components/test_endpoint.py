@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from components.endpoint import Endpoint, EndpointArgs
 from components.iam import Allow, policy
 from components.model_artifact import bootstrap_artifact
 from tests import pulumi_engine
-from tests.pulumi_engine import ACCOUNT, Recording
+from tests.pulumi_engine import ACCOUNT, RecordedResource, Recording
 
 KEY_ARN = "arn:aws:kms:ap-northeast-2:123456789012:key/key-1"
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
@@ -100,9 +101,56 @@ def test_autoscaling_follows_invocations_between_its_bounds(done: Recording) -> 
 def test_errors_and_latency_have_alarms(done: Recording) -> None:
     errors, latency = (done.one(ALARM, name) for name in ("endpoint-errors", "endpoint-latency"))
     assert done.values["alarms"] == [errors.outputs["name"], latency.outputs["name"]]
-    assert errors.inputs["metricName"] == "Invocation5XXErrors"
-    assert (latency.inputs["extendedStatistic"], latency.inputs["threshold"]) == ("p99", 300_000)
-    assert latency.inputs["dimensions"] == {"EndpointName": "ncf-dev", "VariantName": "AllTraffic"}
+    dimensions = {"EndpointName": "ncf-dev", "VariantName": "AllTraffic"}
+    for alarm, metric, statistic, threshold in (
+        (errors, "Invocation5XXErrors", "Sum", 5),
+        (latency, "ModelLatency", "p99", 300_000),
+    ):
+        first, requests, _ = alarm.inputs["metricQueries"]
+        assert (first["metric"]["metricName"], first["metric"]["stat"]) == (metric, statistic)
+        assert (requests["metric"]["metricName"], requests["metric"]["stat"]) == ("Invocations", "Sum")
+        assert first["metric"]["dimensions"] == requests["metric"]["dimensions"] == dimensions
+        assert alarm.inputs["threshold"] == threshold
+
+
+def is_in_alarm(alarm: RecordedResource, **values: float) -> bool:
+    """Whether an alarm's expression exceeds its threshold for the values of one minute."""
+    expression = alarm.inputs["metricQueries"][-1]["expression"]
+    found = re.fullmatch(r"IF\((\w+) >= (\d+), (?:(\d+) \* )?(\w+)(?: / (\w+))?, 0\)", expression)
+    assert found is not None, expression
+    guard, least, factor, value, divisor = found.groups()
+    if values[guard] < int(least):
+        return False
+    result = int(factor or 1) * values[value] / (values[divisor] if divisor else 1)
+    return result > alarm.inputs["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "requests", "expected"),
+    [
+        (1, 1, False),  # one failure of the container
+        (1, 10, False),
+        (2, 2, False),
+        (3, 3, True),  # everything fails
+        (3, 1000, False),
+        (51, 1000, True),
+        (100, 1000, True),  # the first step of prod's canary, which fails
+    ],
+)
+def test_single_failure_of_the_container_does_not_roll_a_deployment_back(
+    done: Recording, failures: int, requests: int, expected: bool
+) -> None:
+    alarm = done.one(ALARM, "endpoint-errors")
+    assert is_in_alarm(alarm, failures=failures, requests=requests) is expected
+
+
+@pytest.mark.parametrize(("requests", "expected"), [(1, False), (19, False), (20, True)])
+def test_latency_of_a_handful_of_invocations_does_not_roll_a_deployment_back(
+    done: Recording, requests: int, expected: bool
+) -> None:
+    alarm = done.one(ALARM, "endpoint-latency")
+    assert is_in_alarm(alarm, latency=400_000, requests=requests) is expected
+    assert alarm.inputs["evaluationPeriods"] == 3
 
 
 def test_log_group_of_sagemaker_is_created_before_the_endpoint(done: Recording) -> None:

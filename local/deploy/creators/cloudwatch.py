@@ -102,16 +102,33 @@ def metric_alarm(context: Context, name: str, inputs: Inputs) -> tuple[str, dict
                 "actionsEnabled": "ActionsEnabled",
             }
         ),
-        "Dimensions": [
-            {"Name": key, "Value": value} for key, value in inputs.plain("dimensions", {}).items()
-        ],
     }
+    if queries := inputs.blocks("metricQueries"):
+        sent["Metrics"] = [_metric_query(query) for query in queries]
+    else:
+        sent["Dimensions"] = _dimensions(inputs)
     tags = tag_list(inputs)
     cloudwatch.put_metric_alarm(**sent, Tags=tags)
     (read,) = cloudwatch.describe_alarms(AlarmNames=[sent["AlarmName"]])["MetricAlarms"]
     kept_tags = cloudwatch.list_tags_for_resource(ResourceARN=read["AlarmArn"])
     inputs.compare(sent | {"Tags": tags}, read | kept_tags)
     return sent["AlarmName"], {"arn": read["AlarmArn"], "name": sent["AlarmName"]}
+
+
+def _metric_query(query: Inputs) -> dict[str, Any]:
+    """A metric or an expression of an alarm, as PutMetricAlarm takes it."""
+    found = query.pick({"id": "Id", "expression": "Expression", "label": "Label", "returnData": "ReturnData"})
+    if metric := query.block("metric"):
+        named = metric.pick({"namespace": "Namespace", "metricName": "MetricName"})
+        found["MetricStat"] = {
+            "Metric": {**named, "Dimensions": _dimensions(metric)},
+            **metric.pick({"period": "Period", "stat": "Stat", "unit": "Unit"}),
+        }
+    return found
+
+
+def _dimensions(inputs: Inputs) -> list[dict[str, Any]]:
+    return [{"Name": key, "Value": value} for key, value in inputs.plain("dimensions", {}).items()]
 
 
 def dashboard(context: Context, _name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:

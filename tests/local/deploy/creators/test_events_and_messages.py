@@ -56,6 +56,24 @@ def test_alarm_and_dashboard(deploy_source: DeploySource, emulator: Emulator) ->
     assert json.loads(cloudwatch.get_dashboard(DashboardName="tiny")["DashboardBody"]) == body
 
 
+def test_alarm_on_an_expression(deploy_source: DeploySource, emulator: Emulator) -> None:
+    outputs = deploy_source(
+        """
+    metric = {"namespace": "N", "metric_name": "m", "dimensions": {"Q": "q"}, "period": 60, "stat": "Sum"}
+    queries = [{"id": "a", "return_data": False, "metric": metric},
+        {"id": "b", "expression": "IF(a >= 3, a, 0)", "label": "failures", "return_data": True}]
+    alarm = aws.cloudwatch.MetricAlarm("a", metric_queries=queries, evaluation_periods=1, threshold=5,
+        comparison_operator="GreaterThanThreshold")
+    pulumi.export("alarm", alarm.name)
+    """
+    ).outputs
+    (alarm,) = emulator.client("cloudwatch").describe_alarms(AlarmNames=[outputs["alarm"]])["MetricAlarms"]
+    metric, expression = alarm["Metrics"]
+    assert metric["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "Q", "Value": "q"}]
+    assert (metric["MetricStat"]["Stat"], metric["ReturnData"]) == ("Sum", False)
+    assert (expression["Expression"], expression["ReturnData"]) == ("IF(a >= 3, a, 0)", True)
+
+
 def test_log_group(deploy_source: DeploySource, emulator: Emulator) -> None:
     deployment = deploy_source(
         """
