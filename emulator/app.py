@@ -18,7 +18,7 @@ from emulator.answers import without_absent_members
 from emulator.host import Host
 from emulator.logs import LogListener
 from emulator.moto_patches import MotoPatches
-from emulator.operations import identify
+from emulator.operations import identify, not_implemented
 from emulator.provider import EmitEvent, Forward, FunctionResult, InvokeFunction, Provider
 from emulator.services.apigateway.provider import ApiGatewayProvider
 from emulator.services.autoscaling.provider import AutoScalingProvider
@@ -243,4 +243,7 @@ class Emulator:
                 match = pattern.fullmatch(request.raw_path)
                 if match:
                     return route.handler(request, match)
-        return self._forward(request)
+        response = self._forward(request)
+        if call is not None and call.service != "s3" and moto_state.is_page_not_found(response):
+            raise not_implemented(f"{call.service} {call.name}")
+        return response

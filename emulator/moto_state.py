@@ -71,6 +71,11 @@ def make_forward() -> Callable[[Request], Response]:
     return forward
 
 
+def is_page_not_found(response: Response) -> bool:
+    """Whether moto has no handler of a REST operation: it answers with a page of HTML."""
+    return response.status == 404 and response.encoded()[1].get("Content-Type", "").startswith("text/html")
+
+
 @functools.cache
 def _parsed_policies() -> dict[str, Any]:
     return dict(json.loads(aws_managed_policies_data))

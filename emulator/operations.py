@@ -82,6 +82,8 @@ def identify(request: Request) -> ApiCall | None:
     """
     if request.path.startswith(OWN_PATHS):
         return None
+    if protocol := request.headers.get("smithy-protocol"):
+        raise not_implemented(f"the protocol {protocol}; use the JSON or query protocol of {request.service}")
     service = service_of(request)
     model = service_model(service)
     if str(model.protocol).startswith("rest-"):

@@ -10,7 +10,7 @@ import pytest
 from emulator.app import Emulator
 from emulator.operations import SERVICES, SHARED_SIGNING_NAMES, service_model
 from emulator.validation.supported import RUN, STORED, is_supported
-from tests.emulator.validation.clients import refusal
+from tests.emulator.validation.clients import refusal, send
 
 ALL_SERVICES = sorted({*SERVICES.values(), *(service for _, _, service in SHARED_SIGNING_NAMES)})
 STARTS_WORK = re.compile(r"(Start|Stop|Run|Invoke|Execute|Send|Retry|Cancel)[A-Z]|Create\w*Job$|\w*Async")
@@ -57,6 +57,29 @@ def test_operation_that_moto_would_only_pretend_to_run_is_not_implemented(
     code, message = refusal(emulator, service, operation, **parameters)
     assert code == "NotImplemented", message
     assert operation.replace("_", "") in message.lower()
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("apigatewayv2", "get_deployments", {"ApiId": "a"}),
+        ("lambda", "list_code_signing_configs", {}),
+        ("kms", "describe_custom_key_stores", {}),
+        ("ec2", "describe_capacity_blocks", {}),
+    ],
+)
+def test_read_operation_that_moto_lacks_is_not_implemented(
+    emulator: Emulator, service: str, operation: str, parameters: dict[str, Any]
+) -> None:
+    code, message = refusal(emulator, service, operation, **parameters)
+    assert (code, operation.replace("_", "") in message.lower().replace(" ", "")) == ("NotImplemented", True)
+
+
+def test_binary_protocol_is_not_implemented(emulator: Emulator) -> None:
+    path = "/service/GraniteServiceVersion20100801/operation/ListMetrics"
+    headers = {"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}
+    status, body = send(emulator, "monitoring", "POST", path, body=b"\xa0", headers=headers)
+    assert (status, b"rpc-v2-cbor" in body) == (501, True)
 
 
 @pytest.mark.parametrize(
