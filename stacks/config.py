@@ -114,7 +114,9 @@ def of_values(values: Mapping[str, Any], *, project: str, stage: str) -> StageCo
 
 
 def _parsed(value: Any) -> Any:
-    """A value as in the YAML file: Pulumi passes sections as JSON and scalars as text."""
+    """A value as in the YAML file: Pulumi passes sections as JSON, scalars as text, null as empty text."""
+    if value == "":
+        return None
     try:
         return json.loads(value)
     except (TypeError, ValueError):

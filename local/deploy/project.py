@@ -114,6 +114,8 @@ def _text(key: str, value: Any, stage: str) -> str:
         raise ProjectError(
             f"{stage_file(stage)}: {key} is encrypted (secure): only Pulumi's secrets provider can read it"
         )
+    if value is None:
+        return ""
     if isinstance(value, str):
         return value
     return json.dumps(value, default=str)  # true and 3 have the same form in JSON and in the engine

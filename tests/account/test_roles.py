@@ -15,6 +15,7 @@ from emulator.policies import Call, allows, decide
 from tests import pulumi_engine
 from tests.pulumi_engine import ACCOUNT, REGION, Recording
 from tests.repository import ROOT, STAGES
+from tests.stacks.program import engine_config
 from tests.stacks.program import recorded as recorded_stage
 
 PROJECT_PATH = "your-group/ncf-recommender-platform"
@@ -31,7 +32,7 @@ def example(**changes: Any) -> dict[str, str]:
     config = yaml.safe_load((ROOT / "account/Pulumi.example.yaml").read_text())["config"]
     config["ncf-account:jenkins_principal_arn"] = JENKINS
     config |= {f"ncf-account:{key}": value for key, value in changes.items()}
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    return engine_config(config)
 
 
 def run_program(**changes: Any) -> Recording:
@@ -381,7 +382,7 @@ def test_publish_role_is_for_the_agents_and_uploads_the_code_bundle_only(stage: 
 
 
 def test_without_jenkins_there_is_no_publish_role() -> None:
-    recording = run_program(jenkins_principal_arn="")
+    recording = run_program(jenkins_principal_arn=None)
     assert [each.name for each in recording.of("aws:iam/role:Role") if "publish" in each.name] == []
     assert "dev_publish_role_arn" not in recording.exports
 

@@ -38,11 +38,14 @@ def section(stage: str, name: str) -> dict[str, Any]:
 
 
 def engine_config(config: Mapping[str, Any]) -> dict[str, str]:
-    """Configuration in the engine's format: strings unchanged, other values as JSON."""
-    return {
-        key if ":" in key else f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
-        for key, value in config.items()
-    }
+    """Configuration in the engine's format: strings unchanged, null as empty text, other values as JSON."""
+    return {key if ":" in key else f"{PROJECT}:{key}": _engine_value(value) for key, value in config.items()}
+
+
+def _engine_value(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def run_program(stage: str, config: Mapping[str, Any]) -> Recording:

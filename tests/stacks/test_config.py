@@ -246,6 +246,12 @@ def test_error_names_the_invalid_value_and_the_accepted_ones(
     assert "\n" not in line
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_null_section_is_accepted_as_the_empty_text_that_pulumi_passes(stage: str) -> None:
+    config = {**stage_file(stage), "ncf:feature_store": ""}  # `pulumi stack init` also writes it so
+    assert loaded(config, stage).feature_store is None
+
+
 def test_configuration_is_immutable() -> None:
     config = loaded(stage_file("dev"))
     with pytest.raises(ValueError, match="frozen"):

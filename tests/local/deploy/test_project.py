@@ -32,12 +32,13 @@ def test_project_file_is_not_a_stage(tmp_path: Path) -> None:
 
 
 def test_config_has_the_format_of_the_engine(tmp_path: Path) -> None:
-    text = "config:\n  tiny:on: true\n  tiny:n: 3\n  tiny:a: {b: [1, null]}\n  short: x\n"
+    text = "config:\n  tiny:on: true\n  tiny:n: 3\n  tiny:a: {b: [1, null]}\n  short: x\n  tiny:none: null\n"
     stage = load_stage("dev", write(tmp_path, text))
 
     assert stage.config["tiny:on"] == "true"
     assert stage.config["tiny:n"] == "3"
     assert json.loads(stage.config["tiny:a"]) == {"b": [1, None]}
+    assert stage.config["tiny:none"] == ""  # the CLI has no null for a whole value
     assert stage.config["tiny:short"] == "x", "a key without a namespace belongs to the project"
 
 
