@@ -119,7 +119,8 @@ def _modify_rule(rule: Any, rule_id: str, new: Mapping[str, Any]) -> None:
             "Invalid value for portRange. Must specify both from and to ports with TCP/UDP."
         )
     rule.ip_protocol = protocol
-    rule.from_port, rule.to_port = (None, None) if protocol == ALL_PROTOCOLS else map(int, ports)
+    rule.from_port = None if protocol == ALL_PROTOCOLS else int(new["FromPort"])
+    rule.to_port = None if protocol == ALL_PROTOCOLS else int(new["ToPort"])
     text = {"Description": new["Description"]} if new.get("Description") else {}
     value = new[sources[0]]
     match sources[0]:
