@@ -36,7 +36,7 @@ from ml.preparation.write.quality import (
 )
 from ml.preparation.write.quality_metrics import RunStatistics, popularity_shift
 from ml.preparation.write.run_writer import RunWriter
-from ml.preparation.write.tables import WrittenTables, write_tables
+from ml.preparation.write.tables import write_tables
 from ml.settings.preparation import PreparationSettings
 
 _log = logging.getLogger("ml.preparation")
@@ -102,7 +102,10 @@ def prepare(
             tables = write_tables(writer, split, previous, rows_per_file=rows_per_file)
         with step("check"):
             counts = _counts(split, ingested)
-            _check_quality(writer, expectations, counts, tables, previous)
+            shift = popularity_shift(tables.popularity, previous.popularity) if previous else None
+            before = previous.manifest.counts if previous else None
+            statistics = RunStatistics(counts, split.assignment.unseen, before, shift)
+            _check_quality(writer, expectations, statistics)
         with step("features"):
             write_features(writer, tables, settings.feature_store)
         with step("finish"):
@@ -114,16 +117,10 @@ def prepare(
     return manifest
 
 
-def _check_quality(
-    writer: RunWriter,
-    expectations: Sequence[Expectation],
-    counts: Counts,
-    tables: WrittenTables,
-    previous: PreviousRun | None,
-) -> None:
+def _check_quality(writer: RunWriter, expectations: Sequence[Expectation], statistics: RunStatistics) -> None:
     """Write the quality report, then raise QualityError if an expectation failed."""
-    shift = popularity_shift(tables.popularity, previous.popularity) if previous else None
-    statistics = RunStatistics(counts, previous.manifest.counts if previous else None, shift)
+    if statistics.unseen.warning is not None:
+        _log.warning("check: %s", statistics.unseen.warning)
     report = evaluate(expectations, statistics)
     writer.write_text(QUALITY_FILE, quality_json(writer.run_id, report, statistics))
     require_passed(report, writer.uri)

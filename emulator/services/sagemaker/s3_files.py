@@ -98,7 +98,7 @@ class S3Files:
             S3FilesError: the object does not exist, or is not JSON.
         """
         try:
-            return json.loads(self.read_text(uri))
+            return json.loads(self.read_text(uri), parse_constant=_refuse_constant)
         except ValueError as error:
             raise S3FilesError(f"{uri}: not JSON: {error}") from error
 
@@ -143,6 +143,11 @@ class S3Files:
             raise S3FilesError(f"s3://{bucket}/{key}: {error.response['Error']['Message']}") from error
         with path.open("wb") as file:
             shutil.copyfileobj(body, file)
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -66,3 +66,17 @@ class UnseenSampler:
             taken = (rank[:, :step] == drawn[:, None]).any(axis=1)
             rank[:, step] = np.where(taken, last, drawn)
         return self.item_at(np.broadcast_to(users[:, None], rank.shape), rank)
+
+    def sample_distinct_up_to(
+        self, users: NDArray[np.integer], n: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """As `sample_distinct`; a user with fewer unseen items gets all of them, then zeros: (B, n)."""
+        sizes = self.n_unseen[users]
+        is_short = sizes < n
+        if not is_short.any():
+            return self.sample_distinct(users, n, rng)
+        items = np.zeros((len(users), n), dtype=np.int64)
+        items[~is_short] = self.sample_distinct(users[~is_short], n, rng)
+        rows, rank = np.nonzero(is_short[:, None] & (np.arange(n) < sizes[:, None]))
+        items[rows, rank] = self.item_at(users[rows], rank)
+        return items

@@ -24,7 +24,8 @@ MAX_PAIRS = 5e9  # limit of the item pairs of item-kNN: above it, the baseline t
 
 def popularity(train: Interactions, evaluation_set: EvaluationSet) -> Tensor:
     """Number of train interactions of each item of the evaluation set: (C, 1 + N)."""
-    return torch.from_numpy(train.item_counts())[evaluation_set.items.long()]
+    counts = torch.from_numpy(train.item_counts()).double()
+    return evaluation_set.masked(counts[evaluation_set.items.long()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class ItemKNN:
             has[torch.from_numpy(rows), torch.from_numpy(owned.astype(np.int64))] = 1.0
             row = torch.arange(len(users))[:, None, None]
             blocks.append((self.similarities[items] * has[row, self.neighbours[items]]).sum(-1))
-        return torch.cat(blocks)
+        return evaluation_set.masked(torch.cat(blocks))
 
 
 def is_affordable(train: Interactions, max_pairs: float = MAX_PAIRS) -> bool:

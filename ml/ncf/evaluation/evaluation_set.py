@@ -1,11 +1,12 @@
 """Evaluation set: held-out items among sampled negatives, and the scores of a model for them.
 
-Shapes: C held-out pairs, N negatives per pair, B users scored at once.
+Shapes: C held-out pairs, N negatives per pair, B users scored at once. A user with fewer than N unseen items
+is ranked among those, and a user without any is left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.sampling import UnseenSampler
 from ml.ncf.model.base import History, HistoryOf, RankingModel
+from ml.ncf.model.finite import require_finite
 
 SCORING_BATCH = 1024  # users per batch when scores are computed
 MAX_CATALOGUE_ITEMS = 20_000  # logits of that many items for a batch: 80 MiB
@@ -27,10 +29,15 @@ def no_history(_: Tensor) -> None:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Held-out items and their negatives: row c ranks `items[c, 0]` among `items[c]` for `users[c]`."""
+    """Held-out items and their negatives: row c ranks `items[c, 0]` among `items[c]` for `users[c]`.
+
+    Row c has `n_negatives[c]` negatives; the columns after them repeat the held-out item and are not ranked.
+    """
 
     users: Tensor  # (C,)
     items: Tensor  # (C, 1 + N)
+    n_negatives: Tensor | None = None  # (C,); None: every row has N
+    n_left_out: int = 0  # held-out pairs of users without an unseen item, which are not in the set
 
     @classmethod
     def sampled(
@@ -43,6 +50,9 @@ class EvaluationSet:
     ) -> EvaluationSet:
         """Each held-out pair with N distinct negatives, drawn uniformly from the items not in `seen`.
 
+        A user with fewer than N items that are not in `seen` gets all of them, and a user
+        without any is left out.
+
         Args:
             held_out: pairs to rank.
             seen: pairs that are never negatives; they include `held_out`.
@@ -51,21 +61,49 @@ class EvaluationSet:
             limit: maximum C; a uniform sample is drawn from more pairs. None: no limit.
 
         Raises:
-            DataError: there is no pair, or a user has fewer than N unseen items.
+            DataError: there is no pair, or none of a user with an unseen item.
         """
         if not len(held_out):
             raise DataError("no held-out pairs to rank")
         chosen = np.arange(len(held_out))
         if limit is not None and limit < len(chosen):
             chosen = np.sort(rng.choice(len(chosen), limit, replace=False))
-        users = held_out.users[chosen].astype(np.int64)
-        sampler = UnseenSampler(seen)
+        sampler, n_chosen = UnseenSampler(seen), len(chosen)
+        chosen = chosen[sampler.n_unseen[held_out.users[chosen]] > 0]
+        if not len(chosen):
+            raise DataError("every user has seen all items: nothing is left to rank")
+        users, held = held_out.users[chosen].astype(np.int64), held_out.indices[chosen][:, None]
+        count = np.minimum(sampler.n_unseen[users], n_negatives)
         blocks = [
-            sampler.sample_distinct(block, n_negatives, rng).astype(np.int32)
+            sampler.sample_distinct_up_to(block, n_negatives, rng).astype(np.int32)
             for block in np.split(users, range(SCORING_BATCH * 16, len(users), SCORING_BATCH * 16))
         ]
-        items = np.concatenate([held_out.indices[chosen][:, None], np.concatenate(blocks)], axis=1)
-        return cls(torch.from_numpy(users), torch.from_numpy(items))
+        negatives = np.concatenate(blocks)
+        is_negative = np.arange(n_negatives) < count[:, None]
+        items = np.concatenate([held, np.where(is_negative, negatives, held)], axis=1)
+        return cls(
+            torch.from_numpy(users),
+            torch.from_numpy(items),
+            None if is_negative.all() else torch.from_numpy(count),
+            n_left_out=n_chosen - len(chosen),
+        )
+
+    @property
+    def fewest_negatives(self) -> int:
+        """The smallest number of negatives of a row."""
+        return self.items.shape[1] - 1 if self.n_negatives is None else int(self.n_negatives.min())
+
+    @property
+    def n_with_fewer_negatives(self) -> int:
+        """Number of rows with fewer than N negatives."""
+        return 0 if self.n_negatives is None else int((self.n_negatives < self.items.shape[1] - 1).sum())
+
+    def masked(self, scores: Tensor) -> Tensor:
+        """Scores (C, 1 + N) with -inf in the columns that are not ranked."""
+        if self.n_negatives is None:
+            return scores
+        is_ranked = torch.arange(scores.shape[1]) <= self.n_negatives[:, None]
+        return torch.where(is_ranked, scores, -torch.inf)
 
     def renumbered(self, users: Tensor, items: Tensor) -> tuple[EvaluationSet, Tensor, Tensor]:
         """The same set with other indices, given the new index of each user and item (-1: unknown).
@@ -74,11 +112,22 @@ class EvaluationSet:
         users and items have index 0 in the set.
         """
         new_users, new_items = users[self.users], items[self.items]
-        known = EvaluationSet(new_users.clamp(min=0), new_items.clamp(min=0))
+        known = replace(self, users=new_users.clamp(min=0), items=new_items.clamp(min=0))
         return known, new_users >= 0, new_items >= 0
 
     def scores(self, model: RankingModel, history_of: HistoryOf = no_history) -> Tensor:
-        """Logits of the model, in evaluation mode: (C, 1 + N)."""
+        """Logits of the model, in evaluation mode: (C, 1 + N); -inf in the columns that are not ranked.
+
+        Raises: as `logits`.
+        """
+        return self.masked(self.logits(model, history_of))
+
+    def logits(self, model: RankingModel, history_of: HistoryOf = no_history) -> Tensor:
+        """As `scores`, with the logit of the held-out item in the columns that are not ranked.
+
+        Raises:
+            ml.ncf.model.finite.NotFiniteError: the model gives a logit that is not finite.
+        """
         was_training = model.training
         model.eval()
         batches = []
@@ -88,7 +137,9 @@ class EvaluationSet:
             ):
                 batches.append(_scores(model, users, items, history_of(users)).float())
         model.train(was_training)
-        return torch.cat(batches)
+        logits = torch.cat(batches)
+        require_finite(logits, "scores")
+        return logits
 
 
 def index_of(ids: NDArray[Any], known: NDArray[Any]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Ranking metrics of one held-out item per user. Ties count against the model.
+"""Ranking metrics of one held-out item per user. Ties and scores that are not finite count against the model.
 
 * Sampled protocol (He et al. 2017, section 4.1): the held-out item among given negatives.
 * Whole catalogue: the held-out item among all items that the user has not seen. Sampled metrics can order
@@ -16,12 +16,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ml.ncf.model.finite import require_finite
 from ml.settings.metrics import CUTOFF, GATED_METRICS
+
+UNRANKED = torch.iinfo(torch.int64).max  # rank of an item whose score is not finite: beyond any cut-off
 
 
 def rank_of_first(scores: Tensor) -> Tensor:
-    """Rank, from 0, of the first column: (B, 1 + N) to (B,). Equal scores rank ahead of it."""
-    return (scores[:, 1:] >= scores[:, :1]).sum(1)
+    """Rank, from 0, of the first column: (B, 1 + N) to (B,).
+
+    Equal scores and NaN rank ahead of it; -inf stands for an item that cannot be recommended. If the first
+    column itself is not finite, the rank is `UNRANKED`.
+    """
+    first = scores[:, :1]
+    rank = (~(scores[:, 1:] < first)).sum(1)
+    return torch.where(torch.isfinite(first[:, 0]), rank, UNRANKED)
 
 
 def hit_rate(ranks: Tensor, k: int) -> float:
@@ -83,9 +92,15 @@ class CatalogueMetrics:
         self._shown = torch.zeros(len(self.popularity), dtype=torch.int64)
 
     def add(self, scores: Tensor, held_out: Tensor) -> None:
-        """Add users with scores (B, I), -inf for the items seen by the user, and held-out items (B,)."""
+        """Add users with scores (B, I), -inf for the items seen by the user, and held-out items (B,).
+
+        Raises:
+            ml.ncf.model.finite.NotFiniteError: a score is NaN or +inf.
+        """
+        require_finite(torch.where(scores == -torch.inf, 0.0, scores), "scores")
         held_out_score = scores.gather(1, held_out[:, None])
-        self._ranks.append((scores >= held_out_score).sum(1) - 1)  # - 1: the held-out item itself
+        rank = (scores >= held_out_score).sum(1) - 1  # - 1: the held-out item itself
+        self._ranks.append(torch.where(torch.isfinite(held_out_score[:, 0]), rank, UNRANKED))
         self._held_out.append(held_out)
         top = scores.topk(min(self.k, scores.shape[1]), dim=1).indices
         self._shown += torch.bincount(top.flatten(), minlength=len(self._shown))

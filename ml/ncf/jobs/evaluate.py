@@ -5,8 +5,10 @@
 writes `evaluation.json` for the quality gate and the model registry.
 
 Protocol (He et al. 2017, section 4.1): the held-out item of each user among 99 items, drawn uniformly with a
-fixed seed from those that the user has in no split. Ties count against the model. Models are loaded from
-their artifacts, as in serving.
+fixed seed from those that the user has in no split. A user with fewer such items is ranked among all of them,
+and one without any is left out; the report has the numbers. Ties count against the model. Models are loaded
+from their artifacts, as in serving. A candidate with scores that are not finite fails the job; a champion
+that cannot be loaded, or with such scores, counts as absent, with a warning in the report.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, champion, metrics
 from ml.ncf.evaluation.evaluation_set import SCORING_BATCH, EvaluationSet, index_of
 from ml.ncf.model import artifact
+from ml.ncf.model.finite import NotFiniteError, require_finite
 from ml.ncf.training.console import log, log_error
 from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT
 from ml.settings.metrics import CUTOFF
@@ -51,19 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = read_run(lambda channel: arguments.input / channel)
         with tempfile.TemporaryDirectory() as workspace:
             group = arguments.model_package_group
-            current = champion.find(group, Path(workspace)) if group else None
-            report = evaluate(arguments.input, run, Path(workspace), current, arguments.seed)
+            current, warnings = find_champion(group, Path(workspace)) if group else (None, [])
+            report = evaluate(
+                arguments.input, run, Path(workspace), current, arguments.seed, warnings=warnings
+            )
     except (
         DataError,
         ManifestError,
         artifact.ArtifactError,
         champion.ChampionError,
+        NotFiniteError,
         OSError,
     ) as error:
         log_error(f"evaluation: {error}")
         return 1
     arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / EVALUATION_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(report, indent=2, allow_nan=False)
+    (arguments.output / EVALUATION_FILE).write_text(f"{text}\n", encoding="utf-8")
+    for warning in report["warnings"]:
+        log(f"warning: {warning}")
     for name in ("model", "popularity", "item_knn"):
         if report[name] is not None:
             values = {key.removesuffix(f"_at_{CUTOFF}"): value for key, value in report[name].items()}
@@ -71,8 +80,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def find_champion(group: str, workspace: Path) -> tuple[champion.Champion | None, list[str]]:
+    """The champion of a model package group, and a warning if its artifact cannot be loaded.
+
+    Raises:
+        ml.ncf.evaluation.champion.ChampionError: a call of the registry or of S3 fails.
+    """
+    try:
+        return champion.find(group, workspace), []
+    except artifact.ArtifactError as error:
+        return None, [f"the champion counts as absent: {error}"]
+
+
 def evaluate(
-    folder: Path, run: PreparedRun, workspace: Path, current: champion.Champion | None = None, seed: int = 42
+    folder: Path,
+    run: PreparedRun,
+    workspace: Path,
+    current: champion.Champion | None = None,
+    seed: int = 42,
+    *,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of `evaluation.json`.
 
@@ -82,10 +109,12 @@ def evaluate(
         workspace: an empty folder for the unpacked candidate.
         current: the champion; None if there is none.
         seed: of the sampled negatives.
+        warnings: for the report, in addition to those of the evaluation.
 
     Raises:
-        DataError: a user has too few unseen items, or the candidate was not trained on this run.
+        DataError: no user has an unseen item, or the candidate was not trained on this run.
         ml.ncf.model.artifact.ArtifactError: the candidate cannot be loaded.
+        ml.ncf.model.finite.NotFiniteError: a score of the candidate is not finite.
     """
     artifact.unpack(folder / "model" / MODEL_ARCHIVE, workspace / "candidate")
     candidate = artifact.read(workspace / "candidate")
@@ -100,6 +129,9 @@ def evaluate(
         "protocol": {
             "split": "test",
             "negatives": N_TEST_NEGATIVES,
+            "fewest_negatives": evaluation_set.fewest_negatives,
+            "n_users_with_fewer_negatives": evaluation_set.n_with_fewer_negatives,
+            "n_users_left_out": evaluation_set.n_left_out,
             "negatives_from": "items that the user has in no split, uniformly",
             "ties": "against the model",
             "k": CUTOFF,
@@ -112,12 +144,41 @@ def evaluate(
         "whole_catalogue": whole_catalogue(candidate, run),
         "champion": None,
         "change": dict.fromkeys(model, 0.0),
+        "warnings": [*warnings, *_few_negatives(evaluation_set)],
     }
     if current is not None:
-        quality = metrics.quality(scores_by_id(current.artifact, run, evaluation_set), CUTOFF)
-        report["champion"] = {"model_package_arn": current.model_package_arn, **quality}
-        report["change"] = {name: model[name] - quality[name] for name in quality}
+        _compare(report, current, run, evaluation_set)
     return report
+
+
+def _compare(
+    report: dict[str, Any], current: champion.Champion, run: PreparedRun, evaluation_set: EvaluationSet
+) -> None:
+    """Add the champion's metrics, and the candidate's change from them, to the report."""
+    try:
+        quality = metrics.quality(scores_by_id(current.artifact, run, evaluation_set), CUTOFF)
+    except NotFiniteError as error:
+        report["warnings"].append(f"the champion counts as absent: {current.model_package_arn}: {error}")
+        return
+    report["champion"] = {"model_package_arn": current.model_package_arn, **quality}
+    report["change"] = {name: report["model"][name] - quality[name] for name in quality}
+
+
+def _few_negatives(evaluation_set: EvaluationSet) -> list[str]:
+    """Warnings about users with few items to rank the held-out item among."""
+    n_few, n_left_out = evaluation_set.n_with_fewer_negatives, evaluation_set.n_left_out
+    n_all, warnings = len(evaluation_set.users) + n_left_out, []
+    if n_few:
+        warnings.append(
+            f"{n_few} of {n_all} held-out items are ranked among fewer than {N_TEST_NEGATIVES} items (the "
+            f"fewest: {evaluation_set.fewest_negatives}), which are all that their users have not seen: the "
+            "metrics are higher than among more"
+        )
+    if n_left_out:
+        warnings.append(
+            f"{n_left_out} of {n_all} held-out items are left out: their users have seen all items"
+        )
+    return warnings
 
 
 def _item_knn(known: Interactions, evaluation_set: EvaluationSet) -> dict[str, float] | None:
@@ -134,6 +195,7 @@ def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, flo
 
     Raises:
         DataError: the items of the model are not those of the run.
+        ml.ncf.model.finite.NotFiniteError: a score is not finite.
     """
     if model.model is None or model.data is None:
         raise DataError(f"model {model.version} has no weights")
@@ -148,6 +210,7 @@ def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, flo
         users, held_out = test.users[batch].astype(np.int64), test.indices[batch].astype(np.int64)
         with torch.no_grad():
             scores = model.model.score_catalogue(torch.from_numpy(users)).float()
+        require_finite(scores, "scores")
         rows, items = seen.gather(users)
         scores[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = -torch.inf
         totals.add(scores, torch.from_numpy(held_out))
@@ -163,6 +226,7 @@ def scores_by_id(model: artifact.Artifact, run: PreparedRun, evaluation_set: Eva
 
     Raises:
         DataError: the artifact has no weights.
+        ml.ncf.model.finite.NotFiniteError: a score is not finite.
     """
     if model.model is None or model.data is None:
         raise DataError(f"model {model.version} has no weights")
@@ -171,7 +235,7 @@ def scores_by_id(model: artifact.Artifact, run: PreparedRun, evaluation_set: Eva
     )
     popularity = torch.from_numpy(model.data.popularity)[known.items].float()
     scores = torch.where(users_known[:, None], known.scores(model.model), popularity)
-    return torch.where(items_known, scores, -torch.inf)
+    return evaluation_set.masked(torch.where(items_known, scores, -torch.inf))
 
 
 if __name__ == "__main__":

@@ -113,11 +113,11 @@ def channel(name: str) -> Path:
 
 
 def check_trainable(run: PreparedRun, settings: Hyperparameters) -> None:
-    """Check that a ranked list of `top_k` items can be evaluated for every user.
+    """Check that a list of `top_k` items can leave an item out.
 
     Raises:
         ValueError: top_k exceeds the number of negatives.
-        DataError: there are too few items, or a user has no unseen item.
+        DataError: there are too few items.
     """
     if settings.top_k > N_TEST_NEGATIVES:
         raise ValueError(
@@ -127,20 +127,14 @@ def check_trainable(run: PreparedRun, settings: Hyperparameters) -> None:
         raise DataError(
             f"{run.n_items} items: at least {settings.top_k + 1} are needed to rank {settings.top_k}"
         )
-    n_unseen = run.n_items - run.seen().counts
-    if not n_unseen.min():
-        user = run.user_ids[np.argmin(n_unseen)]
-        raise DataError(f"user {str(user)!r} has seen all {run.n_items} items: nothing is left to rank")
 
 
 def training_data(run: PreparedRun, settings: Hyperparameters) -> TrainingData:
     """The splits of a run, and the validation pairs among sampled negatives."""
-    seen = run.seen()
-    n_negatives = min(N_TEST_NEGATIVES, int((run.n_items - seen.counts).min()))
     validation = EvaluationSet.sampled(
         run.splits["validation"],
-        seen,
-        n_negatives,
+        run.seen(),
+        N_TEST_NEGATIVES,
         np.random.default_rng(settings.seed),
         limit=VALIDATION_LIMIT,
     )

@@ -35,6 +35,7 @@ from ml.contract import (
 )
 from ml.ncf.model import registry
 from ml.ncf.model.base import RankingModel
+from ml.ncf.model.finite import require_finite_weights
 
 ARRAYS = ("user_ids", "item_ids", "seen_indptr", "seen_indices", "popularity")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can store
@@ -100,9 +101,11 @@ def write(
 
     Raises:
         ArtifactError: the sizes of data and model differ.
+        ml.ncf.model.finite.NotFiniteError: a weight is not finite; nothing is written.
         ValueError: a number in `info` is not finite.
     """
     data.check(model.config.n_users, model.config.n_items)
+    require_finite_weights(model)
     folder.mkdir(parents=True, exist_ok=True)
     for inside, source in serving_sources(source_root).items():
         target = folder / MODEL_CODE_FOLDER / inside
@@ -139,7 +142,7 @@ def read(folder: Path) -> Artifact:
 
     Raises:
         ArtifactError: a file is missing or unreadable, has another schema version or an unknown model family,
-            or its sizes differ from those of the other files.
+            its sizes differ from those of the other files, or a weight is not finite.
     """
     info = _read_info(folder / MODEL_FILE)
     if "model" not in info:
@@ -148,6 +151,7 @@ def read(folder: Path) -> Artifact:
         model = registry.build(info.get("family", registry.DEFAULT_FAMILY), info["model"])
         weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
         model.load_state_dict(weights)
+        require_finite_weights(model)
         with np.load(folder / ARRAYS_FILE, allow_pickle=False) as arrays:
             data = ServingData(**{name: arrays[name] for name in ARRAYS})
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:

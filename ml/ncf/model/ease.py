@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812 -- the name that PyTorch's own doc
 from torch import Tensor
 
 from ml.ncf.model.base import Features, History, ModelConfig, RankingModel, require_at_least_one
+from ml.ncf.model.finite import require_finite
 
 if TYPE_CHECKING:
     from ml.ncf.data.interactions import Interactions
@@ -74,7 +75,11 @@ class EASE(RankingModel):
 
     @torch.no_grad()
     def fit(self, train: Interactions) -> None:
-        """Compute W = E - Q diag(1 / diag(Q)), Q = (XᵀX + λE)⁻¹, E the identity (Steck 2019, equation 8)."""
+        """Compute W = E - Q diag(1 / diag(Q)), Q = (XᵀX + λE)⁻¹, E the identity (Steck 2019, equation 8).
+
+        Raises:
+            ValueError: the solution does not exist, or is not finite, because λ is too small.
+        """
         gram = torch.zeros(train.n_items, train.n_items, dtype=torch.float64)
         for users in np.array_split(np.arange(train.n_users), -(-train.n_users // GRAM_BATCH)):
             rows, items = train.gather(users)
@@ -82,8 +87,13 @@ class EASE(RankingModel):
             dense[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = 1.0
             gram += dense.T @ dense  # counts below 2^24: exact in float32
         gram.diagonal().add_(self.config.l2)
-        precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        self.item_weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
+        try:
+            precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        except torch.linalg.LinAlgError as error:
+            raise ValueError(f"ease: no solution with ease_l2 {self.config.l2:g}: raise it") from error
+        weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
+        require_finite(weights, f"item weights of ease with ease_l2 {self.config.l2:g}")
+        self.item_weights = weights
         self.indptr = torch.from_numpy(train.indptr)
         self.indices = torch.from_numpy(train.indices)
         self.config = replace(self.config, n_pairs=len(train))

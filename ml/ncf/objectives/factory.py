@@ -22,7 +22,7 @@ def objective_of(
     forward pass per pair.
 
     Raises:
-        ml.ncf.data.interactions.DataError: objective bce, and a user has no unseen item.
+        ml.ncf.data.interactions.DataError: objective bce, and no user has an unseen item.
     """
     if settings.objective == "bce":
         return PointwiseObjective(train, settings.batch_size, settings.n_negatives, rank)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ml.ncf.data.interactions import Interactions
+from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.sampling import UnseenSampler
 from ml.ncf.data.sharding import ProcessRank
 from ml.ncf.model.base import RankingModel
@@ -21,7 +21,8 @@ SAMPLING_BLOCK = 2**17  # positives whose negatives are drawn in one call: bound
 class PointwiseObjective:
     """Binary cross-entropy of each observed pair and n unseen items of its user.
 
-    The unseen items are drawn anew every epoch (He et al. 2017, section 3.1.1).
+    The unseen items are drawn anew every epoch (He et al. 2017, section 3.1.1). The pairs of a user who has
+    every item are left out: they have no negatives.
 
     Args:
         train: training pairs.
@@ -30,18 +31,19 @@ class PointwiseObjective:
         rank: rank and world size of this process, which select its shard of each batch.
 
     Raises:
-        ml.ncf.data.interactions.DataError: a user has no unseen item.
+        ml.ncf.data.interactions.DataError: no user has an unseen item.
     """
 
     def __init__(self, train: Interactions, batch_size: int, n_negatives: int, rank: ProcessRank) -> None:
-        self._users = train.users
-        self._items = train.indices
         self._sampler = UnseenSampler(train)
-        self._sampler.require(np.unique(self._users), 1)
+        has_unseen = self._sampler.n_unseen[train.users] > 0
+        self._users, self._items = train.users[has_unseen], train.indices[has_unseen]
+        if not len(self._users):
+            raise DataError("every user has seen all items: there are no negatives")
         self._batch_size = batch_size
         self._n_negatives = n_negatives
         self._rank = rank
-        self.n_steps = math.ceil(len(train) / batch_size)
+        self.n_steps = math.ceil(len(self._users) / batch_size)
 
     def batches(
         self, order: np.random.Generator, draws: np.random.Generator

@@ -8,6 +8,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from ml.ncf.model.finite import require_finite
+
 GRID = tuple(step / 10 for step in range(11))  # blend weights that are tried; those of all parts sum to 1
 
 
@@ -23,6 +25,9 @@ def best_blend_weights(
         scores: of each part, (C, 1 + N).
         quality: of blended scores (C, 1 + N); higher is better.
         grid: values of a weight before scaling.
+
+    Raises:
+        ml.ncf.model.finite.NotFiniteError: the scores are so large that a scale or a blend is not finite.
     """
     scales = [float(scores[0].std() / each.std().clamp(min=1e-6)) for each in scores]
 
@@ -30,6 +35,7 @@ def best_blend_weights(
         blended = torch.zeros_like(scores[0])
         for weight, scale, each in zip(weights, scales, scores, strict=True):
             blended.add_(each, alpha=weight * scale)
+        require_finite(blended, "blended scores")
         return quality(blended)
 
     sums_to_one = (each for each in product(grid, repeat=len(scores)) if abs(sum(each) - 1) < 1e-6)

@@ -21,6 +21,7 @@ from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
 from ml.ncf.evaluation import metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet, no_history
 from ml.ncf.model.base import HistoryOf, RankingModel
+from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.objectives.base import Objective
 from ml.ncf.training.checkpoint import Checkpoint
 from ml.ncf.training.console import Progress
@@ -84,7 +85,7 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
     also after an interruption and a resume.
 
     Raises:
-        TrainingError: a loss or a weight is not finite.
+        TrainingError: a loss, a weight or a score is not finite.
     """
     optimizers = Optimizers(model, phase.settings, phase.settings.epochs * context.objective.n_steps)
     epochs, best, spent = _resume(model, optimizers, context.checkpoint)
@@ -197,10 +198,17 @@ def evaluated(
     loss: float,
     seconds: float,
 ) -> Epoch:
-    """The record of an epoch, with the metrics of the model on the validation split."""
+    """The record of an epoch, with the metrics of the model on the validation split.
+
+    Raises:
+        TrainingError: a score is not finite.
+    """
     values: dict[str, float] = {}
     if context.validation is not None:
-        scores = context.validation.scores(model, context.history_of)
+        try:
+            scores = context.validation.scores(model, context.history_of)
+        except NotFiniteError as error:
+            raise TrainingError(f"{phase.name}: epoch {number}: {error}; lower the learning rate") from error
         values = metrics.of_scores(scores, phase.settings.top_k)
     return Epoch(phase.name, number, loss, values, seconds, peak_memory_mib())
 

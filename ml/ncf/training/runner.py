@@ -18,6 +18,7 @@ from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
 from ml.ncf.evaluation import metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet, no_history
 from ml.ncf.model.base import HistoryOf, RankingModel
+from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.registry import family_of
 from ml.ncf.objectives.factory import objective_of
 from ml.ncf.objectives.histories import full_histories
@@ -27,6 +28,7 @@ from ml.ncf.training.loop import (
     Epoch,
     OnEpoch,
     PhaseContext,
+    TrainingError,
     best_epoch,
     fit,
     ignore_epoch,
@@ -95,20 +97,23 @@ def run_plan(
 
     Raises:
         ml.ncf.data.interactions.DataError: the data cannot be trained on.
-        ml.ncf.training.loop.TrainingError: a loss or a weight is not finite.
+        ml.ncf.training.loop.TrainingError: a loss, a weight or a score is not finite.
         ValueError: the model family does not support the size of the data.
     """
     run = _PlanRun(
         data=data, rank=rank, checkpoints=checkpoints, half_lives=half_lives, blend_grid=blend_grid
     )
     for phase in plan:
-        model = run.initial_model(phase)
-        if run.is_unused(phase):
-            run.skip(phase, model)
-        elif phase.is_closed_form:
-            run.finish(phase, model, run.solve(phase, model, on_epoch))
-        else:
-            run.finish(phase, model, fit(phase, model, run.context(phase, model, on_epoch)))
+        try:
+            model = run.initial_model(phase)
+            if run.is_unused(phase):
+                run.skip(phase, model)
+            elif phase.is_closed_form:
+                run.finish(phase, model, run.solve(phase, model, on_epoch))
+            else:
+                run.finish(phase, model, fit(phase, model, run.context(phase, model, on_epoch)))
+        except NotFiniteError as error:
+            raise TrainingError(f"{phase.name}: {error}; lower the learning rate") from error
     selected = [phase.name for phase in plan if phase.repeats is None][-1]
     return Trained(model=run.models[plan[-1].name], epochs=run.epochs, best=run.selections[selected].best)
 
@@ -171,6 +176,8 @@ class _PlanRun:
         self.selections[phase.name] = repeated or Selection(best=best_epoch(epochs))
         if model.uses_history:
             model = self._folded(phase, model)
+        if phase.repeats is not None:
+            self.data.validation.logits(model)  # nothing is selected on it: only that it is finite
         self.models[phase.name] = model
 
     def is_unused(self, phase: TrainingPhase) -> bool:
@@ -190,10 +197,13 @@ class _PlanRun:
         return self.data.validation if phase.repeats is None else None
 
     def _select_blend_weights(self, phase: TrainingPhase) -> None:
-        scores = [self.data.validation.scores(self.models[part]) for part in phase.parts]
-        weights = best_blend_weights(
-            scores, lambda blended: self._metrics(phase, blended)["ndcg"], self.blend_grid
-        )
+        validation = self.data.validation
+        logits = [validation.logits(self.models[part]) for part in phase.parts]
+
+        def ndcg(blended: Tensor) -> float:
+            return self._metrics(phase, validation.masked(blended))["ndcg"]
+
+        weights = best_blend_weights(logits, ndcg, self.blend_grid)
         for part, weight in zip(phase.parts, weights, strict=True):
             self.selections[part].blend_weight = weight
 

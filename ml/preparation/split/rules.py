@@ -19,6 +19,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 from ml.contract import SPLITS
 from ml.preparation.spark.totals import Checkpoint, Totals
 from ml.preparation.split.k_core import KCore
+from ml.preparation.split.unseen import UnseenItems, unseen_items, unseen_totals
 from ml.settings.preparation import N_HELD_OUT, TIME_CUT, SplitSettings
 
 DAY_S = 86_400
@@ -41,6 +42,7 @@ class SplitAssignment:
     n_users: int
     n_items: int
     rows: Mapping[str, int]  # number of pairs by split
+    unseen: UnseenItems
     split: Column  # position in SPLITS, of a pair joined with its row of `users`
     rule: Mapping[str, Any]  # for the manifest: at least "rule"
 
@@ -95,9 +97,17 @@ class LeaveLastOut:
         is_validation = F.col("item_key") == F.col("validation_item")
         split = F.when(is_test, TEST).when(is_validation, VALIDATION).otherwise(TRAIN)
         items = core.items.select("item_key")
-        kept_users, totals = checkpoint(sized, "split-users", *_row_totals())
-        rows = _rows_by_split(totals)
-        return SplitAssignment(kept_users, items, core.n_users, core.n_items, rows, split, _LEAVE_LAST_OUT)
+        kept_users, totals = checkpoint(sized, "split-users", *_row_totals(), *unseen_totals(core.n_items))
+        return SplitAssignment(
+            users=kept_users,
+            items=items,
+            n_users=core.n_users,
+            n_items=core.n_items,
+            rows=_rows_by_split(totals),
+            unseen=unseen_items(totals),
+            split=split,
+            rule=_LEAVE_LAST_OUT,
+        )
 
 
 def _newest_two(pairs: DataFrame, core: KCore) -> DataFrame:
@@ -159,13 +169,24 @@ class TimeCut:
             F.sum((split == position).cast("bigint")).alias(f"n_{name}")
             for position, name in enumerate(SPLITS)
         )
+        n_items = items.count()
         users, totals = checkpoint(
-            known.groupBy("user_key").agg(*sizes), "split-users", F.count("*").alias("n"), *_row_totals()
+            known.groupBy("user_key").agg(*sizes),
+            "split-users",
+            *(F.count("*").alias("n"), *_row_totals(), *unseen_totals(n_items)),
         )
         rows = _rows_by_split(totals)
         n_unseen = _total(core.users, F.col("n_interactions")) - sum(rows.values())
-        rule = self._describe(validation_start_s, test_start_s, n_unseen)
-        return SplitAssignment(users, items, totals["n"], items.count(), rows, split, rule)
+        return SplitAssignment(
+            users=users,
+            items=items,
+            n_users=totals["n"],
+            n_items=n_items,
+            rows=rows,
+            unseen=unseen_items(totals),
+            split=split,
+            rule=self._describe(validation_start_s, test_start_s, n_unseen),
+        )
 
     def _describe(self, validation_start_s: int, test_start_s: int, n_unseen: int) -> dict[str, Any]:
         """The rule as written to the manifest."""

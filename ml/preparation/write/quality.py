@@ -143,6 +143,7 @@ def quality_json(run_id: str, report: Sequence[Mapping[str, Any]], statistics: R
         "passed": all(each["passed"] is not False for each in report),
         "expectations": report,
         "counts": asdict(statistics.counts),
+        "unseen_items": {**asdict(statistics.unseen), "warning": statistics.unseen.warning},
         "previous_counts": None if statistics.previous is None else asdict(statistics.previous),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

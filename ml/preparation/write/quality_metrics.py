@@ -1,4 +1,8 @@
-"""Metrics of the data quality gate, computed from the counts of a run and of the previous run."""
+"""Metrics of the data quality gate, computed from the counts of a run and of the previous run.
+
+Training and evaluation accept every run that passes the packaged expectations: a shop whose models could not
+be evaluated is refused here, before two more jobs have worked on it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
+from ml.contract import N_TEST_NEGATIVES
 from ml.manifest import Counts
+from ml.preparation.split.unseen import UnseenItems
 
 QUARANTINED_SHARE = "quarantined_share"
 POPULARITY_SHIFT = "popularity_shift"
@@ -19,6 +25,7 @@ class RunStatistics:
     """Input of the metrics; the last two are None without a previous run."""
 
     counts: Counts
+    unseen: UnseenItems
     previous: Counts | None
     popularity_shift: float | None
 
@@ -51,7 +58,18 @@ METRICS: Mapping[str, QualityMetric] = {
         for column in ("user", "item", "time")
     },
     "users": QualityMetric("users that are kept", lambda run: run.counts.users),
-    "items": QualityMetric("items that are kept", lambda run: run.counts.items),
+    "items": QualityMetric(
+        "items that are kept; metrics are those of a list of 10, which has to leave an item out",
+        lambda run: run.counts.items,
+    ),
+    "rankable_users": QualityMetric(
+        "users with an item that they have not seen; others cannot be evaluated",
+        lambda run: run.counts.users - run.unseen.n_users_without,
+    ),
+    "few_unseen_share": QualityMetric(
+        f"users with fewer than {N_TEST_NEGATIVES} unseen items, of all users; their metrics are higher",
+        lambda run: run.unseen.n_users_with_fewer / max(1, run.counts.users),
+    ),
     "events_read_ratio": QualityMetric(
         "rows read, by those of the previous run",
         lambda run: _ratio(run.counts.events_read, run.previous.events_read if run.previous else None),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ml.ncf.evaluation import metrics
+from ml.ncf.model.finite import NotFiniteError
 from ml.settings.metrics import CUTOFF, GATED_METRICS
 
 SCORES = torch.tensor(
@@ -71,3 +72,28 @@ def test_log_line_has_every_gated_metric_as_sagemaker_parses_it() -> None:
     line = metrics.log_line({"hr": 0.70124, "ndcg": 0.42})
     assert line == "HR@10=0.7012; NDCG@10=0.4200;"
     assert all(re.search(metric.regex, line) for metric in GATED_METRICS)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_held_out_item_without_a_finite_score_never_hits(bad: float) -> None:
+    scores = torch.zeros(1, 4)
+    scores[0, 0] = bad
+    assert metrics.of_scores(scores, 10) == {"hr": 0.0, "ndcg": 0.0}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_negative_without_a_finite_score_ranks_ahead(bad: float) -> None:
+    assert metrics.rank_of_first(torch.tensor([[1.0, bad, 0.0]])).tolist() == [1]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_whole_catalogue_metrics_refuse_scores_that_are_not_finite(bad: float) -> None:
+    totals = metrics.CatalogueMetrics(popularity=torch.tensor([8, 4, 2, 2]), k=2)
+    with pytest.raises(NotFiniteError, match="1 of 4 scores are not finite"):
+        totals.add(torch.tensor([[bad, 3.0, -torch.inf, 1.0]]), torch.tensor([0]))
+
+
+def test_held_out_item_that_is_masked_is_a_miss_in_the_whole_catalogue() -> None:
+    totals = metrics.CatalogueMetrics(popularity=torch.tensor([8, 4, 2, 2]), k=2)
+    totals.add(torch.tensor([[-torch.inf, -torch.inf, -torch.inf, 1.0]]), torch.tensor([0]))
+    assert totals.result()["hr_at_2"] == 0.0

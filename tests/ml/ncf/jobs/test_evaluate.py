@@ -13,7 +13,9 @@ from ml.ncf.evaluation.champion import Champion
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
+from ml.ncf.model.finite import NotFiniteError
 from ml.settings.metrics import GATED_METRICS
+from tests.ml.ncf.conftest import N_USERS
 
 ZEROS = {metric.key: 0.0 for metric in GATED_METRICS}
 
@@ -91,6 +93,81 @@ def test_damaged_archive_gives_one_line_and_no_report(
     assert "model.tar.gz: cannot be unpacked" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def diverged(model_dir: Path, value: float) -> artifact.Artifact:
+    """The model with one item's weights so large, or undefined, that its scores are not finite."""
+    model = artifact.read(model_dir)
+    with torch.no_grad():
+        model.model.gmf.item_embedding.weight[7] = value
+    return model
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e38])
+def test_candidate_with_scores_that_are_not_finite_is_not_evaluated(
+    value: float, job_input: Path, prepared_run: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, run = diverged(model_dir, value), run_in(prepared_run)
+    with pytest.raises(NotFiniteError, match="scores are not finite"):
+        evaluate.whole_catalogue(bad, run)
+    monkeypatch.setattr(artifact, "read", lambda _: bad)
+    with pytest.raises(NotFiniteError, match="scores are not finite"):
+        evaluate.evaluate(job_input, run, job_input.parent / "work")
+
+
+def test_candidate_with_weights_that_are_not_finite_fails_the_job(
+    job_input: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with tarfile.open(job_input / "model/model.tar.gz") as tar:
+        tar.extractall(tmp_path / "bad", filter="data")
+    weights = torch.load(tmp_path / "bad/weights.pt", weights_only=True)
+    weights["gmf.output"][0] = torch.nan
+    torch.save(weights, tmp_path / "bad/weights.pt")
+    with tarfile.open(job_input / "model/model.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "bad", arcname=".")
+    assert evaluate.main(["--input", str(job_input), "--output", str(tmp_path / "out")]) == 1
+    assert "values of gmf.output are not finite" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf, 3e38])
+def test_champion_with_scores_that_are_not_finite_counts_as_absent_with_a_warning(
+    value: float, job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    bad = Champion("arn:champion", diverged(model_dir, value))
+    report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, bad)
+    assert (report["champion"], report["change"]) == (None, ZEROS)
+    (warning,) = report["warnings"]
+    assert warning.startswith("the champion counts as absent: arn:champion: ")
+    assert warning.endswith("scores are not finite")
+
+
+def test_champion_that_cannot_be_loaded_counts_as_absent_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(group: str, workspace: Path) -> Champion:
+        raise artifact.ArtifactError(f"{group}: damaged in {workspace.name}")
+
+    monkeypatch.setattr(evaluate.champion, "find", damaged)
+    found = evaluate.find_champion("NCF-dev", tmp_path / "x")
+    assert found == (None, ["the champion counts as absent: NCF-dev: damaged in x"])
+
+
+def test_report_with_nan_is_not_written(
+    job_input: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: {"model": {"hr_at_10": torch.nan}})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        evaluate.main(["--input", str(job_input), "--output", str(tmp_path / "out")])
+    assert not (tmp_path / "out/evaluation.json").exists()
+
+
+def test_report_has_the_numbers_of_users_with_few_unseen_items(job_input: Path, tmp_path: Path) -> None:
+    report = report_of(job_input, tmp_path / "out")
+    protocol = report["protocol"]
+    assert (protocol["fewest_negatives"], protocol["n_users"]) == (99, N_USERS)
+    assert (protocol["n_users_with_fewer_negatives"], protocol["n_users_left_out"]) == (0, 0)
+    assert report["warnings"] == []
 
 
 def test_whole_catalogue_ranks_among_unseen_items_only(prepared_run: Path, model_dir: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml.ncf.data.prepared_run import read_run
 from ml.ncf.jobs import train
 from ml.ncf.model import artifact
 from ml.serving import inference
@@ -158,15 +159,33 @@ def test_empty_split_is_named(
     assert_failed_naming(job, f"split {split!r}: empty", capsys)
 
 
-def test_user_without_unseen_items_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+@pytest.mark.parametrize("objective", ["bce", "row-bce", "softmax"])
+def test_one_user_with_every_item_does_not_fail_training(
+    objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splits = prepared.grouped_shop(N_USERS, N_ITEMS)
     everything = np.stack([np.full(N_ITEMS, 17), np.arange(N_ITEMS)], axis=1)
     splits["train"] = np.concatenate([splits["train"], everything])
     job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
-    assert job.run() == 1
-    assert_failed_naming(job, "user 'u17' has seen all", capsys)
+    assert job.run("--objective", objective) == 0
+    model = inference.model_fn(str(job.model))
+    answers = inference.predict_fn([inference.Instance("u17"), inference.Instance("u3")], model)
+    assert [len(each["items"]) for each in answers["predictions"]] == [0, 10]
+
+
+def test_one_user_with_nearly_every_item_does_not_change_the_validation_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: dict[str, str]
+) -> None:
+    """The number of negatives was that of the user with the fewest unseen items, for all users."""
+    splits = prepared.grouped_shop(N_USERS, N_ITEMS)
+    most = np.stack([np.full(N_ITEMS - 2, 17), np.arange(N_ITEMS - 2)], axis=1)
+    splits["train"] = np.concatenate([splits["train"], most])
+    run = prepared.write_run(tmp_path / "run", splits, N_USERS, N_ITEMS)
+    for name, value in prepared.mount(run, tmp_path / "channels").items():
+        monkeypatch.setenv(name, value)
+    validation = train.training_data(read_run(train.channel), hyperparameters.parse([])).validation
+    assert validation.n_negatives.tolist().count(99) == N_USERS - 1
+    assert validation.fewest_negatives <= 2
 
 
 def test_users_and_items_of_earlier_runs_are_not_in_the_model(
@@ -212,3 +231,12 @@ def test_file_that_differs_from_the_manifest_is_named(
 def test_loss_that_is_not_finite_fails_the_job_with_its_step(job: Job, capsys: pytest.CaptureFixture) -> None:
     assert job.run("--preset", "gmf", "--embedding-std", "1e25") == 1
     assert_failed_naming(job, "epoch 1, step 1: the loss is", capsys)
+
+
+def test_scores_that_are_not_finite_fail_the_job_with_their_epoch(
+    job: Job, capsys: pytest.CaptureFixture
+) -> None:
+    """One step with an excessive learning rate: loss and weights are finite, the scores overflow."""
+    flags = ["--preset", "gmf", "--batch-size", "1000", "--lr", "1e25", "--schedule", "constant"]
+    assert job.run(*flags) == 1
+    assert_failed_naming(job, "gmf: epoch 1: ", capsys)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ml.ncf.model import artifact
+from ml.ncf.model.finite import NotFiniteError
 from tests.repository import ROOT
 
 
@@ -48,6 +49,26 @@ def test_nan_is_not_written(model_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         artifact.write(tmp_path / "model", loaded.model, loaded.data, info, ROOT)
     assert not (tmp_path / "model/model.json").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weight_that_is_not_finite_is_not_written(value: float, model_dir: Path, tmp_path: Path) -> None:
+    loaded = artifact.read(model_dir)
+    with torch.no_grad():
+        loaded.model.gmf.item_embedding.weight[3, 1] = value
+    with pytest.raises(NotFiniteError, match=r"1 of \d+ values of gmf.item_embedding.weight are not finite"):
+        artifact.write(tmp_path / "model", loaded.model, loaded.data, {"model_version": "x"}, ROOT)
+    assert not (tmp_path / "model").exists()
+
+
+def test_weight_that_is_not_finite_is_not_loaded(model_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    weights = torch.load(folder / "weights.pt", weights_only=True)
+    weights["gmf.item_embedding.weight"][3, 1] = torch.nan
+    torch.save(weights, folder / "weights.pt")
+    with pytest.raises(artifact.ArtifactError, match=r"cannot be loaded: 1 of .* are not finite"):
+        artifact.read(folder)
 
 
 def test_artifact_of_an_unknown_family_is_refused(model_dir: Path, tmp_path: Path) -> None:

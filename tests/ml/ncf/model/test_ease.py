@@ -61,3 +61,11 @@ def test_user_without_items_scores_zero() -> None:
 def test_catalogue_above_the_limit_is_refused_with_the_limit() -> None:
     with pytest.raises(ValueError, match=f"^architecture ease supports at most {MAX_ITEMS} items, .* 200000"):
         family_of("ease").from_settings("ease", Hyperparameters(architecture="ease"), 10, 200_000)
+
+
+def test_solution_that_is_not_finite_is_refused() -> None:
+    model = EASE(EASEConfig(n_users=N_USERS, n_items=N_ITEMS, l2=1e-300))
+    pairs = np.array([0, 0]), np.array([1, 2])  # without regularization, the matrix is singular
+    with pytest.raises(ValueError, match="ease: no solution with ease_l2 1e-300: raise it"):
+        model.fit(Interactions.from_pairs(*pairs, N_USERS, N_ITEMS))
+    assert not model.item_weights.any()

@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from ml.ncf.model.base import RankingModel
+from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.objectives.histories import full_histories
+from ml.ncf.training.blending import best_blend_weights
 from ml.ncf.training.loop import TrainingError
+from ml.ncf.training.plan import training_plan
+from ml.ncf.training.runner import run_plan
 from tests.ml.ncf.training.small import N_USERS, SMALL, same, small_data, train
 
 
@@ -127,6 +131,28 @@ def test_refit_trains_on_validation_too_for_the_selected_epochs() -> None:
 def test_loss_that_is_not_finite_names_its_step() -> None:
     with pytest.raises(TrainingError, match="gmf: epoch 1, step 1: the loss is"):
         train(replace(SMALL, embedding_std=1e30))
+
+
+OVERFLOWING = {"lr": 1e25, "batch_size": 64, "schedule": "constant"}  # finite weights, infinite scores
+
+
+def test_epoch_with_scores_that_are_not_finite_is_not_selected() -> None:
+    with pytest.raises(TrainingError, match=r"gmf: epoch 1: \d+ of 3060 scores are not finite; lower the"):
+        train(replace(SMALL, **OVERFLOWING))
+
+
+def test_refit_with_scores_that_are_not_finite_is_not_returned() -> None:
+    first, refit = training_plan(replace(SMALL, refit=True))
+    refit = replace(refit, settings=replace(refit.settings, **OVERFLOWING, epochs=1))
+    with pytest.raises(TrainingError, match=r"gmf-refit: .* not finite"):
+        run_plan([replace(first, max_epochs=1), refit], small_data())
+
+
+def test_blend_that_is_not_finite_is_not_selected() -> None:
+    scores = torch.linspace(-1, 1, 30).view(3, 10)
+    assert best_blend_weights([scores, scores], lambda _: 1.0)
+    with pytest.raises(NotFiniteError, match="blended scores are not finite"):
+        best_blend_weights([scores * 3e38, scores], lambda _: 1.0, [0.0, 0.5, 1.0])
 
 
 def test_training_runs_without_functions_newer_than_torch_2_6(monkeypatch: pytest.MonkeyPatch) -> None:

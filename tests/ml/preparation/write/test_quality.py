@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ml.manifest import Counts
 from ml.preparation.errors import InputError
+from ml.preparation.split.unseen import UnseenItems
 from ml.preparation.write.quality import (
     Expectation,
     QualityError,
@@ -43,7 +44,7 @@ def counts(**changes: Any) -> Counts:
 
 
 def statistics(previous: Counts | None = None, shift: float | None = None, **changes: Any) -> RunStatistics:
-    return RunStatistics(counts(**changes), previous, shift)
+    return RunStatistics(counts(**changes), UnseenItems(12, 10, 2), previous, shift)
 
 
 def evaluate_one(expectation: Expectation, run: RunStatistics) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def evaluate_one(expectation: Expectation, run: RunStatistics) -> dict[str, Any]
         ("missing_item_share", 0.0),
         ("users", 40),
         ("items", 50),
+        ("rankable_users", 38),
+        ("few_unseen_share", 0.25),
         ("events_read_ratio", 2.0),
         ("kept_ratio", 1.6),
         ("popularity_shift", 0.25),

@@ -1,0 +1,29 @@
+"""Checks that weights and scores are finite; other models are not selected, written or served."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class NotFiniteError(ValueError):
+    """Weights or scores are NaN or infinite; the message says which and how many."""
+
+
+def require_finite(values: Tensor, what: str) -> None:
+    """Raise NotFiniteError unless all values are finite.
+
+    Args:
+        values: of any shape.
+        what: name of the values, for the message.
+    """
+    n_bad = values.numel() - int(torch.isfinite(values).sum())
+    if n_bad:
+        raise NotFiniteError(f"{n_bad} of {values.numel()} {what} are not finite")
+
+
+def require_finite_weights(model: nn.Module) -> None:
+    """Raise NotFiniteError unless all parameters and buffers of a model are finite."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            require_finite(tensor, f"values of {name}")
