@@ -28,10 +28,16 @@ def recommend(stage: DeployedStage, user: str, k: int = 10) -> dict[str, Any]:
         StepFailedError: the API responded with an error.
         requests.ConnectionError: the API could not be reached within ``SETTLE_TIMEOUT_S``.
     """
-    url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations/{quote(user, safe='')}"
-    response = requests.get(url, params={"k": str(k)}, timeout=API_TIMEOUT_S)
-    body = response.json()
+    url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations"
+    if user in (".", ".."):  # clients remove such path segments (RFC 3986, section 5.2.4), also %2E
+        response = requests.post(url, json={"user_ids": [user], "k": k}, timeout=API_TIMEOUT_S)
+    else:
+        response = requests.get(f"{url}/{quote(user, safe='')}", params={"k": str(k)}, timeout=API_TIMEOUT_S)
+    body = dict(response.json())
     if not response.ok:
         error = body.get("error", body)
         raise StepFailedError("recommend", f"{response.status_code}: {error.get('message', error)}")
-    return dict(body)
+    if "recommendations" in body:
+        (only,) = body["recommendations"]
+        return {**only, "model_version": body["model_version"]}
+    return body

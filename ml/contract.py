@@ -19,10 +19,24 @@ RUN_ID_PATTERN = re.compile(r"\d{8}T\d{6}Z")
 RUN_ID_PLACEHOLDER = "__RUN_ID__"  # in the published RunJobFlow document; replaced at launch
 
 # -- ids of users and items ---------------------------------------------------------------------
-# An id is UTF-8 text of 1 to MAX_ID_BYTES bytes without NUL: ids are keys of the feature store and path
-# segments of the API. The preparation quarantines events with other ids. The API accepts every such id
-# without control characters (lambdas/recommend/openapi.yaml; tests/lambdas/recommend/test_openapi.py).
+# An id is text of 1 to MAX_ID_BYTES bytes in UTF-8 without control characters: ids are keys of the feature
+# store and path segments of the API. White space at its ends is not part of it, and a whole number with zeros
+# after the point is that number (`canonical_id`): programs write 7 as 7.0 where a column also has nulls.
+# The preparation quarantines events with other ids (ml/preparation/clean/ids.py); the inference container and
+# the API refuse them. The Lambda function and the OpenAPI file repeat the rule;
+# tests/ml/test_ids.py compares them all.
 MAX_ID_BYTES = 512
+ID_SPACE = " \t\n\v\f\r"
+ID_CONTROL_CHARACTERS = r"[\x00-\x1f\x7f]"  # a regular expression of Python and of Java
+ID_WHOLE_NUMBER = r"(?:-(?=0\.))?(-?[0-9]+)\.0+"  # group 1: the number; -0.0 is 0
+
+# -- requests for recommendations -----------------------------------------------------------------
+MAX_K = 1000  # items per user
+MAX_INSTANCES = 100  # users in one request
+# Items in one response, over all users. With the longest ids the response of the Lambda function has 5.6 MB;
+# its limit is 6 MB (Lambda quotas), TorchServe's 6.5 MB (max_response_size), InvokeEndpoint's 6 MB.
+# tests/lambdas/recommend/test_response_size.py measures it.
+MAX_ITEMS_PER_REQUEST = 2500
 
 # -- object keys: data bucket -------------------------------------------------------------------
 RAW_PREFIX = "raw/interactions/"
@@ -107,6 +121,22 @@ def serving_sources(root: Path) -> dict[str, str]:
     packages = (sorted((root / package).glob("*.py")) for package in SERVING_PACKAGES)
     modules = (module.relative_to(root).as_posix() for package in packages for module in package)
     return {**SERVING_FILES, **{module: module for module in modules}}
+
+
+def canonical_id(text: str) -> str:
+    """The id that a text stands for: without white space at its ends, and ``7`` for ``7.0``."""
+    trimmed = text.strip(ID_SPACE)
+    number = re.fullmatch(ID_WHOLE_NUMBER, trimmed)
+    return number[1] if number else trimmed
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be asked for as an id: not blank, not too long, no control character."""
+    try:
+        n_bytes = len(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return n_bytes <= MAX_ID_BYTES and bool(text.strip(" ")) and not re.search(ID_CONTROL_CHARACTERS, text)
 
 
 def run_id_of(moment: datetime) -> str:

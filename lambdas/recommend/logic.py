@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+# The limits and the rule for ids are those of ml/contract.py; the tests compare them.
 DEFAULT_K, MAX_K = 10, 1000
 MAX_USERS = 100
-MAX_ID_CHARACTERS = 512  # prepared ids have at most 512 bytes (ml/contract.py)
+MAX_ITEMS = 2500  # users times k: the size of the response is limited
+MAX_ID_BYTES = 512  # in UTF-8
 JSON = "application/json"
 
 _DECIMAL_INTEGER = re.compile(r"[0-9]{1,9}")  # ASCII digits only, unlike str.isdigit
@@ -66,20 +68,30 @@ def batch_query(body: str | None, *, is_base64: bool, content_type: str | None) 
     if not isinstance(values, list) or not 1 <= len(values) <= MAX_USERS:
         raise _invalid_parameter(f"user_ids: send a list of 1 to {MAX_USERS} strings")
     user_ids = tuple(user_id(f"user_ids[{index}]", value) for index, value in enumerate(values))
-    return Query(user_ids, k_of_json(document["k"]) if "k" in document else DEFAULT_K)
+    k = k_of_json(document["k"]) if "k" in document else DEFAULT_K
+    if len(user_ids) * k > MAX_ITEMS:
+        raise _invalid_parameter(
+            f"user_ids and k ask for {len(user_ids)} x {k} items: at most {MAX_ITEMS} in one request, "
+            "so send fewer users or a smaller k"
+        )
+    return Query(user_ids, k)
 
 
 def user_id(field: str, value: Any) -> str:
-    """A user id: 1 to 512 characters, none of them a control character."""
-    if (
-        not isinstance(value, str)
-        or not 1 <= len(value) <= MAX_ID_CHARACTERS
-        or _CONTROL_CHARACTER.search(value)
-    ):
+    """A user id: not blank, at most 512 bytes in UTF-8, no control character."""
+    if not isinstance(value, str) or not _is_id(value):
         raise _invalid_parameter(
-            f"{field}: send a string of 1 to {MAX_ID_CHARACTERS} characters without control characters"
+            f"{field}: send a string of 1 to {MAX_ID_BYTES} bytes in UTF-8 without control characters"
         )
     return value
+
+
+def _is_id(text: str) -> bool:
+    try:
+        n_bytes = len(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return n_bytes <= MAX_ID_BYTES and bool(text.strip(" ")) and not _CONTROL_CHARACTER.search(text)
 
 
 def k_of_text(text: str | None) -> int:

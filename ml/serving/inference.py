@@ -4,7 +4,8 @@ Request   {"instances": [{"user_id": "42", "k": 10, "exclude_seen": true, "candi
 Response  {"predictions": [{"user_id": "42", "items": [{"item_id": "7", "score": 1.5}],
            "strategy": "ncf" | "popular"}], "model_version": "20261123T020000Z"}
 
-`k`, `exclude_seen` and `candidates` are optional. Unknown users get the most popular items.
+`k`, `exclude_seen` and `candidates` are optional. Unknown users, and users with a score that is not finite,
+get the most popular items.
 Scores order the items of one user: with strategy "ncf" they are the model's logits (of any model family),
 with "popular" the numbers of train interactions. Candidates outside the catalogue are ignored. The list is
 shorter than k if fewer items are allowed.
@@ -15,6 +16,7 @@ Needs numpy and torch only: the artifact contains this file and the modules that
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ml.contract import MAX_ID_BYTES, MAX_INSTANCES, MAX_ITEMS_PER_REQUEST, MAX_K, canonical_id, is_id
 from ml.ncf.model import artifact
 
 try:  # the container returns the status of this exception class, and 500 for any other exception
@@ -39,10 +42,10 @@ except ImportError:
             self.phrase = phrase
 
 
+_log = logging.getLogger(__name__)
+
 JSON = "application/json"
 DEFAULT_K = 10
-MAX_K = 1000
-MAX_INSTANCES = 100  # users in one request
 MAX_SHOWN = 100  # characters of a client's text in a message: TorchServe drops connections with long errors
 USER_FIELDS = {"user_id", "k", "exclude_seen", "candidates"}
 
@@ -74,6 +77,10 @@ class Recommender:
     artifact: artifact.Artifact
     user_index: Mapping[str, int] = field(default_factory=dict)
     item_index: Mapping[str, int] = field(default_factory=dict)
+
+    def user(self, user_id: str) -> int | None:
+        """Index of a user; None if the model does not know the user."""
+        return self.user_index.get(canonical_id(user_id))
 
 
 def model_fn(model_dir: str) -> Recommender:
@@ -115,7 +122,13 @@ def input_fn(body: str | bytes | bytearray, content_type: str) -> list[Instance]
         raise RequestError(
             HTTPStatus.BAD_REQUEST, f"instances: expected a list of 1 to {MAX_INSTANCES} users"
         )
-    return [_instance(each, f"instances[{position}]") for position, each in enumerate(instances)]
+    found = [_instance(each, f"instances[{position}]") for position, each in enumerate(instances)]
+    if (n_items := sum(each.k for each in found)) > MAX_ITEMS_PER_REQUEST:
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            f"instances: the sum of k is {n_items}: at most {MAX_ITEMS_PER_REQUEST}, so send fewer users",
+        )
+    return found
 
 
 def _refuse_unknown(document: Mapping[str, Any], known: set[str], path: str) -> None:
@@ -131,8 +144,11 @@ def _instance(document: Any, path: str) -> Instance:
         raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}: expected an object with the field user_id")
     _refuse_unknown(document, USER_FIELDS, f"{path}.")
     user_id = document.get("user_id")
-    if not isinstance(user_id, str) or not user_id:
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}.user_id: expected text that is not empty")
+    if not isinstance(user_id, str) or not is_id(user_id):
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            f"{path}.user_id: expected text of 1 to {MAX_ID_BYTES} bytes in UTF-8 without control characters",
+        )
     k = document.get("k", DEFAULT_K)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}.k: expected an integer from 1 to {MAX_K}")
@@ -156,14 +172,18 @@ def _instance(document: Any, path: str) -> Instance:
 
 def predict_fn(data: list[Instance], model: Recommender) -> dict[str, Any]:
     """The response to a request; all known users are scored in one batch."""
-    known = [each for each in data if each.user_id in model.user_index]
-    scores = iter(_score(model, [model.user_index[each.user_id] for each in known]))
+    users = [model.user(each.user_id) for each in data]
+    scores = iter(_score(model, [user for user in users if user is not None]))
     predictions = []
-    for each in data:
-        if each.user_id in model.user_index:
-            predictions.append(_ranked(each, model, next(scores), "ncf"))
-        else:
+    for each, user in zip(data, users, strict=True):
+        of_user = None if user is None else next(scores)
+        if of_user is not None and not np.isfinite(of_user).all():
+            _log.error("model %s: a user's scores are not finite", model.artifact.version)
+            of_user = None
+        if of_user is None:
             predictions.append(_popular(each, model))
+        else:
+            predictions.append(_ranked(each, model, of_user, "ncf"))
     return {"predictions": predictions, "model_version": model.artifact.version}
 
 
@@ -190,11 +210,13 @@ def _ranked(
     assert data is not None  # noqa: S101 -- an artifact with scores has data
     allowed = np.ones(len(scores), dtype=bool)
     if instance.candidates is not None:
-        wanted = [model.item_index[each] for each in instance.candidates if each in model.item_index]
+        candidates = [canonical_id(each) for each in instance.candidates]
+        wanted = [model.item_index[each] for each in candidates if each in model.item_index]
         allowed[:] = False
         allowed[wanted] = True
-    if instance.exclude_seen and instance.user_id in model.user_index:
-        allowed[data.seen(model.user_index[instance.user_id])] = False
+    user = model.user(instance.user_id)
+    if instance.exclude_seen and user is not None:
+        allowed[data.seen(user)] = False
     rows = np.flatnonzero(allowed)
     best = rows[np.argsort(-scores[rows], kind="stable")[: instance.k]]
     items = [{"item_id": str(data.item_ids[row]), "score": float(scores[row])} for row in best]

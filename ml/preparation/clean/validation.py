@@ -6,14 +6,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import MAX_ID_BYTES
+from ml.preparation.clean.ids import bad_character_reason, canonical_id, has_bad_character
 from ml.preparation.clean.weights import event_weight, missing_weight_reason
 from ml.preparation.read.text_layout import MAX_TIME_S, MIN_TIME_S
 from ml.settings.preparation import WeightSettings
 
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 _ISO_8601 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_REPLACEMENT = "\ufffd"  # stands for bytes that are not valid UTF-8
-_NUL = "\x00"
 _MAX_RAW_CHARACTERS = 200
 
 
@@ -33,8 +32,8 @@ def validate_events(events: DataFrame, weights: WeightSettings) -> DataFrame:
         "raw",
         "source",
         "problem",
-        F.trim("user").alias("user_id"),
-        F.trim("item").alias("item_id"),
+        canonical_id(F.col("user")).alias("user_id"),
+        canonical_id(F.col("item")).alias("item_id"),
         F.trim("time").alias("time"),
         event_weight(F.col("value"), weights).alias("weight"),
     )
@@ -74,9 +73,7 @@ def _reason(weights: WeightSettings) -> Column:
     def is_missing(column: str) -> Column:
         return F.coalesce(F.octet_length(column), F.lit(0)) == 0
 
-    def either_id_contains(text: str) -> Column:
-        return F.col("user_id").contains(text) | F.col("item_id").contains(text)
-
+    ids = (F.col("user_id"), F.col("item_id"))
     longest_id = F.greatest(F.octet_length("user_id"), F.octet_length("item_id"))
     is_in_range = F.col("timestamp").between(MIN_TIME_S, MAX_TIME_S - 1)
     return (
@@ -84,8 +81,7 @@ def _reason(weights: WeightSettings) -> Column:
         .when(is_missing("user_id"), "missing_user")
         .when(is_missing("item_id"), "missing_item")
         .when(is_missing("time"), "missing_time")
-        .when(either_id_contains(_REPLACEMENT), "not_utf8")
-        .when(either_id_contains(_NUL), "nul_in_id")
+        .when(has_bad_character(*ids), bad_character_reason(*ids))
         .when(longest_id > MAX_ID_BYTES, "id_too_long")
         .when(F.col("timestamp").isNull(), "unparsable_time")
         .when(~is_in_range, "time_out_of_range")

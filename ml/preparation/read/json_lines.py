@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 from pyspark.sql.types import ArrayType, StringType, StructType
 
+from ml.preparation.read.numbers import without_exponent
 from ml.preparation.read.text import is_too_long, read_lines
 
 
@@ -37,6 +38,11 @@ def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout
     def value_of(key: str | None) -> Column:
         return F.lit(None).cast("string") if key is None else only.getField(key)
 
+    def id_of(key: str) -> Column:
+        value = value_of(key)
+        is_text = F.col("raw").contains(F.concat(F.lit('"'), value, F.lit('"')))
+        return without_exponent(value, is_number=~is_text)
+
     trimmed = F.trim("raw")
     is_object = trimmed.startswith("{") & trimmed.endswith("}") & (F.size("objects") == 1) & only.isNotNull()
     problem = (
@@ -48,7 +54,9 @@ def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout
         "raw",
         "source",
         problem.alias("problem"),
-        *(value_of(getattr(layout, role)).alias(role) for role in ("user", "item", "time", "value")),
+        id_of(layout.user).alias("user"),
+        id_of(layout.item).alias("item"),
+        *(value_of(getattr(layout, role)).alias(role) for role in ("time", "value")),
     )
 
 

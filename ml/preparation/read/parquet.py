@@ -24,6 +24,7 @@ from pyspark.sql.types import (
 
 from ml.preparation.errors import InputError, root_cause
 from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.read.numbers import without_exponent
 from ml.preparation.spark.storage import literal_path
 
 _UNSUPPORTED = (ArrayType, MapType, StructType, BooleanType)
@@ -82,7 +83,8 @@ def _text(column: Column, kind: DataType) -> Column:
         return column.cast("string")
     number = column.cast("double")
     is_whole = (number == F.floor(number)) & (F.abs(number) <= _MAX_EXACT)
-    return F.when(is_whole, number.cast("bigint").cast("string")).otherwise(column.cast("string"))
+    text = without_exponent(column.cast("string"), is_number=F.lit(True))
+    return F.when(is_whole, number.cast("bigint").cast("string")).otherwise(text)
 
 
 def _time_text(column: Column, kind: DataType, *, is_nanoseconds: bool) -> Column:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ml.contract import serving_sources
 from ml.ncf.model import artifact
@@ -66,6 +67,20 @@ def test_unknown_user_gets_the_popular_items(recommender: inference.Recommender)
     popularity = recommender.artifact.data.popularity
     assert prediction["strategy"] == "popular"
     assert [item["score"] for item in prediction["items"]] == np.sort(popularity)[::-1][:3].tolist()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+def test_user_with_a_score_that_is_not_finite_gets_the_popular_items(
+    model_dir: Path,  # noqa: F811
+    value: float,
+) -> None:
+    model = inference.model_fn(str(model_dir))
+    with torch.no_grad():
+        model.artifact.model.gmf.user_input.embedding.weight[model.user_index["u5"]] = value
+    users = [{"user_id": "u5"}, {"user_id": "stranger"}, {"user_id": "u9"}]
+    predictions = respond(model, *users)["predictions"]
+    assert [each["strategy"] for each in predictions] == ["popular", "popular", "ncf"]
+    assert not set(item_ids(predictions[0])) & seen_ids(model, "u5")
 
 
 def test_predictions_are_in_the_order_of_the_request(recommender: inference.Recommender) -> None:

@@ -55,7 +55,7 @@ UNUSABLE_ROWS: list[tuple[Row, str]] = [
     ((None, "u", "", GOOD), "missing_item"),
     ((None, "u\ufffd", "i", GOOD), "not_utf8"),
     ((None, "u", "\ufffd", GOOD), "not_utf8"),
-    ((None, "u\x00", "i", GOOD), "nul_in_id"),
+    ((None, "u\x00", "i", GOOD), "control_character_in_id"),
     ((None, "u", "é" * (MAX_ID_BYTES // 2) + "x", GOOD), "id_too_long"),
 ]
 
@@ -87,7 +87,7 @@ def test_ids_are_trimmed_and_otherwise_unchanged(spark: SparkSession) -> None:
     usable = usable_events(validate_events(spark.createDataFrame(rows, SCHEMA), WeightSettings()))
     assert usable.columns == ["user_id", "item_id", "timestamp", "weight"]
     assert [tuple(row) for row in usable.collect()] == [
-        ("u1", 'the "best", 😀\n', int(GOOD), 1.0),
+        ("u1", 'the "best", 😀', int(GOOD), 1.0),
         ("é" * (MAX_ID_BYTES // 2), "i", int(GOOD), 1.0),
     ]
 

@@ -1,0 +1,28 @@
+"""Ids of users and items as Spark columns: the rule of :mod:`ml.contract`."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
+
+from ml.contract import ID_CONTROL_CHARACTERS, ID_SPACE, ID_WHOLE_NUMBER
+
+_REPLACEMENT = "\ufffd"  # stands for bytes that are not valid UTF-8
+
+
+def canonical_id(text: Column) -> Column:
+    """As :func:`ml.contract.canonical_id`."""
+    trimmed = F.btrim(text, F.lit(ID_SPACE))
+    may_be_whole = trimmed.endswith("0") & trimmed.contains(".0")  # fast, unlike a regular expression
+    return F.when(may_be_whole, F.regexp_replace(trimmed, f"^{ID_WHOLE_NUMBER}$", "$1")).otherwise(trimmed)
+
+
+def has_bad_character(user: Column, item: Column) -> Column:
+    """Whether an id has a control character or bytes that are not valid UTF-8; one search for both ids."""
+    return F.concat(user, item).rlike(f"{ID_CONTROL_CHARACTERS}|{_REPLACEMENT}")
+
+
+def bad_character_reason(user: Column, item: Column) -> Column:
+    """The quarantine reason of an event for which `has_bad_character` is true."""
+    is_not_utf8 = user.contains(_REPLACEMENT) | item.contains(_REPLACEMENT)
+    return F.when(is_not_utf8, "not_utf8").otherwise("control_character_in_id")
