@@ -26,7 +26,6 @@ import torch
 from torch import Tensor
 
 from ml.contract import EVALUATION_FILE, MODEL_ARCHIVE, N_TEST_NEGATIVES, SCHEMA_VERSION
-from ml.manifest import ManifestError
 from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, champion, metrics
@@ -58,18 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             report = evaluate(
                 arguments.input, run, Path(workspace), current, arguments.seed, warnings=warnings
             )
-    except (
-        DataError,
-        ManifestError,
-        artifact.ArtifactError,
-        champion.ChampionError,
-        NotFiniteError,
-        OSError,
-    ) as error:
+        text = json.dumps(report, indent=2, allow_nan=False)
+    # ValueError: of data, manifest and artifact, and of a number that is not finite
+    except (ValueError, champion.ChampionError, OSError) as error:
         log_error(f"evaluation: {error}")
         return 1
     arguments.output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=2, allow_nan=False)
     (arguments.output / EVALUATION_FILE).write_text(f"{text}\n", encoding="utf-8")
     for warning in report["warnings"]:
         log(f"warning: {warning}")

@@ -130,3 +130,20 @@ def test_call_over_a_resource_limit_is_retried_by_the_policy(
     _, steps = follow(sagemaker, start(sagemaker, f"{name}-2"))
     assert (steps["Train"]["StepStatus"], steps["Train"]["AttemptCount"]) == ("Failed", 2)
     assert steps["Train"]["FailureReason"].endswith("Error Details: no instance is free")
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity"])
+def test_score_that_is_not_a_json_number_passes_no_gate(sagemaker: Any, name: str, score: str) -> None:
+    script = (
+        f"open('/opt/ml/processing/report/report.json', 'w').write('{{\"model\": {{\"score\": {score}}}}}')"
+    )
+    create(
+        sagemaker,
+        name,
+        processing_step("Evaluate", script),
+        gate(IfSteps=[training_step("Passed", "pass")], ElseSteps=[training_step("Lost", "pass")]),
+    )
+    execution, steps = follow(sagemaker, start(sagemaker, name))
+    assert execution["PipelineExecutionStatus"] == "Failed"
+    assert set(steps) == {"Evaluate", "Gate"}
+    assert f"{score} is not a JSON value" in steps["Gate"]["FailureReason"]
