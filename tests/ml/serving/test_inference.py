@@ -83,6 +83,29 @@ def test_user_with_a_score_that_is_not_finite_gets_the_popular_items(
     assert not set(item_ids(predictions[0])) & seen_ids(model, "u5")
 
 
+def test_users_and_candidates_are_looked_up_by_their_normalised_ids(
+    recommender: inference.Recommender,
+) -> None:
+    model = inference.Recommender(
+        recommender.artifact,
+        {"7": recommender.user_index["u5"]},
+        {"12": recommender.item_index["i3"]},
+    )
+    request = {"user_id": "7.0", "candidates": ["12.0 "], "exclude_seen": False}
+    (prediction,) = respond(model, request)["predictions"]
+    assert (prediction["user_id"], prediction["strategy"]) == ("7.0", "ncf")
+    assert item_ids(prediction) == ["i3"]
+    (everything,) = respond(model, {"user_id": " 7", "k": 1000})["predictions"]
+    assert not set(item_ids(everything)) & seen_ids(recommender, "u5")
+
+
+@pytest.mark.parametrize("user_id", ["a\tb", "del\x7f", "   ", "x" * 513])
+def test_user_id_that_the_preparation_does_not_write_is_400(user_id: str) -> None:
+    with pytest.raises(inference.RequestError, match=r"^instances\[0\]\.user_id: expected") as raised:
+        inference.input_fn(json.dumps({"instances": [{"user_id": user_id}]}), "application/json")
+    assert raised.value.status_code == 400
+
+
 def test_predictions_are_in_the_order_of_the_request(recommender: inference.Recommender) -> None:
     together = respond(recommender, {"user_id": "u9"}, {"user_id": "stranger"}, {"user_id": "u5"})[
         "predictions"

@@ -9,6 +9,7 @@ import torch
 from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.evaluation import baselines, metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.model.base import RankingModel
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.registry import family_of
 from ml.settings.hyperparameters import Hyperparameters
@@ -54,11 +55,20 @@ def test_no_user_with_an_unseen_item_is_an_error() -> None:
         sampled(8, {0: range(12), 1: range(12)})
 
 
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-def test_score_that_is_not_finite_is_refused(bad: float) -> None:
+def small_model() -> RankingModel:
     settings = Hyperparameters(architecture="gmf", factor_num=2)
     model = family_of("gmf").from_settings("gmf", settings, len(SEEN), N_ITEMS)
     model.initialise(np.random.default_rng(0), settings)
+    return model
+
+
+def test_scores_of_a_model_are_finite_in_the_ranked_columns_only() -> None:
+    assert torch.isfinite(sampled(8).scores(small_model())).sum(1).tolist() == [9, 4, 9]
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_score_that_is_not_finite_is_refused(bad: float) -> None:
+    model = small_model()
     assert torch.isfinite(sampled(3).scores(model)).all()
     with torch.no_grad():
         model.gmf.item_embedding.weight[11] = bad
