@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +17,10 @@ from pyspark.sql import SparkSession
 
 from ml import contract
 from ml.preparation.clean.validation import validate_events
+from ml.preparation.read.columns import ColumnNames
+from ml.preparation.read.events import read_events
+from ml.preparation.read.sources import list_sources
+from ml.preparation.spark.storage import Storage
 from ml.serving import inference
 from ml.settings.preparation import WeightSettings
 from tests.lambdas.functions import load
@@ -95,6 +103,63 @@ def test_preparation_keeps_normalises_or_quarantines_every_id(spark: SparkSessio
     found = {text: row["reason"] or row[f"{column}_id"] for text, row in zip(texts, validated, strict=True)}
     reasons = {text: reason.replace("user", column) for text, reason in UNUSABLE.items()}
     assert found == {**IDS, **reasons}
+
+
+# From ten million on, Java writes a double with an exponent.
+NUMBERS = [0, 7, 12, 9_999_999, 10_000_000, 108_448_321, 9_007_199_254_740_992]
+TIME = 881250949
+
+
+def written(folder: Path, name: str) -> Path:
+    """A file of events of the users `NUMBERS`, each with the item of the same number."""
+    path = folder / name
+    if name.endswith(".parquet"):
+        kind = {"double": pa.float64(), "decimal": pa.decimal128(27, 9), "integer": pa.int64()}[path.stem]
+        ids = pa.array([Decimal(number) for number in NUMBERS]).cast(kind)
+        table = {"user_id": ids, "item_id": ids, "timestamp": pa.array([TIME] * len(NUMBERS))}
+        pq.write_table(pa.table(table), path)
+        return path
+    row = {
+        "float.csv": "{0}.0,{0}.000000000,{1}",
+        "integer.csv": "{0},{0},{1}",
+        "float.jsonl": '{{"user_id": {0}.0, "item_id": {0}.00, "timestamp": {1}}}',
+        "text.jsonl": '{{"user_id": "{0}.0", "item_id": "{0}", "timestamp": {1}}}',
+    }[name]
+    header = ["user_id,item_id,timestamp"] if name.endswith(".csv") else []
+    path.write_text("\n".join([*header, *(row.format(number, TIME) for number in NUMBERS), ""]))
+    return path
+
+
+def prepared_ids(spark: SparkSession, path: Path) -> list[tuple[str, str]]:
+    """The ids that the preparation keeps of a file."""
+    storage = Storage(spark)
+    files = list_sources(storage, str(path), "20261123T020000Z")
+    events = read_events(spark, storage, files, "auto", ColumnNames())
+    rows = validate_events(events, WeightSettings()).collect()
+    assert {row["reason"] for row in rows} == {None}
+    return [(row["user_id"], row["item_id"]) for row in rows]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("float.csv", "integer.csv", "float.jsonl", "text.jsonl"),
+        *("double.parquet", "decimal.parquet", "integer.parquet"),
+    ],
+)
+def test_whole_number_is_one_id_in_every_format(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    assert prepared_ids(spark, written(tmp_path, name)) == [(str(number), str(number)) for number in NUMBERS]
+
+
+@pytest.mark.spark
+def test_text_that_looks_like_a_number_with_an_exponent_is_kept(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    path.write_text(
+        f'{{"user_id": "1.5E7", "item_id": 1.5E7, "timestamp": {TIME}}}\n'
+        f'{{"user_id": 12345678.9, "item_id": 1.0E40, "timestamp": {TIME}}}\n'
+    )
+    assert prepared_ids(spark, path) == [("1.5E7", "15000000"), ("12345678.9", "1.0E40")]
 
 
 @pytest.mark.parametrize("text", IDS)
