@@ -156,10 +156,15 @@ def test_whole_number_is_one_id_in_every_format(spark: SparkSession, tmp_path: P
 def test_text_that_looks_like_a_number_with_an_exponent_is_kept(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "mixed.jsonl"
     path.write_text(
-        f'{{"user_id": "1.5E7", "item_id": 1.5E7, "timestamp": {TIME}}}\n'
-        f'{{"user_id": 12345678.9, "item_id": 1.0E40, "timestamp": {TIME}}}\n'
+        f'{{"user_id": "1.5E7", "item_id": "i", "timestamp": {TIME}}}\n'
+        f'{{"user_id": 12345678.9, "item_id": 1.5E7, "timestamp": {TIME}}}\n'
+        f'{{"user_id": 1.0E40, "item_id": 1.25E27, "timestamp": {TIME}}}\n'
     )
-    assert prepared_ids(spark, path) == [("1.5E7", "15000000"), ("12345678.9", "1.0E40")]
+    assert prepared_ids(spark, path) == [
+        ("1.5E7", "i"),
+        ("12345678.9", "15000000"),
+        ("1.0E40", f"125{'0' * 25}"),
+    ]
 
 
 @pytest.mark.parametrize("text", IDS)

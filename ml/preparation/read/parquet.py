@@ -14,6 +14,7 @@ from pyspark.sql.types import (
     BooleanType,
     DataType,
     DateType,
+    DecimalType,
     DoubleType,
     FloatType,
     MapType,
@@ -79,6 +80,8 @@ def read_parquet(
 
 def _text(column: Column, kind: DataType) -> Column:
     """Text of an id or a weight. pandas stores integer ids next to nulls as floats: 7.0 becomes "7"."""
+    if isinstance(kind, DecimalType):
+        return F.when(column == 0, "0").otherwise(column.cast("string"))  # Java writes 0E-9 for nine decimals
     if not isinstance(kind, (DoubleType, FloatType)):
         return column.cast("string")
     number = column.cast("double")
