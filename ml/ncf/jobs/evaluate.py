@@ -160,7 +160,8 @@ def _compare(
 def _few_negatives(evaluation_set: EvaluationSet) -> list[str]:
     """Warnings about users with few items to rank the held-out item among."""
     n_few, n_left_out = evaluation_set.n_with_fewer_negatives, evaluation_set.n_left_out
-    n_all, warnings = len(evaluation_set.users) + n_left_out, []
+    n_all = len(evaluation_set.users) + n_left_out
+    warnings = []
     if n_few:
         warnings.append(
             f"{n_few} of {n_all} held-out items are ranked among fewer than {N_TEST_NEGATIVES} items (the "
