@@ -139,20 +139,22 @@ def expression_alarm(
 ) -> aws.cloudwatch.MetricAlarm:
     """As `metric_alarm`, for an expression."""
     metrics = [
-        {
-            "id": each,
-            "return_data": False,
-            "metric": {
-                "namespace": threshold.namespace,
-                "metric_name": metric,
-                "dimensions": dict(threshold.dimensions),
-                "period": threshold.period_s,
-                "stat": statistic,
-            },
-        }
+        aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id=each,
+            return_data=False,
+            metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                namespace=threshold.namespace,
+                metric_name=metric,
+                dimensions=dict(threshold.dimensions),
+                period=threshold.period_s,
+                stat=statistic,
+            ),
+        )
         for each, (metric, statistic) in threshold.metrics.items()
     ]
-    expression = {"id": "value", "expression": threshold.expression, "label": name, "return_data": True}
+    expression = aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id="value", expression=threshold.expression, label=name, return_data=True
+    )
     return aws.cloudwatch.MetricAlarm(
         name,
         alarm_description=threshold.description,

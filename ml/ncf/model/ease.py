@@ -89,7 +89,7 @@ class EASE(RankingModel):
         gram.diagonal().add_(self.config.l2)
         try:
             precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        except torch.linalg.LinAlgError as error:
+        except RuntimeError as error:  # LinAlgError, which torch's types do not export
             raise ValueError(f"ease: no solution with ease_l2 {self.config.l2:g}: raise it") from error
         weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
         require_finite(weights, f"item weights of ease with ease_l2 {self.config.l2:g}")
