@@ -16,7 +16,7 @@ from tests.container.servers import Answer, Server, toolkit
 
 ROOT = Path(__file__).parents[2]
 JSON = {"Content-Type": "application/json"}
-MAX_USERS = inference.MAX_INSTANCES
+MAX_USERS = contract.MAX_INSTANCES
 LONG_NAME = "x" * 70_000  # more than the longest line of an HTTP header that clients read
 
 
@@ -55,7 +55,7 @@ def test_container_is_healthy(container: Server) -> None:
         pytest.param(body({"user_id": "u5", "k": 3, "exclude_seen": False}), JSON, id="seen items"),
         pytest.param(body({"user_id": "u5", "candidates": ["i3", "i4", "nowhere"]}), JSON, id="candidates"),
         pytest.param(body({"user_id": "stranger"}), JSON, id="unknown user"),
-        pytest.param(body({"user_id": "사용자\u2028\x01\t"}), JSON, id="unusual characters in an id"),
+        pytest.param(body({"user_id": "사용자\u2028 \x85"}), JSON, id="unusual characters in an id"),
         pytest.param(body(*users(MAX_USERS)), JSON, id="100 users"),
         pytest.param(
             body({"user_id": "u5"}), {"Content-Type": "application/json; charset=utf-8"}, id="charset"
@@ -87,6 +87,8 @@ INVALID = {
     "no user": (body(), JSON, 400, f"instances: expected a list of 1 to {MAX_USERS} users"),
     "101 users": (body(*users(MAX_USERS + 1)), JSON, 400, "instances: expected a list"),
     "user_id": (body({"user_id": 5}), JSON, 400, "instances[0].user_id: "),
+    "control character": (body({"user_id": "u1\x01"}), JSON, 400, "instances[0].user_id: "),
+    "items": (body(*[{"user_id": "u1", "k": 1000}] * 3), JSON, 400, "instances: the sum of k is 3000"),
     "k": (body({"user_id": "u1", "k": 0}), JSON, 400, "instances[0].k: "),
     "exclude_seen": (
         body({"user_id": "u1"}, {"user_id": "u1", "exclude_seen": 1}),
