@@ -44,7 +44,7 @@ pack_for_spark() {
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >> "$log" 2>&1 || {
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@" >> "$log" 2>&1 || {
         grep -v '^WARNING' "$log" | tail -n 15 >&2
         fail "the packages in $lock could not be installed ($log): check the network or PIP_INDEX_URL, then run again"
     }

@@ -13,14 +13,19 @@ from pyspark.sql import SparkSession
 from ml.preparation.spark.session import build_session
 
 ROOT = Path(__file__).parents[2]
-# Test tables have a few rows: more partitions would only add tasks without rows.
-FEW_PARTITIONS = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+OF_TESTS = {
+    # Test tables have a few rows: more partitions would only add tasks without rows.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    # A run needs 150 generated classes, and Spark keeps 100: each run of a test would compile them all again.
+    "spark.sql.codegen.cache.maxEntries": "2000",
+}
 
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """Spark session with the settings for small inputs, and fewer partitions."""
-    session = build_session(is_small=True, overrides=FEW_PARTITIONS)
+    """Spark session with the settings for small inputs and for many runs in one process."""
+    session = build_session(is_small=True, overrides=OF_TESTS)
     yield session
     session.stop()
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyspark
+from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
 SMALL_INPUT_BYTES = 64 * 1024 * 1024
@@ -63,6 +64,9 @@ _ALWAYS = {
     # complete runs matches them, too.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
+# Classes that PySpark looks up for each expression. Unless they are imported by name, the JVM looks for them in
+# all packages that PySpark imports, each time in all of Spark's 250 jars.
+_USED_OFTEN = ("org.apache.spark.sql.functions", "org.apache.spark.api.python.PythonUtils")
 
 
 def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None) -> SparkSession:
@@ -86,7 +90,10 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
     builder = SparkSession.builder.appName("ml.preparation")
     for key, value in {**({} if is_submitted else local), **_ALWAYS, **(overrides or {})}.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    for name in _USED_OFTEN:
+        java_import(session.sparkContext._jvm, name)
+    return session
 
 
 def is_small_input(uri: str) -> bool:

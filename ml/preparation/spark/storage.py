@@ -11,8 +11,19 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
+# Imported by name: py4j looks for each part of a full name, such as org.apache, as a class in all of Spark's jars.
+_JAVA_CLASSES = (
+    "org.apache.commons.codec.digest.DigestUtils",
+    "org.apache.commons.io.IOUtils",
+    "org.apache.commons.io.input.BoundedInputStream",
+    "org.apache.hadoop.fs.Path",
+    "org.apache.hadoop.io.compress.CompressionCodecFactory",
+    "org.apache.parquet.hadoop.ParquetFileReader",
+    "org.apache.parquet.hadoop.util.HadoopInputFile",
+)
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
 
@@ -29,10 +40,12 @@ class Storage:
 
     def __init__(self, spark: SparkSession) -> None:
         self._jvm: Any = spark.sparkContext._jvm  # PySpark has no public API for its gateway
+        for name in _JAVA_CLASSES:
+            java_import(self._jvm, name)
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
 
     def _resolve(self, uri: str) -> tuple[Any, Any]:
-        path = self._jvm.org.apache.hadoop.fs.Path(uri)
+        path = self._jvm.Path(uri)
         return path.getFileSystem(self._conf), path
 
     def exists(self, uri: str) -> bool:
@@ -71,9 +84,7 @@ class Storage:
         fs, path = self._resolve(uri)
         stream = fs.open(path)
         try:
-            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode(
-                "utf-8", "replace"
-            )
+            return bytes(self._jvm.IOUtils.toByteArray(stream)).decode("utf-8", "replace")
         finally:
             stream.close()
 
@@ -92,10 +103,10 @@ class Storage:
         fs, path = self._resolve(uri)
         stream = fs.open(path)
         try:
-            codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(path)
+            codec = self._jvm.CompressionCodecFactory(self._conf).getCodec(path)
             source = codec.createInputStream(stream) if codec is not None else stream
-            bounded = self._jvm.org.apache.commons.io.input.BoundedInputStream(source, limit_bytes)
-            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(bounded))
+            bounded = self._jvm.BoundedInputStream(source, limit_bytes)
+            return bytes(self._jvm.IOUtils.toByteArray(bounded))
         finally:
             stream.close()
 
@@ -116,7 +127,7 @@ class Storage:
         """
         fs, target_path = self._resolve(target)
         fs.mkdirs(target_path.getParent())
-        if not fs.rename(self._jvm.org.apache.hadoop.fs.Path(source), target_path):
+        if not fs.rename(self._jvm.Path(source), target_path):
             raise OSError(f"cannot rename {source} to {target}")
 
     def delete(self, uri: str) -> None:
@@ -142,7 +153,7 @@ class Storage:
         fs, path = self._resolve(uri)
         stream = fs.open(path)
         try:
-            return str(self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
+            return str(self._jvm.DigestUtils.sha256Hex(stream))
         finally:
             stream.close()
 
@@ -168,8 +179,7 @@ class Storage:
 
     def _parquet_reader(self, uri: str) -> Any:
         _, path = self._resolve(uri)
-        hadoop = self._jvm.org.apache.parquet.hadoop
-        return hadoop.ParquetFileReader.open(hadoop.util.HadoopInputFile.fromPath(path, self._conf))
+        return self._jvm.ParquetFileReader.open(self._jvm.HadoopInputFile.fromPath(path, self._conf))
 
 
 def literal_path(uri: str) -> str:
