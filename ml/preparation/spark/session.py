@@ -64,8 +64,8 @@ _ALWAYS = {
     # complete runs matches them, too.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
-# Classes that PySpark looks up for each expression. Unless they are imported by name, the JVM looks for them in
-# all packages that PySpark imports, each time in all of Spark's 250 jars.
+# Classes that PySpark looks up for each expression. Unless they are imported by name, the JVM looks for them
+# in all packages that PySpark imports, each time in all of Spark's 250 jars.
 _USED_OFTEN = ("org.apache.spark.sql.functions", "org.apache.spark.api.python.PythonUtils")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
-# Imported by name: py4j looks for each part of a full name, such as org.apache, as a class in all of Spark's jars.
+# Imported by name: py4j looks for each part of a full name, such as org.apache, as a class in all jars.
 _JAVA_CLASSES = (
     "org.apache.commons.codec.digest.DigestUtils",
     "org.apache.commons.io.IOUtils",
