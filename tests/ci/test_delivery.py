@@ -175,6 +175,8 @@ def test_stage_without_a_secrets_provider_is_refused_before_pulumi_runs(
     assert "Pulumi.dev.yaml names no secrets provider" in done.stderr
     assert not (tmp_path / "calls").exists()
     assert run("bash", "ci/pulumi.sh", "up", "dev", **env, PULUMI_CONFIG_PASSPHRASE="").returncode == 0
+    env["PULUMI_BACKEND_URL"] = "https://api.pulumi.com"
+    assert run("bash", "ci/pulumi.sh", "up", "dev", **env).returncode == 0
 
 
 # Fails when it imports a module of a distribution that is not in the file of its first argument.
