@@ -19,6 +19,8 @@ run is validated but not launched again. To prepare a night again, delete its `_
 the DAG run. A failed cluster is not launched again automatically: clear `wait_for_job_flow`, which also
 clears its setup task.
 
+The DAG `report_late_interactions` publishes a message if the run of a night is not complete four hours later.
+
 Every night since `FIRST_DAY` is caught up: set it before the first deployment of the DAG, since each missed
 night launches a cluster.
 """
@@ -33,20 +35,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
-from airflow.sdk import (
-    DAG,
-    CronDataIntervalTimetable,
-    DeadlineAlert,
-    DeadlineReference,
-    SyncCallback,
-    TriggerRule,
-    Variable,
-    get_current_context,
-    task,
-)
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk import DAG, Variable, get_current_context, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.utils.trigger_rule import TriggerRule
 from botocore.exceptions import ClientError
 
 # A DAG bundle puts its folder on sys.path; a plain DagBag does not.
@@ -69,7 +63,6 @@ from ncf_preparation.run import (
 SCHEDULE = "0 2 * * *"  # equals `ncf:spark.cron` of the stages with scheduler: airflow (tests/dags)
 TIMEZONE = ZoneInfo("Asia/Seoul")
 FIRST_DAY = datetime(2026, 11, 23, tzinfo=TIMEZONE)
-DUE = timedelta(days=1, hours=4)  # after the start of the data interval: four hours after its end
 POLL_S = 60
 LONGEST_JOB_FLOW = timedelta(hours=3)
 CALL_LIMIT = timedelta(minutes=10)  # for tasks that only call AWS APIs
@@ -90,16 +83,11 @@ with DAG(
     catchup=True,
     max_active_runs=1,
     tags=["ncf"],
-    deadline=DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
-        interval=DUE,
-        callback=SyncCallback(alerts.notify_late_run),
-    ),
     default_args={
         "owner": "recommendation",
         "retries": 3,
         "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": 2.0,
+        "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=15),
         "on_failure_callback": alerts.task_failure_notifier(),
     },

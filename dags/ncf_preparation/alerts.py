@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
 
 from airflow.providers.amazon.aws.hooks.sns import SnsHook
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import Variable
 
 TOPIC_VARIABLE = "ncf_alarm_topic_arn"
+PREPARATION = "prepare_interactions"  # DAG that prepares the runs
 MAX_SUBJECT = 99  # SNS API, Publish: fewer than 100 characters
 
 
@@ -25,11 +25,12 @@ def task_failure_notifier() -> SnsNotifier:
     )
 
 
-def notify_late_run(context: Mapping[str, Any], **_: Any) -> None:
-    """Callback of a missed deadline; ``context`` has the DAG run and the deadline."""
-    run, due = context["dag_run"], context["deadline"]["deadline_time"]
+def publish_late_run(run_id: str, success_uri: str, due: datetime) -> None:
+    """Publish that the run of a night is not complete at the time that it was due."""
     SnsHook(aws_conn_id="aws_default").publish_to_target(
         target_arn=Variable.get(TOPIC_VARIABLE),
-        subject=f"Late: {run['dag_id']}"[:MAX_SUBJECT],
-        message=f"{run['dag_id']} is late: {run['dag_run_id']} was due by {due} and is {run['state']}",
+        subject=f"Late: {PREPARATION}"[:MAX_SUBJECT],
+        message=(
+            f"{PREPARATION} is late: run {run_id} was due by {due.isoformat()}, and {success_uri} is missing"
+        ),
     )

@@ -58,21 +58,20 @@ def pytest_unconfigure() -> None:
 
 def parsed() -> Any:
     """The DAGs folder, parsed as a bundle."""
-    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.models.dagbag import DagBag
 
-    return BundleDagBag(DAGS, bundle_path=DAGS, bundle_name=BUNDLE)
+    return DagBag(DAGS, bundle_path=DAGS)
 
 
 @pytest.fixture(scope="session")
 def metadata_database() -> None:
     """New SQLite database with the DAGs."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import sync_bag_to_db
     from airflow.utils.db import initdb
 
     initdb()
     DagBundlesManager().sync_bundles_to_db()
-    sync_bag_to_db(parsed(), BUNDLE, None)
+    parsed().sync_to_db(BUNDLE, None)
 
 
 @pytest.fixture

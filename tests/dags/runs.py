@@ -72,15 +72,14 @@ def calls() -> Iterator[set[str]]:
 
 
 def run(stage: AirflowStage, dag: Any, night: datetime, *, max_polls: int = 180) -> DagRun:
-    """Run the DAG for a logical date, polling EMR every two seconds, at most ``max_polls`` times.
-
-    Asserts that the stage's Airflow role allows every AWS call.
-    """
-    dag.deadline = (
-        None  # `DAG.test` of Airflow 3.3 cannot finish a run with a deadline (apache/airflow#73428)
-    )
+    """Run the DAG for a logical date, polling EMR every two seconds, at most ``max_polls`` times."""
     wait = dag.get_task("wait_for_job_flow")
     wait.poke_interval, wait.max_attempts = 2, max_polls
+    return recorded_run(stage, dag, night)
+
+
+def recorded_run(stage: AirflowStage, dag: Any, night: datetime) -> DagRun:
+    """Run a DAG for a logical date. Asserts that the stage's Airflow role allows every AWS call."""
     with calls() as made:
         dag_run = dag.test(logical_date=night)
     assert made

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.exceptions import AirflowException, AirflowFailException
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from ncf_preparation.emr import JobFlowSensor, active_job_flow, failure_of

@@ -1,4 +1,4 @@
-"""A run that misses its deadline is reported on the alarm topic."""
+"""A night whose run is not complete four hours later is reported on the alarm topic."""
 
 from __future__ import annotations
 
@@ -7,44 +7,55 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from airflow.models.deadline import Deadline
-from airflow.models.serialized_dag import SerializedDagModel
-from airflow.sdk.execution_time.callback_supervisor import execute_callback
-from airflow.sdk.log import structlog
-from airflow.timetables.base import DataInterval
-from airflow.utils.session import create_session
-from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from sqlalchemy import select
+from airflow.sdk import DAG
 
-from tests.dags.conftest import Mailbox
+from ml import contract
+from tests.dags.conftest import AirflowStage, Mailbox, parsed
+from tests.dags.runs import recorded_run, states
 
 pytestmark = pytest.mark.usefixtures("metadata_database")
 SEOUL = ZoneInfo("Asia/Seoul")
 
 
-def test_missed_deadline_is_notified(dag: Any, mailbox: Mailbox) -> None:
-    start = datetime(2026, 11, 28, 2, 0, tzinfo=SEOUL)
-    with create_session() as session:
-        created = SerializedDagModel.get_dag(dag.dag_id, session=session).create_dagrun(
-            run_id="late",
-            logical_date=start,
-            data_interval=DataInterval(start, start + timedelta(days=1)),
-            run_after=start + timedelta(days=1),
-            run_type=DagRunType.SCHEDULED,
-            triggered_by=DagRunTriggeredByType.TIMETABLE,
-            state="running",
-            session=session,
-        )
-        session.flush()
-        deadline = session.scalars(select(Deadline).where(Deadline.dagrun_id == created.id)).one()
-        assert deadline.deadline_time == datetime(2026, 11, 29, 6, 0, tzinfo=SEOUL)
-        deadline.handle_miss(session)  # as the scheduler does
-        data = dict(deadline.callback.data)
+@pytest.fixture
+def report() -> DAG:
+    return parsed().dags["report_late_interactions"]
 
-    done = execute_callback(  # as the executor does
-        data["path"], data["kwargs"], "prepare_interactions.py", None, structlog.get_logger()
-    )
 
-    assert done == (True, None)
-    (message,) = mailbox()
-    assert message.startswith("prepare_interactions is late: late was due by 2026-11-28")
+def test_report_is_due_four_hours_after_the_night(dag: DAG, report: DAG) -> None:
+    night, due = (each.timetable.serialize() for each in (dag, report))
+    minute, hour, *rest = night["expression"].split()
+    assert due == {**night, "expression": " ".join([minute, str(int(hour) + 4), *rest])}
+    assert report.catchup is False
+
+
+def put_success(stage: AirflowStage, run_id: str) -> None:
+    key = contract.run_prefix(run_id) + contract.SUCCESS_FILE
+    stage.client("s3").put_object(Bucket=stage.outputs["data_bucket"], Key=key, Body=b"")
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_only_an_incomplete_night_is_reported(
+    stage: AirflowStage, report: Any, mailbox: Mailbox, is_complete: bool
+) -> None:
+    due = datetime(2026, 11, 28 + is_complete, 6, 0, tzinfo=SEOUL)
+    run_id = contract.run_id_of(due - timedelta(hours=4))
+    if is_complete:
+        put_success(stage, run_id)
+
+    done = recorded_run(stage, report, due - timedelta(days=1))  # the start of the interval
+
+    assert (done.state, states(done)) == ("success", {"report_late_run": "success"})
+    uri = f"s3://{stage.outputs['data_bucket']}/{contract.run_prefix(run_id)}_SUCCESS"
+    late = f"prepare_interactions is late: run {run_id} was due by {due.isoformat()}, and {uri} is missing"
+    messages = mailbox()
+    if is_complete:
+        assert messages == []
+    else:
+        assert [datetime_free(message) for message in messages] == [datetime_free(late)]
+
+
+def datetime_free(message: str) -> str:
+    """The message without its time, whose time zone is Airflow's."""
+    start, _, rest = message.partition(" was due by ")
+    return f"{start} … {rest.partition(', ')[2]}"
