@@ -11,8 +11,15 @@ import pulumi_aws as aws
 
 from components.iam import Allow, document
 
-DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
-ENCRYPT = ("kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+# CloudWatch Logs user guide, "Encrypt log data in CloudWatch Logs using AWS KMS".
+LOGS_ACTIONS = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
 MIN_DELETION_WINDOW_DAYS, MAX_DELETION_WINDOW_DAYS = 7, 30  # KMS API, ScheduleKeyDeletion
 
 
@@ -89,7 +96,7 @@ class Key(pulumi.ComponentResource):
                 "Sid": "CloudWatchLogs",
                 "Effect": "Allow",
                 "Principal": {"Service": pulumi.Output.format("logs.{0}.amazonaws.com", self.region)},
-                "Action": sorted((*DECRYPT, *ENCRYPT)),
+                "Action": list(LOGS_ACTIONS),
                 "Resource": "*",
                 "Condition": {
                     "ArnLike": {
@@ -123,18 +130,21 @@ class Key(pulumi.ComponentResource):
             "arn:{0}:{1}:{2}:{3}:{4}", self.partition, service, self.region, self.account_id, resource
         )
 
-    def grant_create_grant(self) -> Allow:
-        """Permission to create KMS grants for AWS services, which use them to attach encrypted volumes."""
-        return Allow(
-            actions=["kms:CreateGrant"],
-            resources=[self.arn],
-            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
-        )
+    def grant_encrypt_volumes(self) -> list[Allow]:
+        """Permission to name the key for volumes: AWS services attach them with KMS grants of the caller."""
+        return [
+            Allow(actions=["kms:DescribeKey"], resources=[self.arn]),
+            Allow(
+                actions=["kms:CreateGrant"],
+                resources=[self.arn],
+                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            ),
+        ]
 
     def grant_decrypt(self) -> Allow:
-        """Permission to decrypt with this key."""
-        return Allow(actions=DECRYPT, resources=[self.arn])
+        """Permission to read what is encrypted with this key."""
+        return Allow(actions=["kms:Decrypt"], resources=[self.arn])
 
     def grant_encrypt(self) -> Allow:
-        """Permission to encrypt and decrypt with this key."""
-        return Allow(actions=(*DECRYPT, *ENCRYPT), resources=[self.arn])
+        """Permission to write data with this key; S3 decrypts the data key of a multipart upload."""
+        return Allow(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[self.arn])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+
+from components.iam import ANY_RESOURCE, document
 
 HTTPS = 443
 MIN_VPC_PREFIX = 16  # VPC user guide, VPC CIDR blocks
@@ -19,17 +22,21 @@ class NetworkArgs:
     """Arguments of `Network`.
 
     Attributes:
+        account_id: account whose principals may use the endpoints, for the account's resources.
         region: region of the VPC; part of the endpoints' service names.
         cidr_block: addresses of the VPC, for example a /16.
         availability_zones: zones with one subnet each, such as ``ap-northeast-2a``.
         interface_endpoints: services to reach through interface endpoints, such as ``kms``.
+        service_buckets: buckets of AWS that instances need, and the actions on their objects.
         subnet_tags: tags that services require on the subnets that they use.
     """
 
+    account_id: pulumi.Input[str]
     region: str
     cidr_block: str
     availability_zones: Sequence[str]
     interface_endpoints: Sequence[str]
+    service_buckets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -49,7 +56,8 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """VPC of private subnets with a gateway endpoint for S3 and interface endpoints for other services.
 
-    Without an internet gateway, NAT and public addresses, instances reach only the given services.
+    Without an internet gateway, NAT and public addresses, instances reach only the given services. Policies of
+    the endpoints refuse other accounts' credentials, and other accounts' buckets except `service_buckets`.
 
     Creates: Vpc, DefaultSecurityGroup, RouteTable, Subnet and RouteTableAssociation (one per zone),
     VpcEndpoint (one per service), SecurityGroup, SecurityGroupIngressRule.
@@ -82,6 +90,7 @@ class Network(pulumi.ComponentResource):
             service_name=f"com.amazonaws.{args.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[routes.id],
+            policy=s3_endpoint_policy(args.account_id, args.service_buckets),
             tags={"Name": f"{name}-s3"},
             opts=child,
         )
@@ -138,7 +147,42 @@ class Network(pulumi.ComponentResource):
                 subnet_ids=self.subnet_ids,
                 security_group_ids=[group.id],
                 private_dns_enabled=True,
+                policy=document([_account_statement(args.account_id)]),
                 tags={"Name": f"{name}-{service}"},
                 opts=child,
             )
         return group.id
+
+
+def s3_endpoint_policy(
+    account_id: pulumi.Input[str], service_buckets: Mapping[str, Sequence[str]]
+) -> pulumi.Output[str]:
+    """Policy of the endpoint of S3: principals of the account on its buckets, anyone on `service_buckets`.
+
+    AWS's software reads and writes its own buckets without credentials of the account.
+    """
+    return document(
+        [
+            _account_statement(account_id, "aws:ResourceAccount"),
+            *(
+                {
+                    "Effect": "Allow",
+                    "Principal": ANY_RESOURCE,
+                    "Action": sorted(actions),
+                    "Resource": f"arn:aws:s3:::{bucket}/*",
+                }
+                for bucket, actions in sorted(service_buckets.items())
+            ),
+        ]
+    )
+
+
+def _account_statement(account_id: pulumi.Input[str], *more_keys: str) -> dict[str, Any]:
+    """Statement of an endpoint policy; the policies of the caller decide on actions and resources."""
+    return {
+        "Effect": "Allow",
+        "Principal": ANY_RESOURCE,
+        "Action": ANY_RESOURCE,
+        "Resource": ANY_RESOURCE,
+        "Condition": {"StringEquals": dict.fromkeys(("aws:PrincipalAccount", *more_keys), account_id)},
+    }

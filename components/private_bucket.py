@@ -140,6 +140,13 @@ class PrivateBucket(pulumi.ComponentResource):
         """Permission to get objects under a prefix, in any version."""
         return Allow(actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[self.objects_arn(prefix)])
 
+    def grant_read_object(self, key: str) -> Allow:
+        """Permission to get one object, in any version."""
+        return Allow(
+            actions=["s3:GetObject", "s3:GetObjectVersion"],
+            resources=[pulumi.Output.concat(self.arn, "/", key)],
+        )
+
     def grant_write(self, prefix: str) -> Allow:
         """Permission to put objects under a prefix, multipart uploads included."""
         return Allow(

@@ -1,8 +1,8 @@
 """## Report a night whose run is late
 
 Four hours after the DAG `prepare_interactions` was due to start, publish a message on the alarm topic of the
-stage if the run of that night is not complete. A separate DAG also reports nights that have no DAG run. Airflow
-3.0, the newest on Amazon MWAA, has no deadlines for DAG runs.
+stage if the run of that night is not complete. A separate DAG also reports nights without a DAG run.
+Airflow 3.0, the newest on Amazon MWAA, has no deadlines for DAG runs.
 
 It uses the Airflow Variables and the connection of `prepare_interactions`. Missed reports are not caught up.
 """

@@ -35,7 +35,9 @@ def job_role(storage: Storage, images: Collection[str], opts: pulumi.ResourceOpt
         artifacts.grant_write(contract.MODELS_PREFIX),
         artifacts.grant_list_all(),
         key.grant_encrypt(),
-        key.grant_create_grant(),
+        # For the key of outputs (SageMaker developer guide, execution role of CreateTrainingJob).
+        Allow(actions=["kms:Encrypt"], resources=[key.arn]),
+        *key.grant_encrypt_volumes(),
         storage.packages.grant_read(),
         *grant_container_logs_and_metrics(log_groups),
         *grant_pull_images(key.partition, *images),
@@ -87,8 +89,8 @@ def pipeline_role(args: PipelineRoleArgs, opts: pulumi.ResourceOptions) -> Servi
         *(function.grant_invoke() for function in args.functions),
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.artifacts.grant_list_all(),
-        key.grant_encrypt(),
-        key.grant_create_grant(),
+        key.grant_decrypt(),
+        *key.grant_encrypt_volumes(),
         grant_pass_role(args.job_role.arn, SAGEMAKER),
         grant_pass_role(args.model_role_arn, SAGEMAKER),
     ]

@@ -14,8 +14,9 @@ from components.network import Network, NetworkArgs
 from components.packing import zip_bytes
 from components.private_bucket import PrivateBucket
 from components.schedule import SCHEDULED_TIME, Schedule, ScheduleArgs
+from components.spark.buckets import emr_buckets
 from components.spark.job import SparkJob, SparkJobArgs
-from components.spark.permissions import ClusterPermissions
+from components.spark.permissions import ClusterPermissions, node_key
 from components.spark.security import EMR_TAGS
 from ml import contract
 from stacks import paths
@@ -68,10 +69,12 @@ class Preparation(pulumi.ComponentResource):
         network = Network(
             "network",
             NetworkArgs(
+                account_id=args.storage.key.account_id,
                 region=args.region,
                 cidr_block=args.network.cidr_block,
                 availability_zones=args.network.availability_zones,
                 interface_endpoints=interface_endpoints(args),
+                service_buckets=emr_buckets(args.region),
                 subnet_tags=EMR_TAGS,
             ),
             child,
@@ -173,7 +176,7 @@ def preparation_nodes_role(storage: Storage, store: FeatureStoreConfig | None) -
         artifacts.grant_read(contract.SPARK_PREFIX),
         artifacts.grant_list(contract.SPARK_PREFIX.rstrip("/")),
         storage.logs.grant_write(EMR_LOGS_PREFIX),
-        storage.key.grant_encrypt(),
+        node_key(storage.key.arn),
         *(_grant_read_secret(storage, store) if store else []),
     ]
 
@@ -209,7 +212,7 @@ def airflow_role(
     return [
         *clusters.grant_launch(),
         *clusters.grant_manage(),
-        storage.artifacts.grant_read(contract.RUN_JOB_FLOW_KEY),
+        storage.artifacts.grant_read_object(contract.RUN_JOB_FLOW_KEY),
         storage.artifacts.grant_list_all(),
         storage.logs.grant_read(EMR_LOGS_PREFIX),
         storage.logs.grant_list_all(),

@@ -182,23 +182,23 @@ def _deploy_model(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
             "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.alarm_names),
             "KEEP_LAST": str(serving.keep_last),
         },
-        allows=deploy_model_role(storage, endpoint),
+        allows=deploy_model_role(args.stage_name, storage, endpoint),
         timeout_s=60,
         memory_mib=256,
     )
 
 
-def deploy_model_role(storage: Storage, endpoint: Endpoint) -> list[Allow]:
+def deploy_model_role(stage_name: str, storage: Storage, endpoint: Endpoint) -> list[Allow]:
     """Permissions of `deploy_model`: read and update packages, update the endpoint, delete old configs.
 
     The function names its models and endpoint configs ``<endpoint>-v<version>-…``.
     """
     key, own_names = storage.key, pulumi.Output.concat(endpoint.name, "-v*")
     configs = key.resource_arn("sagemaker", pulumi.Output.concat("endpoint-config/", own_names))
-    models = [
+    own_models, pipeline_models = (
         key.resource_arn("sagemaker", pulumi.Output.concat("model/", name))
         for name in (own_names, PIPELINE_RESOURCES)
-    ]
+    )
     return [
         Allow(actions=["sagemaker:DescribeEndpoint"], resources=[endpoint.arn]),
         Allow(actions=["sagemaker:UpdateEndpoint"], resources=[endpoint.arn, configs]),
@@ -215,13 +215,20 @@ def deploy_model_role(storage: Storage, endpoint: Endpoint) -> list[Allow]:
         ),
         Allow(
             actions=["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:DescribeModel"],
-            resources=models,
+            resources=[own_models],
+        ),
+        Allow(actions=["sagemaker:DescribeModel"], resources=[pipeline_models]),
+        # The names of a pipeline's models do not contain its stage; its tags do.
+        Allow(
+            actions=["sagemaker:DeleteModel"],
+            resources=[pipeline_models],
+            conditions={"StringEquals": {"aws:ResourceTag/Stage": stage_name}},
         ),
         storage.packages.grant_update(),
         # UpdateEndpoint checks the rollout's alarms and encrypts volumes with the caller's permissions.
         Allow(actions=["cloudwatch:DescribeAlarms"], resources=[key.resource_arn("cloudwatch", "alarm:*")]),
         key.grant_decrypt(),
-        key.grant_create_grant(),
+        *key.grant_encrypt_volumes(),
         grant_pass_role(endpoint.model_role_arn, SAGEMAKER),
     ]
 

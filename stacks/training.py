@@ -239,7 +239,7 @@ def render_buildspec_role(storage: Storage, pipeline_arn: pulumi.Output[str]) ->
     """Permissions of `render_buildspec`: read manifest, code version and executions, write a buildspec."""
     return [
         *storage.grant_read_prepared_runs(),
-        storage.artifacts.grant_read(contract.CODE_BUNDLE_KEY),
+        storage.artifacts.grant_read_object(contract.CODE_BUNDLE_KEY),
         # PutObject with If-Match also requires GetObject.
         storage.artifacts.grant_read(contract.BUILDSPECS_PREFIX),
         storage.artifacts.grant_write(contract.BUILDSPECS_PREFIX),
@@ -254,7 +254,7 @@ def build_role(storage: Storage, pipeline_arn: pulumi.Output[str], pipeline_role
     artifacts, key = storage.artifacts, storage.key
     return [
         *storage.grant_read_prepared_runs(),
-        artifacts.grant_read(contract.CODE_BUNDLE_KEY),
+        artifacts.grant_read_object(contract.CODE_BUNDLE_KEY),
         artifacts.grant_read(contract.BUILDSPECS_PREFIX),
         artifacts.grant_read(contract.MODELS_PREFIX),
         artifacts.grant_write(contract.MODELS_PREFIX),

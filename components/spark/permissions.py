@@ -42,13 +42,15 @@ class ClusterPermissions:
                 resources=[self._clusters()],
                 conditions=self._tagged("RequestTag"),
             ),
-            # Required by RunJobFlow requests with these policies.
+            # Required by RunJobFlow requests with these policies. Whether EMR authorises them with the tags
+            # of the new cluster is not documented, so that clusters without the tags are not excluded.
             Allow(
                 actions=[
                     "elasticmapreduce:PutAutoTerminationPolicy",
                     "elasticmapreduce:PutManagedScalingPolicy",
                 ],
                 resources=[self._clusters()],
+                conditions={"StringEqualsIfExists": self._tagged("ResourceTag")["StringEquals"]},
             ),
             # EMR creates its cleanup role with the first cluster of an account.
             _grant_service_linked_role(self.account_id, EMR, "AWSServiceRoleForEMRCleanup"),
@@ -83,6 +85,24 @@ class ClusterPermissions:
 
     def _clusters(self) -> pulumi.Output[str]:
         return pulumi.Output.concat("arn:aws:elasticmapreduce:*:", self.account_id, ":cluster/*")
+
+
+def node_key(kms_key_arn: pulumi.Input[str]) -> Allow:
+    """Permission of the nodes to use the key of the security configuration, for local disks and EMRFS.
+
+    EMR management guide, "Encryption at rest using AWS KMS": all of these actions for the instance profile.
+    """
+    return Allow(
+        actions=[
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
+        resources=[kms_key_arn],
+    )
 
 
 def service_role(

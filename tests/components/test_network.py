@@ -1,5 +1,6 @@
 """Network: private subnets without a route to the internet."""
 
+import json
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ ENDPOINT, SUBNET = "aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/subnet:Subnet"
 def arguments(**overrides: Any) -> NetworkArgs:
     return NetworkArgs(
         **{
+            "account_id": "123456789012",
             "region": "ap-northeast-2",
             "cidr_block": "10.40.0.0/16",
             "availability_zones": ["ap-northeast-2a", "ap-northeast-2c"],
             "interface_endpoints": ["kms"],
+            "service_buckets": {"repo.ap-northeast-2.emr.amazonaws.com": ["s3:GetObject"]},
             "subnet_tags": {"for": "emr"},
             **overrides,
         }
@@ -52,6 +55,24 @@ def test_given_services_have_endpoints(done: Recording) -> None:
     assert by_name["kms"]["privateDnsEnabled"] is True
     assert len(by_name["kms"]["subnetIds"]) == 2
     assert set(by_name) == {"s3", "kms"}
+
+
+def test_endpoint_is_not_open_to_other_accounts(done: Recording) -> None:
+    """AWS's default policy of an endpoint allows every principal everything."""
+    policies = {
+        each.inputs["serviceName"].rpartition(".")[2]: json.loads(each.inputs["policy"])["Statement"]
+        for each in done.of(ENDPOINT)
+    }
+    own, packages = policies["s3"]
+    assert own["Condition"] == {
+        "StringEquals": {"aws:PrincipalAccount": "123456789012", "aws:ResourceAccount": "123456789012"}
+    }
+    assert (packages["Action"], packages["Resource"]) == (
+        ["s3:GetObject"],
+        "arn:aws:s3:::repo.ap-northeast-2.emr.amazonaws.com/*",
+    )
+    (keys,) = policies["kms"]
+    assert keys["Condition"] == {"StringEquals": {"aws:PrincipalAccount": "123456789012"}}
 
 
 def test_endpoints_accept_https_from_the_vpc_only(done: Recording) -> None:

@@ -123,6 +123,11 @@ def test_object_permissions_are_restricted_to_the_prefix(grant: str, actions: li
     assert statement == {"Effect": "Allow", "Action": actions, "Resource": [f"{BUCKET_ARN}/prepared/*"]}
 
 
+def test_permission_on_one_object_does_not_include_longer_keys() -> None:
+    (statement,) = grants(("grant_read_object", "code/source.zip"))
+    assert statement["Resource"] == [f"{BUCKET_ARN}/code/source.zip"]
+
+
 def test_list_permission_is_restricted_to_the_prefix() -> None:
     (statement,) = grants(("grant_list", "prepared/"))
     assert statement["Resource"] == [BUCKET_ARN]

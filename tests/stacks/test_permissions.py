@@ -11,6 +11,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from ml import contract
 from tests.repository import FUNCTIONS, ROOT, STAGES
 from tests.stacks.program import recorded
 
@@ -157,3 +158,31 @@ def calls(folder: Path) -> Iterator[str]:
         methods = {xform_name(operation): operation for operation in model.operation_names}
         for name in sorted(names & set(methods)):
             yield NEEDS.get(name, f"{service.removesuffix('-runtime')}:{methods[name]}")
+
+
+def test_only_roles_of_services_that_need_it_encrypt_directly_or_re_encrypt(stage: str) -> None:
+    """S3 needs GenerateDataKey and Decrypt only; EMR's disks and SageMaker's outputs need more."""
+    direct = {"kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
+    holders = {role for role, each in statements(stage) if direct & set(each["Action"])}
+    assert holders == {"preparation-nodes-policy", "preparation-service-policy", "job-role-policy"}
+
+
+def test_a_single_key_is_not_granted_as_a_prefix(stage: str) -> None:
+    arns = {arn for _, each in statements(stage) for arn in each["Resource"] if ":s3:::" in arn}
+    keys = {arn.partition("/")[2] for arn in arns}
+    for key in (contract.CODE_BUNDLE_KEY, contract.RUN_JOB_FLOW_KEY):
+        assert f"{key}*" not in keys
+    assert contract.CODE_BUNDLE_KEY in keys
+
+
+def test_deploy_model_deletes_only_models_of_its_stage(stage: str) -> None:
+    deleting = [
+        each
+        for role, each in statements(stage)
+        if role == "deploy-model-role-policy" and "sagemaker:DeleteModel" in each["Action"]
+    ]
+    for each in deleting:
+        by_name = all(f":model/ncf-{stage}-v" in arn for arn in each["Resource"])
+        by_tag = each.get("Condition") == {"StringEquals": {"aws:ResourceTag/Stage": stage}}
+        assert by_name or by_tag, each
+    assert deleting

@@ -71,7 +71,7 @@ def test_stage_without_feature_store_has_no_permission_flag_or_egress_rule_for_i
     done = recorded("dev")
     assert secret_statements(done) == []
     assert not [each for each in arguments(done) if each.startswith("--feature-store")]
-    assert endpoint_services(done) == {"elasticmapreduce", "kms"}
+    assert endpoint_services(done) == {"kms"}
     assert not [rule for rule in done.of(EGRESS) if "cidrIpv4" in rule.inputs]
 
 
@@ -117,7 +117,7 @@ def test_secret_and_database_are_flags_of_the_job(with_store: Recording) -> None
 
 
 def test_nodes_reach_secrets_manager_and_the_database(with_store: Recording) -> None:
-    assert endpoint_services(with_store) == {"elasticmapreduce", "kms", "secretsmanager"}
+    assert endpoint_services(with_store) == {"kms", "secretsmanager"}
     rules = [rule.inputs for rule in with_store.of(EGRESS) if "cidrIpv4" in rule.inputs]
     assert [(rule["cidrIpv4"], rule["fromPort"], rule["toPort"]) for rule in rules] == [
         ("10.9.0.0/24", 27017, 27017)
@@ -180,7 +180,7 @@ def test_airflow_role_reads_document_logs_and_runs_and_writes_nothing() -> None:
         if action.startswith("s3:")
     }
     assert {where for action, where in granted if action == "s3:GetObject"} == {
-        "artifacts-1a2b3c/spark/run_job_flow.json*",
+        "artifacts-1a2b3c/spark/run_job_flow.json",
         "data-1a2b3c/prepared/*",
         "logs-1a2b3c/emr/*",
     }

@@ -27,6 +27,13 @@ def test_launch_permission_passes_the_jobs_roles_only(done: Recording) -> None:
         "elasticmapreduce:PutManagedScalingPolicy",
     ]
     assert policies["Resource"] == [f"arn:aws:elasticmapreduce:*:{ACCOUNT}:cluster/*"]
+    # Not on clusters of another job or stage.
+    assert policies["Condition"] == {
+        "StringEqualsIfExists": {
+            "elasticmapreduce:ResourceTag/Owner": "recommendation",
+            f"elasticmapreduce:ResourceTag/{EMR_TAG['Key']}": "true",
+        }
+    }
     assert cleanup["Action"] == ["iam:CreateServiceLinkedRole"]
     assert cleanup["Condition"] == {"StringEquals": {"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"}}
     by_name = {role.name: role.outputs["arn"] for role in done.of("aws:iam/role:Role")}
