@@ -20,6 +20,16 @@ LOGS_ACTIONS = (
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 )
+# EC2 user guide, "Service-linked role for Spot Instances": access to customer managed keys.
+LAUNCHING_ACTIONS = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
 MIN_DELETION_WINDOW_DAYS, MAX_DELETION_WINDOW_DAYS = 7, 30  # KMS API, ScheduleKeyDeletion
 
 
@@ -31,6 +41,7 @@ class KeyArgs:
         alias: alias without the ``alias/`` prefix.
         services: service principals that may use the key and send `aws:SourceAccount`.
         unbound_services: service principals that may use the key and do not send `aws:SourceAccount`.
+        launching_roles: service-linked roles that launch instances with encrypted volumes, as in their ARN.
         protect: Pulumi refuses to delete the key.
         deletion_window_days: waiting period of a deletion, 7 to 30.
     """
@@ -38,6 +49,7 @@ class KeyArgs:
     alias: str
     services: Sequence[str] = ()
     unbound_services: Sequence[str] = ()
+    launching_roles: Sequence[str] = ()
     protect: bool
     deletion_window_days: int = MAX_DELETION_WINDOW_DAYS
 
@@ -122,7 +134,30 @@ class Key(pulumi.ComponentResource):
                         **({"Condition": condition} if condition else {}),
                     }
                 )
+        if args.launching_roles:
+            statements += self._launching(args.launching_roles)
         return document(statements)
+
+    def _launching(self, roles: Sequence[str]) -> list[dict[str, Any]]:
+        """Statements for service-linked roles, which no IAM policy can give permissions on the key.
+
+        The roles are in conditions, because KMS refuses a role that does not exist yet as principal.
+        """
+        arns = [
+            pulumi.Output.format("arn:{0}:iam::{1}:role/{2}", self.partition, self.account_id, role)
+            for role in roles
+        ]
+        of_roles = {"StringEquals": {"aws:PrincipalArn": arns, "kms:CallerAccount": self.account_id}}
+        statement = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Resource": "*"}
+        return [
+            {**statement, "Sid": "Launching", "Action": list(LAUNCHING_ACTIONS), "Condition": of_roles},
+            {
+                **statement,
+                "Sid": "LaunchingGrants",
+                "Action": ["kms:CreateGrant"],
+                "Condition": {**of_roles, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+            },
+        ]
 
     def resource_arn(self, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
         """ARN of a resource in the account and region of the key."""

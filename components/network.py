@@ -56,8 +56,8 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """VPC of private subnets with a gateway endpoint for S3 and interface endpoints for other services.
 
-    Without an internet gateway, NAT and public addresses, instances reach only the given services. Policies of
-    the endpoints refuse other accounts' credentials, and other accounts' buckets except `service_buckets`.
+    Without an internet gateway, NAT and public addresses, instances reach only the given services. The
+    endpoints' policies refuse credentials and buckets of other accounts, except `service_buckets`.
 
     Creates: Vpc, DefaultSecurityGroup, RouteTable, Subnet and RouteTableAssociation (one per zone),
     VpcEndpoint (one per service), SecurityGroup, SecurityGroupIngressRule.

@@ -174,9 +174,12 @@ class PrivateBucket(pulumi.ComponentResource):
         """
         return Allow(actions=["s3:ListBucket"], resources=[self.arn])
 
-    def grant_get_location(self) -> Allow:
-        """Permission to get the bucket's region, which SDKs and CodeBuild request first."""
-        return Allow(actions=["s3:GetBucketLocation"], resources=[self.arn])
+    def grant_get_identity(self) -> Allow:
+        """Permission to get region and owner of the bucket, which CodeBuild does first.
+
+        CodeBuild user guide, "Create a CodeBuild service role": statement for the identity of S3 buckets.
+        """
+        return Allow(actions=["s3:GetBucketAcl", "s3:GetBucketLocation"], resources=[self.arn])
 
     def grant_list_uploads(self) -> Allow:
         """Permission to list multipart uploads; Hadoop's committers list them to abort unfinished ones."""

@@ -160,6 +160,8 @@ def endpoint_model_role(storage: Storage, images: Collection[str]) -> list[Allow
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.artifacts.grant_list_all(),
         storage.key.grant_decrypt(),
+        # The guide of deployment guardrails requires it of the "execution role": the caller's or this one.
+        _grant_describe_alarms(storage),
         *grant_pull_images(storage.key.partition, *images),
     ]
 
@@ -226,11 +228,17 @@ def deploy_model_role(stage_name: str, storage: Storage, endpoint: Endpoint) -> 
         ),
         storage.packages.grant_update(),
         # UpdateEndpoint checks the rollout's alarms and encrypts volumes with the caller's permissions.
-        Allow(actions=["cloudwatch:DescribeAlarms"], resources=[key.resource_arn("cloudwatch", "alarm:*")]),
+        _grant_describe_alarms(storage),
         key.grant_decrypt(),
         *key.grant_encrypt_volumes(),
         grant_pass_role(endpoint.model_role_arn, SAGEMAKER),
     ]
+
+
+def _grant_describe_alarms(storage: Storage) -> Allow:
+    """Permission to read the state of alarms, which may roll a deployment back."""
+    alarms = storage.key.resource_arn("cloudwatch", "alarm:*")
+    return Allow(actions=["cloudwatch:DescribeAlarms"], resources=[alarms])
 
 
 def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:

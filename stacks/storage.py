@@ -16,6 +16,8 @@ from ml import contract
 from stacks.sections import StorageConfig
 
 SCRATCH_DAYS = 2  # longer than any cluster runs: a run's temporary files are only left by a killed one
+# EC2 launches the spot instances of the Spark cluster with it; their volumes are encrypted with the key.
+SPOT_ROLE = "aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class Storage(pulumi.ComponentResource):
                 alias=f"ncf-{args.stage_name}",
                 services=PUBLISHERS,
                 unbound_services=[EVENTS],
+                launching_roles=[SPOT_ROLE],
                 protect=args.protect,
             ),
             child,

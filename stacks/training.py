@@ -259,7 +259,7 @@ def build_role(storage: Storage, pipeline_arn: pulumi.Output[str], pipeline_role
         artifacts.grant_read(contract.MODELS_PREFIX),
         artifacts.grant_write(contract.MODELS_PREFIX),
         artifacts.grant_list_all(),
-        artifacts.grant_get_location(),
+        artifacts.grant_get_identity(),
         key.grant_encrypt(),
         Allow(
             actions=[

@@ -114,6 +114,7 @@ def test_key_policy_gives_full_access_to_the_account_only(stage: str) -> None:
             assert statement["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
         else:
             assert not [action for action in statement["Action"] if "*" in action]
+            assert statement["Principal"] != {"AWS": "*"} or "aws:PrincipalArn" in str(statement["Condition"])
             assert statement.get("Condition") or statement["Principal"] == {
                 "Service": ["events.amazonaws.com"]
             }
@@ -186,3 +187,18 @@ def test_deploy_model_deletes_only_models_of_its_stage(stage: str) -> None:
         by_tag = each.get("Condition") == {"StringEquals": {"aws:ResourceTag/Stage": stage}}
         assert by_name or by_tag, each
     assert deleting
+
+
+def test_spot_instances_may_be_launched_with_encrypted_volumes(stage: str) -> None:
+    """EC2's service-linked role has no permissions on a customer managed key unless its policy has them."""
+    document = json.loads(recorded(stage).one("aws:kms/keyPolicy:KeyPolicy").inputs["policy"])
+    use, grant = (each for each in document["Statement"] if each["Sid"].startswith("Launching"))
+    role = "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    for each in (use, grant):
+        assert each["Condition"]["StringEquals"] == {
+            "aws:PrincipalArn": [role],
+            "kms:CallerAccount": "123456789012",
+        }
+    assert grant["Action"] == ["kms:CreateGrant"]
+    assert grant["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    assert "kms:GenerateDataKeyWithoutPlaintext" in use["Action"]
