@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Mapping
 from typing import Any, Never
 
-from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.exceptions import AirflowException, AirflowFailException, TaskDeferralError
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.emr import EmrCreateJobFlowOperator
 from airflow.providers.amazon.aws.sensors.emr import EmrJobFlowSensor
@@ -56,6 +56,14 @@ class JobFlowSensor(EmrJobFlowSensor):
             super().execute_complete(context, event)
         except AirflowException as error:
             self._raise_final_or_retry(error)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after the triggerer; the trigger of provider 9.12 fails where later ones send an event."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralError as error:
+            trace = "".join((next_kwargs or {}).get("traceback") or [])
+            self._raise_final_or_retry(AirflowException(f"{error}: {trace}"))
 
     def _raise_final_or_retry(self, error: AirflowException) -> Never:
         """Fail without a retry if the job flow failed or timed out; otherwise re-raise the error."""

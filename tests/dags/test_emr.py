@@ -153,3 +153,16 @@ def test_only_failed_polls_are_retried(
         sensor.execute_complete({}, {"status": "error", "message": message})
 
     assert type(caught.value) is raised
+
+
+def test_failed_trigger_is_reported_like_a_failed_poll(emr: Stubber) -> None:
+    """The trigger of the provider that MWAA installs with Airflow 3.0.6 fails instead of sending an event."""
+    sensor = JobFlowSensor(
+        task_id="wait", job_flow_id="j-1", deferrable=True, poke_interval=6, max_attempts=10
+    )
+    sensor.__dict__["hook"] = SimpleNamespace(conn=emr.client)  # a cached property
+    add_cluster(emr, "RUNNING", "", "")
+    failure = {"error": "Trigger failure", "traceback": ["Waiter error: max attempts reached"]}
+
+    with pytest.raises(AirflowFailException, match="j-1 is RUNNING after 60 s"):
+        sensor.resume_execution("__fail__", failure, {})

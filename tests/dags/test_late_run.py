@@ -43,7 +43,7 @@ def test_only_an_incomplete_night_is_reported(
     if is_complete:
         put_success(stage, run_id)
 
-    done = recorded_run(stage, report, due - timedelta(days=1))  # the start of the interval
+    done = recorded_run(stage, report, due)
 
     assert (done.state, states(done)) == ("success", {"report_late_run": "success"})
     uri = f"s3://{stage.outputs['data_bucket']}/{contract.run_prefix(run_id)}_SUCCESS"
