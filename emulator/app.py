@@ -77,6 +77,8 @@ class Emulator:
     Args:
         region: region of requests without one.
         root: folder of logs and working files.
+        has_views: whether child processes see private folders at the paths that their service documents;
+            None: if the system allows it.
         providers: factories by service name; moto answers services without a provider.
 
     >>> with Emulator(root=Path(".local")).start() as emulator:
@@ -88,10 +90,11 @@ class Emulator:
         *,
         region: str = "ap-northeast-2",
         root: Path = Path(".local"),
+        has_views: bool | None = None,
         providers: Mapping[str, ProviderFactory] = PROVIDERS,
     ) -> None:
         self.root = root.resolve()
-        self.host = Host(self.root, region)
+        self.host = Host(self.root, region, has_views=has_views)
         self.wanted_port = 0
         self._factories = providers
         self._providers: dict[str, Provider] = {}
@@ -136,13 +139,17 @@ class Emulator:
         listener.close()  # the server holds a duplicate
         self.host.url = f"http://{ADDRESS}:{self._server.socket.getsockname()[1]}"
         wiring = Wiring(self.host, self._forward, self._emit, self._invoke_function)
+        self._add_routes(self.host.sessions.routes())
         for name, factory in self._factories.items():
             provider = self._providers[name] = factory(wiring)
             self._operations.update(provider.operations())
-            self._routes += [(route, re.compile(route.pattern)) for route in provider.routes()]
+            self._add_routes(provider.routes())
         threading.Thread(
             target=self._server.serve_forever, args=(SHUTDOWN_POLL_S,), name="emulator", daemon=True
         ).start()
+
+    def _add_routes(self, routes: Iterable[Route]) -> None:
+        self._routes += [(route, re.compile(route.pattern)) for route in routes]
 
     def close(self) -> None:
         """End every child process, the providers and the server; delete every resource."""

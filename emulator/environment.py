@@ -25,8 +25,10 @@ os.environ |= {
 ACCOUNT_ID = "123456789012"
 ACCESS_KEY_ID = "AKIAEMULATOR00000000"
 SECRET_ACCESS_KEY = "emulator"  # noqa: S105 - moto checks no signature
-# Variables that child processes inherit.
-KEPT = ("JAVA_HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SSL_CERT_FILE", "TZ")
+# Variables of this machine that its Python and its libraries need, see emulator/environments.md.
+KEPT = ("LD_LIBRARY_PATH", "OMP_NUM_THREADS")
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+PYTHON_PATH = f"{Path(sys.executable).parent}:{SYSTEM_PATH}"  # this environment's programs first
 # pip has no index: it accepts installed packages and downloads none, so that no build or job changes the
 # environment that it shares with the emulator. Nothing is installed, so the check for conflicts, most of
 # pip's run time, is off; "false" turns on an option whose name begins with "--no".
@@ -44,17 +46,21 @@ CLIENT_CONFIG = Config(
 )
 
 
-def child_environment(url: str, region: str, home: Path) -> dict[str, str]:
-    """Environment of a child process: endpoint, fake credentials, this interpreter first on PATH."""
+def machine_environment(url: str) -> dict[str, str]:
+    """Variables that child processes get beside those that their service documents: endpoint and machine."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, "AWS_ENDPOINT_URL": url}
+
+
+def client_environment(url: str, region: str, home: Path) -> dict[str, str]:
+    """Environment of a program of this machine that is a client of the emulator."""
     return {
-        **kept,
+        **machine_environment(url),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1,localhost",
-        "AWS_ENDPOINT_URL": url,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,

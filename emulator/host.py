@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,11 @@ import psutil
 
 from emulator.environment import ACCOUNT_ID, make_client
 from emulator.logs import Logs, file_name
+from emulator.mounts import View, views_work
 from emulator.processes import Processes
+from emulator.role_sessions import RoleSessions
+
+MAX_ROLE_SESSION_NAME = 64  # STS API reference, AssumeRole
 
 
 class Host:
@@ -22,10 +28,11 @@ class Host:
     Attributes:
         default_region: region of requests without one.
         url: address of the server; empty until it listens.
-        home: home directory of child processes.
+        sessions: role sessions of containers and instances.
+        has_views: whether child processes see private folders at the documented paths.
     """
 
-    def __init__(self, root: Path, default_region: str) -> None:
+    def __init__(self, root: Path, default_region: str, *, has_views: bool | None = None) -> None:
         self.account_id = ACCOUNT_ID
         self.default_region = default_region
         self.url = ""
@@ -33,7 +40,9 @@ class Host:
         self.logs = Logs(root / "logs")
         self._all_work = root / "work"
         self._work = self._all_work / str(os.getpid())
-        self.home = self._work / "home"
+        self._view_root = self._work / "view"
+        self.sessions = RoleSessions(lambda session: self.role_credentials(session.role_arn, session.name))
+        self.has_views = views_work() if has_views is None else has_views
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -44,7 +53,7 @@ class Host:
         for folder in self._all_work.iterdir():
             if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
                 shutil.rmtree(folder, ignore_errors=True)
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._view_root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def begin_close(self) -> bool:
         """Set `closing` and end every child process; False if it was called before."""
@@ -71,6 +80,16 @@ class Host:
             if key not in self._clients:
                 self._clients[key] = make_client(service, self.url, key[1])
             return self._clients[key]
+
+    def role_credentials(self, role_arn: str, session: str) -> Mapping[str, str]:
+        """Temporary credentials of a role; the caller has checked that the role trusts the service."""
+        name = re.sub(r"[^\w+=,.@-]", "-", session)[:MAX_ROLE_SESSION_NAME].ljust(2, "-")
+        assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)
+        return dict(assumed["Credentials"])
+
+    def in_view(self, view: View, argv: Sequence[str]) -> list[str]:
+        """Command that runs ``argv`` in a view of the file system."""
+        return view.command(argv, self._view_root)
 
     def folder(self, kind: str, name: str) -> Path:
         """New folder for one job, build or function; deleted when the emulator closes."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from emulator import moto_state
-from emulator.environment import child_environment
+from emulator.environment import machine_environment
 from emulator.host import Host
-
-MAX_ROLE_SESSION_NAME = 64  # STS API reference, AssumeRole
+from emulator.role_sessions import CONTAINERS, INSTANCES
 
 
 @dataclass(frozen=True)
@@ -41,22 +39,30 @@ class Region:
         """Append one event to CloudWatch Logs and to the stream's file."""
         self.host.logs.put(group, stream, line, self.name)
 
-    def child_env(self, **extra: str) -> dict[str, str]:
-        """Environment of a child process: PATH, endpoint, fake credentials, then ``extra``."""
-        own = child_environment(self.host.url, self.name, self.host.home)
-        return {**own, "TMPDIR": str(self.host.home), **extra}
+    def machine_env(self) -> dict[str, str]:
+        """Variables of every child process beside those of its service, see `machine_environment`."""
+        return machine_environment(self.host.url)
 
-    def role_env(self, role_arn: str, session: str) -> dict[str, str]:
-        """Region, endpoint and temporary credentials of a role, as a service sets them for user code."""
-        name = re.sub(r"[^\w+=,.@-]", "-", session)[:MAX_ROLE_SESSION_NAME].ljust(2, "-")
-        assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)
-        credentials = assumed["Credentials"]
+    def function_env(self, role_arn: str, session: str) -> dict[str, str]:
+        """Credentials and region of a function: Lambda sets them as variables."""
+        credentials = self.host.role_credentials(role_arn, session)
         return {
-            "AWS_ENDPOINT_URL": self.host.url,
             "AWS_REGION": self.name,
             "AWS_DEFAULT_REGION": self.name,
             "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
             "AWS_SESSION_TOKEN": credentials["SessionToken"],
-            "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def container_env(self, role_arn: str, session: str) -> dict[str, str]:
+        """Address of the endpoint from which a container's SDK reads its role's credentials."""
+        opened = self.host.sessions.open(role_arn, session)
+        return {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.host.url}{CONTAINERS}/{opened.id}",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": opened.token,
+        }
+
+    def instance_env(self, role_arn: str, session: str) -> dict[str, str]:
+        """Address of the instance metadata service, from which an instance's SDK reads its credentials."""
+        opened = self.host.sessions.open(role_arn, session)
+        return {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self.host.url}{INSTANCES}/{opened.id}/"}

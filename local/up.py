@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from emulator.app import Emulator
-from emulator.environment import child_environment
+from emulator.environment import client_environment
 from local.api import recommend
 from local.aws import STATE_FILE, DeployedStage
 from local.chain import Chain
@@ -133,7 +133,7 @@ def publish_code(stage: DeployedStage) -> None:
         StepFailedError: a script failed.
     """
     bundle = STATE_FILE.parent.resolve() / "bundle" / "source.zip"
-    environment = child_environment(stage.url, stage.region, Path.home())
+    environment = client_environment(stage.url, stage.region, Path.home())
     _script("publish code", ["ci.bundle", "--output", str(bundle)], environment)
     bucket = stage.outputs["artifacts_bucket"]
     _script("publish code", ["ci.publish", "--bucket", bucket, "--bundle", str(bundle)], environment)

@@ -64,7 +64,7 @@ def test_close_deletes_work_folder_and_keeps_logs(tmp_path: Path) -> None:
 
 def test_close_ends_child_processes(tmp_path: Path) -> None:
     with Emulator(root=tmp_path, providers={}).start() as emulator:
-        env = Region(emulator.host, emulator.region).child_env()
+        env = Region(emulator.host, emulator.region).machine_env()
         child = emulator.host.processes.start(["sleep", "300"], cwd=tmp_path, env=env, on_line=print)
         assert child.running
     assert not child.running

@@ -53,7 +53,7 @@ def main():
             environment={"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL"})
         emulator.client("codebuild").start_build(projectName="build")
         command = [sys.executable, "-c", PROCESS_TREE]
-        env = Region(emulator.host, emulator.region).child_env()
+        env = Region(emulator.host, emulator.region).machine_env()
         emulator.host.processes.start(command, cwd=Path.cwd(), env=env, on_line=lines.append)
         eventually(lambda: lines.count("busy") == 2 and "ready" in lines, 50)
         print(f"up {emulator.url}", flush=True)

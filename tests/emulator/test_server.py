@@ -16,17 +16,7 @@ from botocore.exceptions import ClientError
 from moto.s3.models import S3Backend
 
 from emulator.app import Emulator
-from emulator.region import Region
 from tests.emulator.support import make_bucket
-
-
-def test_child_environment_has_no_user_settings(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "production")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy")
-    environment = Region(emulator.host, "eu-west-1").child_env(OWN="1")
-    assert environment["AWS_ENDPOINT_URL"] == emulator.url
-    assert (environment["AWS_REGION"], environment["OWN"]) == ("eu-west-1", "1")
-    assert not {"AWS_PROFILE", "HTTP_PROXY"} & set(environment)
 
 
 def test_connection_is_kept_alive_for_all_body_encodings(emulator: Emulator) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from emulator.processes import Child
 from emulator.region import Region
 from emulator.services.codebuild.buildspec import MARK, PHASES, Buildspec, Phase, script
+from emulator.services.codebuild.folders import BuildFolders
 from emulator.services.codebuild.inputs import BuildInputs, PhaseError
 
 # CodeBuild user guide, "Build environment compute modes and types"
@@ -85,8 +86,8 @@ class Build:
 
     def _run_phases(self) -> None:
         with self._phase("PROVISIONING", quiet=True):
-            self._folder = self.region.host.folder("codebuild", self.record["projectName"])
-            inputs = BuildInputs(self.region, self.record, self._folder)
+            self._folders = BuildFolders(self.region.host, self.record["projectName"])
+            inputs = BuildInputs(self.region, self.record, self._folders)
             inputs.check_role()
         with self._phase("DOWNLOAD_SOURCE"):
             source = inputs.download_source()
@@ -119,13 +120,14 @@ class Build:
     ) -> None:
         if not commands:
             return
-        program = self._folder / "phase.sh"
-        program.write_text(script(commands, self._folder / "state.sh", self._succeeding), encoding="utf-8")
+        program, state = self._folders.agent / "phase.sh", self._folders.agent / "state.sh"
+        text = script(commands, self._folders.seen(state), self._succeeding)
+        program.write_text(text, encoding="utf-8")
         self._commands, self._command = commands, commands[0]
-        self._child = self.region.host.processes.start(
-            [shell, str(program)],
-            cwd=source,
-            env=environment,
+        self._child = self._folders.start(
+            [shell, self._folders.seen(program)],
+            source,
+            environment,
             on_line=self._on_line,
             memory_mib=MEMORY_MIB.get(self.record["environment"].get("computeType", "")),
         )

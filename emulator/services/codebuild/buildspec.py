@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -87,7 +86,7 @@ def parse(text: str) -> Buildspec:
     )
 
 
-def script(commands: tuple[str, ...], state: Path, succeeding: bool) -> str:
+def script(commands: tuple[str, ...], state: str, succeeding: bool) -> str:
     """Shell script that runs commands in one shell.
 
     It restores working directory and variables from the file ``state``, and saves them when it ends. Before
@@ -98,7 +97,7 @@ def script(commands: tuple[str, ...], state: Path, succeeding: bool) -> str:
         succeeding: value of CODEBUILD_BUILD_SUCCEEDING.
     """
     lines = [
-        f"__state={shlex.quote(str(state))}",
+        f"__state={shlex.quote(state)}",
         'if [ -f "$__state" ]; then . "$__state"; cd "$__directory"; fi',
         f"export CODEBUILD_BUILD_SUCCEEDING={int(succeeding)}",
         '__save() { export __directory="$PWD"; export -p > "$__state"; }',

@@ -11,10 +11,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from emulator import roles
-from emulator.environment import PIP_ENVIRONMENT
+from emulator.environment import PIP_ENVIRONMENT, PYTHON_PATH
 from emulator.region import Region
 from emulator.services.codebuild.buildspec import Buildspec, BuildspecError, parse, source_location
+from emulator.services.codebuild.folders import BuildFolders
 from emulator.wire import ServiceError
+
+SESSION = "AWSCodeBuild"
 
 
 class PhaseError(Exception):
@@ -28,10 +31,10 @@ class PhaseError(Exception):
 class BuildInputs:
     """Reads the inputs of one build."""
 
-    def __init__(self, region: Region, record: dict[str, Any], folder: Path) -> None:
+    def __init__(self, region: Region, record: dict[str, Any], folders: BuildFolders) -> None:
         self.region = region
         self.record = record
-        self.folder = folder
+        self.folders = folders
 
     def check_role(self) -> None:
         """Check that the service role trusts CodeBuild.
@@ -57,8 +60,7 @@ class BuildInputs:
         Raises:
             PhaseError: CLIENT_ERROR, the object does not exist or is not a zip file.
         """
-        source = self.folder / "src"
-        source.mkdir()
+        source = self.folders.source
         described = self.record["source"]
         if described["type"] == "NO_SOURCE":
             return source
@@ -105,25 +107,32 @@ class BuildInputs:
         values = dict(spec.variables)
         for variable in self.record["environment"].get("environmentVariables", []):
             values[variable["name"]] = str(variable["value"])
-        role = self.region.role_env(self.record["serviceRole"], "AWSCodeBuild")
+        record = self.record
         codebuild = {
-            "HOME": str(self.folder),
-            "TMPDIR": str(self.folder),
-            "CODEBUILD_BUILD_ARN": self.record["arn"],
-            "CODEBUILD_BUILD_ID": self.record["id"],
-            "CODEBUILD_BUILD_NUMBER": str(self.record["buildNumber"]),
-            "CODEBUILD_BUILD_IMAGE": self.record["environment"]["image"],
-            "CODEBUILD_INITIATOR": self.record["initiator"],
-            "CODEBUILD_KMS_KEY_ID": self.record["encryptionKey"],
-            "CODEBUILD_LOG_PATH": self.record["logs"]["streamName"],
-            "CODEBUILD_SRC_DIR": str(source),
-            "CODEBUILD_START_TIME": str(int(self.record["startTime"] * 1000)),
-            "CODEBUILD_SOURCE_REPO_URL": self.record["source"].get("location", ""),
-            "CODEBUILD_SOURCE_VERSION": self.record.get("sourceVersion", ""),
-            "CODEBUILD_RESOLVED_SOURCE_VERSION": self.record.get("resolvedSourceVersion", ""),
-            **PIP_ENVIRONMENT,
+            "AWS_REGION": self.region.name,
+            "AWS_DEFAULT_REGION": self.region.name,
+            "CODEBUILD_BUILD_ARN": record["arn"],
+            "CODEBUILD_BUILD_ID": record["id"],
+            "CODEBUILD_BUILD_NUMBER": str(record["buildNumber"]),
+            "CODEBUILD_BUILD_IMAGE": record["environment"]["image"],
+            "CODEBUILD_INITIATOR": record["initiator"],
+            "CODEBUILD_KMS_KEY_ID": record["encryptionKey"],
+            "CODEBUILD_LOG_PATH": record["logs"]["streamName"],
+            "CODEBUILD_PROJECT_ARN": self.region.arn("codebuild", f"project/{record['projectName']}"),
+            "CODEBUILD_SRC_DIR": self.folders.seen(source),
+            "CODEBUILD_START_TIME": str(int(record["startTime"] * 1000)),
+            "CODEBUILD_SOURCE_REPO_URL": record["source"].get("location", ""),
+            "CODEBUILD_SOURCE_VERSION": record.get("sourceVersion", ""),
+            "CODEBUILD_RESOLVED_SOURCE_VERSION": record.get("resolvedSourceVersion", ""),
         }
-        return {**self.region.child_env(), **role, **values, **codebuild}
+        return {
+            **self.region.machine_env(),
+            **PIP_ENVIRONMENT,
+            "PATH": PYTHON_PATH,
+            **self.region.container_env(record["serviceRole"], SESSION),
+            **values,
+            **codebuild,
+        }
 
 
 def _unzip(content: bytes, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shlex
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from emulator.environment import PYTHON_PATH
 from emulator.processes import Child
 from emulator.region import Region
 from emulator.services.emr.s3_mirror import S3Mirror, is_s3, split_uri
@@ -46,6 +48,7 @@ CLASS_ARCHIVE = Path(sys.prefix, "spark-classes.jsa")
 QUIET_ARCHIVE = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")  # no warning about an archive that is ignored
 PROPERTIES_FILE = "spark.conf"
 ARCHIVES_OPTION = "--archives"
+SESSION = "emr"
 SUPPORTED_CLASSIFICATIONS = ("spark", "spark-defaults")
 
 StartProcess = Callable[..., Child]
@@ -189,8 +192,12 @@ class SparkStep:
         if CLASS_ARCHIVE.is_file():
             java_options += [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", *QUIET_ARCHIVE]
         return {
-            **self._region.child_env(),
-            **self._region.role_env(self._role_arn, "emr"),
+            **self._region.machine_env(),
+            **self._region.instance_env(self._role_arn, SESSION),
+            "PATH": f"{PYTHON_PATH}:{_java_home() / 'bin'}",
+            "JAVA_HOME": str(_java_home()),
+            "USER": "hadoop",
+            "LANG": "C.UTF-8",
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "SPARK_HOME": str(_spark_home()),
@@ -233,6 +240,16 @@ class SparkStep:
 
 def _local_path(mirror: S3Mirror, item: str, folder: Path) -> str:
     return str(mirror.download_file(item, folder)) if is_s3(item) else item
+
+
+def _java_home() -> Path:
+    """JAVA_HOME of this machine, or the folder of the `java` on its PATH."""
+    if home := os.environ.get("JAVA_HOME"):
+        return Path(home)
+    java = shutil.which("java")
+    if java is None:
+        raise OSError("java is not installed on this machine")
+    return Path(java).resolve().parent.parent
 
 
 def _spark_home() -> Path:

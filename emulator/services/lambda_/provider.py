@@ -158,9 +158,7 @@ class SandboxPool:
                 return sandbox
             self._starting += 1
         try:
-            sandbox = Sandbox(
-                Region(self._host, function.region), function, self._packages.import_path(function)
-            )
+            sandbox = Sandbox(Region(self._host, function.region), function, self._packages.folders(function))
         finally:
             with self._free:
                 self._starting -= 1

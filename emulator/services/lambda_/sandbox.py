@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 import socket
 import sys
 import threading
@@ -14,12 +13,13 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from emulator.region import Region
 from emulator.services.lambda_ import runtime
+from emulator.services.lambda_.package import FunctionFolders
 from emulator.services.lambda_.runtime import END_OF_LOG
+from emulator.services.lambda_.system import FunctionSystem
 
 INIT_TIMEOUT_S = 10.0  # Lambda developer guide, "Execution environment lifecycle"
 LOG_TAIL_BYTES = 4096  # Invoke: LogType Tail
@@ -53,7 +53,7 @@ class Outcome:
 class Sandbox:
     """Process with the function's package and environment."""
 
-    def __init__(self, region: Region, function: Any, import_path: list[Path]) -> None:
+    def __init__(self, region: Region, function: Any, folders: FunctionFolders) -> None:
         self._region = region
         self._function = function
         self._lines: deque[str] = deque(maxlen=1000)
@@ -66,12 +66,20 @@ class Sandbox:
         self._init_ms: float | None = None
         own_end, child_end = socket.socketpair()
         with child_end:
+            system = FunctionSystem(region.host, function.function_name, folders)
             fd = str(child_end.fileno())
-            paths = [str(path) for path in import_path]
-            self._child = region.host.processes.start(
-                [sys.executable, "-S", "-P", "-u", runtime.__file__, fd, function.handler, *paths],
-                cwd=import_path[0],
-                env=self._environment(import_path[0]),
+            self._child = system.start(
+                [
+                    sys.executable,
+                    "-S",
+                    "-P",
+                    "-u",
+                    runtime.__file__,
+                    fd,
+                    function.handler,
+                    *system.import_path,
+                ],
+                self._environment(system),
                 on_line=self._on_line,
                 memory_mib=function.memory_size,
                 pass_fds=[child_end.fileno()],
@@ -166,21 +174,17 @@ class Sandbox:
             "deadline_s": time.time() + timeout_s,
         }
 
-    def _environment(self, code: Path) -> dict[str, str]:
-        """Environment variables of Lambda and the function; PATH has the system's folders only."""
+    def _environment(self, system: FunctionSystem) -> dict[str, str]:
+        """Variables of Lambda (developer guide, "Defined runtime environment variables") and the function."""
         function = self._function
-        temporary = self._region.host.folder("lambda-tmp", function.function_name)
-        python = {
-            k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ
-        }  # needed by some Python builds
         return {
-            **python,
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            **self._region.machine_env(),
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
             "LANG": "en_US.UTF-8",
-            "PYTHONUTF8": "1",
             "TZ": ":UTC",
-            "TMPDIR": str(temporary),
-            "LAMBDA_TASK_ROOT": str(code),
+            "PYTHONPATH": system.runtime,
+            "LAMBDA_TASK_ROOT": system.task,
+            "LAMBDA_RUNTIME_DIR": system.runtime,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
             "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
@@ -189,7 +193,7 @@ class Sandbox:
             "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "_HANDLER": function.handler,
-            **self._region.role_env(function.role, function.function_name),
+            **self._region.function_env(function.role, function.function_name),
             **{name: str(value) for name, value in function.environment_vars.items()},
         }
 

@@ -1,10 +1,9 @@
-"""A private ``/opt/ml``: the folder that a SageMaker container has at that path.
+"""Files of a SageMaker container: a private folder that the container sees as ``/opt/ml``.
 
-Without Docker a job cannot have the path itself. Its folder is ``<private>/opt/ml``, and ``/opt/ml`` is
-*re-rooted* (replaced by the private path) in everything that SageMaker passes to the job: arguments,
-environment values, hyperparameters, and the text files of the inputs in which the SageMaker SDK sends its own
-driver scripts (they contain absolute paths). The user's source is not changed: it takes its folders from
-arguments and ``SM_*`` variables, as it should on SageMaker.
+Where the system has views (`emulator.mounts`), the folder is mounted at ``/opt/ml`` and paths do not change.
+Elsewhere ``/opt/ml`` is *re-rooted* (replaced by the private path) in everything that SageMaker passes to the
+job: arguments, environment values, hyperparameters, and the text files of the inputs in which the SageMaker
+SDK sends its own driver scripts. The user's source is not changed, so that literal paths in it fail there.
 """
 
 from __future__ import annotations
@@ -13,11 +12,16 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from emulator.host import Host
+from emulator.mounts import Mount, View
+from emulator.processes import Child
+
 OPT_ML = "/opt/ml"
+HOME = "/root"
 # Not inside a longer path, so that re-rooting twice changes nothing; file:///opt/ml is a path too.
 _OPT_ML = re.compile(r"(?:(?<![\w./-])|(?<=file://))/opt/ml(?![\w-])")
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9_./-]+")
@@ -28,14 +32,47 @@ class ContainerPathError(ValueError):
 
 
 class ContainerFiles:
-    """Files of one container below ``/opt/ml``."""
+    """Files of one container below ``/opt/ml``.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        mounted: whether the container sees the folder as /opt/ml; re-rooting changes nothing then.
+    """
+
+    def __init__(self, folder: Path, *, mounted: bool) -> None:
         self._folder = folder
+        self._mounted = mounted
         self._link: Path | None = None
         self.root = self._without_special_characters(folder)
         self.opt_ml = self.path(OPT_ML)
         self.opt_ml.mkdir(parents=True)
+
+    def start(self, host: Host, argv: Sequence[str], env: Mapping[str, str], **options: Any) -> Child:
+        """Start a process of the container; its working directory is /opt/ml.
+
+        Args:
+            options: further arguments of `Processes.start`.
+
+        Raises:
+            OSError: the command cannot be started; in a view the process ends with `EXIT_CANNOT_RUN` instead.
+        """
+        home, temporary = self.root / "root", self.root / "tmp"
+        for folder in (home, temporary):
+            folder.mkdir(exist_ok=True)
+        if not self._mounted:
+            private = {"HOME": str(home), "TMPDIR": str(temporary)}
+            return host.processes.start(argv, cwd=self.opt_ml, env={**private, **env}, **options)
+        mounts = (
+            Mount(temporary, "/tmp", writable=True),  # noqa: S108 - a path of the container
+            Mount(home, HOME, writable=True),
+            Mount(self.opt_ml, OPT_ML, writable=True),
+        )
+        view = View(mounts, cwd=OPT_ML, memory=("/dev/shm",))  # noqa: S108 - a path of the container
+        command = host.in_view(view, argv)
+        return host.processes.start(command, cwd=self.root, env={"HOME": HOME, **env}, **options)
+
+    def seen_path(self, container_path: str) -> str:
+        """A path of the container as its processes see it."""
+        return container_path if self._mounted else str(self.path(container_path))
 
     def path(self, container_path: str) -> Path:
         """Local path of a path in the container.
@@ -55,7 +92,9 @@ class ContainerFiles:
         return path
 
     def reroot(self, text: str) -> str:
-        """Replace each ``/opt/ml`` in a text by the private folder."""
+        """Replace each ``/opt/ml`` in a text by the private folder, unless that is mounted there."""
+        if self._mounted:
+            return text
         return _OPT_ML.sub(lambda _: str(self.opt_ml), text)
 
     def reroot_all(self, values: Mapping[str, str]) -> dict[str, str]:
@@ -63,7 +102,9 @@ class ContainerFiles:
         return {name: self.reroot(value) for name, value in values.items()}
 
     def reroot_files(self, container_path: str) -> None:
-        """Replace ``/opt/ml`` in every UTF-8 file below a path of the container."""
+        """Replace ``/opt/ml`` in every UTF-8 file below a path of the container, see `reroot`."""
+        if self._mounted:
+            return
         for path in self.path(container_path).rglob("*"):
             if not path.is_file():
                 continue

@@ -44,12 +44,14 @@ class VariantSpec:
         image: name of the container image; shown by DescribeEndpoint, never run.
         model_data: S3 URI of model.tar.gz; empty for a model without one.
         environment: environment variables of the container.
+        role_arn: execution role of the model.
     """
 
     config: Mapping[str, Any]
     image: str
     model_data: str
     environment: Mapping[str, str]
+    role_arn: str
 
     @property
     def name(self) -> str:
@@ -100,7 +102,7 @@ def _variant_spec(backend: Any, variant: Mapping[str, Any]) -> VariantSpec:
     data = container.get("ModelDataUrl") or (source or {}).get("S3Uri", "")
     # The model's variables have precedence over those of the model package.
     environment = {**(container.get("Environment") or {}), **model_environment}
-    return VariantSpec(variant, container.get("Image", ""), data, environment)
+    return VariantSpec(variant, container.get("Image", ""), data, environment, model.execution_role_arn)
 
 
 class VariantServer:
@@ -115,7 +117,8 @@ class VariantServer:
         self.in_flight = 0
         self._region = region
         self._endpoint = endpoint
-        self._files = ContainerFiles(region.host.folder("endpoint", f"{endpoint}-{spec.name}"))
+        folder = region.host.folder("endpoint", f"{endpoint}-{spec.name}")
+        self._files = ContainerFiles(folder, mounted=region.host.has_views)
         self._instance = f"i-{random.getrandbits(68):017x}"
         self._child: Child | None = None
         self._http: urllib3.HTTPConnectionPool  # set by start
@@ -140,18 +143,19 @@ class VariantServer:
         except S3FilesError as error:
             raise FleetStartError(f"Failed to download model data for the container: {error}") from error
         with listen(HOST, 0) as listener:
-            self._child = self._start_child(listener, model)
+            self._child = self._start_child(listener)
             port = listener.getsockname()[1]
         self._http = urllib3.HTTPConnectionPool(HOST, port, maxsize=MAX_CONNECTIONS, retries=False)
 
-    def _start_child(self, listener: socket.socket, model: Path) -> Child:
+    def _start_child(self, listener: socket.socket) -> Child:
         script = str(Path(inference_server.__file__))
         environment = {"OMP_NUM_THREADS": "1", **self._files.reroot_all(self.spec.environment)}
         group = LOG_GROUP.format(self._endpoint)
-        return self._region.host.processes.start(
-            [sys.executable, "-P", script, str(listener.fileno()), str(model)],
-            cwd=self._files.opt_ml,
-            env=container_environment(self._region, environment),
+        model = self._files.seen_path("/opt/ml/model")
+        return self._files.start(
+            self._region.host,
+            [sys.executable, "-P", script, str(listener.fileno()), model],
+            container_environment(self._region, environment, self.spec.role_arn),
             on_line=lambda line: self._region.log(group, self.log_stream, line),
             pass_fds=[listener.fileno()],
         )

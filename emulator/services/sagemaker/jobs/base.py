@@ -36,8 +36,9 @@ class Job(ABC):
         self.record = record
         self.spec = spec
         self.s3 = S3Files(self.region.client("s3"))
-        self.files = ContainerFiles(self.region.host.folder(self.kind, name))
-        self.container = JobContainer(self.region, self.files, self.on_line)
+        host = self.region.host
+        self.files = ContainerFiles(host.folder(self.kind, name), mounted=host.has_views)
+        self.container = JobContainer(self.region, self.files, spec["RoleArn"], self.on_line)
         self.done = threading.Event()
 
     @abstractmethod

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from emulator.environment import PIP_ENVIRONMENT
+from emulator.enter import CANNOT_RUN, EXIT_CANNOT_RUN
+from emulator.environment import PIP_ENVIRONMENT, PYTHON_PATH
 from emulator.processes import Child
 from emulator.region import Region
 from emulator.services.sagemaker.container_files import ContainerFiles
@@ -17,6 +18,16 @@ from emulator.services.sagemaker.errors import MAX_FAILURE_REASON
 
 StoppedBy = Literal["request", "runtime"]
 STOP_GRACE_S = 5.0  # SageMaker waits 120 s between SIGTERM and SIGKILL
+SESSION = "SageMaker"
+# Dockerfiles of the PyTorch Deep Learning Containers.
+IMAGE_ENVIRONMENT = {
+    "PATH": PYTHON_PATH,
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONIOENCODING": "UTF-8",
+    "PYTHONUNBUFFERED": "1",
+}
 DEFAULT_MAX_RUNTIME_S = 86_400  # API reference, StoppingCondition
 
 
@@ -42,8 +53,11 @@ class ContainerExit:
 class JobContainer:
     """Child process that can be stopped, also before it has started."""
 
-    def __init__(self, region: Region, files: ContainerFiles, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self, region: Region, files: ContainerFiles, role_arn: str, on_line: Callable[[str], None]
+    ) -> None:
         self._region = region
+        self._role_arn = role_arn
         self._files = files
         self._on_line = on_line
         self._lock = threading.Lock()
@@ -67,20 +81,17 @@ class JobContainer:
             if self._stopped_by:
                 return ContainerExit(0, self._stopped_by, "")
             try:
-                self._child = self._region.host.processes.start(
-                    argv,
-                    cwd=self._files.opt_ml,
-                    env=container_environment(self._region, self._files.reroot_all(env)),
-                    on_line=self._read_line,
-                )
+                variables = container_environment(self._region, self._files.reroot_all(env), self._role_arn)
+                self._child = self._files.start(self._region.host, argv, variables, on_line=self._read_line)
             except OSError as error:
-                reason = f"ClientError: Unable to run the container entrypoint {argv[0]}: {error.strerror}"
-                raise JobFailedError(reason) from error
+                raise _entrypoint_error(f"{argv[0]}: {error.strerror}") from error
         try:
             status = self._child.wait(max_runtime_s)
         except subprocess.TimeoutExpired:
             self.stop("runtime")
             status = self._child.wait()
+        if status == EXIT_CANNOT_RUN and self._last_line.startswith(CANNOT_RUN):
+            raise _entrypoint_error(self._last_line.removeprefix(CANNOT_RUN).strip())
         exit_code = status if status >= 0 else 128 - status  # a signal, as containers report it
         return ContainerExit(exit_code, self._stopped_by, self._last_line)
 
@@ -98,9 +109,20 @@ class JobContainer:
         self._on_line(line)
 
 
-def container_environment(region: Region, variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables of a container's process."""
-    return region.child_env(**{**PIP_ENVIRONMENT, **variables})
+def _entrypoint_error(reason: str) -> JobFailedError:
+    return JobFailedError(f"ClientError: Unable to run the container entrypoint {reason}")
+
+
+def container_environment(region: Region, variables: Mapping[str, str], role_arn: str) -> dict[str, str]:
+    """Environment variables of a container's process: machine, image, SageMaker and request."""
+    return {
+        **region.machine_env(),
+        **PIP_ENVIRONMENT,
+        **IMAGE_ENVIRONMENT,
+        "AWS_REGION": region.name,
+        **region.container_env(role_arn, SESSION),
+        **variables,
+    }
 
 
 def algorithm_error(text: str, exit_code: int) -> str:

@@ -54,7 +54,7 @@ def test_unsupported_buildspec_is_refused_with_its_field(text: str, message: str
 
 def run(commands: tuple[str, ...], folder: Path) -> tuple[int, str]:
     """Run commands in one shell; returns exit status and output."""
-    program = script(commands, folder / "state", succeeding=True)
+    program = script(commands, str(folder / "state"), succeeding=True)
     done = subprocess.run(
         ["sh", "-c", program], cwd=folder, capture_output=True, text=True, timeout=20, check=False
     )

@@ -53,7 +53,6 @@ print("done")
     assert report["found"] == {"train/a.txt": "one", "train/deep/b.txt": "two"}
     assert report["config"]["hyperparameters"]["epochs"] == "3"
     assert report["config"]["hyperparameters"]["path"].endswith("/opt/ml/model")
-    assert report["config"]["hyperparameters"]["path"] != "/opt/ml/model"
     assert list(report["config"]["inputdataconfig"]) == ["train"]
     assert report["config"]["resourceconfig"]["hosts"] == ["algo-1"]
     assert report["env"]["TRAINING_JOB_NAME"] == name
