@@ -14,6 +14,12 @@ ASCII_CLASSES = {"w": "a-zA-Z0-9_", "d": "0-9", "s": r" \t\n\x0b\f\r"}
 SURROGATE_RANGE = r"\uD800\uDC00-\uDBFF\uDFFF"
 ALL_SUPPLEMENTARY = r"\U00010000-\U0010FFFF"
 
+# Patterns of the models that the services themselves do not apply, and what they accept.
+CORRECTED = {
+    # ResourceArn of S3 Control: bucket ARNs have neither region nor account (S3 user guide, "Bucket tags").
+    "arn:[^:]+:s3(express)?:[^:].*": "arn:[^:]+:s3(express)?:.*",
+}
+
 
 @functools.cache
 def compile_pattern(pattern: str) -> Any:
@@ -22,7 +28,7 @@ def compile_pattern(pattern: str) -> Any:
     Raises:
         re.error, regex.error: the pattern is invalid or uses a feature of Java that neither library has.
     """
-    translated = translate(pattern)
+    translated = translate(CORRECTED.get(pattern, pattern))
     try:
         return re.compile(translated)
     except re.error:
