@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 from tests.emulator.services.sagemaker.support import (
@@ -87,3 +88,9 @@ def follow(sagemaker: Any, arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
     execution = eventually(look, WAIT_S, f"execution {arn} ends")
     steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
     return execution, {step["StepName"]: step for step in steps}
+
+
+def free_port() -> int:
+    """Port of 127.0.0.1 on which nothing listens; jobs have private file systems, but this machine's network."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.services.sagemaker.pipelines.support import create, follow, get, start, training_step
+from tests.emulator.services.sagemaker.pipelines.support import (
+    create,
+    follow,
+    free_port,
+    get,
+    start,
+    training_step,
+)
 from tests.emulator.services.sagemaker.support import BUCKET, ROLE, WAIT_S, Put
 from tests.polling import eventually
 
@@ -77,23 +83,22 @@ def test_same_client_request_token_returns_the_same_execution(sagemaker: Any, na
     assert [item["PipelineExecutionArn"] for item in listed] == [other, *arns]
 
 
-def test_two_executions_run_concurrently(sagemaker: Any, name: str, tmp_path: Path) -> None:
+def test_two_executions_run_concurrently(sagemaker: Any, name: str) -> None:
     script = """
-import os, pathlib, time
-pathlib.Path(os.environ["HERE"]).touch()
+import os, socket, time
+listener = socket.create_server(("127.0.0.1", int(os.environ["HERE"])))
 deadline = time.time() + 20
-while not pathlib.Path(os.environ["THERE"]).exists():
+while socket.socket().connect_ex(("127.0.0.1", int(os.environ["THERE"]))):
     assert time.time() < deadline, "the other execution did not start"
     time.sleep(0.02)
+time.sleep(1)
 """
     environment = {"HERE": get("Parameters.Here"), "THERE": get("Parameters.There")}
     parameters = [{"Name": "Here", "Type": "String"}, {"Name": "There", "Type": "String"}]
     step = training_step("Train", script, Arguments={"Environment": environment})
     create(sagemaker, name, step, parameters=parameters)
-    arns = [
-        start(sagemaker, name, Here=f"{tmp_path}/a", There=f"{tmp_path}/b"),
-        start(sagemaker, name, Here=f"{tmp_path}/b", There=f"{tmp_path}/a"),
-    ]
+    one, two = str(free_port()), str(free_port())
+    arns = [start(sagemaker, name, Here=one, There=two), start(sagemaker, name, Here=two, There=one)]
     assert [follow(sagemaker, arn)[0]["PipelineExecutionStatus"] for arn in arns] == ["Succeeded"] * 2
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from tests.emulator.services.sagemaker.conftest import SageMakerUnderTest
 from tests.emulator.services.sagemaker.pipelines.support import (
     create,
     follow,
+    free_port,
     gate,
     get,
     processing_step,
@@ -40,12 +40,11 @@ def test_failed_training_job_fails_its_step_and_the_execution(sagemaker: Any, na
     assert steps["Train"]["AttemptCount"] == 1  # an AlgorithmError is not retried
 
 
-def test_failed_step_lets_running_steps_end_and_starts_no_further_step(
-    sagemaker: Any, name: str, tmp_path: Path
-) -> None:
+def test_failed_step_lets_running_steps_end_and_starts_no_further_step(sagemaker: Any, name: str) -> None:
+    port = free_port()
     script = f"""
-import pathlib, time
-while not pathlib.Path("{tmp_path}/go").exists():
+import socket, time
+while socket.socket().connect_ex(("127.0.0.1", {port})):
     time.sleep(0.02)
 """
     create(
@@ -62,8 +61,8 @@ while not pathlib.Path("{tmp_path}/go").exists():
         return any(step["StepStatus"] == "Failed" for step in steps)
 
     eventually(failed, WAIT_S, "one step fails")
-    (tmp_path / "go").touch()
-    execution, steps = follow(sagemaker, arn)
+    with socket.create_server(("127.0.0.1", port)):
+        execution, steps = follow(sagemaker, arn)
     statuses = {key: step["StepStatus"] for key, step in steps.items()}
     assert statuses == {"Fails": "Failed", "Slow": "Succeeded"}
     assert execution["PipelineExecutionStatus"] == "Failed"
