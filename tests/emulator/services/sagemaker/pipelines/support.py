@@ -91,6 +91,6 @@ def follow(sagemaker: Any, arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def free_port() -> int:
-    """Port of 127.0.0.1 on which nothing listens; jobs have private file systems, but this machine's network."""
+    """Free port of 127.0.0.1, for jobs that wait for each other: only their file systems are private."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
