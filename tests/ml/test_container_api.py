@@ -139,7 +139,7 @@ def test_method_that_only_the_installed_version_has_is_found() -> None:
 
 
 def test_what_is_not_listed_itself_is_not_searched() -> None:
-    source = "import numpy as np\nnp.maximum.reduceat(a, b)\nnp.int64.__name__\n"
+    source = "import numpy as np\nnp.maximum.reduceat(a, b)\nnp.int64.__name__\nnp.__version__\n"
     assert faults_in({"x.py": source}, api_of("numpy", NUMPY)) == []
 
 

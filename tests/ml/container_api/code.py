@@ -10,6 +10,7 @@ from pathlib import Path
 
 LINE = re.compile(r"(?P<name>[\w.]+)(\((?P<parameters>[\w*, ]*)\))?")
 ANY = "*"
+DUNDER = re.compile(r"__\w+__")  # lists have public names only
 
 
 class MissingListError(LookupError):
@@ -40,11 +41,13 @@ class Api:
     def missing(self, name: str) -> str | None:
         """The shortest part of a dotted name that does not exist, or None.
 
-        Members of what is not listed itself, such as a ufunc, are not checked.
+        Members of what is not listed itself, such as a ufunc, and names like ``__version__`` are not checked.
         """
         parts = name.split(".")
         for end in range(2, len(parts) + 1):
             part = ".".join(parts[:end])
+            if DUNDER.fullmatch(parts[end - 1]):
+                return None
             if part not in self.names and (end == 2 or self.members(".".join(parts[1 : end - 1]))):
                 return part
         return None
