@@ -37,6 +37,7 @@ from emulator.validation.check import validate
 from emulator.wire import Operation, Request, Response, Route, render
 
 ADDRESS = "127.0.0.1"
+PERMISSIONS_PATH = "/_aws/permissions"  # uses and refusals of the roles, as JSON
 SHUTDOWN_POLL_S = 0.05
 _running = threading.Lock()  # moto's state is global to the process
 
@@ -241,8 +242,11 @@ class Emulator:
         return http.send(http.answer(request, self._dispatch), start_response)
 
     def _dispatch(self, request: Request) -> Response:
+        if request.path == PERMISSIONS_PATH:
+            return Response(200, self.host.access.ledger.as_json())
         if (call := identify(request)) is not None:
             validate(call, request)
+            self.host.access.check_request(request, call)
         if handler := self._operations.get(request.target):
             return render(handler(request))
         for route, pattern in self._routes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,28 @@ def client_environment(url: str, region: str, home: Path) -> dict[str, str]:
     }
 
 
-def make_client(service: str, url: str, region: str) -> Any:
+@dataclass(frozen=True)
+class Credentials:
+    """Credentials of a client; the default ones are the account's administrator."""
+
+    access_key_id: str = ACCESS_KEY_ID
+    secret_access_key: str = field(default=SECRET_ACCESS_KEY, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+ADMINISTRATOR = Credentials()
+
+
+def make_client(service: str, url: str, region: str, credentials: Credentials = ADMINISTRATOR) -> Any:
     """boto3 client of the emulator."""
     with _session_lock:  # boto3 sessions are not thread-safe; clients are
         return _session().client(
             service,
             region_name=region,
             endpoint_url=url,
-            aws_access_key_id=ACCESS_KEY_ID,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
             config=CLIENT_CONFIG,
         )
 

@@ -7,13 +7,14 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from emulator.environment import ACCOUNT_ID, make_client
+from emulator.authorization.access import Access
+from emulator.environment import ACCOUNT_ID, Credentials, make_client
 from emulator.logs import Logs, file_name
 from emulator.mounts import View, views_work
 from emulator.processes import Processes
@@ -30,12 +31,14 @@ class Host:
         url: address of the server; empty until it listens.
         sessions: role sessions of containers and instances.
         has_views: whether child processes see private folders at the documented paths.
+        access: decisions about the calls of roles.
     """
 
     def __init__(self, root: Path, default_region: str, *, has_views: bool | None = None) -> None:
         self.account_id = ACCOUNT_ID
         self.default_region = default_region
         self.url = ""
+        self.access = Access(ACCOUNT_ID)
         self.processes = Processes()
         self.logs = Logs(root / "logs")
         self._all_work = root / "work"
@@ -43,7 +46,8 @@ class Host:
         self._view_root = self._work / "view"
         self.sessions = RoleSessions(lambda session: self.role_credentials(session.role_arn, session.name))
         self.has_views = views_work() if has_views is None else has_views
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, ...], Any] = {}
+        self._credentials: dict[tuple[str, str], Credentials] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -81,11 +85,31 @@ class Host:
                 self._clients[key] = make_client(service, self.url, key[1])
             return self._clients[key]
 
-    def role_credentials(self, role_arn: str, session: str) -> Mapping[str, str]:
-        """Temporary credentials of a role; the caller has checked that the role trusts the service."""
+    def role_credentials(self, role_arn: str, session: str) -> Credentials:
+        """Temporary credentials of a role session; cached.
+
+        The caller has checked that the role trusts the service.
+        """
         name = re.sub(r"[^\w+=,.@-]", "-", session)[:MAX_ROLE_SESSION_NAME].ljust(2, "-")
-        assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)
-        return dict(assumed["Credentials"])
+        with self._lock:
+            known = self._credentials.get((role_arn, name))
+        if known is not None:
+            return known
+        assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)["Credentials"]
+        made = Credentials(assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
+        with self._lock:
+            return self._credentials.setdefault((role_arn, name), made)
+
+    def role_client(self, service: str, region: str, role_arn: str, session: str) -> Any:
+        """boto3 client with a role's credentials: its requests are authorised. Clients are cached."""
+        key = (service, region, role_arn, session)
+        with self._lock:
+            known = self._clients.get(key)
+        if known is not None:
+            return known
+        made = make_client(service, self.url, region, self.role_credentials(role_arn, session))
+        with self._lock:
+            return self._clients.setdefault(key, made)
 
     def in_view(self, view: View, argv: Sequence[str]) -> list[str]:
         """Command that runs ``argv`` in a view of the file system."""

@@ -57,6 +57,11 @@ def regional_backends(service: str) -> dict[str, Any]:
     return dict(get_backend(service)[ACCOUNT_ID])
 
 
+def find_bucket(name: str) -> Any:
+    """moto's S3 bucket; None if it does not exist."""
+    return backend("s3", "aws").buckets.get(name)
+
+
 def make_forward() -> Callable[[Request], Response]:
     """Return a function that answers a request with moto's server, in this process."""
     application = DomainDispatcherApplication(create_backend_app)

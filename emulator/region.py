@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator import moto_state
+from emulator.authorization.needs import Need
+from emulator.authorization.resources import Place
 from emulator.environment import machine_environment
 from emulator.host import Host
 from emulator.role_sessions import CONTAINERS, INSTANCES
@@ -26,6 +28,18 @@ class Region:
     def client(self, service: str) -> Any:
         """boto3 client of the emulator in this region."""
         return self.host.client(service, self.name)
+
+    def role_client(self, service: str, role_arn: str, session: str) -> Any:
+        """boto3 client with a role's credentials, for calls that a service makes with the role."""
+        return self.host.role_client(service, self.name, role_arn, session)
+
+    def permits(self, role_arn: str, *needs: Need) -> bool:
+        """Whether a role allows all of a service's calls; the service does without them otherwise."""
+        return self.host.access.permits(role_arn, needs, self.name)
+
+    def place(self) -> Place:
+        """Partition, region and account, for ARNs of resources."""
+        return Place(self.name, self.account_id)
 
     def backend(self, service: str) -> Any:
         """moto's model of a service; see `moto_state.backend`."""
@@ -49,9 +63,9 @@ class Region:
         return {
             "AWS_REGION": self.name,
             "AWS_DEFAULT_REGION": self.name,
-            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": credentials["SessionToken"],
+            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+            "AWS_SESSION_TOKEN": credentials.session_token or "",
         }
 
     def container_env(self, role_arn: str, session: str) -> dict[str, str]:

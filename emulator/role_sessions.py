@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from emulator.environment import Credentials
 from emulator.wire import Request, Response, Route, ServiceError
 
 CONTAINERS = "/_aws/credentials"
@@ -38,8 +39,8 @@ class RoleSession:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
 
 
-GetCredentials = Callable[[RoleSession], Mapping[str, str]]
-"""AccessKeyId, SecretAccessKey and SessionToken of a role session."""
+GetCredentials = Callable[[RoleSession], Credentials]
+"""Temporary credentials of a role session."""
 
 
 class RoleSessions:
@@ -106,8 +107,8 @@ class RoleSessions:
     def _credentials(self, session: RoleSession) -> dict[str, str]:
         found = self._get_credentials(session)
         return {
-            "AccessKeyId": found["AccessKeyId"],
-            "SecretAccessKey": found["SecretAccessKey"],
-            "Token": found["SessionToken"],
+            "AccessKeyId": found.access_key_id,
+            "SecretAccessKey": found.secret_access_key,
+            "Token": found.session_token or "",
             "Expiration": f"{datetime.now(UTC) + LIFETIME:%Y-%m-%dT%H:%M:%SZ}",
         }

@@ -60,6 +60,12 @@ class Request:
     environ: dict[str, Any] = field(repr=False)
 
     @cached_property
+    def access_key_id(self) -> str:
+        """Access key id of the signature; empty for an unsigned request."""
+        scope = self.headers.get("Authorization", "").partition("Credential=")[2]
+        return (scope or self.query.get("X-Amz-Credential", "")).partition("/")[0]
+
+    @cached_property
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; empty for an empty body.
 

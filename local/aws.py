@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from emulator.environment import make_client
+from emulator.environment import Credentials, make_client
 from local.errors import BadInputError
 
 STATE_FILE = Path(".local/stage.json")
@@ -32,6 +32,12 @@ class DeployedStage:
         if service not in self._clients:
             self._clients[service] = make_client(service, self.url, self.region)
         return self._clients[service]
+
+    def role_client(self, service: str, role_arn: str) -> Any:
+        """A boto3 client with the credentials of a role of the stage, whose requests are authorised."""
+        assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="local")["Credentials"]
+        credentials = Credentials(assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
+        return make_client(service, self.url, self.region, credentials)
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

@@ -51,10 +51,10 @@ def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any
         BadInputError: the job refused its input.
         StepFailedError: the step failed or did not end in time.
     """
-    s3, emr = stage.client("s3"), stage.client("emr")
+    s3, emr, launcher = _clients(stage)
     published = s3.get_object(Bucket=stage.outputs["artifacts_bucket"], Key=contract.RUN_JOB_FLOW_KEY)
     document = published["Body"].read().decode().replace(contract.RUN_ID_PLACEHOLDER, run_id)
-    cluster_id = emr.run_job_flow(**json.loads(document))["JobFlowId"]
+    cluster_id = launcher.run_job_flow(**json.loads(document))["JobFlowId"]
     spark_step = emr.list_steps(ClusterId=cluster_id)["Steps"][0]
     step.detail = f"EMR {cluster_id}"
     deadline = time.monotonic() + JOB_FLOW_TIMEOUT_S
@@ -71,6 +71,20 @@ def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any
         raise _failure(stage, status.get("FailureDetails", {}))
     key = contract.run_prefix(run_id) + contract.MANIFEST_FILE
     return dict(json.load(s3.get_object(Bucket=stage.outputs["data_bucket"], Key=key)["Body"]))
+
+
+def _clients(stage: DeployedStage) -> tuple[Any, Any, Any]:
+    """Clients of S3 and EMR, and an EMR client that launches clusters, with the roles of a stage's scheduler.
+
+    Airflow's role also follows the cluster. The role of an EventBridge schedule launches clusters only.
+    """
+    if role := stage.outputs.get("airflow_role_arn"):
+        emr = stage.role_client("emr", role)
+        return stage.role_client("s3", role), emr, emr
+    scheduler = stage.client("scheduler")
+    (schedule,) = scheduler.list_schedules()["Schedules"]
+    role = scheduler.get_schedule(Name=schedule["Name"])["Target"]["RoleArn"]
+    return stage.client("s3"), stage.client("emr"), stage.role_client("emr", role)
 
 
 def _failure(stage: DeployedStage, details: Mapping[str, str]) -> Exception:

@@ -22,6 +22,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
 BUNDLE = "dags-folder"  # name of the bundle of `core.dags_folder`
+ADMINISTRATOR = {"aws_access_key_id": "AKIAEMULATOR00000000", "aws_secret_access_key": "emulator"}
 Mailbox = Callable[[], list[str]]  # messages of the DAG on the alarm topic since the last call
 PLATFORM_PYTHON = ROOT / ".venv/bin/python"  # the emulator is not installed in the Airflow environment
 
@@ -89,14 +90,18 @@ class AirflowStage:
     outputs: dict[str, Any]
 
     def client(self, service: str) -> Any:
+        """Client of the account's administrator, for the tests; Airflow calls with its role."""
         import boto3
 
-        return boto3.client(service)  # configured by the environment, like the calls of Airflow
+        return boto3.client(service, **ADMINISTRATOR)
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStage]:
-    """Deployed prod stage in a separate process; sets the AWS and Airflow variables of this process."""
+    """Deployed prod stage in a separate process; sets the variables of AWS and Airflow.
+
+    The calls of this process have the permissions of the stage's Airflow role.
+    """
     process = subprocess.Popen(
         [str(PLATFORM_PYTHON), "-m", "tests.dags.serve_stage", str(tmp_path_factory.mktemp("emulator"))],
         cwd=ROOT,
@@ -111,10 +116,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStage]:
         os.environ |= {
             "AWS_ENDPOINT_URL": stage.url,
             "AWS_DEFAULT_REGION": stage.region,
-            "AWS_ACCESS_KEY_ID": "AKIAEMULATOR00000000",
-            "AWS_SECRET_ACCESS_KEY": "emulator",
             "AIRFLOW_VAR_NCF_RUN_JOB_FLOW_URI": stage.outputs["run_job_flow_uri"],
             "AIRFLOW_VAR_NCF_ALARM_TOPIC_ARN": stage.outputs["alarm_topic_arn"],
+        }
+        role = stage.outputs["airflow_role_arn"]
+        assumed = stage.client("sts").assume_role(RoleArn=role, RoleSessionName="airflow")["Credentials"]
+        os.environ |= {
+            "AWS_ACCESS_KEY_ID": assumed["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": assumed["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": assumed["SessionToken"],
         }
         yield stage
     finally:

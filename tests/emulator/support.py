@@ -54,9 +54,14 @@ def make_bucket(emulator: Emulator, name: str, *, events: bool = False, versions
     return name
 
 
+# Lambda and other services write the log of their user's code with the code's role.
+WRITE_LOGS = {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}
+
+
 def make_function(emulator: Emulator, name: str, code: str, **settings: Any) -> str:
     """Create a function whose package is one file, ``app.py``; return its ARN."""
-    role = make_role(emulator, f"{name}-role", "lambda.amazonaws.com", *settings.pop("allows", ()))
+    allows = (WRITE_LOGS, *settings.pop("allows", ()))
+    role = make_role(emulator, f"{name}-role", "lambda.amazonaws.com", *allows)
     created = emulator.client("lambda").create_function(
         FunctionName=name,
         Role=role,

@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from emulator.app import Emulator
-from tests.emulator.support import document, zipped
+from tests.emulator.support import WRITE_LOGS, document, zipped
 from tests.polling import eventually
 
 REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1")
@@ -57,7 +57,11 @@ def shop(emulator: Emulator, session: boto3.session.Session, request: pytest.Fix
     client = partial(session.client, region_name=region, endpoint_url=emulator.url)
     bucket = new_bucket(client("s3"), region)
     role_name = f"runner-{region}"
-    allow = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
+    allow = {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:PutObject"],
+        "Resource": [f"arn:aws:s3:::{bucket}/*"],
+    }
     dead_letters = new_queue(client("sqs"))
     settings = settings_of(new_role(client("iam"), role_name, allow), dead_letters)
     functions = client("lambda")
@@ -100,6 +104,7 @@ def new_role(iam: Any, name: str, allow: dict[str, Any]) -> str:
     """Create the function's role; return its ARN."""
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(TRUST))["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="objects", PolicyDocument=document(allow))
+    iam.put_role_policy(RoleName=name, PolicyName="logs", PolicyDocument=document(WRITE_LOGS))
     return role
 
 

@@ -33,7 +33,7 @@ import signal, sys, threading, time
 from pathlib import Path
 from emulator.app import Emulator
 from emulator.region import Region
-from tests.emulator.support import make_function, make_role
+from tests.emulator.support import WRITE_LOGS, make_function, make_role
 from tests.polling import eventually
 PROCESS_TREE = sys.argv[2]
 BUSY = "import time\\ndef handler(e, c):\\n    print('busy')\\n    time.sleep(60)"
@@ -43,7 +43,7 @@ def main():
         emulator.listen(lambda group, stream, line: lines.append(line))
         make_function(emulator, "busy", BUSY, Timeout=60)
         emulator.client("lambda").invoke(FunctionName="busy", InvocationType="Event")
-        role = make_role(emulator, "builder", "codebuild.amazonaws.com")
+        role = make_role(emulator, "builder", "codebuild.amazonaws.com", WRITE_LOGS)
         spec = "version: 0.2\\nphases: {build: {commands: ['echo busy; sleep 300']}}"
         emulator.client("codebuild").create_project(
             name="build",

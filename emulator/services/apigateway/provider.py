@@ -16,7 +16,8 @@ from typing import Any
 
 from moto.apigatewayv2.models import Api
 
-from emulator import moto_state, policies
+from emulator import moto_state
+from emulator.authorization import policies
 from emulator.host import Host
 from emulator.moto_patches import MotoPatches
 from emulator.provider import Forward, FunctionResult, InvokeFunction, Provider

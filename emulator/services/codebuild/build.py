@@ -89,6 +89,7 @@ class Build:
             self._folders = BuildFolders(self.region.host, self.record["projectName"])
             inputs = BuildInputs(self.region, self.record, self._folders)
             inputs.check_role()
+            inputs.check_log(self.group, self.stream)
         with self._phase("DOWNLOAD_SOURCE"):
             source = inputs.download_source()
             spec = inputs.read_buildspec(source)

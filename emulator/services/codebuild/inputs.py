@@ -10,7 +10,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emulator import roles
+from emulator.authorization import roles
+from emulator.authorization.access import AccessDeniedError
+from emulator.authorization.needs import Need
+from emulator.authorization.service_needs import log_stream_arn
 from emulator.environment import PIP_ENVIRONMENT, PYTHON_PATH
 from emulator.region import Region
 from emulator.services.codebuild.buildspec import Buildspec, BuildspecError, parse, source_location
@@ -54,6 +57,27 @@ class BuildInputs:
                 "ACCESS_DENIED", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role}"
             )
 
+    def check_log(self, group: str, stream: str) -> None:
+        """Check that the service role may write the build's log.
+
+        Raises:
+            PhaseError: ACCESS_DENIED.
+        """
+        place = self.region.place()
+        arn = log_stream_arn(place, group, stream)
+        needs = [Need("logs:CreateLogStream", arn), Need("logs:PutLogEvents", arn)]
+        if group not in self.region.backend("logs").groups:
+            needs.insert(0, Need("logs:CreateLogGroup", log_stream_arn(place, group)))
+        for need in needs:
+            try:
+                self.region.host.access.require(self.record["serviceRole"], need, self.region.name, SESSION)
+            except AccessDeniedError as error:
+                message = f"Service role {self.record['serviceRole']} does not allow to write logs: {error}"
+                raise PhaseError("ACCESS_DENIED", message) from error
+
+    def _s3(self) -> Any:
+        return self.region.role_client("s3", self.record["serviceRole"], SESSION)
+
     def download_source(self) -> Path:
         """Download and unpack the source; sets the record's resolvedSourceVersion.
 
@@ -67,7 +91,7 @@ class BuildInputs:
         version = {"VersionId": self.record["sourceVersion"]} if self.record.get("sourceVersion") else {}
         try:
             bucket, key = source_location(described["location"])
-            found = self.region.client("s3").get_object(Bucket=bucket, Key=key, **version)
+            found = self._s3().get_object(Bucket=bucket, Key=key, **version)
             _unzip(found["Body"].read(), source)
         except (BuildspecError, ClientError, zipfile.BadZipFile) as error:
             raise PhaseError("CLIENT_ERROR", f"{error} for primary source and source version") from error
@@ -91,7 +115,7 @@ class BuildInputs:
         if text.startswith(("arn:", "s3://")):
             bucket, key = source_location(text)
             try:
-                found = self.region.client("s3").get_object(Bucket=bucket, Key=key)
+                found = self._s3().get_object(Bucket=bucket, Key=key)
             except ClientError as error:
                 raise BuildspecError(f"{text}: {error}") from error
             return str(found["Body"].read().decode())

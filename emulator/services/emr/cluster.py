@@ -12,12 +12,12 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
+from emulator.authorization.service_needs import find_profile
 from emulator.provider import EmitEvent
 from emulator.region import Region
 from emulator.services.emr.capacity import has_fleets, subnets_of
 from emulator.services.emr.instance_fleets import InstanceFleet
 from emulator.services.emr.step import SparkStep, StartProcess
-from emulator.services.emr.validation import find_profile
 
 TERMINATING_ACTIONS = ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW")
 # EMR management guide, "Monitoring Amazon EMR events with CloudWatch". The default severity is INFO.
@@ -56,7 +56,7 @@ class RunningCluster:
         self._state = ""  # as last published; moto changes the cluster's state when a step is added
         self._waiting: deque[tuple[Any, Mapping[str, Any]]] = deque()
         self._keep_alive = bool(flow.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps"))
-        self._role_arn = find_profile(region, flow["JobFlowRole"]).roles[0].arn
+        self._role_arn = find_profile(flow["JobFlowRole"], region.place()).roles[0].arn
         self.fleets = [
             InstanceFleet(config) for config in flow.get("Instances", {}).get("InstanceFleets", [])
         ]

@@ -94,7 +94,7 @@ class SparkStep:
         """Run the step; returns None when it succeeded."""
         self._log_group, self._log_stream = f"/emr/{cluster_id}", step_id
         folder = self._region.host.folder("emr", step_id)
-        mirror = S3Mirror(self._region.client("s3"), folder / "s3")
+        mirror = S3Mirror(self._region.role_client("s3", self._role_arn, SESSION), folder / "s3")
         failure = ("", "")
         try:
             status = self._run(folder, mirror)
@@ -227,7 +227,7 @@ class SparkStep:
             return ""
         bucket, prefix = split_uri(log_uri.rstrip("/") + "/")
         base = f"{prefix}{cluster_id}/steps/{step_id}/"
-        s3 = self._region.client("s3")
+        s3 = self._region.role_client("s3", self._role_arn, SESSION)
         try:
             for name, lines in self._logs.items():
                 body = gzip.compress("\n".join([*lines, ""]).encode())

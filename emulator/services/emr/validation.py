@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from emulator import roles
+from emulator.authorization import roles
+from emulator.authorization.service_needs import find_profile
 from emulator.region import Region
 from emulator.services.emr.capacity import subnets_of, validate_capacity
 from emulator.services.emr.spark_submit import SubmitError, parse_submit
@@ -64,15 +65,9 @@ def _check_roles(region: Region, flow: dict[str, Any]) -> None:
         trusted = False
     if not trusted:
         raise _invalid(f"ServiceRole: {flow.get('ServiceRole')} does not exist or does not trust EMR")
-    profile = find_profile(region, flow.get("JobFlowRole", ""))
+    profile = find_profile(flow.get("JobFlowRole", ""), region.place())
     if profile is None or not profile.roles:
         raise _invalid(f"JobFlowRole: Invalid InstanceProfile: {flow.get('JobFlowRole')}.")
-
-
-def find_profile(region: Region, name: str) -> Any:
-    """moto's instance profile by name or ARN; None when it does not exist."""
-    profiles = region.backend("iam").instance_profiles.values()
-    return next((p for p in profiles if name in (p.name, p.arn)), None)
 
 
 def _role_arn(region: Region, role: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from emulator import moto_state, roles
 from emulator.delivery import Backoff, Delivery, DeliveryError, DeliveryQueue, Failure, RetryPolicy
 from emulator.host import Host
 from emulator.services.lambda_.sandbox import Invocation, Outcome
@@ -27,7 +26,7 @@ RETRY_POLICY = RetryPolicy(
 N_WORKERS = 16
 MAX_ERROR_MESSAGE_BYTES = 1024
 CONDITIONS = {"": "RetriesExhausted", "attempts": "RetriesExhausted", "age": "EventAgeExceeded"}
-SEND_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}
+DESTINATIONS = ("sqs", "sns")
 THROTTLED = Outcome(json.dumps({"errorMessage": "Rate Exceeded."}), "Throttled")
 log = logging.getLogger("emulator.services.lambda")
 
@@ -102,8 +101,7 @@ class AsyncInvocation(Delivery):
         """Send the event with the error in message attributes.
 
         Raises:
-            ServiceError: the function's role may not send to the queue or topic.
-            ClientError: the queue or topic does not exist.
+            ClientError: the function's role may not send to the queue or topic, or it does not exist.
         """
         message = str(json.loads(self._failed_outcome(failure).payload).get("errorMessage", ""))
         text = message.encode()[:MAX_ERROR_MESSAGE_BYTES].decode(errors="ignore")
@@ -165,19 +163,15 @@ class Destinations:
         """Send a message.
 
         Raises:
-            ServiceError: AccessDenied, the role does not allow it; NotImplemented, neither queue nor topic.
-            ClientError: the destination does not exist or refuses the message.
+            ServiceError: NotImplemented, neither queue nor topic.
+            ClientError: the role does not allow it, or the destination does not exist or refuses the message.
         """
         service, region = arn.split(":")[2], arn.split(":")[3]
-        if service not in SEND_ACTIONS:
+        if service not in DESTINATIONS:
             raise ServiceError("NotImplemented", f"the emulator does not support {service} destinations", 501)
-        action = SEND_ACTIONS[service]
-        iam = moto_state.backend("iam", region)
-        if roles.decide_for_role(iam, function.role, action, arn) != "allowed":
-            raise ServiceError("AccessDenied", f"{function.role} may not call {action} on {arn}", 403)
-        client = self._host.client(service, region)
+        client = self._host.role_client(service, region, function.role, function.function_name)
         if service == "sqs":
-            url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+            url = self._host.client("sqs", region).get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
             client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
         else:
             client.publish(TopicArn=arn, Message=body, MessageAttributes=attributes)

@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from emulator.authorization.access import AccessDeniedError
+from emulator.authorization.needs import Need
+from emulator.authorization.s3_needs import key_arn
+from emulator.authorization.service_needs import log_stream_arn
 from emulator.region import Region
 from emulator.services.lambda_ import runtime
 from emulator.services.lambda_.package import FunctionFolders
 from emulator.services.lambda_.runtime import END_OF_LOG
 from emulator.services.lambda_.system import FunctionSystem
+from emulator.wire import ServiceError
 
 INIT_TIMEOUT_S = 10.0  # Lambda developer guide, "Execution environment lifecycle"
 LOG_TAIL_BYTES = 4096  # Invoke: LogType Tail
@@ -62,6 +67,7 @@ class Sandbox:
         logging_config = function.extra.get("LoggingConfig") or {}
         self.log_group = logging_config.get("LogGroup") or f"/aws/lambda/{function.function_name}"
         self.log_stream = f"{now:%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
+        self._may_log = self._authorise()
         self._started = time.perf_counter()
         self._init_ms: float | None = None
         own_end, child_end = socket.socketpair()
@@ -174,6 +180,32 @@ class Sandbox:
             "deadline_s": time.time() + timeout_s,
         }
 
+    def _authorise(self) -> bool:
+        """Authorise what Lambda does with the function's role; returns whether it may write the log.
+
+        Raises:
+            ServiceError: KMSAccessDeniedException, the role may not decrypt the environment.
+        """
+        function, region = self._function, self._region
+        if function.environment_vars and function.kms_key_arn:
+            context = {
+                "kms:ViaService": f"lambda.{region.name}.amazonaws.com",
+                "kms:EncryptionContext:aws:lambda:FunctionArn": function.function_arn,
+            }
+            need = Need("kms:Decrypt", key_arn(region.place(), function.kms_key_arn), context)
+            try:
+                region.host.access.require(function.role, need, region.name, function.function_name)
+            except AccessDeniedError as error:
+                reason = f"Lambda was unable to decrypt the environment variables: {error}"
+                raise ServiceError("KMSAccessDeniedException", reason, 502) from error
+        if function.tracing_config.get("Mode") == "Active":
+            region.permits(function.role, Need("xray:PutTraceSegments"), Need("xray:PutTelemetryRecords"))
+        stream = log_stream_arn(region.place(), self.log_group, self.log_stream)
+        needs = [Need("logs:CreateLogStream", stream), Need("logs:PutLogEvents", stream)]
+        if self.log_group not in region.backend("logs").groups:
+            needs.insert(0, Need("logs:CreateLogGroup", log_stream_arn(region.place(), self.log_group)))
+        return region.permits(function.role, *needs)
+
     def _environment(self, system: FunctionSystem) -> dict[str, str]:
         """Variables of Lambda (developer guide, "Defined runtime environment variables") and the function."""
         function = self._function
@@ -206,7 +238,10 @@ class Sandbox:
 
     def _log(self, line: str) -> None:
         self._lines.append(line)
-        self._region.log(self.log_group, self.log_stream, line)
+        if self._may_log:
+            self._region.log(self.log_group, self.log_stream, line)
+        else:
+            self._region.host.logs.write_line(self.log_group, self.log_stream, line)
 
     def _report(self, request_id: str, duration_ms: float) -> None:
         self._child.measure()

@@ -9,6 +9,7 @@ from emulator.provider import Forward
 from emulator.region import Region
 from emulator.services.sagemaker.errors import invalid, not_emulated
 from emulator.services.sagemaker.events import EventPublisher, tag_map
+from emulator.services.sagemaker.execution_role import check_role
 from emulator.services.sagemaker.times import epoch_s, iso
 from emulator.wire import Operation, Request, Response, ServiceError
 
@@ -160,6 +161,8 @@ class Registry:
             if name in self._backend._models:
                 arn = self.region.arn("sagemaker", f"model/{name}")
                 raise invalid(f'Cannot create already existing model "{arn}".')
+            if role := request.json.get("ExecutionRoleArn"):
+                check_role(self.region, role, self.region.arn("sagemaker", f"model/{name}"))
             response = self._forward(request)
         if response.status == 200:
             isolation = bool(request.json.get("EnableNetworkIsolation"))

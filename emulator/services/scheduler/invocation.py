@@ -12,10 +12,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from emulator import moto_state
 from emulator.delivery import Delivery, DeliveryError, Failure, RetryPolicy, string_attributes
 from emulator.host import Host
-from emulator.services.scheduler.targets import Call, Target, TargetError
+from emulator.services.scheduler.targets import Target, TargetError
 from emulator.wire import ServiceError
 
 SERVICE = "scheduler.amazonaws.com"
@@ -92,8 +91,7 @@ class TargetInvocation(Delivery):
         occurrence = self._occurrence
         try:
             call = Target(occurrence.target["Arn"], occurrence.target).call(occurrence.payload(number))
-            self._require_role(call)
-            client = self._host.client(call.service, occurrence.region)
+            client = self._role_client(call.service, occurrence.region)
             getattr(client, call.method)(**call.parameters)
         except ClientError as error:
             code = error.response["Error"]["Code"]
@@ -110,8 +108,8 @@ class TargetInvocation(Delivery):
         """Send the input, as the target's role, with the error in message attributes.
 
         Raises:
-            DeliveryError: the role may not send to the queue.
-            ClientError: the queue does not exist.
+            DeliveryError: the role does not trust the scheduler.
+            ClientError: the role may not send to the queue, or it does not exist.
         """
         occurrence = self._occurrence
         attributes = {
@@ -127,17 +125,19 @@ class TargetInvocation(Delivery):
         if failure.exhausted:
             attributes["EXHAUSTED_RETRY_CONDITION"] = EXHAUSTED[failure.exhausted]
         send = Target(self.dead_letter_arn).call(occurrence.payload(failure.n_retries + 1))
-        self._require_role(send)
-        client = self._host.client("sqs", self.dead_letter_arn.split(":")[3])
+        client = self._role_client("sqs", self.dead_letter_arn.split(":")[3])
         client.send_message(**send.parameters, MessageAttributes=string_attributes(attributes))
 
-    def _require_role(self, call: Call) -> None:
-        """Raise DeliveryError unless the scheduler may assume the target's role and it allows the call."""
-        role, region = self._occurrence.target["RoleArn"], self._occurrence.region
-        if not self._is_trusted(role, region):
+    def _role_client(self, service: str, region: str) -> Any:
+        """boto3 client with the credentials of the target's role.
+
+        Raises:
+            DeliveryError: the role does not trust the scheduler.
+        """
+        role = self._occurrence.target["RoleArn"]
+        if not self._is_trusted(role, self._occurrence.region):
             raise DeliveryError("AccessDeniedException", f"{role} does not trust {SERVICE}")
-        if not call.is_allowed(moto_state.backend("iam", region), role):
-            raise DeliveryError("AccessDeniedException", f"{role} may not call {call.action}")
+        return self._host.role_client(service, region, role, self._occurrence.schedule_arn.rpartition("/")[2])
 
 
 def _is_retryable(error: ClientError) -> bool:

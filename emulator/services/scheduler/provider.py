@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from emulator import moto_state, roles
+from emulator import moto_state
+from emulator.authorization import roles
 from emulator.delivery import Backoff, DeliveryQueue, RetryPolicy
 from emulator.host import Host
 from emulator.provider import Forward, Provider

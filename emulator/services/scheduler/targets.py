@@ -16,9 +16,6 @@ from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 from botocore.model import ServiceModel
 
-from emulator import policies, roles
-from emulator.policies import Document
-
 UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
 # Prefixes of read-only actions, from the user guide.
 READ_ONLY = (
@@ -40,30 +37,13 @@ class Call:
 
     Attributes:
         service, method: of boto3.
-        action: IAM action.
-        resource: ARN; empty if only the request determines it.
+        action: IAM action, for the log.
     """
 
     service: str
     method: str
     parameters: Mapping[str, Any]
     action: str
-    resource: str = ""
-
-    def is_allowed(self, iam: Any, role_arn: str) -> bool:
-        """Whether the role's policies allow the call; without a resource, on any resource that they name."""
-        documents = roles.identity_documents(iam, role_arn)
-        tags = self.parameters.get("Tags")
-        context = {
-            f"{prefix}:RequestTag/{tag['Key']}": tag["Value"]
-            for prefix in ("aws", self.action.partition(":")[0])
-            for tag in (tags if isinstance(tags, list) else ())
-        }
-        resources = {self.resource} if self.resource else _named_resources(documents)
-        return any(
-            policies.allows(documents, policies.Call(self.action, resource, context=context))
-            for resource in resources
-        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +67,7 @@ class Target:
         match self.arn.split(":", 5):
             case _, _, "lambda", _, _, _:
                 parameters = {"FunctionName": self.arn, "InvocationType": "Event", "Payload": payload}
-                return Call("lambda", "invoke", parameters, "lambda:InvokeFunction", self.arn)
+                return Call("lambda", "invoke", parameters, "lambda:InvokeFunction")
             case _, _, "sqs", region, account, name:
                 url = f"https://sqs.{region}.amazonaws.com/{account}/{name}"
                 parameters = {
@@ -95,10 +75,10 @@ class Target:
                     "MessageBody": payload,
                     **self.settings.get("SqsParameters", {}),
                 }
-                return Call("sqs", "send_message", parameters, "sqs:SendMessage", self.arn)
+                return Call("sqs", "send_message", parameters, "sqs:SendMessage")
             case _, _, "sns", _, _, _:
                 parameters = {"TopicArn": self.arn, "Message": payload}
-                return Call("sns", "publish", parameters, "sns:Publish", self.arn)
+                return Call("sns", "publish", parameters, "sns:Publish")
         raise TargetError(f"schedules of the emulator do not support the target {self.arn}")
 
 
@@ -142,13 +122,3 @@ def _as_members(shape: Any, value: Any) -> Any:
     if shape.type_name == "map" and isinstance(value, dict):
         return {name: _as_members(shape.value, item) for name, item in value.items()}
     return value
-
-
-def _named_resources(documents: list[Document]) -> set[str]:
-    found: set[str] = set()
-    for document in documents:
-        statements = document.get("Statement", [])
-        for statement in [statements] if isinstance(statements, dict) else statements:
-            named = statement.get("Resource", [])
-            found.update([named] if isinstance(named, str) else named)
-    return found

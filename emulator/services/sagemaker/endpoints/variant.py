@@ -14,12 +14,14 @@ from typing import Any
 
 import urllib3
 
+from emulator.authorization.access import AccessDeniedError
 from emulator.http import listen
 from emulator.processes import Child
 from emulator.region import Region
 from emulator.services.sagemaker.container_files import ContainerFiles
 from emulator.services.sagemaker.endpoints import inference_server
 from emulator.services.sagemaker.errors import not_emulated
+from emulator.services.sagemaker.execution_role import SESSION, ExecutionRole
 from emulator.services.sagemaker.jobs.container import container_environment
 from emulator.services.sagemaker.s3_files import S3Files, S3FilesError, unpack
 
@@ -45,6 +47,7 @@ class VariantSpec:
         model_data: S3 URI of model.tar.gz; empty for a model without one.
         environment: environment variables of the container.
         role_arn: execution role of the model.
+        isolated: the container has no network, and no credentials.
     """
 
     config: Mapping[str, Any]
@@ -52,6 +55,7 @@ class VariantSpec:
     model_data: str
     environment: Mapping[str, str]
     role_arn: str
+    isolated: bool
 
     @property
     def name(self) -> str:
@@ -102,7 +106,14 @@ def _variant_spec(backend: Any, variant: Mapping[str, Any]) -> VariantSpec:
     data = container.get("ModelDataUrl") or (source or {}).get("S3Uri", "")
     # The model's variables have precedence over those of the model package.
     environment = {**(container.get("Environment") or {}), **model_environment}
-    return VariantSpec(variant, container.get("Image", ""), data, environment, model.execution_role_arn)
+    return VariantSpec(
+        variant,
+        container.get("Image", ""),
+        data,
+        environment,
+        model.execution_role_arn,
+        bool(getattr(model, "enable_network_isolation", False)),
+    )
 
 
 class VariantServer:
@@ -121,6 +132,7 @@ class VariantServer:
         self._files = ContainerFiles(folder, mounted=region.host.has_views)
         self._instance = f"i-{random.getrandbits(68):017x}"
         self._child: Child | None = None
+        self._may_log = False
         self._http: urllib3.HTTPConnectionPool  # set by start
 
     @property
@@ -135,13 +147,21 @@ class VariantServer:
             FleetStartError: the model cannot be downloaded.
         """
         model = self._files.folder("/opt/ml/model")
+        role = ExecutionRole(self._region, self.spec.role_arn)
+        group = LOG_GROUP.format(self._endpoint)
+        self._may_log = role.may_log(group, self.log_stream)
+        role.publish_metrics(group)
         try:
+            role.pull_image(self.spec.image)
             if self.spec.model_data:
                 archive = self._files.root / "model.tar.gz"
-                S3Files(self._region.client("s3")).download_file(self.spec.model_data, archive)
+                s3 = S3Files(self._region.role_client("s3", role.arn, SESSION))
+                s3.download_file(self.spec.model_data, archive)
                 unpack(archive, model)
         except S3FilesError as error:
             raise FleetStartError(f"Failed to download model data for the container: {error}") from error
+        except AccessDeniedError as error:
+            raise FleetStartError(f"The image of the container cannot be pulled: {error}") from error
         with listen(HOST, 0) as listener:
             self._child = self._start_child(listener)
             port = listener.getsockname()[1]
@@ -152,13 +172,20 @@ class VariantServer:
         environment = {"OMP_NUM_THREADS": "1", **self._files.reroot_all(self.spec.environment)}
         group = LOG_GROUP.format(self._endpoint)
         model = self._files.seen_path("/opt/ml/model")
+        role_arn = None if self.spec.isolated else self.spec.role_arn
         return self._files.start(
             self._region.host,
             [sys.executable, "-P", script, str(listener.fileno()), model],
-            container_environment(self._region, environment, self.spec.role_arn),
-            on_line=lambda line: self._region.log(group, self.log_stream, line),
+            container_environment(self._region, environment, role_arn),
+            on_line=lambda line: self._log(group, line),
             pass_fds=[listener.fileno()],
         )
+
+    def _log(self, group: str, line: str) -> None:
+        if self._may_log:
+            self._region.log(group, self.log_stream, line)
+        else:
+            self._region.host.logs.write_line(group, self.log_stream, line)
 
     def wait_until_healthy(self, deadline: float) -> None:
         """Wait until /ping answers 200.

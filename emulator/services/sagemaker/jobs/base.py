@@ -6,12 +6,14 @@ import threading
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from emulator.authorization.access import AccessDeniedError
 from emulator.provider import Forward
 from emulator.region import Region
 from emulator.services.sagemaker.background import log_exception, run_in_background
 from emulator.services.sagemaker.container_files import ContainerFiles, ContainerPathError
 from emulator.services.sagemaker.errors import invalid, not_emulated
 from emulator.services.sagemaker.events import EventPublisher
+from emulator.services.sagemaker.execution_role import SESSION, ExecutionRole, check_role
 from emulator.services.sagemaker.jobs.container import JobContainer, JobFailedError
 from emulator.services.sagemaker.s3_files import S3Files, S3FilesError
 from emulator.wire import Request, Response, ServiceError
@@ -35,10 +37,12 @@ class Job(ABC):
         self.name = name
         self.record = record
         self.spec = spec
-        self.s3 = S3Files(self.region.client("s3"))
+        self.role = ExecutionRole(self.region, spec["RoleArn"])
+        self.s3 = S3Files(self.region.role_client("s3", self.role.arn, SESSION))
         host = self.region.host
         self.files = ContainerFiles(host.folder(self.kind, name), mounted=host.has_views)
-        self.container = JobContainer(self.region, self.files, spec["RoleArn"], self.on_line)
+        self.container = JobContainer(self.region, self.files, self.role.arn, self.on_line)
+        self.may_log = False
         self.done = threading.Event()
 
     @abstractmethod
@@ -60,6 +64,27 @@ class Job(ABC):
     @abstractmethod
     def mark_stopping(self) -> None:
         """Set the job's status to Stopping."""
+
+    def provision(self, image: str, volume_key: str | None, log_group: str, stream: str) -> None:
+        """Authorise what SageMaker does with the execution role before it runs the container.
+
+        Raises:
+            JobFailedError: the role does not allow to pull the image, or to use the volumes' key.
+        """
+        try:
+            self.role.attach_volume(volume_key)
+            self.role.pull_image(image)
+        except AccessDeniedError as error:
+            raise JobFailedError(f"ClientError: {error}") from error
+        self.may_log = self.role.may_log(log_group, stream)
+        self.role.publish_metrics(log_group)
+
+    def log(self, group: str, stream: str, line: str) -> None:
+        """Store a line of the container in CloudWatch Logs, if the role allows it."""
+        if self.may_log:
+            self.region.log(group, stream, line)
+        else:
+            self.region.host.logs.write_line(group, stream, line)
 
     def download(self, uri: str, container_path: str) -> None:
         """Copy the objects under a prefix to a folder of the container.
@@ -121,6 +146,8 @@ class Jobs(ABC):
         """CreateTrainingJob, CreateProcessingJob: moto stores the job, a thread runs it."""
         spec = request.json
         self.check(spec)
+        arn = self.region.arn("sagemaker", f"{self.job_type.kind}/{spec[self.name_field]}")
+        check_role(self.region, spec["RoleArn"], arn)
         name = spec[self.name_field]
         with self._lock:
             if name in self.records():

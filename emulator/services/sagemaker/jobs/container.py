@@ -15,10 +15,10 @@ from emulator.processes import Child
 from emulator.region import Region
 from emulator.services.sagemaker.container_files import ContainerFiles
 from emulator.services.sagemaker.errors import MAX_FAILURE_REASON
+from emulator.services.sagemaker.execution_role import SESSION
 
 StoppedBy = Literal["request", "runtime"]
 STOP_GRACE_S = 5.0  # SageMaker waits 120 s between SIGTERM and SIGKILL
-SESSION = "SageMaker"
 # Dockerfiles of the PyTorch Deep Learning Containers.
 IMAGE_ENVIRONMENT = {
     "PATH": PYTHON_PATH,
@@ -113,14 +113,19 @@ def _entrypoint_error(reason: str) -> JobFailedError:
     return JobFailedError(f"ClientError: Unable to run the container entrypoint {reason}")
 
 
-def container_environment(region: Region, variables: Mapping[str, str], role_arn: str) -> dict[str, str]:
-    """Environment variables of a container's process: machine, image, SageMaker and request."""
+def container_environment(
+    region: Region, variables: Mapping[str, str], role_arn: str | None
+) -> dict[str, str]:
+    """Environment variables of a container's process: machine, image, SageMaker and request.
+
+    Without a role (network isolation) the container has no credentials.
+    """
     return {
         **region.machine_env(),
         **PIP_ENVIRONMENT,
         **IMAGE_ENVIRONMENT,
         "AWS_REGION": region.name,
-        **region.container_env(role_arn, SESSION),
+        **(region.container_env(role_arn, SESSION) if role_arn else {}),
         **variables,
     }
 

@@ -37,11 +37,14 @@ class ProcessingJob(Job):
 
     def on_line(self, line: str) -> None:
         """Send the line to CloudWatch Logs."""
-        self.region.log(LOG_GROUP, self._stream, line)
+        self.log(LOG_GROUP, self._stream, line)
 
     def work(self) -> None:
         """Download the inputs, run the container, upload the outputs."""
         self._publish_state()
+        cluster = self.spec["ProcessingResources"]["ClusterConfig"]
+        image = self.spec["AppSpecification"].get("ImageUri", "")
+        self.provision(image, cluster.get("VolumeKmsKeyId"), LOG_GROUP, self._stream)
         self._prepare()
         self.record.processing_start_time = now()
         stopping = self.spec.get("StoppingCondition") or {}

@@ -74,7 +74,7 @@ class TrainingJob(Job):
 
     def on_line(self, line: str) -> None:
         """Send the line to CloudWatch Logs and to the job's metric definitions."""
-        self.region.log(LOG_GROUP, self._stream, line)
+        self.log(LOG_GROUP, self._stream, line)
         for name, regex in self._metrics:
             for match in regex.finditer(line):
                 self._record_metric(name, match.group(1))
@@ -82,6 +82,9 @@ class TrainingJob(Job):
     def work(self) -> None:
         """Download the input, train, upload the results."""
         self._publish_state()
+        algorithm = self.spec["AlgorithmSpecification"]
+        volume_key = self.spec["ResourceConfig"].get("VolumeKmsKeyId")
+        self.provision(algorithm.get("TrainingImage", ""), volume_key, LOG_GROUP, self._stream)
         self._set_status("Downloading")
         self.record.training_start_time = now()
         self._prepare()

@@ -159,7 +159,14 @@ class Execution:
     def _run_attempt(self, execution: StepExecution) -> Mapping[str, Any]:
         step = execution.step
         execution.context = StepContext(
-            self._region, step, self.id, self.record.arn, self._training, self._processing, metadata={}
+            self._region,
+            step,
+            self.id,
+            self.record.arn,
+            self.pipeline.role_arn,
+            self._training,
+            self._processing,
+            metadata={},
         )
         try:
             arguments = resolve(step.arguments, self._scope)

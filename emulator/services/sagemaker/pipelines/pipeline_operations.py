@@ -9,6 +9,7 @@ from emulator.provider import Forward
 from emulator.region import Region
 from emulator.services.sagemaker.errors import invalid, not_emulated
 from emulator.services.sagemaker.events import EventPublisher
+from emulator.services.sagemaker.execution_role import check_role
 from emulator.services.sagemaker.jobs.base import Jobs
 from emulator.services.sagemaker.pipelines.definition import DefinitionError, PipelineDefinition
 from emulator.services.sagemaker.pipelines.execution import Execution
@@ -63,6 +64,7 @@ class Pipelines:
     # -- pipelines ------------------------------------------------------------------------------
     def create(self, request: Request) -> Response:
         """CreatePipeline; a definition that the emulator cannot run is refused."""
+        check_role(self.region, request.json["RoleArn"], self._arn(request.json["PipelineName"]))
         text = self._checked_definition(request.json)
         response = self._forward(request)
         if response.status == 200:
@@ -72,6 +74,8 @@ class Pipelines:
     def update(self, request: Request) -> Response:
         """UpdatePipeline, with the same check of a new definition."""
         pipeline = self._find_pipeline(request.json["PipelineName"])
+        if role := request.json.get("RoleArn"):
+            check_role(self.region, role, pipeline.arn)
         text = pipeline.pipeline_definition
         if {"PipelineDefinition", "PipelineDefinitionS3Location"} & set(request.json):
             text = self._checked_definition(request.json)
@@ -107,9 +111,11 @@ class Pipelines:
         name = name_or_arn.rpartition("/")[2]
         pipeline = self.region.backend("sagemaker").pipelines.get(name)
         if pipeline is None:
-            arn = self.region.arn("sagemaker", f"pipeline/{name}")
-            raise ServiceError("ResourceNotFound", f"Pipeline '{arn}' does not exist.")
+            raise ServiceError("ResourceNotFound", f"Pipeline '{self._arn(name)}' does not exist.")
         return pipeline
+
+    def _arn(self, name: str) -> str:
+        return self.region.arn("sagemaker", f"pipeline/{name}")
 
     # -- executions -----------------------------------------------------------------------------
     def start(self, request: Request) -> dict[str, Any]:

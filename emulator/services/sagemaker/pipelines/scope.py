@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from emulator.region import Region
+from emulator.services.sagemaker.execution_role import SESSION
 from emulator.services.sagemaker.pipelines.definition import PipelineDefinition, PipelineStep
 from emulator.services.sagemaker.pipelines.expressions import PipelineExpressionError, split_path, value_at
 from emulator.services.sagemaker.pipelines.steps import StepContext
@@ -72,7 +73,7 @@ class ExecutionScope:
     def __init__(
         self, region: Region, execution_input: ExecutionInput, steps: Mapping[str, StepExecution]
     ) -> None:
-        self._s3 = S3Files(region.client("s3"))
+        self._s3 = S3Files(region.role_client("s3", execution_input.pipeline.role_arn, SESSION))
         self._input = execution_input
         self._steps = steps
 

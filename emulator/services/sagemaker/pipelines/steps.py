@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from emulator.region import Region
 from emulator.services.sagemaker.background import run_in_background
+from emulator.services.sagemaker.execution_role import SESSION
 from emulator.services.sagemaker.jobs.base import Jobs
 from emulator.services.sagemaker.pipelines import conditions
 from emulator.services.sagemaker.pipelines.definition import PipelineStep
@@ -51,6 +52,7 @@ class StepContext:
 
     Attributes:
         execution_id, execution_arn: of the pipeline execution.
+        role_arn: role of the pipeline, with which its steps call other services.
         training, processing: jobs of the region.
         metadata: Metadata of the step in ListPipelineExecutionSteps; set by the executor.
         on_stop: called when the execution is stopped while the step runs; set by the executor.
@@ -60,10 +62,15 @@ class StepContext:
     step: PipelineStep
     execution_id: str
     execution_arn: str
+    role_arn: str
     training: Jobs
     processing: Jobs
     metadata: dict[str, Any]
     on_stop: Callable[[], Any] | None = None
+
+    def client(self, service: str) -> Any:
+        """boto3 client with the credentials of the pipeline's role."""
+        return self.region.role_client(service, self.role_arn, SESSION)
 
     def resource_name(self, prefix: str | None) -> str:
         """``<prefix>-<execution id>-<step>-<random>``; the default prefix is ``pipelines``."""
@@ -98,7 +105,7 @@ Executor = Callable[[StepContext, dict[str, Any]], Mapping[str, Any]]
 
 def run_training(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]:
     """Run a training job; the properties are DescribeTrainingJob's response."""
-    client = context.region.client("sagemaker")
+    client = context.client("sagemaker")
     name = context.resource_name(arguments.pop("TrainingJobName", None))
     response = context.call(
         "CreateTrainingJob", client.create_training_job, TrainingJobName=name, **arguments
@@ -112,7 +119,7 @@ def run_training(context: StepContext, arguments: dict[str, Any]) -> Mapping[str
 
 def run_processing(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]:
     """Run a processing job; the properties are DescribeProcessingJob's response."""
-    client = context.region.client("sagemaker")
+    client = context.client("sagemaker")
     name = context.resource_name(arguments.pop("ProcessingJobName", None))
     response = context.call(
         "CreateProcessingJob", client.create_processing_job, ProcessingJobName=name, **arguments
@@ -126,7 +133,7 @@ def run_processing(context: StepContext, arguments: dict[str, Any]) -> Mapping[s
 
 def register_model(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]:
     """Create a model package; its MetadataProperties contain the execution's ARN."""
-    client = context.region.client("sagemaker")
+    client = context.client("sagemaker")
     origin = {**arguments.pop("MetadataProperties", {}), "GeneratedBy": context.execution_arn}
     response = context.call(
         "CreateModelPackage", client.create_model_package, MetadataProperties=origin, **arguments
@@ -137,7 +144,7 @@ def register_model(context: StepContext, arguments: dict[str, Any]) -> Mapping[s
 
 def create_model(context: StepContext, arguments: dict[str, Any]) -> Mapping[str, Any]:
     """Create a model."""
-    client = context.region.client("sagemaker")
+    client = context.client("sagemaker")
     name = context.resource_name(arguments.pop("ModelName", None))
     response = context.call("CreateModel", client.create_model, ModelName=name, **arguments)
     context.metadata["Model"] = {"Arn": response["ModelArn"]}
@@ -152,7 +159,7 @@ def invoke_function(context: StepContext, arguments: dict[str, Any]) -> Mapping[
 
     def call() -> None:
         try:
-            client = context.region.client("lambda")
+            client = context.client("lambda")
             answer.set_result(client.invoke(FunctionName=function_arn, Payload=json.dumps(arguments)))
         except Exception as error:
             answer.set_exception(error)

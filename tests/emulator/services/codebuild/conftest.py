@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from emulator.app import Emulator
-from tests.emulator.support import make_bucket, make_role, zipped
+from tests.emulator.support import WRITE_LOGS, make_bucket, make_role, zipped
 
 IMAGE = "aws/codebuild/amazonlinux2-x86_64-standard:5.0"
 PROBE = """
@@ -37,13 +37,20 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield running
 
 
+READ_SOURCES = {
+    "Effect": "Allow",
+    "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
+    "Resource": ["arn:aws:s3:::sources", "arn:aws:s3:::sources/*"],
+}
+
+
 @pytest.fixture(scope="package")
 def project(emulator: Emulator) -> str:
     """Name of a project with a versioned source bundle."""
     bucket = make_bucket(emulator, "sources", versions=True)
     old = {"run.sh": "#!/bin/sh\necho old source\n", "requirements.txt": "boto3>=1\n"}
     emulator.client("s3").put_object(Bucket=bucket, Key="code/source.zip", Body=zipped(old))
-    role = make_role(emulator, "builder", "codebuild.amazonaws.com")
+    role = make_role(emulator, "builder", "codebuild.amazonaws.com", WRITE_LOGS, READ_SOURCES)
     variables = [{"name": "WHO", "value": "project", "type": "PLAINTEXT"}]
     emulator.client("codebuild").create_project(
         name="shop",

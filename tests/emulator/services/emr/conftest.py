@@ -71,11 +71,18 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, under_test: EmrUnderTest)
         yield running
 
 
+USE_LAKE = {
+    "Effect": "Allow",
+    "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "Resource": ["arn:aws:s3:::lake*", "arn:aws:s3:::absent*"],
+}
+
+
 @pytest.fixture(scope="package")
 def flow(emulator: Emulator) -> dict[str, Any]:
     """RunJobFlow request without steps; its resources exist."""
     service = make_role(emulator, "emr", "elasticmapreduce.amazonaws.com")
-    make_role(emulator, "nodes", "ec2.amazonaws.com")
+    make_role(emulator, "nodes", "ec2.amazonaws.com", USE_LAKE)
     iam, ec2, s3 = (emulator.client(name) for name in ("iam", "ec2", "s3"))
     iam.create_instance_profile(InstanceProfileName="nodes")
     iam.add_role_to_instance_profile(InstanceProfileName="nodes", RoleName="nodes")

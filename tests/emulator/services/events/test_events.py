@@ -274,9 +274,15 @@ def test_build_target_needs_role_with_permission(emulator: Emulator) -> None:
         {"Arn": project, "RoleArn": role_without_policy, **dead_letters},
     )
     put_event(emulator, "roles")
-    messages = {receive(emulator, url)["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"] for _ in range(3)}
-    assert messages == {
-        f"the target {project} has no RoleArn",
-        f"{lambda_role} does not trust events.amazonaws.com",
-        f"{role_without_policy} may not call codebuild:StartBuild on {project}",
-    }
+    attributes = [receive(emulator, url)["MessageAttributes"] for _ in range(3)]
+    assert {each["ERROR_CODE"]["StringValue"] for each in attributes} == {"NO_PERMISSIONS"}
+    first, second, third = sorted(each["ERROR_MESSAGE"]["StringValue"] for each in attributes)
+    session = (
+        f"arn:aws:sts::{emulator.account_id}:assumed-role/{role_without_policy.rpartition('/')[2]}/events"
+    )
+    assert first.endswith(
+        f"User: {session} is not authorized to perform: codebuild:StartBuild on resource: {project} "
+        "because no identity-based policy allows the codebuild:StartBuild action"
+    )
+    assert second == f"{lambda_role} does not trust events.amazonaws.com"
+    assert third == f"the target {project} has no RoleArn"

@@ -13,6 +13,7 @@ from emulator.app import PROVIDERS, Emulator, Wiring
 from emulator.services.sagemaker.provider import SageMakerProvider
 from emulator.wire import Request, Response, ServiceError
 from tests.emulator.services.sagemaker.support import BUCKET, ROLE, SCRIPT, Put, archive, in_service
+from tests.emulator.support import make_role
 
 BAKING_S = 30.0  # maximum baking period; longer than any test waits
 
@@ -70,6 +71,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, under_test: SageMakerUnde
     with Emulator(root=tmp_path_factory.mktemp("emulator"), providers=providers).start() as running:
         location = {"LocationConstraint": running.region}
         running.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        assert make_role(running, ROLE.rpartition("/")[2], "sagemaker.amazonaws.com", everything) == ROLE
         yield running
 
 

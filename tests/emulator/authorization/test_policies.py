@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.policies import Call, decide
+from emulator.authorization.policies import Call, decide
 
 RULE = "arn:aws:events:eu-west-1:123456789012:rule/r"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:f"

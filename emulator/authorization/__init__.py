@@ -1,0 +1,1 @@
+"""Authorisation of requests with a role's credentials: policies, operations, resources, decisions."""
