@@ -86,7 +86,6 @@ class Endpoint(pulumi.ComponentResource):
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     model_role_arn: pulumi.Output[str]
-    bootstrap_config_arn: pulumi.Output[str]
     alarm_names: list[pulumi.Output[str]]
     log_group_name: pulumi.Output[str]
 
@@ -115,7 +114,6 @@ class Endpoint(pulumi.ComponentResource):
         self.name = endpoint.name
         self.arn = endpoint.arn
         self.model_role_arn = role.arn
-        self.bootstrap_config_arn = config.arn
         self.alarm_names = self._alarms(name, args)
         self.log_group_name = log_group.name
         self.register_outputs({"name": self.name, "arn": self.arn, "model_role_arn": self.model_role_arn})
@@ -128,7 +126,10 @@ class Endpoint(pulumi.ComponentResource):
         return ServiceRoleArgs(
             service="sagemaker.amazonaws.com",
             source_account=args.account_id,
-            allows=[*grant_container_logs_and_metrics([log_group.arn]), *args.model_allows],
+            allows=[
+                *grant_container_logs_and_metrics([log_group.arn], creates_groups=False),
+                *args.model_allows,
+            ],
         )
 
     def _bootstrap(

@@ -105,16 +105,17 @@ def grant_write_log(log_group_arn: pulumi.Input[str]) -> Allow:
     )
 
 
-def grant_container_logs_and_metrics(log_group_arns: Sequence[pulumi.Input[str]]) -> list[Allow]:
-    """Permissions of a SageMaker container to write to its log groups and to publish its metrics."""
+def grant_container_logs_and_metrics(
+    log_group_arns: Sequence[pulumi.Input[str]], *, creates_groups: bool
+) -> list[Allow]:
+    """Permissions of a SageMaker container to write to its log groups and to publish its metrics.
+
+    `creates_groups`: the groups are created by the first container, not by the program.
+    """
+    create = ["logs:CreateLogGroup"] if creates_groups else []
     return [
         Allow(
-            actions=[
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ],
+            actions=[*create, "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             resources=[pulumi.Output.concat(arn, ":*") for arn in log_group_arns],
         ),
         Allow(

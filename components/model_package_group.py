@@ -62,24 +62,22 @@ class ModelPackageGroup(pulumi.ComponentResource):
 
     def grant_read(self) -> Allow:
         """Permission to describe and list the group's packages."""
-        return self._grant("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages")
+        return self._grant_packages("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages")
 
     def grant_update(self) -> Allow:
         """Permission to read the group's packages and to change their approval status and metadata."""
-        return self._grant(
+        return self._grant_packages(
             "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages", "sagemaker:UpdateModelPackage"
         )
 
-    def grant_register(self) -> Allow:
-        """Permission to create packages in the group."""
-        return self._grant(
-            "sagemaker:AddTags",
-            "sagemaker:CreateModelPackage",
-            "sagemaker:DescribeModelPackage",
-            "sagemaker:DescribeModelPackageGroup",
-        )
+    def grant_register(self) -> list[Allow]:
+        """Permissions to create packages in the group and to describe them."""
+        return [
+            Allow(actions=["sagemaker:CreateModelPackage"], resources=[self.arn, self.packages_arn]),
+            Allow(actions=["sagemaker:DescribeModelPackageGroup"], resources=[self.arn]),
+            self._grant_packages("sagemaker:DescribeModelPackage"),
+        ]
 
-    def _grant(self, *actions: str) -> Allow:
-        """Permission on the group and its packages; SageMaker returns some of their ARNs in lower case."""
-        arns = (self.arn, self.packages_arn)
-        return Allow(actions=actions, resources=[*arns, *(arn.apply(str.lower) for arn in arns)])
+    def _grant_packages(self, *actions: str) -> Allow:
+        """Permission on the group's packages; SageMaker returns some of their ARNs in lower case."""
+        return Allow(actions=actions, resources=[self.packages_arn, self.packages_arn.apply(str.lower)])

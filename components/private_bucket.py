@@ -137,20 +137,25 @@ class PrivateBucket(pulumi.ComponentResource):
         )
 
     def grant_read(self, prefix: str) -> Allow:
-        """Permission to get objects under a prefix, in any version."""
-        return Allow(actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[self.objects_arn(prefix)])
+        """Permission to get objects under a prefix."""
+        return Allow(actions=["s3:GetObject"], resources=[self.objects_arn(prefix)])
+
+    def grant_read_versions(self, key: str) -> Allow:
+        """Permission to get the versions of one object."""
+        return Allow(actions=["s3:GetObjectVersion"], resources=[pulumi.Output.concat(self.arn, "/", key)])
 
     def grant_read_object(self, key: str) -> Allow:
-        """Permission to get one object, in any version."""
-        return Allow(
-            actions=["s3:GetObject", "s3:GetObjectVersion"],
-            resources=[pulumi.Output.concat(self.arn, "/", key)],
-        )
+        """Permission to get one object."""
+        return Allow(actions=["s3:GetObject"], resources=[pulumi.Output.concat(self.arn, "/", key)])
 
     def grant_write(self, prefix: str) -> Allow:
-        """Permission to put objects under a prefix, multipart uploads included."""
+        """Permission to put objects under a prefix, in several parts too."""
+        return Allow(actions=["s3:PutObject"], resources=[self.objects_arn(prefix)])
+
+    def grant_abort_uploads(self, prefix: str) -> Allow:
+        """Permission to list the parts of multipart uploads under a prefix, and to abort the uploads."""
         return Allow(
-            actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            actions=["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
             resources=[self.objects_arn(prefix)],
         )
 

@@ -33,13 +33,14 @@ def job_role(storage: Storage, images: Collection[str], opts: pulumi.ResourceOpt
         *storage.grant_read_prepared_runs(),
         artifacts.grant_read(contract.MODELS_PREFIX),
         artifacts.grant_write(contract.MODELS_PREFIX),
+        artifacts.grant_abort_uploads(contract.MODELS_PREFIX),
         artifacts.grant_list_all(),
         key.grant_encrypt(),
         # For the key of outputs (SageMaker developer guide, execution role of CreateTrainingJob).
         Allow(actions=["kms:Encrypt"], resources=[key.arn]),
         *key.grant_encrypt_volumes(),
         storage.packages.grant_read(),
-        *grant_container_logs_and_metrics(log_groups),
+        *grant_container_logs_and_metrics(log_groups, creates_groups=True),
         *grant_pull_images(key.partition, *images),
     ]
     return ServiceRole("job-role", _args(storage, allows), opts)
@@ -64,37 +65,32 @@ class PipelineRoleArgs:
 def pipeline_role(args: PipelineRoleArgs, opts: pulumi.ResourceOptions) -> ServiceRole:
     """Role of the pipeline: run jobs, read reports, register and create models, invoke functions."""
     storage, key = args.storage, args.storage.key
-    jobs = [
-        key.resource_arn("sagemaker", f"{kind}/{PIPELINE_RESOURCES}")
-        for kind in ("training-job", "processing-job")
-    ]
     allows = [
-        Allow(
-            actions=[
-                "sagemaker:AddTags",
-                "sagemaker:CreateProcessingJob",
-                "sagemaker:CreateTrainingJob",
-                "sagemaker:DescribeProcessingJob",
-                "sagemaker:DescribeTrainingJob",
-                "sagemaker:StopProcessingJob",
-                "sagemaker:StopTrainingJob",
-            ],
-            resources=jobs,
-        ),
+        *(_grant_run_jobs(storage, kind) for kind in ("TrainingJob", "ProcessingJob")),
         Allow(
             actions=["sagemaker:AddTags", "sagemaker:CreateModel", "sagemaker:DescribeModel"],
             resources=[key.resource_arn("sagemaker", f"model/{PIPELINE_RESOURCES}")],
         ),
-        storage.packages.grant_register(),
+        *storage.packages.grant_register(),
         *(function.grant_invoke() for function in args.functions),
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
-        storage.artifacts.grant_list_all(),
         key.grant_decrypt(),
-        *key.grant_encrypt_volumes(),
         grant_pass_role(args.job_role.arn, SAGEMAKER),
         grant_pass_role(args.model_role_arn, SAGEMAKER),
     ]
     return ServiceRole("pipeline-role", _args(storage, allows), opts)
+
+
+def _grant_run_jobs(storage: Storage, kind: str) -> Allow:
+    """Permission to run the pipeline's jobs of one kind, ``TrainingJob`` or ``ProcessingJob``."""
+    arn_kind = {"TrainingJob": "training-job", "ProcessingJob": "processing-job"}[kind]
+    return Allow(
+        actions=[
+            "sagemaker:AddTags",
+            *(f"sagemaker:{verb}{kind}" for verb in ("Create", "Describe", "Stop")),
+        ],
+        resources=[storage.key.resource_arn("sagemaker", f"{arn_kind}/{PIPELINE_RESOURCES}")],
+    )
 
 
 def _args(storage: Storage, allows: list[Allow]) -> ServiceRoleArgs:

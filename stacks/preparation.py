@@ -182,7 +182,13 @@ def preparation_nodes_role(storage: Storage, store: FeatureStoreConfig | None) -
 
 
 def _grants_to_write(bucket: PrivateBucket) -> list[Callable[[str], Allow]]:
-    return [bucket.grant_read, bucket.grant_write, bucket.grant_delete, bucket.grant_list]
+    return [
+        bucket.grant_read,
+        bucket.grant_write,
+        bucket.grant_abort_uploads,
+        bucket.grant_delete,
+        bucket.grant_list,
+    ]
 
 
 def _grant_read_secret(storage: Storage, store: FeatureStoreConfig) -> list[Allow]:
@@ -218,6 +224,5 @@ def airflow_role(
         storage.logs.grant_list_all(),
         *storage.grant_read_prepared_runs(),
         Allow(actions=["sns:Publish"], resources=[alarm_topic_arn]),
-        # SNS encrypts a message with the publisher's permissions on the key.
-        Allow(actions=["kms:GenerateDataKey"], resources=[storage.key.arn]),
+        storage.key.grant_encrypt(),  # SNS encrypts a message with the publisher's permissions on the key
     ]

@@ -207,9 +207,7 @@ def deploy_model_role(stage_name: str, storage: Storage, endpoint: Endpoint) -> 
         Allow(
             actions=["sagemaker:CreateEndpointConfig", "sagemaker:DeleteEndpointConfig"], resources=[configs]
         ),
-        Allow(
-            actions=["sagemaker:DescribeEndpointConfig"], resources=[configs, endpoint.bootstrap_config_arn]
-        ),
+        Allow(actions=["sagemaker:DescribeEndpointConfig"], resources=[configs]),
         Allow(
             actions=["sagemaker:ListEndpointConfigs"],
             resources=["*"],

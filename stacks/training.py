@@ -230,8 +230,7 @@ def report_rejection_role(storage: Storage, topic_arn: pulumi.Input[str]) -> lis
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.key.grant_decrypt(),
         Allow(actions=["sns:Publish"], resources=[topic_arn]),
-        # SNS encrypts a message with the publisher's permissions on the key.
-        Allow(actions=["kms:GenerateDataKey"], resources=[storage.key.arn]),
+        storage.key.grant_encrypt(),  # SNS encrypts a message with the publisher's permissions on the key
     ]
 
 
@@ -255,8 +254,8 @@ def build_role(storage: Storage, pipeline_arn: pulumi.Output[str], pipeline_role
     return [
         *storage.grant_read_prepared_runs(),
         artifacts.grant_read_object(contract.CODE_BUNDLE_KEY),
+        artifacts.grant_read_versions(contract.CODE_BUNDLE_KEY),
         artifacts.grant_read(contract.BUILDSPECS_PREFIX),
-        artifacts.grant_read(contract.MODELS_PREFIX),
         artifacts.grant_write(contract.MODELS_PREFIX),
         artifacts.grant_list_all(),
         artifacts.grant_get_identity(),
@@ -265,7 +264,6 @@ def build_role(storage: Storage, pipeline_arn: pulumi.Output[str], pipeline_role
             actions=[
                 "sagemaker:AddTags",
                 "sagemaker:CreatePipeline",
-                "sagemaker:DescribePipeline",
                 "sagemaker:ListPipelineExecutions",
                 "sagemaker:StartPipelineExecution",
                 "sagemaker:UpdatePipeline",

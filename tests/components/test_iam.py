@@ -108,7 +108,11 @@ def test_write_log_permission_names_the_log_streams() -> None:
 
 def test_container_permissions_name_log_groups_and_metric_namespaces() -> None:
     groups = [f"arn:aws:logs:ap-northeast-2:123456789012:log-group:{name}" for name in ("a", "b")]
-    document = json.loads(pulumi_engine.run(lambda: policy(grant_container_logs_and_metrics(groups))).values)
+
+    def program() -> pulumi.Output[str]:
+        return policy(grant_container_logs_and_metrics(groups, creates_groups=True))
+
+    document = json.loads(pulumi_engine.run(program).values)
     logs, metrics = document["Statement"]
     assert {"logs:CreateLogStream", "logs:PutLogEvents"} <= set(logs["Action"])
     assert logs["Resource"] == [f"{group}:*" for group in groups]

@@ -113,8 +113,9 @@ def test_expiry_below_one_day_is_refused(overrides: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("grant", "actions"),
     [
-        ("grant_read", ["s3:GetObject", "s3:GetObjectVersion"]),
-        ("grant_write", ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]),
+        ("grant_read", ["s3:GetObject"]),
+        ("grant_write", ["s3:PutObject"]),
+        ("grant_abort_uploads", ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]),
         ("grant_delete", ["s3:DeleteObject"]),
     ],
 )
@@ -123,9 +124,17 @@ def test_object_permissions_are_restricted_to_the_prefix(grant: str, actions: li
     assert statement == {"Effect": "Allow", "Action": actions, "Resource": [f"{BUCKET_ARN}/prepared/*"]}
 
 
-def test_permission_on_one_object_does_not_include_longer_keys() -> None:
-    (statement,) = grants(("grant_read_object", "code/source.zip"))
-    assert statement["Resource"] == [f"{BUCKET_ARN}/code/source.zip"]
+@pytest.mark.parametrize(
+    ("grant", "action"),
+    [("grant_read_object", "s3:GetObject"), ("grant_read_versions", "s3:GetObjectVersion")],
+)
+def test_permission_for_one_object_has_no_wildcard(grant: str, action: str) -> None:
+    (statement,) = grants((grant, "code/source.zip"))
+    assert statement == {
+        "Effect": "Allow",
+        "Action": [action],
+        "Resource": [f"{BUCKET_ARN}/code/source.zip"],
+    }
 
 
 def test_list_permission_is_restricted_to_the_prefix() -> None:

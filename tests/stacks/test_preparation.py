@@ -184,7 +184,7 @@ def test_airflow_role_reads_document_logs_and_runs_and_writes_nothing() -> None:
         "data-1a2b3c/prepared/*",
         "logs-1a2b3c/emr/*",
     }
-    assert {action for action, _ in granted} == {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}
+    assert {action for action, _ in granted} == {"s3:GetObject", "s3:ListBucket"}
 
 
 def test_airflow_role_terminates_clusters_of_its_stage_only() -> None:
