@@ -131,6 +131,23 @@ def recommend(
 
 
 @app.command()
+def permissions(
+    output: Annotated[Path, typer.Option(help="File for the JSON report.")] = Path("out/permissions.json"),
+) -> None:
+    """Report what the roles of the running stage used, unused grants and refusals."""
+    from local.aws import running_stage
+    from local.permissions.report import report
+
+    with exit_codes():
+        found = report(running_stage())
+        found.write(output)
+        for label, lines in (("unused grant", found.unused), ("refused", found.refusals)):
+            for line in lines:
+                out.print(f"{label}: {line}", markup=False, soft_wrap=True)
+        out.print(f"{len(found.uses)} uses [dim]written to[/] {output}")
+
+
+@app.command()
 def cloud(
     port: PortOption = DEFAULT_PORT,
     region: Annotated[str, typer.Option(help="Region of requests without one.")] = "ap-northeast-2",

@@ -25,16 +25,17 @@ from local.deploy.project import load_stage
 ROOT = Path(__file__).resolve().parent.parent
 # ARNs that are not arn:aws:<service>:<region>:<account>:<kind>/<name>, by module or service of the type.
 ARN_FORMS = {
-    "cloudwatch/eventRule": "arn:aws:events:{region}:${{account}}:rule/${{{name}}}",
-    "cloudwatch/logGroup": "arn:aws:logs:{region}:${{account}}:log-group:${{{name}}}",
-    "cloudwatch/metricAlarm": "arn:aws:cloudwatch:{region}:${{account}}:alarm:${{{name}}}",
-    "iam": "arn:aws:iam::${{account}}:{kind}/${{{name}}}",
-    "lambda": "arn:aws:lambda:{region}:${{account}}:{kind}:${{{name}}}",
-    "s3": "arn:aws:s3:::${{{name}}}",
-    "sns": "arn:aws:sns:{region}:${{account}}:${{{name}}}",
-    "sqs": "arn:aws:sqs:{region}:${{account}}:${{{name}}}",
+    "cloudwatch/eventRule": "arn:aws:events:{region}:${{account}}:rule/{name}",
+    "cloudwatch/logGroup": "arn:aws:logs:{region}:${{account}}:log-group:{name}",
+    "sagemaker/endpointConfiguration": ("arn:aws:sagemaker:{region}:${{account}}:endpoint-config/{name}"),
+    "cloudwatch/metricAlarm": "arn:aws:cloudwatch:{region}:${{account}}:alarm:{name}",
+    "iam": "arn:aws:iam::${{account}}:{kind}/{name}",
+    "lambda": "arn:aws:lambda:{region}:${{account}}:{kind}:{name}",
+    "s3": "arn:aws:s3:::{name}",
+    "sns": "arn:aws:sns:{region}:${{account}}:{name}",
+    "sqs": "arn:aws:sqs:{region}:${{account}}:{name}",
 }
-USUAL_ARN_FORM = "arn:aws:{service}:{region}:${{account}}:{kind}/${{{name}}}"
+USUAL_ARN_FORM = "arn:aws:{service}:{region}:${{account}}:{kind}/{name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +149,15 @@ def _arn(registration: Registration, region: str) -> str:
     service = module.split("/")[0]
     kind = re.sub(r"(?<!^)(?=[A-Z])", "-", class_name).lower()
     form = ARN_FORMS.get(module, ARN_FORMS.get(service, USUAL_ARN_FORM))
-    return form.format(service=service, region=region, kind=kind, name=registration.name)
+    reference = f"${{{registration.name}}}"
+    return form.format(service=service, region=region, kind=kind, name=_fixed_name(registration) or reference)
+
+
+def _fixed_name(registration: Registration) -> str | None:
+    """Physical name that the program gives to a resource."""
+    inputs = values.decode(registration.properties, secret=lambda _: values.MASK)
+    names = (inputs.get(key) for key in ("name", "modelPackageGroupName"))
+    return next((name for name in names if isinstance(name, str)), None)
 
 
 def _shown(value: Any, root: Path) -> Any:

@@ -24,6 +24,7 @@ from local.chain import Chain
 from local.deploy.engine import deploy
 from local.deploy.project import Stage, load_stage
 from local.errors import BadInputError, StepFailedError
+from local.permissions.report import report
 from local.preparation import run_job_flow, upload_interactions
 from local.summary import Summary
 from local.timeline import Timeline
@@ -31,6 +32,7 @@ from ml import contract
 from ml.settings.metrics import GATED_METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
+PERMISSIONS_FILE = "permissions.json"
 SYNTHETIC_SEED = 7
 N_EXAMPLE_USERS = 3
 SUBPROCESS_TIMEOUT_S = 300
@@ -63,9 +65,10 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
             console.print(f"port {options.port} is in use: using {emulator.port} instead", style="dim")
         with Timeline(console) as timeline:
             stage = deploy_stage(config, emulator, timeline)
-            summary = _first_run(stage, data, timeline)
+            summary = _first_run_with_permissions(stage, data, timeline)
         summary.write(options.output)
         summary.show(console)
+        _check_permissions(stage, options.output.parent, console)
         stage.publish()
         try:
             yield stage
@@ -83,6 +86,30 @@ def deploy_stage(config: Stage, emulator: Emulator, timeline: Timeline) -> Deplo
         deployment = deploy(config.name, root=ROOT, emulator=emulator, on_progress=show)
         step.detail = f"{len(deployment.resources)} resources"
     return DeployedStage(config.name, emulator.url, emulator.region, os.getpid(), deployment.outputs)
+
+
+def _first_run_with_permissions(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:
+    """`_first_run`; a failure names the refusals that came before it."""
+    try:
+        return _first_run(stage, data, timeline)
+    except StepFailedError as error:
+        error.log_lines += [*report(stage).refusals]
+        raise
+
+
+def _check_permissions(stage: DeployedStage, folder: Path, console: Console) -> None:
+    """Write the report of the roles' permissions, and print the grants that nothing needed.
+
+    Raises:
+        StepFailedError: a role was refused an action; the message names role, action and resource.
+    """
+    found = report(stage)
+    found.write(folder / PERMISSIONS_FILE)
+    if found.unused:
+        names = folder / PERMISSIONS_FILE
+        console.print(f"{len(found.unused)} grants had no use in this run: {names}", style="dim")
+    if found.refusals:
+        raise StepFailedError("permissions", found.refusals[0], found.refusals[1:])
 
 
 def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:

@@ -22,10 +22,12 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from emulator.environment import child_environment
+from emulator.environment import client_environment
 from local.aws import STATE_FILE
 from local.chain import EVENT_TIMEOUT_S, Chain
 from local.errors import StepFailedError
+from local.permissions.documented import documented_uses
+from local.permissions.report import read_uses, report, without_equivalent
 from local.timeline import Timeline
 from ml import contract
 from ml.pipeline.execution import display_name
@@ -38,6 +40,7 @@ pytestmark = pytest.mark.e2e
 SECOND_RUN = "20991231T000000Z"
 REJECTED_RUN = "20991231T010000Z"
 BROKEN_RUN = "20991231T020000Z"
+USES = ROOT / "tests" / "stacks" / "uses"
 
 
 @pytest.fixture
@@ -231,12 +234,23 @@ def test_failed_run_is_started_again_with_its_id_and_its_model_is_served(
     assert len(inbox.received()) == n_notifications
 
 
+def test_roles_use_what_is_recorded_and_are_refused_nothing(platform: ServedPlatform) -> None:
+    found = report(platform.stage)
+    found.write(ROOT / "out" / f"uses-{found.stage}.json")
+    assert found.refusals == []
+    recorded = read_uses(USES / f"{found.stage}.json")
+    known = [*recorded, *documented_uses(found.stage)]
+    again = f"record again: cp out/uses-{found.stage}.json tests/stacks/uses/{found.stage}.json"
+    assert without_equivalent(found.grants, found.uses, known) == [], again
+    assert without_equivalent(found.grants, recorded, found.uses) == [], again
+
+
 def test_teardown_leaves_nothing_that_stops_or_survives_the_deletion_of_the_stage(
     platform: ServedPlatform,
 ) -> None:
     """The last test of the platform: it deletes what the runs above created."""
     command = [sys.executable, "-m", "ci.teardown", "dev", "--outputs", str(platform.folder / STATE_FILE)]
-    environment = child_environment(platform.stage.url, platform.stage.region, platform.folder)
+    environment = client_environment(platform.stage.url, platform.stage.region, platform.folder)
 
     def teardown(*options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,0 +1,1 @@
+"""Grants of a stage's roles, and what needs them."""

@@ -1,0 +1,84 @@
+"""Grants of the roles of every stage: each use has its grant, and each grant has a use.
+
+Uses are recorded in the emulator (``uses/<stage>.json``, written by the end-to-end tests and ``make up``) or
+documented, with the reason, in `local.permissions.documented`. Removing any one grant makes a test fail.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from emulator.authorization.ledger import Use
+from local.permissions.documented import DOCUMENTED, MANAGED_POLICIES, documented_uses
+from local.permissions.grants import Grant, denied, grants_of, unneeded
+from local.permissions.names import in_stage, of_preview
+from local.permissions.report import distinct, read_uses
+from local.preview import PreviewedResource, preview
+from tests.repository import ROOT, STAGES
+
+USES = ROOT / "tests" / "stacks" / "uses"
+
+pytestmark = pytest.mark.parametrize("stage", STAGES)
+
+
+@functools.cache
+def previewed(stage: str) -> list[PreviewedResource]:
+    return preview(stage)
+
+
+@functools.cache
+def grants(stage: str) -> list[Grant]:
+    """Grants of the inline policies of a stage."""
+    return [
+        grant
+        for resource in previewed(stage)
+        if resource.type == "aws:iam/rolePolicy:RolePolicy"
+        for grant in grants_of(resource.name.removesuffix("-policy"), of_preview(resource.inputs["policy"]))
+    ]
+
+
+@functools.cache
+def recorded_uses(stage: str) -> list[Use]:
+    """Uses that were recorded in any stage: stages differ by their configuration, not by their code."""
+    roles = {grant.role for grant in grants(stage)}
+    moved = (in_stage(use, other, stage) for other in STAGES for use in read_uses(USES / f"{other}.json"))
+    return distinct(use for use in moved if use.role_arn in roles)
+
+
+@functools.cache
+def uses(stage: str) -> list[Use]:
+    """Recorded and documented uses."""
+    return [*recorded_uses(stage), *documented_uses(stage)]
+
+
+def test_every_use_is_granted(stage: str) -> None:
+    assert denied(grants(stage), uses(stage)) == []
+
+
+def test_removing_any_grant_denies_a_use(stage: str) -> None:
+    assert [str(grant) for grant in unneeded(grants(stage), uses(stage))] == []
+
+
+def test_every_documented_row_explains_a_grant(stage: str) -> None:
+    recorded = recorded_uses(stage)
+    rows = [row for row in DOCUMENTED if stage in row.stages]
+    for row in rows:
+        others = [use for other in rows if other is not row for use in other.uses()]
+        unexplained = unneeded(grants(stage), [*recorded, *others])
+        for use in row.uses():
+            assert [g for g in unexplained if (g.role, g.action) == (use.role_arn, use.action)], (
+                row.reason,
+                use,
+            )
+
+
+def test_managed_policies_are_documented(stage: str) -> None:
+    attached = {
+        (resource.name.removesuffix(f"-{arn.rpartition('/')[2]}"), arn)
+        for resource in previewed(stage)
+        if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+        for arn in [resource.inputs["policyArn"]]
+    }
+    assert attached == set(MANAGED_POLICIES)
