@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from emulator.policies import Call, allows, decide
 
+from emulator.authorization.policies import Call, allows, decide
 from tests import pulumi_engine
 from tests.pulumi_engine import ACCOUNT, REGION, Recording
 from tests.repository import ROOT, STAGES
