@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
+from ml.preparation.detect.input_error import InputError
+
+__all__ = ["InputError", "StepError", "root_cause", "step"]
+
 _PYTHON_TRACEBACK = "Traceback (most recent call last)"
-
-
-class InputError(Exception):
-    """Unusable input or argument; the message names it and the fix."""
 
 
 class StepError(Exception):

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from ml import contract
 from ml.preparation.clean.validation import validate_events
-from ml.preparation.read.columns import ColumnNames
+from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage

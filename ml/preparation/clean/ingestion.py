@@ -19,8 +19,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.preparation.clean.quarantine import QUARANTINE_FOLDER, write_quarantine
 from ml.preparation.clean.validation import usable_events, validate_events
+from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.errors import InputError
-from ml.preparation.read.columns import ColumnNames
 from ml.preparation.read.damaged_files import find_damaged_file
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources

@@ -8,8 +8,8 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from ml.preparation.detect.file_format import PARQUET_MAGIC
 from ml.preparation.errors import root_cause
-from ml.preparation.read.file_format import PARQUET_MAGIC
 from ml.preparation.spark.storage import Storage, StoredFile, literal_path
 
 

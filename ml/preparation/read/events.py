@@ -12,24 +12,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from typing import Union
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.detect.file_format import HEAD_BYTES, detect_format, first_lines, json_keys
+from ml.preparation.detect.layout import AnyLayout, JsonLayout, ParquetLayout
+from ml.preparation.detect.text_layout import detect_layout, format_of
 from ml.preparation.errors import InputError, root_cause
-from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
-from ml.preparation.read.file_format import HEAD_BYTES, detect_format, first_lines, json_keys
-from ml.preparation.read.json_lines import JsonLayout, read_json_lines
-from ml.preparation.read.parquet import ParquetLayout, read_parquet
+from ml.preparation.read.json_lines import read_json_lines
+from ml.preparation.read.parquet import read_parquet
 from ml.preparation.read.text import read_text
-from ml.preparation.read.text_layout import TextLayout, detect_layout
 from ml.preparation.spark.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
 _MAX_CONCURRENT_OPENS = 8  # opening a file on S3 is latency, not CPU time
-AnyLayout = Union[TextLayout, JsonLayout, ParquetLayout]
 
 
 def read_events(
@@ -103,4 +102,4 @@ def _described(layout: AnyLayout) -> str:
         return "parquet"
     if isinstance(layout, JsonLayout):
         return "jsonl"
-    return f"{layout.format}, {'with header' if layout.header is not None else 'no header'}"
+    return f"{format_of(layout)}, {'with header' if layout.header is not None else 'no header'}"

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 from pyspark.sql.types import ArrayType, StringType, StructType
 
+from ml.preparation.detect.layout import JsonLayout
 from ml.preparation.read.numbers import without_exponent
 from ml.preparation.read.text import is_too_long, read_lines
-
-
-@dataclass(frozen=True)
-class JsonLayout:
-    """Keys of the columns in each object."""
-
-    user: str
-    item: str
-    time: str
-    value: str | None = None  # the event type or the weight, if needed
 
 
 def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout) -> DataFrame:
     """Rows of files with the same keys; the columns are those of :mod:`ml.preparation.read.events`."""
     lines = read_lines(spark, uris)
-    keys = [layout.user, layout.item, layout.time, *([] if layout.value is None else [layout.value])]
+    keys = [key for key in (layout.user, layout.item, layout.time, layout.value) if key is not None]
     object_schema = StructType()
     for key in dict.fromkeys(keys):
         object_schema = object_schema.add(key, StringType())

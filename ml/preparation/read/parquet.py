@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
@@ -23,22 +22,15 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.detect.layout import ParquetLayout
 from ml.preparation.errors import InputError, root_cause
-from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
 from ml.preparation.read.numbers import without_exponent
 from ml.preparation.spark.storage import literal_path
 
 _UNSUPPORTED = (ArrayType, MapType, StructType, BooleanType)
 _NANOSECONDS = 1_000_000_000
 _MAX_EXACT = 2.0**53  # integers up to this are exact in a double
-
-
-@dataclass(frozen=True)
-class ParquetLayout:
-    """Schema of one or more Parquet files."""
-
-    schema: str  # text of the footer's schema; groups files with equal schemas
-    nanosecond_columns: tuple[str, ...]  # read by Spark as integers
 
 
 def read_parquet(

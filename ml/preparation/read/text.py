@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.preparation.read.text_layout import QUOTING_FORMATS, SEPARATORS, TextLayout
+from ml.preparation.detect.layout import QUOTE, TextLayout
 from ml.preparation.spark.storage import literal_path
 
 MAX_LINE_BYTES = 1024 * 1024  # longer lines are not parsed
@@ -20,7 +20,6 @@ MAX_LINE_BYTES = 1024 * 1024  # longer lines are not parsed
 MAX_QUOTED_SEPARATORS = 20_000
 
 _REPLACEMENT = "\ufffd"
-_QUOTE = '"'
 
 
 def read_lines(spark: SparkSession, uris: Sequence[str], header: str | None = None) -> DataFrame:
@@ -72,15 +71,15 @@ def _field(position: int | None) -> Column:
 
 def _fields(layout: TextLayout) -> Column:
     """The fields of ``raw`` as array<string>; null if it cannot be parsed."""
-    separator = SEPARATORS[layout.format]
+    separator = layout.separator
     plain = F.when(~is_too_long(), F.split("raw", separator, -1))
-    if layout.format not in QUOTING_FORMATS:
+    if layout.quote is None:
         return plain
     columns = [f"c{position}" for position in range(layout.n_columns)]
     schema = ", ".join(f"{column} string" for column in [*columns, "broken"])
     options = {
         "sep": separator,
-        "escape": _QUOTE,
+        "escape": QUOTE,
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "broken",
     }
@@ -97,7 +96,7 @@ def _occurrences(character: str) -> Column:
 
 
 def _has_quote() -> Column:
-    return F.col("raw").contains(_QUOTE)
+    return F.col("raw").contains(QUOTE)
 
 
 def _is_unbalanced(layout: TextLayout) -> Column:
@@ -106,7 +105,7 @@ def _is_unbalanced(layout: TextLayout) -> Column:
     In CSV quotes come in pairs. TSV is often written without quoting, where ``"`` can be an inch mark: there,
     only a quote at the start of a field needs its counterpart.
     """
-    if layout.format not in QUOTING_FORMATS:
+    if layout.quote is None:
         return F.lit(False)
-    is_odd = _has_quote() & (_occurrences(_QUOTE) % 2 == 1)
-    return is_odd if layout.format == "csv" else is_odd & F.col("raw").rlike('(^|\t)"')
+    is_odd = _has_quote() & (_occurrences(QUOTE) % 2 == 1)
+    return is_odd if layout.separator == "," else is_odd & F.col("raw").rlike('(^|\t)"')

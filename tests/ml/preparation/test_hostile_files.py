@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession, functions
 from ml.manifest import load
 from ml.preparation import job
 from ml.preparation.clean.ingestion import IngestedEvents, ingest_events
+from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.errors import InputError
-from ml.preparation.read.columns import ColumnNames
 from ml.preparation.read.damaged_files import find_damaged_file
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources

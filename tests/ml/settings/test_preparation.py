@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from ml.preparation.read.text_layout import SEPARATORS
+from ml.preparation.detect.text_layout import SEPARATORS
 from ml.settings.fields import SettingError
 from ml.settings.preparation import (
     Format,

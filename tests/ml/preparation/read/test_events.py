@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.errors import InputError
 from ml.preparation.read import text
-from ml.preparation.read.columns import ColumnNames
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from ml.preparation.errors import InputError
+from ml.preparation.detect.input_error import InputError
 
 HEAD_BYTES = 64 * 1024  # read from each file, decompressed
 PARQUET_MAGIC = b"PAR1"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from ml.preparation.errors import InputError
-from ml.preparation.read.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.layout import QUOTE, TextLayout
 
 MIN_TIME_S = 631_152_000  # 1990-01-01T00:00:00Z
 MAX_TIME_S = 4_102_444_800  # 2100-01-01T00:00:00Z, exclusive
@@ -28,19 +29,6 @@ RATING = "rating"  # name of the third of MovieLens' four columns
 RATING_POSITION = 2
 
 _ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
-
-
-@dataclass(frozen=True)
-class TextLayout:
-    """Separator, header and column positions of a text file."""
-
-    format: str  # a key of SEPARATORS
-    header: str | None  # the header line, or None
-    n_columns: int
-    user: int
-    item: int
-    time: int
-    value: int | None = None  # the event type or the weight, if needed
 
 
 def detect_layout(lines: Sequence[str], file_format: str, names: ColumnNames, uri: str) -> TextLayout:
@@ -67,10 +55,20 @@ def detect_layout(lines: Sequence[str], file_format: str, names: ColumnNames, ur
         n_columns = len(columns)
         user, item, time = POSITIONS[n_columns]
         if names.weight is None:
-            return TextLayout(found, None, n_columns, user, item, time)
+            return _layout(found, None, n_columns, user=user, item=item, time=time)
         if n_columns > RATING_POSITION + 1:
-            return TextLayout(found, None, n_columns, user, item, time, RATING_POSITION)
-    return TextLayout(found, lines[0], len(columns), **require_columns(positions, columns, names, uri))
+            return _layout(found, None, n_columns, user=user, item=item, time=time, value=RATING_POSITION)
+    return _layout(found, lines[0], len(columns), **require_columns(positions, columns, names, uri))
+
+
+def format_of(layout: TextLayout) -> str:
+    """The key in SEPARATORS of a layout's separator."""
+    return next(name for name, separator in SEPARATORS.items() if separator == layout.separator)
+
+
+def _layout(file_format: str, header: str | None, n_columns: int, **positions: Any) -> TextLayout:
+    quote = QUOTE if file_format in QUOTING_FORMATS else None
+    return TextLayout(SEPARATORS[file_format], header, n_columns, quote=quote, **positions)
 
 
 def split_line(line: str, file_format: str) -> list[str]:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.preparation.detect.columns import ColumnNames
+from ml.preparation.detect.layout import TextLayout
+from ml.preparation.detect.text_layout import SEPARATORS, detect_layout, is_time, split_line
 from ml.preparation.errors import InputError
-from ml.preparation.read.columns import ColumnNames
-from ml.preparation.read.text_layout import SEPARATORS, TextLayout, detect_layout, is_time, split_line
 
 NO_NAMES = ColumnNames()
 
@@ -20,10 +21,10 @@ def layout(*lines: str, file_format: str = "auto", names: ColumnNames = NO_NAMES
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("196\t242\t3\t881250949", TextLayout("tsv", None, 4, 0, 1, 3)),
-        ("1::1193::5::978300760", TextLayout("double-colon", None, 4, 0, 1, 3)),
-        ("u1,i1,881250949", TextLayout("csv", None, 3, 0, 1, 2)),
-        ("u1,i1,2024-05-01T10:00:00Z", TextLayout("csv", None, 3, 0, 1, 2)),
+        ("196\t242\t3\t881250949", TextLayout("\t", None, 4, 0, 1, 3)),
+        ("1::1193::5::978300760", TextLayout("::", None, 4, 0, 1, 3, quote=None)),
+        ("u1,i1,881250949", TextLayout(",", None, 3, 0, 1, 2)),
+        ("u1,i1,2024-05-01T10:00:00Z", TextLayout(",", None, 3, 0, 1, 2)),
     ],
 )
 def test_file_without_a_header_has_the_order_of_movielens(line: str, expected: TextLayout) -> None:
@@ -109,7 +110,7 @@ def test_malformed_first_line_does_not_prevent_detection() -> None:
 
 
 def test_configured_format_is_used() -> None:
-    assert layout("a::b,1,881250949", file_format="csv").format == "csv"
+    assert layout("a::b,1,881250949", file_format="csv").separator == ","
     with pytest.raises(InputError, match="columns found: u,i,881250949"):
         layout("u,i,881250949", file_format="tsv")
 
@@ -125,6 +126,7 @@ def test_any_text_has_a_layout_or_is_an_error(lines: list[str], file_format: str
         message = str(error)
     else:
         message = ""
+        assert found.time is not None
         assert max(found.user, found.item, found.time) < found.n_columns
     assert message == "" or message.startswith("events: ")
     assert message.isprintable()

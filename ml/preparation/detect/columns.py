@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ml.preparation.errors import InputError
+from ml.preparation.detect.input_error import InputError
 from ml.settings.preparation import ReadSettings, WeightSettings
 
 # Compared in lower case without punctuation: "userId", "User ID" and "user_id" are one spelling.

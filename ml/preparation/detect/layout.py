@@ -1,0 +1,74 @@
+"""Layouts: how a file is written and which of its columns the job reads.
+
+A layout is the whole contract between detection and the readers: it has no value that still has to be found
+out from the file's content. Files with equal layouts are read together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Union
+
+QUOTE = '"'
+SPACES = " "  # this separator stands for one or more spaces
+
+
+class Encoding(NamedTuple):
+    """Names of a character encoding."""
+
+    python: str  # codec
+    java: str  # charset
+
+
+# By canonical name: the name in settings, in the manifest and in messages.
+ENCODINGS = {
+    "utf-8": Encoding("utf-8", "UTF-8"),
+    "utf-16le": Encoding("utf-16-le", "UTF-16LE"),
+    "utf-16be": Encoding("utf-16-be", "UTF-16BE"),
+    "cp949": Encoding("cp949", "x-windows-949"),
+    "shift_jis": Encoding("cp932", "windows-31j"),
+    "gb18030": Encoding("gb18030", "GB18030"),
+    "latin-1": Encoding("cp1252", "windows-1252"),  # what files that are called latin-1 hold
+}
+
+
+@dataclass(frozen=True)
+class TextLayout:
+    """Delimited text: how its lines are split into fields, and the positions of the columns."""
+
+    separator: str  # literal text of one or more characters; SPACES: one or more spaces
+    header: str | None  # the header line, decoded; None without one
+    n_columns: int
+    user: int
+    item: int
+    time: int | None  # None: the events have no time
+    value: int | None = None  # the event type or the weight, if needed
+    clock: int | None = None  # time of day, if `time` is only the date
+    quote: str | None = QUOTE  # None: quotes have no meaning
+    escape: str = QUOTE  # before a quote in a quoted field: the quote, or a backslash
+    is_multiline: bool = False  # whether a quoted field may contain line breaks
+    encoding: str = "utf-8"  # a key of ENCODINGS
+    skip_lines: int = 0  # non-blank lines before the header or the first row, such as "sep=;"
+    comment: str | None = None  # prefix of lines that are no rows
+
+
+@dataclass(frozen=True)
+class JsonLayout:
+    """JSON objects: the paths of the columns in each object."""
+
+    user: str
+    item: str
+    time: str | None
+    value: str | None = None  # the event type or the weight, if needed
+    clock: str | None = None  # time of day, if `time` is only the date
+
+
+@dataclass(frozen=True)
+class ParquetLayout:
+    """Schema of one or more Parquet files."""
+
+    schema: str  # text of the footer's schema; groups files with equal schemas
+    nanosecond_columns: tuple[str, ...]  # read by Spark as integers
+
+
+AnyLayout = Union[TextLayout, JsonLayout, ParquetLayout]

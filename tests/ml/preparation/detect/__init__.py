@@ -1,0 +1,1 @@
+"""Tests of the detection of an input."""
