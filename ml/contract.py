@@ -79,7 +79,7 @@ SERVING_ENVIRONMENT = {
     "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
     "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{MODEL_CODE_FOLDER}",
 }
-SERVING_PACKAGES = ("ml/ncf/model",)  # packages whose modules are all copied to code/
+SERVING_PACKAGES = ("ml/ncf/model", "ml/serving")  # packages whose modules are all copied to code/
 SERVING_FILES = {  # path inside code/ -> path in the source tree
     SERVING_PROGRAM: "ml/serving/inference.py",
     "ml/__init__.py": "ml/__init__.py",
@@ -120,7 +120,8 @@ def serving_sources(root: Path) -> dict[str, str]:
     """The serving code, which needs numpy and torch only: path inside code/ to path in the source tree."""
     packages = (sorted((root / package).glob("*.py")) for package in SERVING_PACKAGES)
     modules = (module.relative_to(root).as_posix() for package in packages for module in package)
-    return {**SERVING_FILES, **{module: module for module in modules}}
+    listed = set(SERVING_FILES.values())
+    return {**SERVING_FILES, **{module: module for module in modules if module not in listed}}
 
 
 def canonical_id(text: str) -> str:

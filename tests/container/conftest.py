@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ml.serving import inference
+from ml.serving.store import Recommender
 from tests.container.servers import Server, emulated, toolkit
 from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
 
@@ -47,6 +48,6 @@ def emulator(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def recommender(model_dir: Path) -> inference.Recommender:  # noqa: F811
+def recommender(model_dir: Path) -> Recommender:  # noqa: F811
     """The same artifact, loaded in this process."""
     return inference.model_fn(str(model_dir))

@@ -12,6 +12,7 @@ from components.model_artifact import bootstrap_artifact
 from ml import contract
 from ml.ncf.model import artifact
 from ml.serving import inference
+from ml.serving.store import Recommender
 from tests.container.servers import Answer, Server, toolkit
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def users(n: int) -> list[dict[str, Any]]:
     return [{"user_id": f"u{number}"} for number in range(n)]
 
 
-def expected(recommender: inference.Recommender, request: bytes) -> dict[str, Any]:
+def expected(recommender: Recommender, request: bytes) -> dict[str, Any]:
     return inference.predict_fn(inference.input_fn(request, "application/json"), recommender)
 
 
@@ -66,7 +67,7 @@ def test_container_is_healthy(container: Server) -> None:
 def test_container_answers_like_predict_fn_and_like_the_emulator(
     container: Server,
     emulator: Server,
-    recommender: inference.Recommender,
+    recommender: Recommender,
     request_body: bytes,
     headers: dict[str, str],
 ) -> None:

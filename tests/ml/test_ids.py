@@ -22,6 +22,7 @@ from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage
 from ml.serving import inference
+from ml.serving.request import RequestError
 from ml.settings.preparation import WeightSettings
 from tests.lambdas.functions import load
 from tests.lambdas.recommend.api import API, validator
@@ -84,7 +85,7 @@ def is_served(text: str) -> bool:
     """Whether the inference container takes the text as a user id."""
     try:
         (instance,) = inference.input_fn(json.dumps({"instances": [{"user_id": text}]}), "application/json")
-    except inference.RequestError as error:
+    except RequestError as error:
         assert str(error).startswith("instances[0].user_id: ")  # noqa: PT017
         return False
     return instance.user_id == text

@@ -10,6 +10,7 @@ import pytest
 
 from ml import contract
 from ml.serving import inference
+from ml.serving.request import RequestError
 from tests.lambdas.functions import FakeContext, load
 from tests.lambdas.recommend.api import POST, FakeRuntime, Invoke, content, post
 
@@ -82,9 +83,7 @@ def test_hundred_users_of_a_thousand_items_are_refused_with_both_fields_and_the_
 
 def test_container_refuses_more_items_than_a_response_may_have() -> None:
     instances = [{"user_id": "u", "k": 1000}] * 3
-    with pytest.raises(
-        inference.RequestError, match=r"^instances: the sum of k is 3000: at most 2500"
-    ) as raised:
+    with pytest.raises(RequestError, match=r"^instances: the sum of k is 3000: at most 2500") as raised:
         inference.input_fn(json.dumps({"instances": instances}), "application/json")
     assert raised.value.status_code == 400
     assert inference.input_fn(json.dumps({"instances": instances[:2]}), "application/json")

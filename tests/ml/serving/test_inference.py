@@ -11,6 +11,8 @@ import torch
 from ml.contract import serving_sources
 from ml.ncf.model import artifact
 from ml.serving import inference
+from ml.serving.request import Instance, RequestError
+from ml.serving.store import Recommender
 from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
 from tests.ml.ncf.serving_process import serve
 
@@ -18,11 +20,11 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def recommender(model_dir: Path) -> inference.Recommender:  # noqa: F811
+def recommender(model_dir: Path) -> Recommender:  # noqa: F811
     return inference.model_fn(str(model_dir))
 
 
-def respond(recommender: inference.Recommender, *instances: dict) -> dict:
+def respond(recommender: Recommender, *instances: dict) -> dict:
     body = json.dumps({"instances": list(instances)})
     prediction = inference.predict_fn(inference.input_fn(body, "application/json"), recommender)
     text, content_type = inference.output_fn(prediction, "application/json")
@@ -34,12 +36,12 @@ def item_ids(prediction: dict) -> list[str]:
     return [item["item_id"] for item in prediction["items"]]
 
 
-def seen_ids(recommender: inference.Recommender, user_id: str) -> set[str]:
+def seen_ids(recommender: Recommender, user_id: str) -> set[str]:
     data = recommender.artifact.data
     return set(data.item_ids[data.seen(recommender.user_index[user_id])])
 
 
-def test_known_user_gets_ten_unseen_items_highest_score_first(recommender: inference.Recommender) -> None:
+def test_known_user_gets_ten_unseen_items_highest_score_first(recommender: Recommender) -> None:
     response = respond(recommender, {"user_id": "u5"})
     (prediction,) = response["predictions"]
     scores = [item["score"] for item in prediction["items"]]
@@ -49,20 +51,20 @@ def test_known_user_gets_ten_unseen_items_highest_score_first(recommender: infer
     assert not set(item_ids(prediction)) & seen_ids(recommender, "u5")
 
 
-def test_seen_items_are_included_on_request(recommender: inference.Recommender) -> None:
+def test_seen_items_are_included_on_request(recommender: Recommender) -> None:
     (prediction,) = respond(recommender, {"user_id": "u5", "k": 1000, "exclude_seen": False})["predictions"]
     assert set(item_ids(prediction)) == set(recommender.artifact.data.item_ids)
 
 
 def test_only_known_candidates_are_ranked(
-    recommender: inference.Recommender,
+    recommender: Recommender,
 ) -> None:
     request = {"user_id": "u5", "candidates": ["i3", "i4", "nowhere"], "exclude_seen": False}
     (prediction,) = respond(recommender, request)["predictions"]
     assert set(item_ids(prediction)) == {"i3", "i4"}
 
 
-def test_unknown_user_gets_the_popular_items(recommender: inference.Recommender) -> None:
+def test_unknown_user_gets_the_popular_items(recommender: Recommender) -> None:
     (prediction,) = respond(recommender, {"user_id": "stranger", "k": 3})["predictions"]
     popularity = recommender.artifact.data.popularity
     assert prediction["strategy"] == "popular"
@@ -84,9 +86,9 @@ def test_user_with_a_score_that_is_not_finite_gets_the_popular_items(
 
 
 def test_users_and_candidates_are_looked_up_by_their_normalised_ids(
-    recommender: inference.Recommender,
+    recommender: Recommender,
 ) -> None:
-    model = inference.Recommender(
+    model = Recommender(
         recommender.artifact,
         {"7": recommender.user_index["u5"]},
         {"12": recommender.item_index["i3"]},
@@ -101,12 +103,12 @@ def test_users_and_candidates_are_looked_up_by_their_normalised_ids(
 
 @pytest.mark.parametrize("user_id", ["a\tb", "del\x7f", "   ", "x" * 513])
 def test_user_id_that_the_preparation_does_not_write_is_400(user_id: str) -> None:
-    with pytest.raises(inference.RequestError, match=r"^instances\[0\]\.user_id: expected") as raised:
+    with pytest.raises(RequestError, match=r"^instances\[0\]\.user_id: expected") as raised:
         inference.input_fn(json.dumps({"instances": [{"user_id": user_id}]}), "application/json")
     assert raised.value.status_code == 400
 
 
-def test_predictions_are_in_the_order_of_the_request(recommender: inference.Recommender) -> None:
+def test_predictions_are_in_the_order_of_the_request(recommender: Recommender) -> None:
     together = respond(recommender, {"user_id": "u9"}, {"user_id": "stranger"}, {"user_id": "u5"})[
         "predictions"
     ]
@@ -117,14 +119,14 @@ def test_predictions_are_in_the_order_of_the_request(recommender: inference.Reco
 
 @pytest.mark.parametrize("content_type", ["text/csv", "application/x-npy", "", None])
 def test_other_content_type_is_415(content_type: str | None) -> None:
-    with pytest.raises(inference.RequestError, match="only application/json") as raised:
+    with pytest.raises(RequestError, match="only application/json") as raised:
         inference.input_fn("{}", content_type)
     assert raised.value.status_code == 415
 
 
 def test_json_with_a_charset_is_accepted() -> None:
     instances = inference.input_fn(b'{"instances": [{"user_id": "u"}]}', "application/json; charset=utf-8")
-    assert instances == [inference.Instance("u")]
+    assert instances == [Instance("u")]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_json_with_a_charset_is_accepted() -> None:
 )
 def test_invalid_body_is_400_and_names_the_field(document: object, field: str) -> None:
     body = document if isinstance(document, str | bytes) else json.dumps(document)
-    with pytest.raises(inference.RequestError, match=f"^{field}") as raised:
+    with pytest.raises(RequestError, match=f"^{field}") as raised:
         inference.input_fn(body, "application/json")
     assert raised.value.status_code == 400
 

@@ -12,6 +12,7 @@ import pytest
 from ml.ncf.jobs import evaluate, train
 from ml.ncf.model.ease import MAX_ITEMS
 from ml.serving import inference
+from ml.serving.request import Instance
 from ml.settings.metrics import GATED_METRICS
 from tests.ml.ncf import prepared
 from tests.ml.ncf.serving_process import serve
@@ -56,7 +57,7 @@ def test_evaluation_report_of_ease_has_the_values_that_the_gate_reads(
 
 def test_inference_serves_ease(ease_dir: Path) -> None:
     model = inference.model_fn(str(ease_dir))
-    (prediction,) = inference.predict_fn([inference.Instance("u5")], model)["predictions"]
+    (prediction,) = inference.predict_fn([Instance("u5")], model)["predictions"]
     scores = [item["score"] for item in prediction["items"]]
     assert len(scores) == 10
     assert scores == sorted(scores, reverse=True)

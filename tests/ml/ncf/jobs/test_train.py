@@ -13,6 +13,7 @@ from ml.ncf.data.prepared_run import read_run
 from ml.ncf.jobs import train
 from ml.ncf.model import artifact
 from ml.serving import inference
+from ml.serving.request import Instance
 from ml.settings import hyperparameters
 from ml.settings.metrics import METRICS
 from tests.ml.ncf import prepared
@@ -169,7 +170,7 @@ def test_one_user_with_every_item_does_not_fail_training(
     job = job_on(splits, N_ITEMS, tmp_path, monkeypatch)
     assert job.run("--objective", objective) == 0
     model = inference.model_fn(str(job.model))
-    answers = inference.predict_fn([inference.Instance("u17"), inference.Instance("u3")], model)
+    answers = inference.predict_fn([Instance("u17"), Instance("u3")], model)
     assert [len(each["items"]) for each in answers["predictions"]] == [0, 10]
 
 
@@ -202,7 +203,7 @@ def test_users_and_items_of_earlier_runs_are_not_in_the_model(
     assert data.user_ids.tolist() == [f"u{n}" for n in range(N_USERS)]
     assert set(data.item_ids.tolist()) <= {f"i{n}" for n in range(N_ITEMS)}
     model = inference.model_fn(str(job.model))
-    answers = inference.predict_fn([inference.Instance("u120"), inference.Instance("u3")], model)
+    answers = inference.predict_fn([Instance("u120"), Instance("u3")], model)
     assert [each["strategy"] for each in answers["predictions"]] == ["popular", "ncf"]
 
 
