@@ -152,6 +152,10 @@ class PrivateBucket(pulumi.ComponentResource):
         """Permission to put objects under a prefix, in several parts too."""
         return Allow(actions=["s3:PutObject"], resources=[self.objects_arn(prefix)])
 
+    def grant_write_object(self, key: str) -> Allow:
+        """Permission to put one object."""
+        return Allow(actions=["s3:PutObject"], resources=[pulumi.Output.concat(self.arn, "/", key)])
+
     def grant_abort_uploads(self, prefix: str) -> Allow:
         """Permission to list the parts of multipart uploads under a prefix, and to abort the uploads."""
         return Allow(

@@ -33,6 +33,7 @@ ID_WHOLE_NUMBER = r"(?:-(?=0\.))?(-?[0-9]+)\.0+"  # group 1: the number; -0.0 is
 # -- requests for recommendations -----------------------------------------------------------------
 MAX_K = 1000  # items per user
 MAX_INSTANCES = 100  # users in one request
+MAX_POPULAR_ITEMS = 2500  # of the fallback list: MAX_K remain when a request excludes items
 # Items in one response, over all users. With the longest ids the response of the Lambda function has 5.6 MB;
 # its limit is 6 MB (Lambda quotas), TorchServe's 6.5 MB (max_response_size), InvokeEndpoint's 6 MB.
 # tests/lambdas/recommend/test_response_size.py measures it.
@@ -58,12 +59,16 @@ BUILDSPECS_PREFIX = "buildspecs/"
 MODELS_PREFIX = "models/"
 SPARK_PREFIX = "spark/"
 RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
+# Popular list of the deployed model, for the API when the endpoint does not answer. deploy_model copies it
+# here from the package's evaluation when a rollout ends.
+FALLBACK_KEY = "serving/popular.json"
 
 # -- training container -------------------------------------------------------------------------
 # One channel per split and per file, in the folder SM_CHANNEL_<NAME>. Training does not score the test
 # channel: it adds those items to the seen items of each user, which serving excludes.
 TRAINING_CHANNELS = (*SPLITS, "users", "items", "popularity", "manifest")
 EVALUATION_FILE = "evaluation.json"
+POPULAR_LIST_FILE = "popular.json"  # beside the evaluation; see ml/ncf/evaluation/popular_list.py
 N_TEST_NEGATIVES = 99  # He et al. 2017, section 4.1
 
 # -- model artifact (model.tar.gz) ----------------------------------------------------------------
@@ -97,6 +102,10 @@ STEP_DEPLOY = "NCFDeploy"
 STEP_REJECTED = "NCFRejected"
 REJECTION_SUMMARY = "summary"  # output of NCFRejected: a line per metric of the gate
 VARIANT_NAME = "AllTraffic"  # fixed, because autoscaling is registered on the variant
+
+# -- metrics of the API -------------------------------------------------------------------------
+METRICS_NAMESPACE = "NCF"
+FALLBACK_METRIC = "Fallbacks"  # requests that the popular list answered; dimension FunctionName
 
 # -- environment variables of the CodeBuild project (stage) and of the rendered buildspec (run) --
 ENV_STAGE = "NCF_STAGE"

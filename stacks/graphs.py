@@ -59,6 +59,21 @@ def endpoint_graph(endpoint: Endpoint) -> Graph:
     )
 
 
+def fallback_graph(recommend: LambdaFunction) -> Graph:
+    """Requests that the popular list answered, because the endpoint did not."""
+    return Graph(
+        title="Requests answered without the model",
+        metrics=[
+            Metric(
+                namespace=contract.METRICS_NAMESPACE,
+                metric=contract.FALLBACK_METRIC,
+                dimensions={"FunctionName": recommend.name},
+                label="fallbacks",
+            )
+        ],
+    )
+
+
 def function_graph(functions: Mapping[str, LambdaFunction]) -> Graph:
     """Errors of each Lambda function."""
     return Graph(

@@ -12,7 +12,14 @@ from components.budget import Budget, BudgetArgs
 from components.dashboard import Dashboard, DashboardArgs, Graph
 from components.dead_letter_queue import DeadLetterQueue
 from components.event_route import EventRoute, EventRouteArgs, InputTransformer, TopicTarget
-from stacks.graphs import endpoint_graph, function_graph, queue_graph, request_graphs, run_graph
+from stacks.graphs import (
+    endpoint_graph,
+    fallback_graph,
+    function_graph,
+    queue_graph,
+    request_graphs,
+    run_graph,
+)
 from stacks.preparation import Preparation
 from stacks.sections import OperationsConfig
 from stacks.serving import Serving
@@ -20,7 +27,8 @@ from stacks.training import Training
 
 INTRODUCTION = """\
 # NCF {stage}
-From left to right: requests to the API, the endpoint, Lambda functions, the last runs, dead-letter queues.
+From left to right: requests to the API, those answered without the model, the endpoint, Lambda functions, the
+last runs, dead-letter queues.
 Alarms go to {email}. Look at the dead-letter queues first: each message is an event that was not handled.
 """
 
@@ -91,6 +99,7 @@ def _graphs(args: OperationsArgs) -> list[Graph]:
     preparation, training, serving = args.preparation, args.training, args.serving
     return [
         *request_graphs(serving.api),
+        fallback_graph(serving.recommend),
         endpoint_graph(serving.endpoint),
         function_graph({**training.functions, **serving.functions}),
         run_graph(training),

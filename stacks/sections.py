@@ -126,11 +126,15 @@ class ServingConfig(Section):
 
 
 class ApiConfig(Section):
-    """Authentication and throttling of the recommendation API."""
+    """Authentication, throttling and time budget of the recommendation API.
+
+    After `model_timeout_ms` without an answer of the endpoint, the API answers with the popular list.
+    """
 
     auth: Literal["iam", "none"]
     rate_per_second: Annotated[float, Field(gt=0)]
     burst: Annotated[int, Field(ge=1)]
+    model_timeout_ms: Annotated[int, Field(ge=500, le=10_000)]
 
 
 class FunctionsConfig(Section):

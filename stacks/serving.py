@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.alarm import Threshold, metric_alarm
 from components.archives import file_asset
 from components.dead_letter_queue import DeadLetterQueue
 from components.endpoint import Endpoint, EndpointArgs
@@ -26,6 +27,7 @@ from stacks.storage import Storage
 ROUTES = ("GET /recommendations/{user_id}", "POST /recommendations", DEFAULT_ROUTE)
 BOOTSTRAP_KEY = f"{contract.MODELS_PREFIX}{contract.BOOTSTRAP_MODEL_VERSION}/{contract.MODEL_ARCHIVE}"
 RECOMMEND_TIMEOUT_S = 15  # of the function and of the API's integration
+MAX_FALLBACKS = 5  # in a minute: single ones are requests during the replacement of an instance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class ServingArgs:
 class Serving(pulumi.ComponentResource):
     """SageMaker endpoint, the function that deploys models to it, and the HTTP API in front of it.
 
-    Creates: Endpoint, LambdaFunction (2), EventRoute (1, or 2 with manual approval), HttpApi.
+    Creates: Endpoint, LambdaFunction (2), EventRoute (1, or 2 with manual approval), HttpApi, MetricAlarm.
     """
 
     endpoint: Endpoint
@@ -78,6 +80,7 @@ class Serving(pulumi.ComponentResource):
         self.deploy_model = LambdaFunction("deploy-model", _deploy_model(args, self.endpoint), child)
         self.recommend = LambdaFunction("recommend", _recommend(args, self.endpoint), child)
         self.api = HttpApi("api", _api(args, self.recommend), child)
+        metric_alarm("recommend-fallbacks", _fallbacks(self.recommend), args.alarm_topic_arn, child)
         self.functions = {"deploy model": self.deploy_model, "recommend": self.recommend}
         # `recommend` is invoked synchronously, so that its queue stays empty.
         self.dead_letter_queues = {
@@ -183,6 +186,7 @@ def _deploy_model(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
             "WAIT_S": str(serving.wait_s),
             "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.alarm_names),
             "KEEP_LAST": str(serving.keep_last),
+            **_popular_list(storage),
         },
         allows=deploy_model_role(args.stage_name, storage, endpoint),
         timeout_s=60,
@@ -227,10 +231,19 @@ def deploy_model_role(stage_name: str, storage: Storage, endpoint: Endpoint) -> 
         storage.packages.grant_update(),
         # UpdateEndpoint checks the rollout's alarms and encrypts volumes with the caller's permissions.
         _grant_describe_alarms(storage),
-        key.grant_decrypt(),
         *key.grant_encrypt_volumes(),
         grant_pass_role(endpoint.model_role_arn, SAGEMAKER),
+        # The popular list of a deployed package is copied to the key that `recommend` reads.
+        storage.artifacts.grant_read(contract.MODELS_PREFIX),
+        storage.artifacts.grant_write_object(contract.FALLBACK_KEY),
+        storage.artifacts.grant_list_all(),
+        key.grant_encrypt(),
     ]
+
+
+def _popular_list(storage: Storage) -> dict[str, pulumi.Input[str]]:
+    """Environment variables with the location of the popular list."""
+    return {"FALLBACK_BUCKET": storage.artifacts.name, "FALLBACK_KEY": contract.FALLBACK_KEY}
 
 
 def _grant_describe_alarms(storage: Storage) -> Allow:
@@ -242,17 +255,38 @@ def _grant_describe_alarms(storage: Storage) -> Allow:
 def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
     return args.functions.args(
         "recommend",
-        environment={"ENDPOINT_NAME": endpoint.name},
-        allows=recommend_role(endpoint),
+        environment={
+            "ENDPOINT_NAME": endpoint.name,
+            "MODEL_TIMEOUT_MS": str(args.api.model_timeout_ms),
+            "METRICS_NAMESPACE": contract.METRICS_NAMESPACE,
+            **_popular_list(args.storage),
+        },
+        allows=recommend_role(args.storage, endpoint),
         timeout_s=RECOMMEND_TIMEOUT_S,
         memory_mib=512,
         reserved_concurrency=args.recommend_concurrency,
     )
 
 
-def recommend_role(endpoint: Endpoint) -> list[Allow]:
-    """Permissions of `recommend`: invoke the endpoint."""
-    return [endpoint.grant_invoke()]
+def recommend_role(storage: Storage, endpoint: Endpoint) -> list[Allow]:
+    """Permissions of `recommend`: invoke the endpoint, and read the popular list, which may not exist yet."""
+    return [
+        endpoint.grant_invoke(),
+        storage.artifacts.grant_read_object(contract.FALLBACK_KEY),
+        storage.artifacts.grant_list_all(),
+    ]
+
+
+def _fallbacks(recommend: LambdaFunction) -> Threshold:
+    return Threshold(
+        namespace=contract.METRICS_NAMESPACE,
+        metric=contract.FALLBACK_METRIC,
+        dimensions={"FunctionName": recommend.name},
+        statistic="Sum",
+        above=MAX_FALLBACKS,
+        description="The API answers with the popular list, because the endpoint does not answer in time: "
+        "the metric's log lines have the reason. See the endpoint's alarms and its state.",
+    )
 
 
 def _api(args: ServingArgs, recommend: LambdaFunction) -> HttpApiArgs:

@@ -5,6 +5,7 @@ by EventBridge with "SageMaker Model Package State Change" (a package was approv
 "SageMaker Endpoint State Change" (a rollout ended). It starts a rollout and returns; the end of the rollout
 arrives as an event. Invocations may be repeated and may arrive in any order.
 
+When a rollout has deployed a package, its popular list is copied to the key that the API reads.
 The result is written to the customer metadata of the package: ``deployment`` (Requested, Deployed,
 RolledBack, Waiting), ``endpoint_config`` and ``model``. A package that was rolled back is deployed again
 only after a new approval or a new invocation that names it.
@@ -21,6 +22,7 @@ Environment:
     WAIT_S: seconds to monitor each step, and to keep the old fleet after the last step.
     ALARM_NAMES: JSON list of the CloudWatch alarms that roll back a rollout.
     KEEP_LAST: number of endpoint configs, with their models, to keep.
+    FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the API's popular list.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from logic import (
+    DEPLOYED,
     DEPLOYMENT,
     ENDPOINT_CONFIG,
     ENDPOINT_SEEN,
@@ -56,6 +59,7 @@ from logic import (
     request_of,
     resource_name,
 )
+from popular import PopularLists
 from service import SageMaker
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
@@ -83,6 +87,16 @@ sagemaker = SageMaker(
             connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
         ),
     )
+)
+popular_lists = PopularLists(
+    boto3.client(
+        "s3",
+        config=Config(
+            connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
+        ),
+    ),
+    os.environ["FALLBACK_BUCKET"],
+    os.environ["FALLBACK_KEY"],
 )
 
 
@@ -143,7 +157,12 @@ def _record_outcome(package: Package, endpoint: Endpoint) -> Package:
     ended = outcome(package, endpoint)
     if ended is None:
         return package
-    logger.info("rollout ended", extra={"package": package.arn, "deployment": ended})
+    # Before the outcome is recorded: if this fails, the retry of the event publishes the list again.
+    published = ended == DEPLOYED and popular_lists.publish(package)
+    logger.info(
+        "rollout ended",
+        extra={"package": package.arn, "deployment": ended, "popular_list_published": published},
+    )
     return sagemaker.annotate(package, **{DEPLOYMENT: ended})
 
 

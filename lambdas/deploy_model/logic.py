@@ -80,6 +80,7 @@ class Package:
     version: int
     approval: str
     metadata: Mapping[str, str]
+    report_uri: str | None = None  # S3 URI of its evaluation
 
 
 @dataclass(frozen=True)

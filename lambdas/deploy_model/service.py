@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -38,6 +39,7 @@ class SageMaker:
             version=package_version(found["ModelPackageArn"]),
             approval=found["ModelApprovalStatus"],
             metadata=found.get("CustomerMetadataProperties") or {},
+            report_uri=_report_uri(found),
         )
 
     def approved_packages(self, group: str) -> list[Package]:
@@ -55,7 +57,7 @@ class SageMaker:
         """Merge entries into the customer metadata of a package; returns the updated package."""
         merged = {**package.metadata, **metadata}
         self._client.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=merged)
-        return Package(package.arn, package.version, package.approval, merged)
+        return replace(package, metadata=merged)
 
     def ensure_model(self, name: str | None, fallback: str, package: Package, role_arn: str) -> str:
         """Name of a model of the package: ``name`` if it exists, else ``fallback``, created if necessary."""
@@ -129,3 +131,8 @@ class SageMaker:
                 raise
             return False
         return True
+
+
+def _report_uri(package: Mapping[str, Any]) -> str | None:
+    quality = package.get("ModelMetrics", {}).get("ModelQuality", {})
+    return quality.get("Statistics", {}).get("S3Uri")

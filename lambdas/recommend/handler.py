@@ -1,54 +1,85 @@
 """The recommendation API: ``GET /recommendations/{user_id}?k=10`` and ``POST /recommendations``.
 
-Takes HTTP API events (payload format 2.0) and responds as described in ``openapi.yaml``. Every failure is an
+Takes HTTP API events (payload format 2.0) and responds as described in ``openapi.yaml``. If the endpoint does
+not answer within its time budget, the newest popular list does (strategy ``fallback``). Every failure is an
 error response of that file. Logs contain counts and outcomes, and no user ids.
 
 Environment:
     ENDPOINT_NAME: SageMaker endpoint to invoke.
+    MODEL_TIMEOUT_MS: time budget of an invocation, with the connection.
+    FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the popular list, written by `deploy_model`.
+    METRICS_NAMESPACE: CloudWatch namespace of the metric ``Fallbacks``.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from http import HTTPStatus
 from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from breaker import CircuitBreaker
+from fallback import EMPTY, PopularList, PopularListCache, PopularListError
 from logic import (
     JSON,
     ApiError,
+    ModelError,
     Query,
     batch_query,
     model_error,
     model_request,
+    model_timeout,
     recommendations,
     single_query,
     strategies,
 )
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
+MODEL_TIMEOUT_S = int(os.environ["MODEL_TIMEOUT_MS"]) / 1000
+FALLBACK_BUCKET = os.environ["FALLBACK_BUCKET"]
+FALLBACK_KEY = os.environ["FALLBACK_KEY"]
+METRICS_NAMESPACE = os.environ["METRICS_NAMESPACE"]
+FALLBACK_METRIC = "Fallbacks"
 RETRY_AFTER_S = 1
+CONNECT_TIMEOUT_S = 0.2  # a part of the time budget
+MAX_FAILURES, OPEN_S = 3, 10.0  # of the circuit breaker
+LIST_MAX_AGE_S, LIST_RETRY_S = 300.0, 10.0
 
 logger = Logger(service="recommend")
-# Two attempts take at most 12 s; the integration timeout of the API is 15 s.
+# One attempt each: the time budget has no room for a second, and the popular list is the second answer.
 runtime = boto3.client(
     "sagemaker-runtime",
-    config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}),
+    config=Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=MODEL_TIMEOUT_S - CONNECT_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    ),
 )
+s3 = boto3.client(
+    "s3",
+    config=Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=0.5,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    ),
+)
+breaker = CircuitBreaker(max_failures=MAX_FAILURES, open_s=OPEN_S)
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Respond to one request, in payload format 2.0."""
     request = APIGatewayProxyEventV2(event)
     try:
-        return _response(HTTPStatus.OK, _route(request))
+        return _response(HTTPStatus.OK, _route(request, context.function_name))
     except ApiError as error:
         logger.warning("request failed", extra={"status": error.status, "code": error.code})
         return _failure(error, request.request_context.request_id)
@@ -59,11 +90,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return _failure(internal, request.request_context.request_id)
 
 
-def _route(request: APIGatewayProxyEventV2) -> dict[str, Any]:
+def _route(request: APIGatewayProxyEventV2, function_name: str) -> dict[str, Any]:
     match request.route_key:
         case "GET /recommendations/{user_id}":
             query = single_query(request.path_parameters, request.query_string_parameters)
-            found, version = _recommend(query)
+            found, version = _recommend(query, function_name)
             return {**found[0], "model_version": version}
         case "POST /recommendations":
             query = batch_query(
@@ -71,7 +102,7 @@ def _route(request: APIGatewayProxyEventV2) -> dict[str, Any]:
                 is_base64=bool(request.is_base64_encoded),
                 content_type=request.headers.get("content-type"),
             )
-            found, version = _recommend(query)
+            found, version = _recommend(query, function_name)
             return {"recommendations": found, "model_version": version}
         case _:
             raise ApiError(
@@ -81,13 +112,45 @@ def _route(request: APIGatewayProxyEventV2) -> dict[str, Any]:
             )
 
 
-def _recommend(query: Query) -> tuple[list[dict[str, Any]], str]:
-    found, version = recommendations(_invoke(model_request(query)), query)
+def _recommend(query: Query, function_name: str) -> tuple[list[dict[str, Any]], str]:
+    """Recommendations of the model, or of the popular list, and the model version.
+
+    Raises:
+        ModelError: the model failed, and no popular list could be read since the start of this environment.
+    """
+    popular_lists.newest(math.inf)  # the first request reads it, so that a later outage of S3 does no harm
+    try:
+        found, version = _ask_model(query)
+    except ModelError as error:
+        popular = popular_lists.newest(LIST_MAX_AGE_S)
+        if popular is None:
+            raise
+        _count_fallback(function_name, error)
+        found, version = popular.recommend(query), popular.model_version
     logger.info(
         "request answered",
         extra={"users": len(found), "k": query.k, "strategies": strategies(found), "model_version": version},
     )
     return found, version
+
+
+def _ask_model(query: Query) -> tuple[list[dict[str, Any]], str]:
+    """Recommendations of the model, behind the circuit breaker.
+
+    Raises:
+        ModelError: the circuit is open, or the endpoint failed or did not answer in time.
+    """
+    body = model_request(query)
+    if not breaker.permits_call:
+        raise model_error("CircuitOpen", None)
+    try:
+        found = recommendations(_invoke(body), query)
+    except ModelError as error:
+        if error.is_outage:
+            breaker.record_failure()
+        raise
+    breaker.record_success()
+    return found
 
 
 def _invoke(body: str) -> bytes:
@@ -97,9 +160,7 @@ def _invoke(body: str) -> bytes:
         )
         return answer["Body"].read()
     except (ConnectTimeoutError, ReadTimeoutError):
-        raise ApiError(
-            HTTPStatus.GATEWAY_TIMEOUT, "ModelTimeout", "the model did not respond in time: try again later"
-        ) from None
+        raise model_timeout() from None
     except ClientError as error:
         code = error.response["Error"]["Code"]
         logger.error("endpoint returned an error", extra={"endpoint_code": code})
@@ -107,6 +168,33 @@ def _invoke(body: str) -> bytes:
     except BotoCoreError as error:
         logger.error("endpoint unreachable", extra={"endpoint_code": type(error).__name__})
         raise model_error(type(error).__name__, None) from error
+
+
+def _read_popular_list() -> PopularList:
+    """The list in S3; the empty list of the bootstrap model if none was written yet."""
+    try:
+        return PopularList.parse(s3.get_object(Bucket=FALLBACK_BUCKET, Key=FALLBACK_KEY)["Body"].read())
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return EMPTY
+        raise PopularListError(str(error)) from error
+    except BotoCoreError as error:
+        raise PopularListError(str(error)) from error
+
+
+popular_lists = PopularListCache(_read_popular_list, retry_s=LIST_RETRY_S)
+
+
+def _count_fallback(function_name: str, error: ModelError) -> None:
+    """Write the metric to the log, in CloudWatch's embedded metric format."""
+    with single_metric(
+        name=FALLBACK_METRIC,
+        unit=MetricUnit.Count,
+        value=1,
+        namespace=METRICS_NAMESPACE,
+        default_dimensions={"FunctionName": function_name},
+    ) as metric:
+        metric.add_metadata("reason", error.code)
 
 
 def _response(status: HTTPStatus, content: dict[str, Any], **headers: str) -> dict[str, Any]:

@@ -124,6 +124,13 @@ DOCUMENTED: Sequence[Documented] = (
         "code reports it by name (ml/pipeline/prepared.py, ml/pipeline/source.py, lambdas/render_buildspec).",
     ),
     Documented(
+        roles=["deploy-model-role", "recommend-role"],
+        actions=["s3:ListBucket"],
+        resources=["arn:aws:s3:::<artifacts>"],
+        reason="A missing popular list is 404 with this permission and 403 without: packages of earlier "
+        "versions have none, and none is published before the first model (ADR 28).",
+    ),
+    Documented(
         roles=["build-role"],
         actions=["logs:DescribeLogStreams", "logs:GetLogEvents"],
         resources=[

@@ -65,7 +65,7 @@ def test_file_has_exactly_the_sections_of_the_model() -> None:
         (lambda c: c.pop("ncf:protect_data"), "ncf:protect_data is missing"),
         (
             lambda c: c["ncf:api"].update(brust=c["ncf:api"].pop("burst")),
-            "ncf:api.brust is not known: write one of auth, burst, rate_per_second",
+            "ncf:api.brust is not known: write one of auth, burst, model_timeout_ms, rate_per_second",
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["core"].update(unit=1),

@@ -2,7 +2,8 @@
 
 `python -m ml.ncf.jobs.evaluate --model-package-group NCF-dev` reads, below `--input`, the candidate's
 `model/model.tar.gz` and one folder per channel of the prepared run (`ml.contract.TRAINING_CHANNELS`), and
-writes `evaluation.json` for the quality gate and the model registry.
+writes `evaluation.json` for the quality gate and the model registry, and `popular.json`, the list that the
+API answers with when the endpoint does not.
 
 Protocol (He et al. 2017, section 4.1): the held-out item of each user among 99 items, drawn uniformly with a
 fixed seed from those that the user has in no split. A user with fewer such items is ranked among all of them,
@@ -25,11 +26,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ml.contract import EVALUATION_FILE, MODEL_ARCHIVE, N_TEST_NEGATIVES, SCHEMA_VERSION
+from ml.contract import (
+    EVALUATION_FILE,
+    MODEL_ARCHIVE,
+    N_TEST_NEGATIVES,
+    POPULAR_LIST_FILE,
+    SCHEMA_VERSION,
+)
 from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, champion, metrics
 from ml.ncf.evaluation.evaluation_set import SCORING_BATCH, EvaluationSet, index_of
+from ml.ncf.evaluation.popular_list import popular_list
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError, require_finite
 from ml.ncf.training.console import log, log_error
@@ -64,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / EVALUATION_FILE).write_text(f"{text}\n", encoding="utf-8")
+    (arguments.output / POPULAR_LIST_FILE).write_text(f"{json.dumps(popular_list(run))}\n", encoding="utf-8")
     for warning in report["warnings"]:
         log(f"warning: {warning}")
     for name in ("model", "popularity", "item_knn"):

@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "WAIT_S": "300",
     "ALARM_NAMES": json.dumps(["endpoint-errors", "endpoint-latency"]),
     "KEEP_LAST": "2",
+    "FALLBACK_BUCKET": "artifacts",
+    "FALLBACK_KEY": contract.FALLBACK_KEY,
 }
 Invoke = Callable[[dict[str, Any]], dict[str, str]]
 

@@ -1,4 +1,4 @@
-"""Fixtures: `deploy_model` with a fake SageMaker client, and its logic module without AWS."""
+"""Fixtures: `deploy_model` with fake SageMaker and S3 clients, and its logic module without AWS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.lambdas.deploy_model.calls import ENDPOINT, ENVIRONMENT, Invoke
 from tests.lambdas.deploy_model.fake_sagemaker import FakeSageMaker
+from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.functions import FakeContext, load
 
 
@@ -17,9 +18,16 @@ def fake() -> FakeSageMaker:
 
 
 @pytest.fixture
-def invoke(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+@pytest.fixture
+def invoke(fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     module = load("deploy_model", "handler", monkeypatch, ENVIRONMENT)
     monkeypatch.setattr(module, "sagemaker", module.SageMaker(fake))
+    lists = module.PopularLists(s3, ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
+    monkeypatch.setattr(module, "popular_lists", lists)
     return lambda payload: module.handler(payload, FakeContext())
 
 

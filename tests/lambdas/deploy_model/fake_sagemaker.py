@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+REPORT_FOLDER = "s3://artifacts/models/20261123T020000Z/evaluation"
 GROUP_ARN = "arn:aws:sagemaker:ap-northeast-2:123456789012:model-package/NCF-prod"
 BOOTSTRAP_CONFIG = "endpoint-config-5f0c1e2"
 BOOTSTRAP_MODEL = "endpoint-model-91ab33c"
@@ -51,6 +52,7 @@ class FakeSageMaker:
             "ModelPackageArn": arn,
             "ModelApprovalStatus": approval,
             "CustomerMetadataProperties": {"run_id": "20261123T020000Z", **metadata},
+            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"{REPORT_FOLDER}/evaluation.json"}}},
         }
         return arn
 

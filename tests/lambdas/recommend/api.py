@@ -12,11 +12,21 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from ml import contract
 from tests.lambdas.functions import LAMBDAS, event
 
 GET, POST = "/recommendations/{user_id}", "/recommendations"
 API: dict[str, Any] = yaml.safe_load((LAMBDAS / "recommend" / "openapi.yaml").read_text())
 REGISTRY: Any = Registry().with_resource("urn:api", Resource(contents=API, specification=DRAFT202012))
+
+ENVIRONMENT = {
+    "ENDPOINT_NAME": "ncf-dev",
+    "MODEL_TIMEOUT_MS": "1000",
+    "FALLBACK_BUCKET": "artifacts",
+    "FALLBACK_KEY": contract.FALLBACK_KEY,
+    "METRICS_NAMESPACE": contract.METRICS_NAMESPACE,
+}
+LIST = (ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -52,6 +62,12 @@ class FakeRuntime:
             "items": [{"item_id": str(100 + rank), "score": 1 / (1 + rank)} for rank in range(instance["k"])],
             "strategy": "ncf" if instance["user_id"] == "42" else "popular",
         }
+
+
+def popular_list(*item_ids: str, model_version: str = "20261122T020000Z") -> bytes:
+    """The object that `deploy_model` writes; the first item has the highest score."""
+    items = [{"item_id": item_id, "score": len(item_ids) - rank} for rank, item_id in enumerate(item_ids)]
+    return json.dumps({"schema_version": 1, "model_version": model_version, "items": items}).encode()
 
 
 def get(k: str | None = None, user_id: str = "42") -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""Fixtures: `recommend` with a fake SageMaker Runtime client, and its logic module without AWS."""
+"""Fixtures: `recommend` with fake SageMaker Runtime and S3 clients, and its logic module without AWS."""
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.functions import FakeContext, load
-from tests.lambdas.recommend.api import FakeRuntime, Invoke
+from tests.lambdas.recommend.api import ENVIRONMENT, FakeRuntime, Invoke
 
 
 @pytest.fixture
@@ -16,10 +18,21 @@ def runtime() -> FakeRuntime:
 
 
 @pytest.fixture
-def invoke(runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    module = load("recommend", "handler", monkeypatch, {"ENDPOINT_NAME": "ncf-dev"})
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+@pytest.fixture
+def handler(runtime: FakeRuntime, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load("recommend", "handler", monkeypatch, ENVIRONMENT)
     monkeypatch.setattr(module, "runtime", runtime)
-    return lambda request: module.handler(request, FakeContext())
+    monkeypatch.setattr(module, "s3", s3)
+    return module
+
+
+@pytest.fixture
+def invoke(handler: ModuleType) -> Invoke:
+    return lambda request: handler.handler(request, FakeContext())
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,26 @@
-"""Failures of the endpoint: error responses and logs."""
+"""Failures of the endpoint without a popular list: error responses and logs."""
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
+from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.recommend.api import GET, POST, FakeRuntime, Invoke, content, get, post
 
 
 def client_error(code: str, **more: Any) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "user 42 is secret"}, **more}, "InvokeEndpoint")
+
+
+@pytest.fixture(autouse=True)
+def no_list(s3: FakeS3) -> None:
+    """S3 cannot be read either."""
+    s3.failure = client_error("InternalError")
 
 
 URL = "https://runtime.sagemaker.ap-northeast-2.amazonaws.com/"
@@ -45,6 +54,14 @@ def test_failed_invocation_is_an_error_without_internal_details(
         assert ("retry-after" in response["headers"]) == (status == 503)
 
 
+NOT_FINITE = json.dumps(
+    {
+        "predictions": [{"user_id": "42", "items": [{"item_id": "1", "score": math.nan}], "strategy": "ncf"}],
+        "model_version": "v",
+    }
+)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -55,6 +72,8 @@ def test_failed_invocation_is_an_error_without_internal_details(
         b'{"predictions": [], "model_version": "v"}',
         b'{"predictions": [{"user_id": "7", "items": [], "strategy": "ncf"}], "model_version": "v"}',
         b'{"predictions": [{"user_id": "42", "items": [], "strategy": "ncf"}], "model_version": 3}',
+        b'{"predictions": [{"user_id": "42", "items": [], "strategy": "magic"}], "model_version": "v"}',
+        NOT_FINITE.encode(),
         b'{"predictions": [{"user_id": "42", "items": [{}], "strategy": "ncf"}], "model_version": "v"}',
     ],
 )
@@ -75,6 +94,7 @@ def test_logs_contain_outcomes_and_no_user_ids(
     runtime.failure = client_error("ModelError", OriginalStatusCode=500)
     invoke(get("3", "very-private"))
     assert [record.getMessage() for record in caplog.records] == [
+        "popular list not read",
         "request answered",
         "request failed",
         "request answered",

@@ -11,7 +11,7 @@ import pytest
 from ml import contract
 from ml.serving import inference
 from ml.serving.request import RequestError
-from tests.lambdas.functions import FakeContext, load
+from tests.lambdas.functions import FakeContext
 from tests.lambdas.recommend.api import POST, FakeRuntime, Invoke, content, post
 
 MIB = 1024 * 1024
@@ -53,10 +53,9 @@ def lambda_size(response: dict[str, Any]) -> int:
 @pytest.mark.parametrize("text", LONGEST_IDS, ids=["quotation marks", "two bytes", "four bytes"])
 @pytest.mark.parametrize(("n_users", "k"), [(100, 25), (2, 1000), (50, 50)])
 def test_largest_response_fits_endpoint_torchserve_and_lambda(
-    monkeypatch: pytest.MonkeyPatch, text: str, n_users: int, k: int
+    monkeypatch: pytest.MonkeyPatch, handler: ModuleType, text: str, n_users: int, k: int
 ) -> None:
     runtime = LongIds(text)
-    handler = load("recommend", "handler", monkeypatch, {"ENDPOINT_NAME": "ncf-dev"})
     monkeypatch.setattr(handler, "runtime", runtime)
     response = handler.handler(post({"user_ids": [text] * n_users, "k": k}), FakeContext())
     assert response["statusCode"] == 200

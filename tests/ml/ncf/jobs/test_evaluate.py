@@ -50,6 +50,9 @@ def test_trained_model_exceeds_popularity(job_input: Path, tmp_path: Path) -> No
     assert report["model"]["hr_at_10"] > report["popularity"]["hr_at_10"] + 0.10
     assert report["champion"] is None
     assert report["change"] == ZEROS
+    popular = json.loads((tmp_path / "out" / "popular.json").read_text())
+    assert popular["model_version"] == report["run_id"]
+    assert popular["items"]
 
 
 def test_change_is_candidate_minus_champion(
