@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 from ml.contract import MAX_ID_BYTES
 from ml.preparation.clean.ids import bad_character_reason, canonical_id, has_bad_character
 from ml.preparation.clean.weights import event_weight, missing_weight_reason
-from ml.preparation.detect.text_layout import MAX_TIME_S, MIN_TIME_S
+from ml.preparation.detect.times import MAX_TIME_S, MIN_TIME_S
 from ml.settings.preparation import WeightSettings
 
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"

@@ -1,39 +1,35 @@
-"""Mapping of a source file's columns to the job's: by a configured name or a common spelling."""
+"""Mapping of a source file's columns to the job's: by a configured name or position, or a usual name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.samples import Samples, is_null
+from ml.preparation.detect.spellings import (
+    CLOCKS,
+    DATES,
+    EVENTS,
+    NOUNS,
+    TIMES,
+    WEAK_USERS,
+    known_spellings,
+    spellings_of,
+)
+from ml.preparation.detect.times import is_clock, is_date, is_time
 from ml.settings.preparation import ReadSettings, WeightSettings
 
-# Compared in lower case without punctuation: "userId", "User ID" and "user_id" are one spelling.
-SPELLINGS: Mapping[str, Sequence[str]] = {
-    "user": ("userid", "user", "customerid", "customer", "memberid", "member", "visitorid", "uid"),
-    "item": ("itemid", "item", "productid", "product", "movieid", "movie", "articleid", "sku", "asin", "iid"),
-    "time": (
-        "timestamp",
-        "time",
-        "ts",
-        "eventtime",
-        "eventtimestamp",
-        "unixtime",
-        "datetime",
-        "createdat",
-        "date",
-    ),
-    "event": ("eventtype", "event", "eventname", "action", "behavior", "behaviour", "type"),
-    "weight": (),  # always configured
-}
+POSITION = re.compile(r"#([1-9][0-9]{0,3})")
 _MAX_LISTED_COLUMNS = 20  # in a message
 _MAX_LISTED_CHARACTERS = 40  # per column
+_MOSTLY = 0.5  # share of the sampled values
 
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Configured names of the columns that are needed; None for a column found by a common spelling."""
+    """Configured names of the columns that are needed; None for a column to be found."""
 
     user: str | None = None
     item: str | None = None
@@ -41,6 +37,8 @@ class ColumnNames:
     event: str | None = None
     weight: str | None = None  # None: no weight column is needed
     needs_event: bool = False  # whether the weight of an event depends on its type
+    has_time: bool = True  # False: the events have no time, or it is not used
+    event_types: frozenset[str] = frozenset()  # the types that have a weight
 
     @classmethod
     def from_settings(cls, read: ReadSettings, weights: WeightSettings) -> ColumnNames:
@@ -52,66 +50,194 @@ class ColumnNames:
             event=weights.event_column,
             weight=weights.weight_column,
             needs_event=bool(weights.event_weights),
+            has_time=not getattr(read, "no_time", False),
+            event_types=frozenset(weights.event_weights),
         )
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Roles of the needed columns; the fourth, if any, determines the weight of an event."""
+        """Roles of the needed columns; the last, if any, determines the weight of an event."""
+        needed = ["user", "item", *(["time"] if self.has_time else [])]
         if self.needs_event:
-            return ("user", "item", "time", "event")
-        if self.weight is not None:
-            return ("user", "item", "time", "weight")
-        return ("user", "item", "time")
+            needed.append("event")
+        elif self.weight is not None:
+            needed.append("weight")
+        return tuple(needed)
 
-    def allow_positions(self, rating: str) -> bool:
-        """Whether columns may be identified by position: none is configured, except ``rating`` as weight."""
-        return not self.needs_event and self in (ColumnNames(), ColumnNames(weight=rating))
+    def configured(self, role: str) -> str | None:
+        """The configured name or position of a role's column."""
+        name: str | None = getattr(self, role)
+        return name
 
 
-def find_columns(columns: Sequence[str], names: ColumnNames) -> dict[str, int | None]:
-    """The position of each needed column by role; None if there is no such column."""
-    spelled = [re.sub(r"[^a-z0-9]", "", column.lower()) for column in columns]
-    positions: dict[str, int | None] = {}
+@dataclass
+class ColumnChoice:
+    """The columns that were chosen by role, and what a person should know about the choice."""
+
+    positions: dict[str, int | None]
+    warnings: list[str] = field(default_factory=list)
+
+
+def count_names(columns: Sequence[str], names: ColumnNames) -> int:
+    """Number of needed columns that have a configured or usual name among `columns`."""
+    known = {spelling for column in columns for spelling in spellings_of(column)}
+    n = 0
     for role in names.roles:
-        configured = getattr(names, role)
-        if configured is not None:
-            positions[role] = columns.index(configured) if configured in columns else None
+        configured = names.configured(role)
+        if configured is not None and not POSITION.fullmatch(configured):
+            n += configured in columns
         else:
-            known = (spelled.index(each) for each in SPELLINGS[role] if each in spelled)
-            positions[role] = next(known, None)
-    return positions
+            n += not known.isdisjoint(known_spellings(role))
+    return n
+
+
+def find_columns(columns: Sequence[str], names: ColumnNames, samples: Samples | None = None) -> ColumnChoice:
+    """The position of each needed column by role; None if there is no such column.
+
+    Args:
+        columns: the names in the file.
+        names: the columns that are needed.
+        samples: values of the columns, which decide between several usual names.
+
+    Raises:
+        InputError: two columns could be meant; the message names both and the option.
+    """
+    choice = ColumnChoice({})
+    samples = samples or Samples(columns, ())
+    for role in names.roles:
+        configured = names.configured(role)
+        if configured is not None:
+            choice.positions[role] = _configured(columns, configured)
+        elif role == "time":
+            choice.positions.update(_time(samples))
+        elif role == "event":
+            choice.positions[role] = _first(samples.columns, EVENTS)
+        else:
+            choice.positions[role] = _id_column(role, samples, choice.warnings)
+    return choice
 
 
 def require_columns(
-    positions: Mapping[str, int | None], columns: Sequence[str], names: ColumnNames, uri: str
-) -> dict[str, int]:
-    """The positions of ``user``, ``item``, ``time`` and, if events have a weight, of ``value``.
+    choice: ColumnChoice, columns: Sequence[str], names: ColumnNames, uri: str
+) -> dict[str, int | None]:
+    """The positions of ``user``, ``item``, ``time`` and, if there are such columns, ``clock`` and ``value``.
 
     Args:
-        positions: of :func:`find_columns`.
+        choice: of :func:`find_columns`.
         columns: the columns of the file.
         names: the columns that are needed.
         uri: the file, for messages.
 
     Raises:
-        InputError: a column is missing or ambiguous; the message names it and lists the columns found.
+        InputError: a column is missing or appears twice; the message names it and lists the columns found.
     """
-    known: dict[str, int] = {}
+    known: dict[str, int | None] = {} if names.has_time else {"time": None}
     # Configured columns first, so that the message names a wrong setting before a missing spelling.
-    for role in sorted(positions, key=lambda each: getattr(names, each) is None):
-        configured, position = getattr(names, role), positions[role]
+    positions = choice.positions
+    for role in sorted(positions, key=lambda each: getattr(names, each, None) is None):
+        configured, position = getattr(names, role, None), positions[role]
         if position is None:
             missing = f"no column {configured!r}" if configured is not None else f"no {role} column"
-            listed = ", ".join(_printable(column) for column in columns[:_MAX_LISTED_COLUMNS])
-            raise InputError(f"{uri}: {missing}; columns found: {listed}; name it with --{role}-column")
-        if list(columns).count(columns[position]) > 1:
+            listed = ", ".join(printable(column) for column in columns[:_MAX_LISTED_COLUMNS])
+            advice = ", or --no-time if the events have none" if role == "time" and not configured else ""
             raise InputError(
-                f"{uri}: column {_printable(columns[position])!r} appears more than once; rename one"
+                f"{uri}: {missing}; columns found: {listed}; name it with --{role}-column{advice}"
+            )
+        by_position = configured is not None and POSITION.fullmatch(configured)
+        if not by_position and list(columns).count(columns[position]) > 1:
+            raise InputError(
+                f"{uri}: column {printable(columns[position])!r} appears more than once; rename one, or give "
+                f"its position, as in --{role}-column '#{position + 1}'"
             )
         known["value" if role in ("event", "weight") else role] = position
     return known
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A name or value for a message: one line, without control characters."""
     shown = text[:_MAX_LISTED_CHARACTERS]
     return "".join(character if character.isprintable() else "?" for character in shown)
+
+
+def _configured(columns: Sequence[str], configured: str) -> int | None:
+    if configured in columns:
+        return list(columns).index(configured)
+    by_position = POSITION.fullmatch(configured)
+    if by_position and int(by_position[1]) <= len(columns):
+        return int(by_position[1]) - 1
+    return None
+
+
+def _first(columns: Sequence[str], names: Sequence[str]) -> int | None:
+    """The column with the first of some spellings; whole names come before the last keys of paths."""
+    for number in (0, 1):
+        keys = [[*spellings_of(column), ""][number] for column in columns]
+        found = next((keys.index(name) for name in names if name in keys), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
+    """The column of users or items: the only noun that has values, or the one that is not constant."""
+    found = [position for noun in NOUNS[role] if (position := _first(samples.columns, noun)) is not None]
+    filled = [each for each in found if samples.null_share(each) <= _MOSTLY] if samples.n_rows else found
+    if role == "user" and not filled:
+        session = _first(samples.columns, WEAK_USERS)
+        if session is not None:
+            if found:
+                empty = ", ".join(samples.columns[each] for each in found)
+                warnings.append(
+                    f"user = {samples.columns[session]}, because {empty} is empty in most rows; "
+                    f"to use it anyway, give --user-column {samples.columns[found[0]]}"
+                )
+            return session
+    if not filled:
+        return found[0] if found else None
+    varied = [each for each in filled if samples.n_distinct(each) > 1] or filled
+    different = [each for each in varied if samples.values(each) != samples.values(varied[0])]
+    if not samples.n_rows or not different:
+        return varied[0]
+    options = [varied[0], *different]
+    described = " and ".join(
+        f"{printable(samples.columns[each])} ({samples.n_distinct(each):,} distinct in the first "
+        f"{samples.n_rows:,} rows, such as {printable(samples.example(each))})"
+        for each in options
+    )
+    raise InputError(
+        f"{len(options)} columns could be the {role}: {described}; give "
+        + " or ".join(f"--{role}-column {_quoted(samples.columns[each])}" for each in options)
+    )
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[\w.:\-]+", name) else f"'{name}'"
+
+
+def _time(samples: Samples) -> dict[str, int | None]:
+    """The time column, and the column with the time of day if it is only a date."""
+    columns = samples.columns
+    found = [position for name in TIMES if (position := _first(columns, (name,))) is not None]
+    found = list(dict.fromkeys(found))
+    if not found:
+        return {"time": None}
+    timed = [each for each in found if _share(samples, each, is_time) > _MOSTLY]
+    if not timed:
+        return {"time": found[0]}
+    date, clock = _first(columns, DATES), _first(columns, CLOCKS)
+    if (
+        date in timed
+        and clock is not None
+        and clock != date
+        and _share(samples, date, is_date) > _MOSTLY
+        and _share(samples, clock, is_clock) > _MOSTLY
+        and not any(_share(samples, each, is_date) <= _MOSTLY for each in timed)
+    ):
+        return {"time": date, "clock": clock}
+    precise = [each for each in timed if _share(samples, each, is_date) <= _MOSTLY]
+    return {"time": (precise or timed)[0]}
+
+
+def _share(samples: Samples, position: int, accepts: Callable[[str], bool]) -> float:
+    values = [value for value in samples.values(position) if not is_null(value)]
+    return sum(map(accepts, values)) / len(values) if values else 0.0

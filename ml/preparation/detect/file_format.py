@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ml.preparation.detect.input_error import InputError
@@ -11,8 +12,6 @@ from ml.preparation.detect.input_error import InputError
 HEAD_BYTES = 64 * 1024  # read from each file, decompressed
 PARQUET_MAGIC = b"PAR1"
 
-_HEAD_LINES = 20
-_LINE_END = re.compile(r"\r\n|\n|\r")  # line ends of Spark's text reader; str.splitlines() has more
 _BYTE_ORDER_MARK = "\ufeff"
 _JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
 _UNSUPPORTED = {
@@ -40,24 +39,21 @@ def detect_format(head: bytes, uri: str) -> str:
     return "jsonl" if text.startswith("{") else "text"
 
 
-def first_lines(head: bytes) -> list[str]:
-    """The first non-blank lines; a line that the limit cuts off is left out unless it is the only one."""
-    lines = _LINE_END.split(head.decode("utf-8", errors="replace").removeprefix(_BYTE_ORDER_MARK))
-    if len(head) == HEAD_BYTES and len(lines) > 1:
-        lines = lines[:-1]
-    return [line for line in lines if line.strip()][:_HEAD_LINES]
-
-
 def json_keys(lines: list[str], uri: str) -> list[str]:
     """The keys of the JSON objects among the first lines, in order of first appearance.
 
     Raises:
         InputError: no line is a JSON object.
     """
-    objects = [found for found in map(_json_object, lines) if found is not None]
+    objects = json_objects(lines)
     if not objects:
         raise InputError(f"{uri}: none of the first lines is a JSON object; write one whole object per line")
     return list(dict.fromkeys(key for each in objects for key in each))
+
+
+def json_objects(lines: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines that are JSON objects."""
+    return [found for found in map(_json_object, lines) if found is not None]
 
 
 def _json_object(line: str) -> dict[str, Any] | None:

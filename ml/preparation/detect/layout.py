@@ -27,6 +27,7 @@ ENCODINGS = {
     "utf-16be": Encoding("utf-16-be", "UTF-16BE"),
     "cp949": Encoding("cp949", "x-windows-949"),
     "shift_jis": Encoding("cp932", "windows-31j"),
+    "euc-jp": Encoding("euc_jp", "EUC-JP"),
     "gb18030": Encoding("gb18030", "GB18030"),
     "latin-1": Encoding("cp1252", "windows-1252"),  # what files that are called latin-1 hold
 }

@@ -1,107 +1,178 @@
-"""Detection of a text file's layout: separator, header and positions of the columns.
+"""Layout of delimited text, from its first bytes: encoding, dialect, header and positions of the columns.
 
-Pure functions of the first lines of a file; no Spark.
+Pure functions; no Spark.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.detect.columns import (
+    POSITION,
+    ColumnChoice,
+    ColumnNames,
+    count_names,
+    find_columns,
+    printable,
+    require_columns,
+)
+from ml.preparation.detect.dialect import SEPARATOR_NAMES, Dialect, DialectHints, detect_dialect
 from ml.preparation.detect.input_error import InputError
-from ml.preparation.detect.layout import QUOTE, TextLayout
-
-MIN_TIME_S = 631_152_000  # 1990-01-01T00:00:00Z
-MAX_TIME_S = 4_102_444_800  # 2100-01-01T00:00:00Z, exclusive
+from ml.preparation.detect.layout import TextLayout
+from ml.preparation.detect.roles import RATING, find_roles
+from ml.preparation.detect.samples import Samples
+from ml.preparation.detect.times import is_time
 
 MAX_COLUMNS = 2_000  # a table with more columns is not a list of events
-
-# In the order of detection.
-SEPARATORS = {"double-colon": "::", "tsv": "\t", "csv": ","}
-QUOTING_FORMATS = ("tsv", "csv")  # formats with quoted fields
-
-# Positions of user, item and time without a header, by number of columns: MovieLens has the rating third.
-POSITIONS = {3: (0, 1, 2), 4: (0, 1, 3)}
-RATING = "rating"  # name of the third of MovieLens' four columns
-RATING_POSITION = 2
-
-_ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
+FORMATS = {"double-colon": "::", "tsv": "\t", "csv": ","}  # formats that are only a separator
+_MOSTLY = 0.5
 
 
-def detect_layout(lines: Sequence[str], file_format: str, names: ColumnNames, uri: str) -> TextLayout:
-    """Detect the layout of a text file.
+@dataclass(frozen=True)
+class TextHints:
+    """Properties that were configured; None for one to be detected."""
+
+    separator: str | None = None
+    quote: str | None = None  # the empty text: quotes have no meaning
+    escape: str | None = None
+    encoding: str | None = None
+    has_header: bool | None = None
+
+
+@dataclass(frozen=True)
+class DetectedText:
+    """The layout of a text file, with what it was found from."""
+
+    layout: TextLayout
+    samples: Samples
+    skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def detect_text(
+    text: str, hints: TextHints, names: ColumnNames, uri: str, encoding: str = "utf-8"
+) -> DetectedText | None:
+    """Detect the layout of a text; None if all lines are blank.
 
     Args:
-        lines: the first non-blank lines, at least one, without a byte order mark.
-        file_format: ``auto`` or a key of SEPARATORS.
+        text: the first lines, all of them whole, without a byte order mark.
+        hints: configured properties.
         names: the columns that are needed.
         uri: the file, for messages.
+        encoding: of the file, by canonical name.
 
     Raises:
         InputError: a column cannot be identified; the message lists the columns found.
     """
-    candidates = [file_format] if file_format != "auto" else list(SEPARATORS)
-    # The format that splits the first line into the most columns; on a tie, the first one.
-    found = max(candidates, key=lambda each: min(3, len(split_line(lines[0], each))))
-    columns = split_line(lines[0], found)
-    if len(columns) > MAX_COLUMNS:
-        raise InputError(f"{uri}: {len(columns)} columns in its first line; give at most {MAX_COLUMNS}")
-    positions = find_columns(columns, names)
-    is_header = any(position is not None for position in positions.values())
-    if not is_header and names.allow_positions(RATING) and _is_data(lines, found):
-        n_columns = len(columns)
-        user, item, time = POSITIONS[n_columns]
-        if names.weight is None:
-            return _layout(found, None, n_columns, user=user, item=item, time=time)
-        if n_columns > RATING_POSITION + 1:
-            return _layout(found, None, n_columns, user=user, item=item, time=time, value=RATING_POSITION)
-    return _layout(found, lines[0], len(columns), **require_columns(positions, columns, names, uri))
+
+    def count(fields: Sequence[str]) -> int:
+        return count_names(fields, names)
+
+    dialect = detect_dialect(text, DialectHints(hints.separator, hints.quote, hints.escape), count)
+    if dialect is None:
+        return None
+    first = dialect.records[0]
+    if len(first) > MAX_COLUMNS:
+        raise InputError(f"{uri}: {len(first)} columns in its first line; give at most {MAX_COLUMNS}")
+    has_header = _has_header(dialect, names) if hints.has_header is None else hints.has_header
+    if has_header:
+        samples = Samples(first, dialect.records[1:])
+        try:
+            choice = find_columns(first, names, samples)
+        except InputError as error:
+            raise InputError(f"{uri}: {error}") from None
+        positions, warnings = require_columns(choice, first, names, uri), choice.warnings
+        return _detected(dialect, positions, samples, warnings, header=dialect.first_line, encoding=encoding)
+    _refuse_names(names, first, uri)
+    samples = Samples([f"#{number + 1}" for number in range(dialect.n_columns)], dialect.records)
+    roles, warnings = find_roles(samples, names, uri)
+    positions = require_columns(ColumnChoice(roles), samples.columns, names, uri)
+    return _detected(dialect, positions, samples, warnings, header=None, encoding=encoding)
 
 
-def format_of(layout: TextLayout) -> str:
-    """The key in SEPARATORS of a layout's separator."""
-    return next(name for name, separator in SEPARATORS.items() if separator == layout.separator)
+def described_text(layout: TextLayout) -> str:
+    """One line with the separator, encoding, quotes and header of a text file."""
+    separator = SEPARATOR_NAMES.get(layout.separator, repr(layout.separator))
+    parts = [f"text separated by {separator}", layout.encoding]
+    parts.append("no header" if layout.header is None else "with header")
+    if layout.is_multiline:
+        parts.append("line breaks in quotes")
+    if layout.quote is not None and layout.escape != layout.quote:
+        parts.append("quotes escaped with a backslash")
+    if layout.skip_lines:
+        parts.append(
+            f"{layout.skip_lines} line(s) before the {'first row' if layout.header is None else 'header'}"
+        )
+    if layout.comment is not None:
+        parts.append(f"comments after {layout.comment}")
+    return ", ".join(parts)
 
 
-def _layout(file_format: str, header: str | None, n_columns: int, **positions: Any) -> TextLayout:
-    quote = QUOTE if file_format in QUOTING_FORMATS else None
-    return TextLayout(SEPARATORS[file_format], header, n_columns, quote=quote, **positions)
+def _detected(
+    dialect: Dialect,
+    positions: dict[str, int | None],
+    samples: Samples,
+    warnings: Sequence[str],
+    *,
+    header: str | None,
+    encoding: str,
+) -> DetectedText:
+    found: dict[str, Any] = dict(positions)
+    layout = TextLayout(
+        separator=dialect.separator,
+        header=header,
+        n_columns=len(samples.columns),
+        quote=dialect.quote,
+        escape=dialect.escape,
+        is_multiline=dialect.is_multiline,
+        encoding=encoding,
+        skip_lines=len(dialect.skipped),
+        comment=dialect.comment,
+        **found,
+    )
+    return DetectedText(layout, samples, dialect.skipped, tuple(warnings))
 
 
-def split_line(line: str, file_format: str) -> list[str]:
-    """The fields of one line; quotes are parsed in the formats of QUOTING_FORMATS."""
-    separator = SEPARATORS[file_format]
-    if file_format not in QUOTING_FORMATS:
-        return [field.strip() for field in line.split(separator)]
+def _has_header(dialect: Dialect, names: ColumnNames) -> bool:
+    """Whether the first record names the columns.
+
+    It does if it has a needed name, if it has no digit, or if it lacks the numbers or times that the column
+    holds in most other rows.
+    """
+    first, *rows = dialect.records
+    if count_names(first, names) > 0 or len(first) == 1:
+        return True
+    if not any(character.isdigit() for field in first for character in field):
+        return True
+    if any(map(is_time, first)):
+        return False
+    typed = 0
+    for position in range(min(len(first), dialect.n_columns)):
+        values = [row[position] for row in rows if len(row) == len(first)]
+        n_typed = sum(_is_number(value) or is_time(value) for value in values)
+        typed += bool(values) and n_typed > _MOSTLY * len(values) and not _is_number(first[position])
+    n_timed = sum(any(map(is_time, row)) for row in rows)
+    return typed > 1 or (typed == 1 and 2 * n_timed <= len(rows))
+
+
+def _refuse_names(names: ColumnNames, first: Sequence[str], uri: str) -> None:
+    """Raise InputError if a column was configured by name, which a file without a header cannot have."""
+    for role in names.roles:
+        configured = names.configured(role)
+        if configured is None or POSITION.fullmatch(configured) or (role, configured) == ("weight", RATING):
+            continue
+        listed = ", ".join(printable(field) for field in first[:20])
+        raise InputError(
+            f"{uri}: no column {configured!r}; columns found: {listed}; the first line is a row, "
+            f"not a header: name the column by its position, as in --{role}-column '#1'"
+        )
+
+
+def _is_number(text: str) -> bool:
     try:
-        return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
-    except csv.Error:  # a NUL byte, or a field longer than the reader's limit
-        return [field.strip() for field in line.split(separator)]
-
-
-def is_time(field: str) -> bool:
-    """Whether a field is a time from 1990 to 2099, in Unix seconds or ISO 8601."""
-    if _ISO_8601.fullmatch(field):
-        return "1990" <= field[:4] < "2100"
-    try:
-        return MIN_TIME_S <= float(field) < MAX_TIME_S
+        float(text)
     except ValueError:
         return False
-
-
-def _is_data(lines: Sequence[str], file_format: str) -> bool:
-    """Whether the first line is an event instead of a header, as in MovieLens' files.
-
-    A first line without digits is a header with unknown names. One with digits is an event if most of the
-    lines have a time in the expected column, so that a single malformed first line does no harm.
-    """
-    n_columns = len(split_line(lines[0], file_format))
-    if n_columns not in POSITIONS or not any(character.isdigit() for character in lines[0]):
-        return False
-    position = POSITIONS[n_columns][2]
-    rows = [split_line(line, file_format) for line in lines]
-    timed = sum(len(row) == n_columns and is_time(row[position]) for row in rows)
-    return 2 * timed > len(rows)
+    return True

@@ -17,10 +17,11 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
-from ml.preparation.detect.file_format import HEAD_BYTES, detect_format, first_lines, json_keys
+from ml.preparation.detect.columns import ColumnNames
+from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
 from ml.preparation.detect.layout import AnyLayout, JsonLayout, ParquetLayout
-from ml.preparation.detect.text_layout import detect_layout, format_of
+from ml.preparation.detect.rows import detect_rows
+from ml.preparation.detect.text_layout import TextHints, described_text
 from ml.preparation.errors import InputError, root_cause
 from ml.preparation.read.json_lines import read_json_lines
 from ml.preparation.read.parquet import read_parquet
@@ -79,14 +80,13 @@ def _layout(storage: Storage, uri: str, file_format: str, names: ColumnNames) ->
             return ParquetLayout(*storage.parquet_schema(uri))
         except (Py4JError, PySparkException) as error:
             raise InputError(f"{uri}: cannot be read as Parquet: {root_cause(error)}") from error
-    lines = first_lines(head)
-    if not lines:
+    hints = TextHints(encoding="utf-8")  # the only encoding that the reader decodes
+    found = detect_rows(head, detected, hints, names, uri, is_cut=len(head) == HEAD_BYTES)
+    if found is None:
         return None
-    if detected == "jsonl":
-        keys = json_keys(lines, uri)
-        positions = require_columns(find_columns(keys, names), keys, names, uri)
-        return JsonLayout(**{role: keys[position] for role, position in positions.items()})
-    return detect_layout(lines, file_format, names, uri)
+    for warning in found.warnings:
+        _log.warning("read: %s: %s", uri, warning)
+    return found.layout
 
 
 def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, names: ColumnNames) -> DataFrame:
@@ -102,4 +102,4 @@ def _described(layout: AnyLayout) -> str:
         return "parquet"
     if isinstance(layout, JsonLayout):
         return "jsonl"
-    return f"{format_of(layout)}, {'with header' if layout.header is not None else 'no header'}"
+    return described_text(layout)

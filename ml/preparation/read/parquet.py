@@ -46,7 +46,7 @@ def read_parquet(
     except (AnalysisException, Py4JJavaError) as error:
         raise InputError(f"{uris[0]}: cannot be read as Parquet: {root_cause(error)}") from error
     positions = require_columns(find_columns(table.columns, names), table.columns, names, uris[0])
-    found = {role: table.columns[position] for role, position in positions.items()}
+    found = {role: table.columns[position] for role, position in positions.items() if position is not None}
     for name in found.values():
         if isinstance(table.schema[name].dataType, _UNSUPPORTED):
             kind = table.schema[name].dataType.simpleString()

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from ml.preparation.detect.text_layout import SEPARATORS
+from ml.preparation.detect.text_layout import FORMATS
 from ml.settings.fields import SettingError
 from ml.settings.preparation import (
     Format,
@@ -72,7 +72,7 @@ def test_event_weight_is_split_at_its_last_equals_sign() -> None:
 
 
 def test_formats_are_those_that_the_job_reads() -> None:
-    assert get_args(Format) == ("auto", *SEPARATORS, "jsonl", "parquet")
+    assert get_args(Format) == ("auto", *FORMATS, "jsonl", "parquet")
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.preparation.detect.columns import ColumnNames
+from ml.preparation.detect.dialect import split_line
 from ml.preparation.detect.layout import TextLayout
-from ml.preparation.detect.text_layout import SEPARATORS, detect_layout, is_time, split_line
+from ml.preparation.detect.text_layout import FORMATS, TextHints, detect_text
+from ml.preparation.detect.times import is_time
 from ml.preparation.errors import InputError
 
 NO_NAMES = ColumnNames()
 
 
 def layout(*lines: str, file_format: str = "auto", names: ColumnNames = NO_NAMES) -> TextLayout:
-    return detect_layout(lines, file_format, names, "events")
+    found = detect_text("\n".join(lines), TextHints(FORMATS.get(file_format)), names, "events")
+    assert found is not None
+    return found.layout
 
 
 @pytest.mark.parametrize(
@@ -70,15 +74,23 @@ def test_configured_column_takes_precedence_over_spellings() -> None:
         (["user,item,ts"], ColumnNames(item="sku"), "no column 'sku'; columns found: user, item, ts"),
         (["1\t2\t3\t881250949"], ColumnNames(user="user"), "no column 'user'; columns found: 1, 2, 3"),
         (
-            ["user_id;item_id;timestamp", "1;2;881250949"],
+            ["user_id~item_id~timestamp", "1~2~881250949"],
             NO_NAMES,
-            "columns found: user_id;item_id;timestamp",
+            "columns found: user_id~item_id~timestamp",
         ),
         (["who,what,when", "1,2,881250949"], NO_NAMES, "columns found: who, what, when"),
-        (["1,2,3,4,881250949"], NO_NAMES, "columns found: 1, 2, 3, 4, 881250949"),
-        (["1\t2\tthree", "1\t2\tfour"], NO_NAMES, "columns found: 1, 2, three"),
+        (
+            ["1,2,3,4,881250949"],
+            NO_NAMES,
+            "no header, and 4 columns look like ids; first row: #1 = 1, #2 = 2",
+        ),
+        (
+            ["1\t2\tthree", "1\t2\tfour"],
+            NO_NAMES,
+            "no header and no column of times in it; first row: #1 = 1, #2 = 2, #3",
+        ),
         (["user_id,user_id,item_id,ts"], NO_NAMES, "column 'user_id' appears more than once"),
-        (["u1,i1,881250949"], ColumnNames(weight="rating"), "no column 'rating'; columns found: u1, i1"),
+        (["u1,i1,881250949"], ColumnNames(weight="rating"), "no column 'rating'; columns found: #1, #2"),
         (["u,i,5,881250949"], ColumnNames(weight="stars"), "no column 'stars'; columns found: u, i, 5"),
         (["user,item,ts"], ColumnNames(needs_event=True), "no event column; columns found: user, item, ts"),
         (["," * 2000], NO_NAMES, "2001 columns in its first line; give at most 2000"),
@@ -117,7 +129,7 @@ def test_configured_format_is_used() -> None:
 
 @given(
     st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5),
-    st.sampled_from(["auto", *SEPARATORS]),
+    st.sampled_from(["auto", *FORMATS]),
 )
 def test_any_text_has_a_layout_or_is_an_error(lines: list[str], file_format: str) -> None:
     try:
@@ -139,7 +151,7 @@ def test_any_text_has_a_layout_or_is_an_error(lines: list[str], file_format: str
     )
 )
 def test_joined_fields_are_split_again(fields: list[str]) -> None:
-    assert split_line("\t".join(fields), "tsv") == fields
+    assert split_line("\t".join(fields), "\t") == fields
 
 
 @pytest.mark.parametrize(

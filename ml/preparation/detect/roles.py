@@ -1,0 +1,253 @@
+"""Columns of a file without a header, by the content of the first rows.
+
+The time is the column whose values are times. Columns of a few small numbers or words are ratings or event
+types. Of what is left, exactly two columns may look like ids; which of them is the user follows from the form
+of the ids, else from the times: a user's events lie closer together than an item's. What is not decided by
+this is refused, except for the order of MovieLens, user first, which is reported.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ml.preparation.detect.columns import ColumnNames, printable
+from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.samples import Samples
+from ml.preparation.detect.times import is_time
+
+RATING = "rating"  # name, in --weight-column, of the only column of small numbers
+
+_MIN_TIMES = 0.5  # share of the values; a column of times with some damaged rows
+_MAX_RATINGS, _MAX_TYPES = 15, 30  # distinct values of ratings, and of event types
+_CODE_LENGTH = 3  # such as S or 12
+_MIN_ROWS = 20  # fewer rows say nothing about distinct values
+_BURST_RATIO = 3.0
+
+_RATING = re.compile(r"-?\d{1,3}(?:\.\d+)?")
+_WORD = re.compile(r"[^\W\d][^\W\d \-]{0,30}")
+_ID = re.compile(r"\S+")
+_DECIMAL = re.compile(r"-?\d+[.,]\d*[1-9]\d*")
+_ITEM_FORMS = (
+    re.compile(r"B0[0-9A-Z]{8}"),  # ASIN
+    re.compile(r"(?:97[89])?\d{9}[\dX]"),  # ISBN
+    re.compile(r"(?:i|item|p|prod|product|sku|movie|m|상품)[_-]?\d+", re.IGNORECASE),
+    re.compile(r"tt\d{7,8}"),  # IMDb
+)
+_USER_FORMS = (
+    re.compile(r"A[0-9A-Z]{9,20}"),  # Amazon reviewer
+    re.compile(r"(?:u|user|usr|c|cust|customer|member|mb|회원|고객)[_-]?\d+", re.IGNORECASE),
+    re.compile(r"[^@\s]+@[^@\s]+\.\w+"),
+)
+
+
+def find_roles(samples: Samples, names: ColumnNames, uri: str) -> tuple[dict[str, int | None], list[str]]:
+    """The position of each needed column by role, and warnings.
+
+    Args:
+        samples: the first rows; the columns are named ``#1``, ``#2``.
+        names: the configured positions; only roles without one are searched for.
+        uri: the file, for messages.
+
+    Raises:
+        InputError: a column cannot be identified; the message has the first row and the options to give.
+    """
+    found: dict[str, int | None] = {}
+    for role in names.roles:
+        configured = names.configured(role)
+        if configured is not None and configured.startswith("#") and configured[1:].isdigit():
+            position = int(configured[1:]) - 1
+            found[role] = position if position < len(samples.columns) else None
+    taken = {each for each in found.values() if each is not None}
+    if names.has_time and "time" not in found:
+        found["time"] = _time(samples, taken, uri)
+        taken.add(found["time"] or 0)
+    codes = _codes(samples, taken)
+    if "event" in names.roles and "event" not in found:
+        found["event"] = _event(samples, codes, names)
+    if "weight" in names.roles and "weight" not in found:
+        found["weight"] = _rating(samples, codes)
+    warnings: list[str] = []
+    missing = [role for role in ("user", "item") if role not in found]
+    if missing:
+        taken |= {each for each in found.values() if each is not None}
+        ids = _ids(samples, taken | codes) or _ids(samples, taken)
+        chosen, warning = _users_and_items(samples, ids, found, missing, uri)
+        found.update(chosen)
+        if warning:
+            warnings.append(warning)
+    return found, warnings
+
+
+def _time(samples: Samples, taken: set[int], uri: str) -> int:
+    times = []
+    for position in range(len(samples.columns)):
+        values = samples.present(position)
+        if position not in taken and values and sum(map(is_time, values)) > _MIN_TIMES * len(values):
+            times.append(position)
+    if len(times) == 1:
+        return times[0]
+    if not times:
+        raise InputError(
+            f"{uri}: no header and no column of times in it; {_example(samples)}; give the position of the "
+            "time, as in --time-column '#3', with --time-format if it is unusual, or --no-time"
+        )
+    options = " or ".join(f"--time-column '{samples.columns[each]}'" for each in times)
+    raise InputError(
+        f"{uri}: no header, and {len(times)} columns hold times; {_example(samples)}; give {options}"
+    )
+
+
+def _codes(samples: Samples, taken: set[int]) -> set[int]:
+    """Columns of few distinct small numbers or words, decimal numbers, or nothing but one value."""
+    found = set()
+    is_movielens = samples.n_rows < _MIN_ROWS and len(samples.columns) == 4 and taken == {3}
+    if is_movielens and all(map(_RATING.fullmatch, samples.present(2))):
+        return {2}  # user, item, rating, time; too few rows to count distinct values
+    for position in range(len(samples.columns)):
+        values = samples.present(position)
+        if position in taken:
+            continue
+        if not values or sum(map(bool, map(_DECIMAL.fullmatch, values))) > len(values) / 2:
+            found.add(position)
+            continue
+        n_distinct = samples.n_distinct(position)
+        is_rating = n_distinct <= _MAX_RATINGS and all(map(_RATING.fullmatch, values))
+        is_rating = is_rating or (n_distinct <= _MAX_RATINGS and max(map(len, values)) <= _CODE_LENGTH)
+        is_type = n_distinct <= _MAX_TYPES and all(map(_WORD.fullmatch, values))
+        if (is_rating or is_type) and 4 * n_distinct <= samples.n_rows:
+            found.add(position)
+    return found
+
+
+def _event(samples: Samples, codes: set[int], names: ColumnNames) -> int | None:
+    """The column that holds event types with a configured weight."""
+    known = {each.casefold() for each in names.event_types}
+    shares = {
+        position: sum(value.casefold() in known for value in samples.present(position))
+        for position in sorted(codes)
+    }
+    best = max(shares, key=lambda each: shares[each], default=None)
+    return best if best is not None and shares[best] else None
+
+
+def _rating(samples: Samples, codes: set[int]) -> int | None:
+    """The only column of small numbers."""
+    ratings = [each for each in codes if all(map(_RATING.fullmatch, samples.present(each)))]
+    return ratings[0] if len(ratings) == 1 else None
+
+
+def _ids(samples: Samples, excluded: set[int]) -> list[int]:
+    """Columns that look like ids; of several, without those that another determines (categories)."""
+    ids = [
+        position
+        for position in range(len(samples.columns))
+        if position not in excluded and _mostly_ids(samples.present(position))
+    ]
+    if len(ids) <= 2:
+        return ids
+    return [
+        each for each in ids if not any(_determines(samples, other, each) for other in ids if other != each)
+    ]
+
+
+def _mostly_ids(values: Sequence[str]) -> bool:
+    """Whether most values have no space, unlike titles."""
+    return 2 * sum(map(bool, map(_ID.fullmatch, values))) > len(values)
+
+
+def _determines(samples: Samples, first: int, second: int) -> bool:
+    """Whether each value of a column comes with one value of another, later or with fewer values."""
+    n_first, n_second = samples.n_distinct(first), samples.n_distinct(second)
+    if n_second > n_first or (n_second == n_first and second < first):
+        return False
+    if n_first >= 0.9 * samples.n_rows:
+        return False  # nearly every value occurs once, and determines everything
+    pairs = {(row[first], row[second]) for row in samples.rows}
+    return len(pairs) <= 1.02 * len({first for first, _ in pairs})
+
+
+def _users_and_items(
+    samples: Samples, ids: list[int], found: dict[str, int | None], missing: list[str], uri: str
+) -> tuple[dict[str, int | None], str | None]:
+    if len(missing) == 1:
+        known = found["item" if missing == ["user"] else "user"]
+        others = [each for each in ids if each != known]
+        if len(others) == 1:
+            return {missing[0]: others[0]}, None
+        raise InputError(
+            f"{uri}: no header, and {len(others)} columns could be the {missing[0]}; {_example(samples)}; "
+            f"give --{missing[0]}-column '#N'"
+        )
+    if len(ids) > 2 and not _form(samples, ids[0]) and not _form(samples, ids[1]):
+        raise _refusal(samples, f"{len(ids)} columns look like ids", uri)
+    if len(ids) < 2:
+        raise _refusal(samples, f"{len(ids)} of its columns look like ids", uri)
+    first, second = ids[:2]
+    forms = _form(samples, first), _form(samples, second)
+    if forms in (("item", "user"), ("item", None), (None, "user")):
+        by_form, swapped = True, True
+    elif forms in (("user", "item"), ("user", None), (None, "item")):
+        by_form, swapped = True, False
+    else:
+        by_form, swapped = False, False
+        if _burst_ratio(samples, first, second, found.get("time")) > _BURST_RATIO:
+            raise _refusal(samples, "the item may come first", uri)
+    user, item = (second, first) if swapped else (first, second)
+    why = "by the form of the ids" if by_form else "in the order of MovieLens, user first"
+    reverse = f"--user-column '{samples.columns[item]}' --item-column '{samples.columns[user]}'"
+    warning = (
+        f"no header: user = {samples.columns[user]} (such as {printable(samples.example(user))}), item = "
+        f"{samples.columns[item]} (such as {printable(samples.example(item))}), {why}; "
+        f"if it is the reverse, give {reverse}"
+    )
+    return {"user": user, "item": item}, warning
+
+
+def _form(samples: Samples, position: int) -> str | None:
+    """Whether ids have the form of users or of items; None if they have neither."""
+    values = samples.present(position)[:200]
+    for role, forms in (("item", _ITEM_FORMS), ("user", _USER_FORMS)):
+        n_matches = sum(any(form.fullmatch(value) for form in forms) for value in values)
+        is_number = all(value.isdigit() and not value.startswith("0") for value in values)
+        if values and 2 * n_matches > len(values) and not is_number:
+            return role
+    return None
+
+
+def _burst_ratio(samples: Samples, user: int, item: int, time: int | None) -> float:
+    """How much closer together the events of an item are than those of a user; 1 if that is not known."""
+    gaps = [_median_gap(samples, position, time) for position in (user, item)]
+    return gaps[0] / gaps[1] if gaps[0] and gaps[1] else 1.0
+
+
+def _median_gap(samples: Samples, position: int, time: int | None) -> float | None:
+    """The median time between events of the same id, for times that are numbers."""
+    if time is None:
+        return None
+    by_id: defaultdict[str, list[float]] = defaultdict(list)
+    for row in samples.rows:
+        try:
+            by_id[row[position]].append(float(row[time]))
+        except ValueError:
+            return None
+    gaps = [
+        later - sooner for times in by_id.values() for sooner, later in zip(sorted(times), sorted(times)[1:])
+    ]
+    return max(statistics.median(gaps), 1.0) if len(gaps) >= _MIN_ROWS else None
+
+
+def _refusal(samples: Samples, why: str, uri: str) -> InputError:
+    return InputError(
+        f"{uri}: no header, and {why}; {_example(samples)}; give the positions, as in "
+        "--user-column '#1' --item-column '#2'"
+    )
+
+
+def _example(samples: Samples) -> str:
+    """The first row, with positions."""
+    row = samples.rows[0] if samples.rows else ()
+    cells = [f"{name} = {printable(value)}" for name, value in zip(samples.columns, row)]
+    return "first row: " + ", ".join(cells[:12])

@@ -1,0 +1,82 @@
+"""Layout of a file of lines, delimited text or JSON, from its first bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
+from ml.preparation.detect.dialect import LINE_END
+from ml.preparation.detect.encoding import decode, detect_encoding
+from ml.preparation.detect.file_format import json_keys, json_objects
+from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.layout import JsonLayout, TextLayout
+from ml.preparation.detect.samples import Samples
+from ml.preparation.detect.text_layout import FORMATS, TextHints, detect_text
+
+
+@dataclass(frozen=True)
+class DetectedRows:
+    """The layout of a file of lines, with what it was found from."""
+
+    layout: TextLayout | JsonLayout
+    samples: Samples
+    skipped: tuple[str, ...] = ()  # lines before the header or the first row
+    warnings: tuple[str, ...] = ()
+
+
+def detect_rows(
+    head: bytes, file_format: str, hints: TextHints, names: ColumnNames, uri: str, *, is_cut: bool
+) -> DetectedRows | None:
+    """Detect the layout of a file of lines; None if all its lines are blank.
+
+    Args:
+        head: its first bytes, decompressed.
+        file_format: ``jsonl``, ``text``, or a key of FORMATS, which is the same with this separator.
+        hints: configured properties.
+        names: the columns that are needed.
+        uri: the file, for messages.
+        is_cut: whether the file goes on after `head`.
+
+    Raises:
+        InputError: a column cannot be identified.
+    """
+    try:
+        detected, mark_bytes = detect_encoding(head)
+    except InputError as error:
+        raise InputError(f"{uri}: {error}") from None
+    encoding = hints.encoding or detected
+    text = whole_lines(decode(head[mark_bytes:], encoding), is_cut=is_cut)
+    if file_format == "jsonl":
+        return _detect_json(text, names, uri)
+    if file_format in FORMATS:
+        hints = TextHints(FORMATS[file_format], hints.quote, hints.escape, encoding, hints.has_header)
+    found = detect_text(text, hints, names, uri, encoding)
+    return None if found is None else DetectedRows(found.layout, found.samples, found.skipped, found.warnings)
+
+
+def whole_lines(text: str, *, is_cut: bool) -> str:
+    """The text without a last line that the limit cuts off, unless it is the only one."""
+    if not is_cut:
+        return text
+    end = max(text.rfind("\n"), text.rfind("\r"))
+    return text[:end] if end > 0 else text
+
+
+def _detect_json(text: str, names: ColumnNames, uri: str) -> DetectedRows | None:
+    lines = [line for line in LINE_END.split(text) if line.strip()]
+    if not lines:
+        return None
+    keys = json_keys(lines, uri)
+    rows = [[_text(each.get(key)) for key in keys] for each in json_objects(lines)]
+    samples = Samples(keys, rows)
+    try:
+        choice = find_columns(keys, names, samples)
+    except InputError as error:
+        raise InputError(f"{uri}: {error}") from None
+    positions = require_columns(choice, keys, names, uri)
+    paths = {role: None if position is None else keys[position] for role, position in positions.items()}
+    return DetectedRows(JsonLayout(**paths), samples, (), tuple(choice.warnings))  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
