@@ -60,6 +60,7 @@ lock: environment
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet -o requirements/lock.txt
 	@sed -i.bak 's/^\(torch==[0-9.]*\).*/\1/' requirements/lock.txt && rm requirements/lock.txt.bak
 	@$(PYTHON) -m uv pip compile requirements/program.in --constraint requirements/lock.txt --python-version 3.11 --no-annotate --no-header --quiet -o requirements/program.txt
+	@{ echo '# Packages of the Pulumi programs, see program.in. Written by make lock.'; cat requirements/program.txt; } > requirements/program.new && mv requirements/program.new requirements/program.txt
 	@$(PYTHON) -m uv pip compile requirements/airflow.in --exclude-newer 2025-09-05 --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
 	@$(PYTHON) -m uv pip compile requirements/container.in --constraint <(grep -v '^setuptools==' requirements/lock.txt) --python-version 3.11 --no-annotate --no-header --quiet -o requirements/container.lock
 	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock

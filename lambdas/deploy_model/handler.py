@@ -7,8 +7,9 @@ arrives as an event. Invocations may be repeated and may arrive in any order.
 
 When a rollout has deployed a package, its popular list is copied to the key that the API reads.
 The result is written to the customer metadata of the package: ``deployment`` (Requested, Deployed,
-RolledBack, Waiting), ``endpoint_config`` and ``model``. A package that was rolled back is deployed again
-only after a new approval or a new invocation that names it.
+RolledBack, Waiting), ``endpoint_config`` and ``model``. When the pipeline has registered a package, the
+warnings of its evaluation report are written to ``evaluation_warnings``: whoever approves it sees them. A
+package that was rolled back is deployed again only after a new approval or a new invocation that names it.
 
 Environment:
     ENDPOINT_NAME: exact name of the endpoint.
@@ -45,6 +46,7 @@ from logic import (
     REQUESTED,
     ROLLED_BACK,
     WAITING,
+    WARNINGS,
     Endpoint,
     Ignored,
     Package,
@@ -60,6 +62,7 @@ from logic import (
     resource_name,
 )
 from popular import PopularLists
+from report import read_warnings
 from service import SageMaker
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
@@ -80,24 +83,10 @@ DEPLOYMENT_CONFIG = deployment_config(
 )
 
 logger = Logger(service="deploy_model")
-sagemaker = SageMaker(
-    boto3.client(
-        "sagemaker",
-        config=Config(
-            connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
-        ),
-    )
-)
-popular_lists = PopularLists(
-    boto3.client(
-        "s3",
-        config=Config(
-            connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
-        ),
-    ),
-    os.environ["FALLBACK_BUCKET"],
-    os.environ["FALLBACK_KEY"],
-)
+config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+sagemaker = SageMaker(boto3.client("sagemaker", config=config))
+s3 = boto3.client("s3", config=config)
+popular_lists = PopularLists(s3, os.environ["FALLBACK_BUCKET"], os.environ["FALLBACK_KEY"])
 
 
 @logger.inject_lambda_context
@@ -124,7 +113,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
 def _promote(request: Promotion) -> dict[str, str]:
     package = sagemaker.package(request.package_arn)
     if request.model_name:
-        package = sagemaker.annotate(package, **{MODEL: request.model_name})
+        warnings = read_warnings(s3, package)
+        metadata = {MODEL: request.model_name} | ({WARNINGS: warnings} if warnings else {})
+        package = sagemaker.annotate(package, **metadata)
     if package.approval != "Approved":
         status = "Rejected" if package.approval == "Rejected" else "AwaitingApproval"
         return _answer(status, package=package)

@@ -23,6 +23,7 @@ ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 # Keys and values of the customer metadata. A versioned package cannot be tagged: it has the tags of its
 # group.
 DEPLOYMENT, ENDPOINT_CONFIG, ENDPOINT_SEEN, MODEL = "deployment", "endpoint_config", "endpoint_seen", "model"
+WARNINGS = "evaluation_warnings"
 REQUESTED, DEPLOYED, ROLLED_BACK, WAITING = "Requested", "Deployed", "RolledBack", "Waiting"
 
 Rollout = Literal["all_at_once", "canary", "linear"]

@@ -97,7 +97,7 @@ class Configuration:
         block = self._schema[kind]["block"]
         if attribute not in block["attributes"]:
             return plain
-        text = _arn(registration, self._stage.region, plain) if output == "arn" else plain
+        text = arn_of(registration.type, self._stage.region, plain) if output == "arn" else plain
         expression = f"{kind}.{name}.{attribute}"
         self._references[text] = f"${{{expression}}}"
         if text != plain:  # the name that the program takes out of an ARN
@@ -226,11 +226,10 @@ def _terraform_type(token: str) -> str:
     return f"aws_{module}_{snake_case(class_name.split(':')[1])}"
 
 
-def _arn(registration: Registration, region: str, name: str) -> str:
-    """ARN with a placeholder as the name: the program parses ARNs."""
-    _, module, class_name = registration.type.split(":")
+def arn_of(type_: str, region: str, name: str) -> str:
+    """ARN of a resource with a placeholder as its name: the program parses ARNs."""
+    _, module, class_name = type_.split(":")
     service = module.split("/")[0]
     kind = re.sub(r"(?<!^)(?=[A-Z])", "-", class_name).lower()
     form = ARN_FORMS.get(module, ARN_FORMS.get(service, USUAL_ARN_FORM))
-    text = form.format(service=service, region=region, kind=kind, name="name")
-    return text.replace("${account}", ACCOUNT).replace("${name}", name)
+    return form.format(service=service, region=region, kind=kind, name=name).replace("${account}", ACCOUNT)

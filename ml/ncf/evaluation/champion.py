@@ -21,9 +21,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ml.contract import MODEL_ARCHIVE
 from ml.ncf.model import artifact
 
-# Bounded timeouts and retries: three attempts, 5 s to connect, 60 s between bytes.
+# Bounded timeouts and retries: 5 s to connect, 60 s between bytes, six attempts with up to 20 s between them.
+# A registry that still fails weakens the gate: the champion counts as absent.
 CLIENT_CONFIG = Config(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3}
+    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 6}
 )
 ROLLED_BACK = "RolledBack"  # deploy_model writes it to the package metadata "deployment"
 

@@ -9,7 +9,8 @@ Protocol (He et al. 2017, section 4.1): the held-out item of each user among 99 
 fixed seed from those that the user has in no split. A user with fewer such items is ranked among all of them,
 and one without any is left out; the report has the numbers. Ties count against the model. Models are loaded
 from their artifacts, as in serving. A candidate with scores that are not finite fails the job; a champion
-that cannot be loaded, or with such scores, counts as absent, with a warning in the report.
+with such scores, or that cannot be read, counts as absent, with a warning in the report: the registry, S3 or
+the artifact of another model must not stop retraining. `deploy_model` copies the warnings to the package.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         text = json.dumps(report, indent=2, allow_nan=False)
     # ValueError: of data, manifest and artifact, and of a number that is not finite
-    except (ValueError, champion.ChampionError, OSError) as error:
+    except (ValueError, OSError) as error:
         log_error(f"evaluation: {error}")
         return 1
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -83,14 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_champion(group: str, workspace: Path) -> tuple[champion.Champion | None, list[str]]:
-    """The champion of a model package group, and a warning if its artifact cannot be loaded.
-
-    Raises:
-        ml.ncf.evaluation.champion.ChampionError: a call of the registry or of S3 fails.
-    """
+    """The champion of a model package group, and a warning if it cannot be read."""
     try:
         return champion.find(group, workspace), []
-    except artifact.ArtifactError as error:
+    except (champion.ChampionError, artifact.ArtifactError) as error:
         return None, [f"the champion counts as absent: {error}"]
 
 
@@ -160,7 +157,8 @@ def _compare(
     try:
         quality = metrics.quality(scores_by_id(current.artifact, run, evaluation_set), CUTOFF)
     except NotFiniteError as error:
-        report["warnings"].append(f"the champion counts as absent: {current.model_package_arn}: {error}")
+        # First: the package's metadata has room for the beginning of the warnings only.
+        report["warnings"].insert(0, f"the champion counts as absent: {current.model_package_arn}: {error}")
         return
     report["champion"] = {"model_package_arn": current.model_package_arn, **quality}
     report["change"] = {name: report["model"][name] - quality[name] for name in quality}

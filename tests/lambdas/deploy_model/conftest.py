@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from tests.lambdas.deploy_model.calls import ENDPOINT, ENVIRONMENT, Invoke
-from tests.lambdas.deploy_model.fake_sagemaker import FakeSageMaker
+from tests.lambdas.deploy_model.fake_sagemaker import REPORT_FOLDER, FakeSageMaker
 from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.functions import FakeContext, load
+
+REPORT_KEY = f"{REPORT_FOLDER}/evaluation.json".removeprefix("s3://artifacts/")
 
 
 @pytest.fixture
@@ -19,7 +21,9 @@ def fake() -> FakeSageMaker:
 
 @pytest.fixture
 def s3() -> FakeS3:
-    return FakeS3()
+    found = FakeS3()
+    found.objects["artifacts", REPORT_KEY] = b'{"warnings": []}'
+    return found
 
 
 @pytest.fixture
@@ -28,6 +32,7 @@ def invoke(fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "sagemaker", module.SageMaker(fake))
     lists = module.PopularLists(s3, ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
     monkeypatch.setattr(module, "popular_lists", lists)
+    monkeypatch.setattr(module, "s3", s3)
     return lambda payload: module.handler(payload, FakeContext())
 
 

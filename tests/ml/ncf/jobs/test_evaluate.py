@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ml.ncf.data.prepared_run import PreparedRun, read_run
-from ml.ncf.evaluation.champion import Champion
+from ml.ncf.evaluation.champion import Champion, ChampionError
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
@@ -145,15 +145,17 @@ def test_champion_with_scores_that_are_not_finite_counts_as_absent_with_a_warnin
     assert warning.endswith("scores are not finite")
 
 
-def test_champion_that_cannot_be_loaded_counts_as_absent_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [artifact.ArtifactError, ChampionError])
+def test_champion_that_cannot_be_read_counts_as_absent_with_a_warning(
+    error: type[Exception], job_input: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(group: str, workspace: Path) -> Champion:
-        raise artifact.ArtifactError(f"{group}: damaged in {workspace.name}")
+    def unreadable(group: str, _workspace: Path) -> Champion:
+        raise error(f"{group}: unreadable")
 
-    monkeypatch.setattr(evaluate.champion, "find", damaged)
-    found = evaluate.find_champion("NCF-dev", tmp_path / "x")
-    assert found == (None, ["the champion counts as absent: NCF-dev: damaged in x"])
+    monkeypatch.setattr(evaluate.champion, "find", unreadable)
+    report = report_of(job_input, tmp_path / "out", "--model-package-group", "NCF-dev")
+    assert report["warnings"] == ["the champion counts as absent: NCF-dev: unreadable"]
+    assert (report["champion"], report["change"]) == (None, ZEROS)
 
 
 def test_report_with_nan_is_not_written(
