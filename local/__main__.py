@@ -114,19 +114,27 @@ def preview(
 def recommend(
     user: Annotated[str, typer.Argument(help="User id.")],
     k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+    recent: Annotated[
+        list[str] | None, typer.Option(help="Item of the user's session; repeat it, newest last.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Item not to recommend; repeat it.")] = None,
 ) -> None:
     """Request recommendations from the API of the running stage."""
     from local.api import recommend as request_recommendations
     from local.aws import running_stage
 
     with exit_codes():
-        answer = request_recommendations(running_stage(), user, k)
+        answer = request_recommendations(
+            running_stage(), user, k, recent_items=recent or (), exclude_items=exclude or ()
+        )
         table = Table("#", "item", "score", box=None, header_style="dim", padding=(0, 2, 0, 0))
         for place, item in enumerate(answer["items"], start=1):
             table.add_row(str(place), Text(item["item_id"]), f"{item['score']:.4f}")
         out.print(
             f"[bold]{escape(answer['user_id'])}[/]: {answer['strategy']}, model {answer['model_version']}"
         )
+        if answer.get("ignored_items"):
+            out.print(f"{answer['ignored_items']} recent items had no effect", style="dim")
         out.print(table)
 
 
@@ -201,7 +209,7 @@ def _usage(api_url: str) -> str:
     return (
         f"\nserving at [bold]{url}[/]  (Ctrl-C stops it)\n"
         f"  curl '{url}/recommendations/USER?k=10'\n"
-        "  .venv/bin/python -m local recommend USER\n"
+        "  .venv/bin/python -m local recommend USER --recent ITEM --recent NEWER_ITEM\n"
         "  .venv/bin/python -m local train MORE_INTERACTIONS\n"
     )
 

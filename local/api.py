@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -21,23 +22,40 @@ SETTLE_TIMEOUT_S = 30
     wait=wait_fixed(0.5),
     reraise=True,
 )
-def recommend(stage: DeployedStage, user: str, k: int = 10) -> dict[str, Any]:
+def recommend(
+    stage: DeployedStage,
+    user: str,
+    k: int = 10,
+    *,
+    recent_items: Sequence[str] = (),
+    exclude_items: Sequence[str] = (),
+) -> dict[str, Any]:
     """Recommendations for a user: the response body of the API.
+
+    Args:
+        stage: the deployed stage.
+        user: user id.
+        k: number of items.
+        recent_items: items of the user's session, newest last.
+        exclude_items: items that are not recommended.
 
     Raises:
         StepFailedError: the API responded with an error.
         requests.ConnectionError: the API could not be reached within ``SETTLE_TIMEOUT_S``.
     """
     url = f"{stage.outputs['api_url'].rstrip('/')}/recommendations"
-    if user in (".", ".."):  # clients remove such path segments (RFC 3986, section 5.2.4), also %2E
-        response = requests.post(url, json={"user_ids": [user], "k": k}, timeout=API_TIMEOUT_S)
+    lists = {"recent_items": list(recent_items), "exclude_items": list(exclude_items)}
+    body: dict[str, Any] = {"user_ids": [user], "k": k, **{name: ids for name, ids in lists.items() if ids}}
+    # Clients remove the path segments . and .. (RFC 3986, section 5.2.4), also as %2E.
+    if len(body) > 2 or user in (".", ".."):
+        response = requests.post(url, json=body, timeout=API_TIMEOUT_S)
     else:
         response = requests.get(f"{url}/{quote(user, safe='')}", params={"k": str(k)}, timeout=API_TIMEOUT_S)
-    body = dict(response.json())
+    answer = dict(response.json())
     if not response.ok:
-        error = body.get("error", body)
+        error = answer.get("error", answer)
         raise StepFailedError("recommend", f"{response.status_code}: {error.get('message', error)}")
-    if "recommendations" in body:
-        (only,) = body["recommendations"]
-        return {**only, "model_version": body["model_version"]}
-    return body
+    if "recommendations" in answer:
+        (only,) = answer["recommendations"]
+        return {**only, "model_version": answer["model_version"]}
+    return answer

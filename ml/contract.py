@@ -33,6 +33,9 @@ ID_WHOLE_NUMBER = r"(?:-(?=0\.))?(-?[0-9]+)\.0+"  # group 1: the number; -0.0 is
 # -- requests for recommendations -----------------------------------------------------------------
 MAX_K = 1000  # items per user
 MAX_INSTANCES = 100  # users in one request
+MAX_RECENT_ITEMS = 200  # of a session
+MAX_ITEM_IDS = 1000  # in `candidates` and in `exclude_items` of the API
+MIN_RECENT_WEIGHT, MAX_RECENT_WEIGHT = 0.001, 1000.0  # relative to the other recent items
 MAX_POPULAR_ITEMS = 2500  # of the fallback list: MAX_K remain when a request excludes items
 # Items in one response, over all users. With the longest ids the response of the Lambda function has 5.6 MB;
 # its limit is 6 MB (Lambda quotas), TorchServe's 6.5 MB (max_response_size), InvokeEndpoint's 6 MB.
@@ -76,6 +79,7 @@ MODEL_ARCHIVE = "model.tar.gz"
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.pt"
 ARRAYS_FILE = "arrays.npz"
+SESSION_FILE = "session.pt"  # optional: models of families without it, and earlier artifacts, have none
 MODEL_CODE_FOLDER = "code"
 BOOTSTRAP_MODEL_VERSION = "bootstrap"  # artifact without weights, which is served before the first training
 SERVING_PROGRAM = "inference.py"  # in code/

@@ -76,6 +76,7 @@ class Platform:
                 image=stage.serving.image(stage.region),
                 serving=stage.serving,
                 api=stage.api,
+                event_weights=stage.spark.job.values.get("event_weights", {}),
                 manual_approval=stage.training.approval == "manual",
                 recommend_concurrency=stage.functions.recommend_concurrency,
                 functions=functions,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -39,6 +40,7 @@ class ServingArgs:
         region: region of AWS's container images.
         image: URI of the inference container's image.
         serving, api: sections of the stage configuration.
+        event_weights: weight of each event type, as in the preparation.
         manual_approval: deploy model packages when a person approves them.
         recommend_concurrency: reserved concurrency of `recommend`; None uses the account's pool.
         functions: arguments that all functions share.
@@ -52,6 +54,7 @@ class ServingArgs:
     image: str
     serving: ServingConfig
     api: ApiConfig
+    event_weights: Mapping[str, float]
     manual_approval: bool
     recommend_concurrency: int | None
     functions: FunctionDefaults
@@ -258,6 +261,7 @@ def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
         environment={
             "ENDPOINT_NAME": endpoint.name,
             "MODEL_TIMEOUT_MS": str(args.api.model_timeout_ms),
+            "EVENT_WEIGHTS": json.dumps(args.event_weights, sort_keys=True),
             "METRICS_NAMESPACE": contract.METRICS_NAMESPACE,
             **_popular_list(args.storage),
         },

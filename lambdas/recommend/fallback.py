@@ -10,11 +10,13 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from logic import Query, canonical_id
+from ids import canonical_id
+from logic import Query
 
 SCHEMA_VERSION = 1
 STRATEGY = "fallback"
@@ -56,18 +58,21 @@ class PopularList:
     def recommend(self, query: Query) -> list[dict[str, Any]]:
         """The k most popular allowed items for each user of a query; the items that users saw are not known.
 
-        Candidates that are not in the list follow it in the order of the request, with score 0.
+        Candidates that are not in the list follow it in the order of the request, with score 0. Recent items
+        are not recommended, and have no other effect.
         """
-        items: list[tuple[str, float]] = list(self.items)
+        recent = query.recent_items or ()
+        excluded = {canonical_id(item) for item in (*query.exclude_items, *(item.item_id for item in recent))}
+        ranked: Iterable[tuple[str, float]] = self.items
         if query.candidates is not None:
             candidates = dict.fromkeys(canonical_id(item) for item in query.candidates)
-            listed = [(item, score) for item, score in items if item in candidates]
-            known = {item for item, _ in listed}
-            items = [*listed, *((item, 0.0) for item in candidates if item not in known)]
-        best = [{"item_id": item, "score": score} for item, score in items]
-        return [
-            {"user_id": user_id, "items": best[: query.k], "strategy": STRATEGY} for user_id in query.user_ids
-        ]
+            scores = dict(item for item in self.items if item[0] in candidates)
+            ranked = (scores | {item: 0.0 for item in candidates if item not in scores}).items()
+        allowed = ({"item_id": item, "score": score} for item, score in ranked if item not in excluded)
+        answer: dict[str, Any] = {"items": list(islice(allowed, query.k)), "strategy": STRATEGY}
+        if query.recent_items is not None:
+            answer["ignored_items"] = len(query.recent_items)
+        return [{"user_id": user_id, **answer} for user_id in query.user_ids]
 
 
 # Before the first model was deployed: what the bootstrap model answers.

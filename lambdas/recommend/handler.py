@@ -8,6 +8,7 @@ Environment:
     ENDPOINT_NAME: SageMaker endpoint to invoke.
     MODEL_TIMEOUT_MS: time budget of an invocation, with the connection.
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the popular list, written by `deploy_model`.
+    EVENT_WEIGHTS: JSON object with the weight of each event type of recent items.
     METRICS_NAMESPACE: CloudWatch namespace of the metric ``Fallbacks``.
 """
 
@@ -28,24 +29,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 from breaker import CircuitBreaker
 from fallback import EMPTY, PopularList, PopularListCache, PopularListError
-from logic import (
-    JSON,
-    ApiError,
-    ModelError,
-    Query,
-    batch_query,
-    model_error,
-    model_request,
-    model_timeout,
-    recommendations,
-    single_query,
-    strategies,
-)
+from ids import ApiError
+from logic import JSON, Query, batch_query, single_query
+from model import ModelError, model_error, model_request, model_timeout, recommendations, strategies
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
 MODEL_TIMEOUT_S = int(os.environ["MODEL_TIMEOUT_MS"]) / 1000
 FALLBACK_BUCKET = os.environ["FALLBACK_BUCKET"]
 FALLBACK_KEY = os.environ["FALLBACK_KEY"]
+EVENT_WEIGHTS: dict[str, float] = json.loads(os.environ["EVENT_WEIGHTS"])
 METRICS_NAMESPACE = os.environ["METRICS_NAMESPACE"]
 FALLBACK_METRIC = "Fallbacks"
 RETRY_AFTER_S = 1
@@ -101,6 +93,7 @@ def _route(request: APIGatewayProxyEventV2, function_name: str) -> dict[str, Any
                 request.body,
                 is_base64=bool(request.is_base64_encoded),
                 content_type=request.headers.get("content-type"),
+                event_weights=EVENT_WEIGHTS,
             )
             found, version = _recommend(query, function_name)
             return {"recommendations": found, "model_version": version}

@@ -1,12 +1,15 @@
 """Inference script of the SageMaker PyTorch container: model_fn, input_fn, predict_fn, output_fn.
 
-Request   {"instances": [{"user_id": "42", "k": 10, "exclude_seen": true, "candidates": ["7", ...]}]}
+Request   {"instances": [{"user_id": "42", "k": 10, "exclude_seen": true, "candidates": ["7", ...],
+           "exclude_items": ["8", ...], "recent_items": ["9", {"item_id": "10", "weight": 2.5}, ...]}]}
 Response  {"predictions": [{"user_id": "42", "items": [{"item_id": "7", "score": 1.5}],
-           "strategy": "ncf" | "popular"}], "model_version": "20261123T020000Z"}
+           "strategy": "ncf" | "ncf+session" | "session" | "popular", "ignored_items": 0}],
+           "model_version": "20261123T020000Z"}
 
-`k`, `exclude_seen` and `candidates` are optional. Unknown users, and users with a score that is not finite,
-get the most popular items.
-Scores order the items of one user: with strategy "ncf" they are the model's logits (of any model family),
+All fields except `user_id` are optional. `recent_items` (newest last) move the vector of a known user
+("ncf+session"), and give a new user one ("session"); those outside the catalogue are ignored, and counted in
+`ignored_items`. They count as seen. Other unknown users, and users with a score that is not finite, get the
+most popular items. Scores order the items of one user: they are the model's logits (of any model family), and
 with "popular" the numbers of train interactions. Candidates outside the catalogue are ignored. The list is
 shorter than k if fewer items are allowed.
 

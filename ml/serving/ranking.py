@@ -9,27 +9,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml.contract import canonical_id
+from ml.ncf.model.base import Features
 from ml.serving.request import Instance
+from ml.serving.session import UserSession, session_of
 from ml.serving.store import Recommender
 
 _log = logging.getLogger(__name__)
 
 
 def rank(instances: list[Instance], model: Recommender) -> list[dict[str, Any]]:
-    """A prediction per user of the request; all known users are scored in one batch."""
+    """A prediction per user of the request; all known users without a session are scored in one batch."""
     users = [model.user(each.user_id) for each in instances]
-    scores = iter(_score(model, [user for user in users if user is not None]))
+    sessions = [session_of(each, user, model) for each, user in zip(instances, users, strict=True)]
+    batch = zip(users, sessions, strict=True)
+    trained = [user for user, session in batch if user is not None and session.features is None]
+    scores = iter(_score(model, trained))
     predictions = []
-    for each, user in zip(instances, users, strict=True):
-        of_user = None if user is None else next(scores)
+    for each, user, session in zip(instances, users, sessions, strict=True):
+        if session.features is not None:
+            of_user: NDArray[np.float32] | None = _score_features(model, session.features)
+        else:
+            of_user = None if user is None else next(scores)
         if of_user is not None and not np.isfinite(of_user).all():
             _log.error("model %s: a user's scores are not finite", model.artifact.version)
             of_user = None
         if of_user is None:
-            predictions.append(_popular(each, model))
+            prediction = _popular(each, model, session)
         else:
-            predictions.append(_ranked(each, model, of_user, "ncf"))
+            prediction = _ranked(each, model, session, of_user, session.strategy(user is not None))
+        if session.n_ignored is not None:
+            prediction["ignored_items"] = session.n_ignored
+        predictions.append(prediction)
     return predictions
 
 
@@ -41,28 +51,42 @@ def _score(model: Recommender, users: list[int]) -> NDArray[np.float32]:
         return model.artifact.model.score_catalogue(torch.tensor(users)).numpy()
 
 
-def _popular(instance: Instance, model: Recommender) -> dict[str, Any]:
+def _score_features(model: Recommender, features: Features) -> NDArray[np.float32]:
+    """Scores of one user with features (1, F) for the catalogue: (I,)."""
+    found = model.artifact.model
+    assert found is not None  # noqa: S101 -- it computed the features
+    with torch.inference_mode():
+        return found.cross(features, found.item_features(torch.arange(found.config.n_items)))[0].numpy()
+
+
+def _popular(instance: Instance, model: Recommender, session: UserSession) -> dict[str, Any]:
     data = model.artifact.data
     if data is None:
         return {"user_id": instance.user_id, "items": [], "strategy": "popular"}
-    return _ranked(instance, model, data.popularity.astype(np.float32), "popular")
+    return _ranked(instance, model, session, data.popularity.astype(np.float32), "popular")
 
 
 def _ranked(
-    instance: Instance, model: Recommender, scores: NDArray[np.float32], strategy: str
+    instance: Instance,
+    model: Recommender,
+    session: UserSession,
+    scores: NDArray[np.float32],
+    strategy: str,
 ) -> dict[str, Any]:
     """The k allowed items with the highest scores, highest first; ties in the order of the catalogue."""
     data = model.artifact.data
     assert data is not None  # noqa: S101 -- an artifact with scores has data
     allowed = np.ones(len(scores), dtype=bool)
     if instance.candidates is not None:
-        candidates = [canonical_id(each) for each in instance.candidates]
-        wanted = [model.item_index[each] for each in candidates if each in model.item_index]
+        wanted = [model.item_index[each] for each in instance.candidates if each in model.item_index]
         allowed[:] = False
         allowed[wanted] = True
     user = model.user(instance.user_id)
     if instance.exclude_seen and user is not None:
         allowed[data.seen(user)] = False
+    if instance.exclude_seen:
+        allowed[list(session.rows)] = False
+    allowed[[model.item_index[each] for each in instance.exclude_items if each in model.item_index]] = False
     rows = np.flatnonzero(allowed)
     best = rows[np.argsort(-scores[rows], kind="stable")[: instance.k]]
     items = [{"item_id": str(data.item_ids[row]), "score": float(scores[row])} for row in best]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from ml.contract import MAX_ID_BYTES, MAX_INSTANCES, MAX_ITEMS_PER_REQUEST, MAX_K, is_id
+from ml.contract import MAX_ID_BYTES, MAX_INSTANCES, MAX_ITEMS_PER_REQUEST, MAX_K, canonical_id, is_id
+from ml.serving.recent_items import RecentItem, RecentItemsError, parse_recent_items
 
 try:  # the container returns the status of this exception class, and 500 for any other exception
     from sagemaker_inference.errors import BaseInferenceToolkitError as _ToolkitError
@@ -28,7 +29,7 @@ except ImportError:
 JSON = "application/json"
 DEFAULT_K = 10
 MAX_SHOWN = 100  # characters of a client's text in a message: TorchServe drops connections with long errors
-USER_FIELDS = {"user_id", "k", "exclude_seen", "candidates"}
+USER_FIELDS = {"user_id", "k", "exclude_seen", "candidates", "exclude_items", "recent_items"}
 
 
 class RequestError(_ToolkitError):
@@ -43,12 +44,14 @@ class RequestError(_ToolkitError):
 
 @dataclass(frozen=True)
 class Instance:
-    """Validated request for one user."""
+    """Validated request for one user; ids of items are canonical."""
 
     user_id: str
     k: int = DEFAULT_K
     exclude_seen: bool = True
     candidates: tuple[str, ...] | None = None
+    exclude_items: tuple[str, ...] = ()
+    recent_items: tuple[RecentItem, ...] | None = None  # oldest first; None: the request has no such field
 
 
 def parse(body: str | bytes | bytearray, content_type: str) -> list[Instance]:
@@ -107,16 +110,29 @@ def _instance(document: Any, path: str) -> Instance:
     exclude_seen = document.get("exclude_seen", True)
     if not isinstance(exclude_seen, bool):
         raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}.exclude_seen: expected true or false")
-    candidates = document.get("candidates")
-    if candidates is not None and not (
-        isinstance(candidates, list) and candidates and all(isinstance(each, str) for each in candidates)
-    ):
+    candidates = _item_ids(document.get("candidates"), f"{path}.candidates")
+    if candidates == ():
         raise RequestError(
             HTTPStatus.BAD_REQUEST, f"{path}.candidates: expected a list of item ids that is not empty"
         )
+    try:
+        recent_items = parse_recent_items(document.get("recent_items"), f"{path}.recent_items")
+    except RecentItemsError as error:
+        raise RequestError(HTTPStatus.BAD_REQUEST, str(error)) from None
     return Instance(
         user_id=user_id,
         k=k,
         exclude_seen=exclude_seen,
-        candidates=None if candidates is None else tuple(candidates),
+        candidates=candidates,
+        exclude_items=_item_ids(document.get("exclude_items"), f"{path}.exclude_items") or (),
+        recent_items=recent_items,
     )
+
+
+def _item_ids(value: Any, path: str) -> tuple[str, ...] | None:
+    """Canonical ids of a list; None without one."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}: expected a list of item ids that is not empty")
+    return tuple(canonical_id(each) for each in value)

@@ -73,10 +73,16 @@ def logic() -> Iterator[ModuleType]:
         yield load("recommend", "logic", monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def ids() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield load("recommend", "ids", monkeypatch)
+
+
 def is_accepted(logic: ModuleType, text: str) -> bool:
     """Whether the Lambda function takes the text, unchanged, as a user id."""
     try:
-        return logic.user_id("user_id", text) == text
+        return logic.id_of("user_id", text) == text
     except logic.ApiError:
         return False
 
@@ -194,12 +200,25 @@ def test_container_function_and_openapi_file_accept_the_ids_of_the_contract(
     assert (validator({"$ref": "urn:api#/components/schemas/UserId"}).is_valid(text) and fits) == wanted
 
 
-def test_limits_are_the_same_in_contract_function_and_openapi_file(logic: ModuleType) -> None:
+@given(st.text(max_size=20) | st.sampled_from([*IDS, *UNUSABLE, "-0.0", " 12.00 ", "1.5"]))
+def test_function_has_the_canonical_ids_of_the_contract(ids: ModuleType, text: str) -> None:
+    assert ids.canonical_id(text) == contract.canonical_id(text)
+
+
+def test_limits_are_the_same_in_contract_function_and_openapi_file(
+    logic: ModuleType, ids: ModuleType
+) -> None:
     schemas = API["components"]["schemas"]
-    assert logic.MAX_ID_BYTES == schemas["UserId"]["maxLength"] == contract.MAX_ID_BYTES
+    for name in ("UserId", "ItemId"):
+        assert ids.MAX_ID_BYTES == schemas[name]["maxLength"] == contract.MAX_ID_BYTES
     assert logic.MAX_K == schemas["K"]["maximum"] == contract.MAX_K
     body = API["paths"]["/recommendations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert logic.MAX_USERS == body["properties"]["user_ids"]["maxItems"] == contract.MAX_INSTANCES
+    for name in ("candidates", "exclude_items"):
+        assert logic.MAX_ITEM_IDS == body["properties"][name]["maxItems"] == contract.MAX_ITEM_IDS
+    recent = body["properties"]["recent_items"]["maxItems"]
+    assert recent == schemas["Recommendation"]["properties"]["ignored_items"]["maximum"]
+    assert recent == contract.MAX_RECENT_ITEMS
     assert logic.MAX_ITEMS == contract.MAX_ITEMS_PER_REQUEST
     assert (
         f"at most {contract.MAX_ITEMS_PER_REQUEST} items"

@@ -37,12 +37,14 @@ from ml.ncf.training.distributed import process_group
 from ml.ncf.training.loop import Epoch, TrainingError, ignore_epoch
 from ml.ncf.training.plan import plan_text, training_plan
 from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from ml.ncf.training.session_map import fit_session_map
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 
 SOURCE_ROOT = Path(__file__).resolve().parents[3]
 VALIDATION_LIMIT = 50_000  # validation pairs that are ranked after each epoch: standard error of HR 0.002
 REPORT_FILE = "report.html"
+SESSION_STREAM = 1_000  # of the seed; the phases of training have the first numbers
 FAILURE_REASON_BYTES = 1024  # SageMaker, DescribeTrainingJob: FailureReason is at most 1024 characters
 
 
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             if is_first:
                 write_report(arguments.output_data_dir, run, settings, data, trained)
-                write_artifact(arguments, run, settings, trained)
+                write_artifact(arguments, run, settings, data, trained)
     except (DataError, ManifestError, TrainingError, ValueError, OSError) as error:
         return _failed(f"training: {error}", arguments.output_data_dir)
     return 0
@@ -182,9 +184,14 @@ def write_artifact(
     arguments: argparse.Namespace,
     run: PreparedRun,
     settings: Hyperparameters,
+    data: TrainingData,
     trained: Trained,
 ) -> None:
     """Write the artifact to the model folder."""
+    fitted_on = data.all_pairs if settings.refit else data.train
+    session = fit_session_map(
+        trained.model, fitted_on, data.validation, np.random.default_rng([settings.seed, SESSION_STREAM])
+    )
     seen = run.seen()
     best = trained.best
     run_id = arguments.run_id or run.run_id
@@ -212,6 +219,7 @@ def write_artifact(
             },
         },
         SOURCE_ROOT,
+        session=session,
     )
 
 

@@ -3,6 +3,7 @@
     model.json    family, sizes, hyperparameters, run, code version, metrics
     weights.pt    state dict, loaded with `weights_only=True`
     arrays.npz    user_ids, item_ids, seen_indptr, seen_indices, popularity; no pickles
+    session.pt    map of sessions to user vectors; optional
     code/         the serving code, which needs numpy and torch only
 
 Writing is deterministic: the same content gives the same bytes. This module is part of `code/`, so it imports
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import shutil
 import tarfile
 import zipfile
@@ -30,12 +32,14 @@ from ml.contract import (
     MODEL_CODE_FOLDER,
     MODEL_FILE,
     SCHEMA_VERSION,
+    SESSION_FILE,
     WEIGHTS_FILE,
     serving_sources,
 )
 from ml.ncf.model import registry
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.finite import require_finite_weights
+from ml.ncf.model.session import SessionMap
 
 ARRAYS = ("user_ids", "item_ids", "seen_indptr", "seen_indices", "popularity")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can store
@@ -80,6 +84,7 @@ class Artifact:
     info: Mapping[str, Any]  # model.json
     model: RankingModel | None
     data: ServingData | None
+    session: SessionMap | None = None
 
     @property
     def version(self) -> str:
@@ -87,7 +92,13 @@ class Artifact:
 
 
 def write(
-    folder: Path, model: RankingModel, data: ServingData, info: Mapping[str, Any], source_root: Path
+    folder: Path,
+    model: RankingModel,
+    data: ServingData,
+    info: Mapping[str, Any],
+    source_root: Path,
+    *,
+    session: SessionMap | None = None,
 ) -> None:
     """Write the files of an artifact to a folder, which SageMaker packs as model.tar.gz.
 
@@ -98,6 +109,7 @@ def write(
         info: further fields of model.json (run_id, model_version, hyperparameters, metrics, ...). An unknown
             number is None, since JSON has no NaN.
         source_root: the root of the source tree, from which the serving code is copied.
+        session: map of sessions to user vectors; None: the family needs none.
 
     Raises:
         ArtifactError: the sizes of data and model differ.
@@ -115,6 +127,9 @@ def write(
     buffer = io.BytesIO()
     torch.save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, buffer)
     (folder / WEIGHTS_FILE).write_bytes(buffer.getvalue())
+    (folder / SESSION_FILE).unlink(missing_ok=True)
+    if session is not None:
+        session.write(folder / SESSION_FILE)
     _write_arrays(folder / ARRAYS_FILE, data)
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -157,7 +172,16 @@ def read(folder: Path) -> Artifact:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{folder}: the model cannot be loaded: {error}") from error
     data.check(model.config.n_users, model.config.n_items)
-    return Artifact(info=info, model=model.eval(), data=data)
+    return Artifact(info=info, model=model.eval(), data=data, session=_read_session(folder / SESSION_FILE))
+
+
+def _read_session(path: Path) -> SessionMap | None:
+    if not path.exists():
+        return None
+    try:
+        return SessionMap.read(path)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise ArtifactError(f"{path}: the map of sessions cannot be loaded: {error}") from error
 
 
 def _read_info(path: Path) -> dict[str, Any]:

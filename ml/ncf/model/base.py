@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:  # serving imports this module without them
     from ml.ncf.data.interactions import Interactions
+    from ml.ncf.model.session import Session, SessionMap
     from ml.settings.hyperparameters import Hyperparameters
 
 Features = tuple[Tensor, ...]  # for example one tensor per tower
@@ -107,6 +108,16 @@ class RankingModel(nn.Module, ABC):
         """
         del parts
         raise ValueError(f"{type(self).__name__} cannot be built from parts")
+
+    def session_features(self, session: Session, session_map: SessionMap | None) -> Features | None:
+        """Features (1, F) of a user from recent items; None if the model cannot compute them.
+
+        Args:
+            session: the recent items; of a known user with the index.
+            session_map: of the artifact; None: it has none.
+        """
+        del session, session_map
+        return None
 
     # -- scoring --------------------------------------------------------------------------------
 

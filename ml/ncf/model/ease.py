@@ -19,6 +19,7 @@ from ml.ncf.model.finite import require_finite
 
 if TYPE_CHECKING:
     from ml.ncf.data.interactions import Interactions
+    from ml.ncf.model.session import Session, SessionMap
     from ml.settings.hyperparameters import Hyperparameters
 
 # W takes 4 I² bytes in the artifact, and its computation three float64 copies: 0.4 GB and 2.4 GB.
@@ -110,6 +111,15 @@ class EASE(RankingModel):
         dense = torch.zeros(users.numel(), self.config.n_items)
         dense[rows, items] = 1.0
         return (dense.view(*users.shape, -1),)
+
+    def session_features(self, session: Session, session_map: SessionMap | None) -> Features:
+        """The user's row of X with the recent items: (1, I)."""
+        del session_map  # the items are the features
+        row = torch.zeros(1, self.config.n_items)
+        if session.user is not None:
+            (row,) = self.user_features(torch.tensor([session.user]))
+        row[0, session.items] = torch.maximum(row[0, session.items], session.weights)
+        return (row,)
 
     def item_features(self, items: Tensor) -> Features:
         """Columns of W for items (...): (..., I)."""

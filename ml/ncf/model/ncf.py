@@ -19,6 +19,7 @@ from ml.ncf.model.base import Features, History, HistoryOf, RankingModel
 from ml.ncf.model.towers import ARCHITECTURES, GMF, MLP, Dropout, NCFConfig, Tower
 
 if TYPE_CHECKING:
+    from ml.ncf.model.session import Session, SessionMap
     from ml.settings.hyperparameters import Hyperparameters
 
 FOLD_BATCH = 4096  # users per batch of input vectors
@@ -124,6 +125,18 @@ class NCF(RankingModel):
     def user_features(self, users: Tensor, history: History | None = None) -> Features:
         """Features of users (...); a history needs users (B,) and a model built with `history`."""
         return tuple(tower.user_features(users, history) for tower in self.towers)
+
+    def session_features(self, session: Session, session_map: SessionMap | None) -> Features | None:
+        if session_map is None:
+            return None
+        kept, weights = session.pooling(session_map.half_life)
+        features = []
+        for tower, matrix in zip(self.towers, session_map.maps, strict=True):
+            vector = (weights @ tower.item_embedding(session.items)) @ matrix
+            if session.user is not None:
+                vector = vector + kept * tower.user_input.embedding(torch.tensor(session.user))
+            features.append(tower.features_of_input(vector.unsqueeze(0)))
+        return tuple(features)
 
     def item_features(self, items: Tensor) -> Features:
         return tuple(tower.item_features(items) for tower in self.towers)

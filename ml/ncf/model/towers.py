@@ -113,7 +113,11 @@ class GMF(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def user_features(self, users: Tensor, history: History | None) -> Tensor:
-        return self.dropout(self.user_input(users, history) * self.output)
+        return self.features_of_input(self.user_input(users, history))
+
+    def features_of_input(self, vectors: Tensor) -> Tensor:
+        """Features of users from their input vectors (..., D)."""
+        return self.dropout(vectors * self.output)
 
     def item_features(self, items: Tensor) -> Tensor:
         return self.item_embedding(items)
@@ -148,7 +152,11 @@ class MLP(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def user_features(self, users: Tensor, history: History | None) -> Tensor:
-        return self.user_part(self.dropout(self.user_input(users, history)))
+        return self.features_of_input(self.user_input(users, history))
+
+    def features_of_input(self, vectors: Tensor) -> Tensor:
+        """Features of users from their input vectors (..., D)."""
+        return self.user_part(self.dropout(vectors))
 
     def item_features(self, items: Tensor) -> Tensor:
         return self.item_part(self.dropout(self.item_embedding(items)))

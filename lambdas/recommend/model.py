@@ -1,0 +1,121 @@
+"""Requests to the endpoint and its responses, without AWS calls."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from ids import ApiError, invalid_parameter
+from logic import Query
+
+MAX_REQUEST_BYTES = 5 * 1024 * 1024  # to the endpoint; its limit is 6 MB (SageMaker endpoints and quotas)
+STRATEGIES = ("ncf", "ncf+session", "session", "popular")
+
+
+class ModelError(ApiError):
+    """The model did not answer; the error response if there is no popular list either.
+
+    Attributes:
+        is_outage: other requests would fail too, so that the circuit breaker counts it.
+    """
+
+    def __init__(self, status: HTTPStatus, code: str, message: str, *, is_outage: bool = True) -> None:
+        super().__init__(status, code, message)
+        self.is_outage = is_outage
+
+
+def model_request(query: Query) -> str:
+    """Request body of the endpoint.
+
+    Raises:
+        ApiError: 400, the request is too large for the endpoint.
+    """
+    shared: dict[str, Any] = {"k": query.k}
+    # Absent fields are not sent: a model of an earlier version refuses fields that it does not know.
+    if query.candidates is not None:
+        shared["candidates"] = query.candidates
+    if query.exclude_items:
+        shared["exclude_items"] = query.exclude_items
+    if query.recent_items is not None:
+        shared["recent_items"] = [asdict(item) for item in query.recent_items]
+    body = json.dumps({"instances": [{"user_id": user, **shared} for user in query.user_ids]})
+    if len(body) > MAX_REQUEST_BYTES:
+        raise invalid_parameter(
+            "user_ids, candidates and exclude_items: too large in one request, so send fewer of them"
+        )
+    return body
+
+
+def recommendations(content: bytes, query: Query) -> tuple[list[dict[str, Any]], str]:
+    """Parse the response of the endpoint: one recommendation per user, in query order, and the model version.
+
+    Raises:
+        ModelError: 502, the response does not have the expected structure.
+    """
+    try:
+        answer = json.loads(content)
+        found = [_recommendation(prediction) for prediction in answer["predictions"]]
+        version = answer["model_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _invalid_response() from None
+    if [each["user_id"] for each in found] != list(query.user_ids) or not isinstance(version, str):
+        raise _invalid_response()
+    return found, version
+
+
+def model_timeout() -> ModelError:
+    """The endpoint did not answer within the time budget."""
+    return ModelError(
+        HTTPStatus.GATEWAY_TIMEOUT, "ModelTimeout", "the model did not respond in time: try again later"
+    )
+
+
+def model_error(code: str, original_status: int | None) -> ModelError:
+    """Failed invocation of the endpoint.
+
+    Args:
+        code: error code of the service.
+        original_status: HTTP status of the container, if the container failed. With 4xx it refused this
+            request only, such as one with fields that an older model does not know.
+    """
+    if original_status is not None:
+        is_outage = not HTTPStatus.BAD_REQUEST <= original_status < HTTPStatus.INTERNAL_SERVER_ERROR
+        message = "the model failed: try again later"
+        return ModelError(HTTPStatus.BAD_GATEWAY, "ModelFailed", message, is_outage=is_outage)
+    if code in ("ThrottlingException", "TooManyRequestsException"):
+        return ModelError(
+            HTTPStatus.SERVICE_UNAVAILABLE, "Busy", "too many requests at once: try again later"
+        )
+    return ModelError(
+        HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", "the model cannot be reached: try again later"
+    )
+
+
+def _recommendation(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    items = [{"item_id": str(item["item_id"]), "score": float(item["score"])} for item in prediction["items"]]
+    if not all(math.isfinite(item["score"]) for item in items):
+        raise ValueError("a score is not finite")
+    if prediction["strategy"] not in STRATEGIES:
+        raise ValueError("the strategy is not known")
+    found = {"user_id": prediction["user_id"], "items": items, "strategy": prediction["strategy"]}
+    if "ignored_items" in prediction:
+        found["ignored_items"] = int(prediction["ignored_items"])
+    return found
+
+
+def _invalid_response() -> ModelError:
+    return ModelError(
+        HTTPStatus.BAD_GATEWAY, "ModelFailed", "the response of the model is invalid: try again later"
+    )
+
+
+def strategies(found: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Number of recommendations per strategy, for the log."""
+    counts: dict[str, int] = {}
+    for each in found:
+        counts[each["strategy"]] = counts.get(each["strategy"], 0) + 1
+    return counts

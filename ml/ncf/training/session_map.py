@@ -1,0 +1,119 @@
+"""Fit the map of sessions to user vectors (`ml.ncf.model.session`) on the users of a trained model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 -- the name that PyTorch's own documentation gives it
+from torch import Tensor
+
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.evaluation import metrics
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.model.base import RankingModel
+from ml.ncf.model.ncf import NCF
+from ml.ncf.model.session import DEFAULT_HALF_LIFE, Session, SessionMap
+from ml.ncf.objectives.histories import full_histories
+from ml.settings.metrics import CUTOFF
+
+HALF_LIVES = (DEFAULT_HALF_LIFE, 32.0, 8.0, 4.0, math.inf)
+RIDGES = (100.0, 10.0, 1000.0)
+MAX_USERS = 50_000  # on which a map is fitted: many times the number of its rows
+MAX_SESSIONS = 5_000  # on which half-life and ridge are selected: standard error of HR 0.007
+MIN_SESSIONS = 50  # with fewer, the first half-life and ridge are taken: their metrics would be noise
+SESSION_LENGTH = 10
+
+
+def fit_session_map(
+    model: RankingModel,
+    train: Interactions,
+    validation: EvaluationSet,
+    rng: np.random.Generator,
+    *,
+    half_lives: Sequence[float] = HALF_LIVES,
+    ridges: Sequence[float] = RIDGES,
+) -> SessionMap | None:
+    """The map of a model; None for a family whose sessions need none.
+
+    Half-life and ridge are those with the highest NDCG for users who are treated as new: half of the
+    validation users are left out of the fit, and are ranked by their last `SESSION_LENGTH` items of `train`.
+
+    Args:
+        model: the trained model.
+        train: the pairs that it was trained on, or the train split.
+        validation: held-out items of users among negatives.
+        rng: of the samples of users.
+        half_lives, ridges: the values to choose from; the first of equal results is taken.
+    """
+    if not isinstance(model, NCF):
+        return None
+    users = np.flatnonzero(train.counts)
+    users = np.sort(rng.choice(users, min(len(users), MAX_USERS), replace=False))
+    rows = rng.permutation(np.flatnonzero(train.counts[validation.users.numpy()]))[:MAX_SESSIONS]
+    rows = rows[: len(rows) // 2]
+    chosen = (half_lives[0], ridges[0])
+    if len(rows) >= MIN_SESSIONS:
+        left_out = validation.users[torch.from_numpy(rows)].numpy()
+        fitted_on = np.setdiff1d(users, left_out)
+        results = {}
+        for half_life in half_lives:
+            for ridge, found in _fit(model, train, fitted_on, half_life, ridges).items():
+                results[half_life, ridge] = _ndcg(model, found, train, validation, rows)
+        chosen = max(results, key=lambda each: results[each])
+    half_life, ridge = chosen
+    return _fit(model, train, users, half_life, [ridge])[ridge]
+
+
+@torch.no_grad()
+def _fit(
+    model: NCF, train: Interactions, users: np.ndarray, half_life: float, ridges: Sequence[float]
+) -> dict[float, SessionMap]:
+    """Ridge regression from pooled item vectors (B, D) to the input vectors of users (B, D), per tower.
+
+    The ridge is a number of users whose pooled vectors are as long as those of the users on average.
+    """
+    rows = torch.from_numpy(users.astype(np.int64))
+    history = full_histories(train, rows, half_life)
+    found: dict[float, list[Tensor]] = {ridge: [] for ridge in ridges}
+    for tower in model.towers:
+        pooled = F.embedding_bag(
+            history.items,
+            tower.item_embedding.weight,
+            history.offsets,
+            mode="sum",
+            per_sample_weights=history.weights,
+        ).double()
+        target = tower.user_input.embedding.weight[rows].double()
+        gram, product = pooled.T @ pooled, pooled.T @ target
+        unit = gram.diagonal().mean() / len(users) + torch.finfo(torch.float64).tiny
+        for ridge in ridges:
+            matrix = gram + ridge * unit * torch.eye(len(gram), dtype=gram.dtype)
+            found[ridge].append(torch.linalg.solve(matrix, product).float())
+    return {ridge: SessionMap(half_life, tuple(maps)) for ridge, maps in found.items()}
+
+
+@torch.no_grad()
+def _ndcg(
+    model: NCF, session_map: SessionMap, train: Interactions, validation: EvaluationSet, rows: np.ndarray
+) -> float:
+    """NDCG of validation rows whose users are ranked by a session of their last items in the train split."""
+    scores = []
+    for row in rows:
+        user = int(validation.users[row])
+        start, end = train.indptr[user], train.indptr[user + 1]
+        newest = np.arange(start, end)
+        if train.recency is not None:
+            newest = newest[np.argsort(-train.recency[start:end], kind="stable")]
+        items = torch.from_numpy(train.indices[newest[-SESSION_LENGTH:]].astype(np.int64))
+        features = model.session_features(Session(items, torch.ones(len(items))), session_map)
+        ranked = model.item_features(validation.items[row].long())
+        scores.append(model.pairs(tuple(each[0] for each in features or ()), ranked))
+    subset = EvaluationSet(
+        validation.users[torch.from_numpy(rows)],
+        validation.items[torch.from_numpy(rows)],
+        None if validation.n_negatives is None else validation.n_negatives[torch.from_numpy(rows)],
+    )
+    return metrics.of_scores(subset.masked(torch.stack(scores)), CUTOFF)["ndcg"]
