@@ -46,12 +46,24 @@ def check_subscription(stage: Stage) -> Iterator[Finding]:
 
 
 def check_budget(stage: Stage) -> Iterator[Finding]:
-    """The budget exists."""
+    """A deployed stage has its budget, with the limit of the stage file."""
+    limit = stage.config.operations.monthly_budget_usd
     budgets = stage.pages("budgets", "describe_budgets", "Budgets", AccountId=stage.account_id)
-    names = [
-        each["BudgetName"] for each in budgets if each["BudgetName"].startswith(f"{stage.prefix}budget-")
-    ]
-    yield found("budget", True, present=names[0], action="") if names else _later("budget")
+    limits = {
+        each["BudgetName"]: float(each["BudgetLimit"]["Amount"])
+        for each in budgets
+        if each["BudgetName"].startswith(f"{stage.prefix}budget-")
+    }
+    if not limits and _bucket(stage, "artifacts") is None:
+        yield _later("budget")
+        return
+    yield found(
+        "budget",
+        limit in limits.values(),
+        needed=f"{limit} USD per month",
+        present=", ".join(f"{name}: {amount:g} USD" for name, amount in limits.items()),
+        action=f"pulumi up --stack {stage.config.stage}",
+    )
 
 
 def _bucket(stage: Stage, name: str) -> str | None:

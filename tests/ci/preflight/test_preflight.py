@@ -83,6 +83,25 @@ def test_region_and_zones(emulator: Emulator) -> None:
     assert f"{REGION}a" in zone.action
 
 
+@pytest.mark.parametrize(
+    ("opt_in", "status"),
+    [("opt-in-not-required", OK), ("opted-in", OK), ("not-opted-in", MISSING)],
+)
+def test_region_must_be_enabled(emulator: Emulator, opt_in: str, status: Status) -> None:
+    class Regions:
+        def describe_regions(self, **_: Any) -> dict[str, Any]:
+            return {"Regions": [{"OptInStatus": opt_in}]}
+
+        def describe_availability_zones(self) -> dict[str, Any]:
+            return {"AvailabilityZones": [{"ZoneName": f"{REGION}a", "State": "impaired"}]}
+
+    stage = replace(stage_at(emulator.url), connect=lambda _service, _region: Regions())
+    region, zone = account.check_region(stage)
+    assert (region.status, region.present) == (status, opt_in)
+    assert ("aws account enable-region" in region.action) is (status is MISSING)
+    assert (zone.status, zone.present) == (MISSING, "impaired")
+
+
 def test_instance_types_are_offered_in_every_zone(emulator: Emulator) -> None:
     stage = stage_at(emulator.url, "prod")
     assert set(status_of(account.check_instance_types, stage).values()) == {OK}
@@ -198,14 +217,44 @@ def test_training_code_and_interactions(emulator: Emulator) -> None:
     assert status_of(deployed.check_interactions, stage) == {"interactions": OK}
 
 
-def test_budget_exists(emulator: Emulator) -> None:
+class Listing:
+    """Client with the answers of its list operations."""
+
+    def __init__(self, **pages: Any) -> None:
+        self._pages = pages
+
+    def get_paginator(self, operation: str) -> Any:
+        pages = self._pages[operation]
+        return type("Paginator", (), {"paginate": lambda _self, **_: [pages]})()
+
+
+@pytest.mark.parametrize(
+    ("budgets", "deployed_bucket", "status"),
+    [
+        ({}, None, LATER),
+        ({}, "ncf-dev-artifacts-1a2b3c", MISSING),
+        ({"ncf-prod-budget-1a2b3c": 1.0}, "ncf-dev-artifacts-1a2b3c", MISSING),
+        ({"ncf-dev-budget-1a2b3c": 0.0}, "ncf-dev-artifacts-1a2b3c", OK),
+        ({"ncf-dev-budget-1a2b3c": 1.0}, "ncf-dev-artifacts-1a2b3c", MISSING),
+    ],
+)
+def test_deployed_stage_has_the_budget_of_its_stage_file(
+    emulator: Emulator, budgets: dict[str, float], deployed_bucket: str | None, status: Status
+) -> None:
+    """Amounts are relative to the limit of the stage file."""
     stage = stage_at(emulator.url)
-    assert status_of(deployed.check_budget, stage) == {"budget": LATER}
-    budget = {"BudgetName": "ncf-dev-budget-1a2b3c", "TimeUnit": "MONTHLY", "BudgetType": "COST"}
-    client("budgets", "us-east-1", emulator.url).create_budget(
-        AccountId=ACCOUNT, Budget={**budget, "BudgetLimit": {"Amount": "1", "Unit": "USD"}}
-    )
-    assert status_of(deployed.check_budget, stage) == {"budget": OK}
+    limit = stage.config.operations.monthly_budget_usd
+    listed = [
+        {"BudgetName": name, "BudgetLimit": {"Amount": f"{limit + more:.1f}", "Unit": "USD"}}
+        for name, more in budgets.items()
+    ]
+    clients = {
+        "budgets": Listing(describe_budgets={"Budgets": listed}),
+        "s3": Listing(list_buckets={"Buckets": [{"Name": deployed_bucket}] if deployed_bucket else []}),
+        "sts": client("sts", REGION, emulator.url),
+    }
+    listing = replace(stage, connect=lambda service, _region: clients[service])
+    assert status_of(deployed.check_budget, listing) == {"budget": status}
 
 
 def test_alarm_subscription_of_another_address_is_missing(emulator: Emulator) -> None:
@@ -216,20 +265,12 @@ def test_alarm_subscription_of_another_address_is_missing(emulator: Emulator) ->
     assert status_of(deployed.check_subscription, stage) == {subject: MISSING}
 
 
-class Subscriptions:
+def subscriptions(arn: str, email: str) -> Listing:
     """SNS client with one topic and one subscription."""
-
-    def __init__(self, arn: str, email: str) -> None:
-        self.pages = {
-            "list_topics": {
-                "Topics": [{"TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:ncf-dev-alarms-1a2b3c"}]
-            },
-            "list_subscriptions_by_topic": {"Subscriptions": [{"SubscriptionArn": arn, "Endpoint": email}]},
-        }
-
-    def get_paginator(self, operation: str) -> Any:
-        page = self.pages[operation]
-        return type("Paginator", (), {"paginate": lambda self, **_: [page]})()
+    return Listing(
+        list_topics={"Topics": [{"TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:ncf-dev-alarms-1a2b3c"}]},
+        list_subscriptions_by_topic={"Subscriptions": [{"SubscriptionArn": arn, "Endpoint": email}]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,7 +280,7 @@ class Subscriptions:
 def test_unconfirmed_alarm_subscription_is_missing(arn: str, expected: Status) -> None:
     stage = stage_at("http://127.0.0.1:9")
     email = stage.config.operations.alarm_email
-    stage = replace(stage, connect=lambda service, region: Subscriptions(arn, email))
+    stage = replace(stage, connect=lambda service, region: subscriptions(arn, email))
     assert status_of(deployed.check_subscription, stage) == {f"alarm subscription of {email}": expected}
 
 
