@@ -16,6 +16,7 @@ from emulator.services.sagemaker.jobs.base import (
     check_cluster,
     check_s3_input,
 )
+from emulator.services.sagemaker.jobs.checkpoints import CheckpointUpload
 from emulator.services.sagemaker.jobs.container import (
     DEFAULT_MAX_RUNTIME_S,
     ContainerExit,
@@ -93,8 +94,8 @@ class TrainingJob(Job):
             self._set_status("Training")
         max_runtime_s = self.spec["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_S)
         command = command_of(self.spec["AlgorithmSpecification"])
-        end = self.container.run(command, self._environment(), max_runtime_s)
-        self._upload_checkpoints()
+        with self._checkpoint_upload():
+            end = self.container.run(command, self._environment(), max_runtime_s)
         self.record.final_metric_data_list = list(self._last_values.values()) or None
         if end.exit_code != 0 and end.stopped_by is None:
             raise JobFailedError(self._failure_reason(end))
@@ -173,10 +174,12 @@ class TrainingJob(Job):
         if self.s3.count(prefix):
             self.download(prefix, local_path)
 
-    def _upload_checkpoints(self) -> None:
-        if config := self.spec.get("CheckpointConfig"):
-            folder = self.files.folder(config.get("LocalPath", DEFAULT_CHECKPOINT_PATH))
-            self.s3.upload_folder(folder, config["S3Uri"])
+    def _checkpoint_upload(self) -> contextlib.AbstractContextManager[Any]:
+        config = self.spec.get("CheckpointConfig")
+        if not config:
+            return contextlib.nullcontext()
+        folder = self.files.folder(config.get("LocalPath", DEFAULT_CHECKPOINT_PATH))
+        return CheckpointUpload(self.s3, folder, config["S3Uri"])
 
     def _upload_results(self) -> None:
         self._upload_archive("/opt/ml/model", "model.tar.gz", even_if_empty=True)

@@ -10,14 +10,17 @@ from emulator.app import Emulator
 from emulator.services.sagemaker.jobs.training import LOG_GROUP
 from tests.emulator.services.sagemaker.support import (
     BUCKET,
+    WAIT_S,
     Put,
     channel,
     log_lines,
     run_training,
     source_folder,
+    training_ended,
     training_job,
     unpacked,
 )
+from tests.polling import eventually
 
 
 def test_model_folder_is_uploaded_and_inputs_are_below_opt_ml(
@@ -104,6 +107,37 @@ raise SystemExit(1)
     assert job["TrainingJobStatus"] == "Failed"
     kept = emulator.client("s3").get_object(Bucket=BUCKET, Key=f"{name}/checkpoints/epoch")["Body"].read()
     assert kept == b"5"
+
+
+def test_checkpoints_are_in_s3_while_the_job_runs_and_are_restored_after_it_was_killed(
+    emulator: Emulator, sagemaker: Any, name: str
+) -> None:
+    script = """
+import os, pathlib, signal, sys, time
+path = pathlib.Path("/opt/ml/checkpoints/phase/epoch")
+if path.exists():
+    print("restored", path.read_text())
+    sys.exit(0)
+path.parent.mkdir()
+path.write_text("7")
+signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+time.sleep(60)
+"""
+    uri, s3 = f"s3://{BUCKET}/{name}/checkpoints", emulator.client("s3")
+    sagemaker.create_training_job(**training_job(f"{name}-1", script, CheckpointConfig={"S3Uri": uri}))
+
+    def keys() -> list[str]:
+        found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/checkpoints/").get("Contents", [])
+        return [each["Key"] for each in found]
+
+    assert eventually(keys, WAIT_S, "the checkpoint is in S3") == [f"{name}/checkpoints/phase/epoch"]
+    running = sagemaker.describe_training_job(TrainingJobName=f"{name}-1")
+    assert running["TrainingJobStatus"] == "InProgress"
+    sagemaker.stop_training_job(TrainingJobName=f"{name}-1")
+    training_ended(sagemaker, f"{name}-1")
+    job = run_training(sagemaker, training_job(f"{name}-2", script, CheckpointConfig={"S3Uri": uri}))
+    assert job["TrainingJobStatus"] == "Completed"
+    assert "restored 7" in log_lines(emulator, LOG_GROUP, f"{name}-2")
 
 
 def test_sagemaker_sdk_drivers_run_unchanged(emulator: Emulator, sagemaker: Any, put: Put, name: str) -> None:
