@@ -51,6 +51,21 @@ def decode(content: bytes, encoding: str) -> str:
     return content.decode(ENCODINGS[encoding].python, "replace")
 
 
+def can_decode(head: bytes, encoding: str) -> bool:
+    """Whether bytes, which may end inside a character, are valid in an encoding."""
+    if encoding == "utf-8":
+        return _is_mostly_utf_8(head) and not head.startswith(tuple(mark for mark, _ in _MARKS[1:]))
+    return any(_is_valid(head[: len(head) - missing], encoding) for missing in range(_LONGEST))
+
+
+def _is_valid(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(ENCODINGS[encoding].python)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _is_mostly_utf_8(head: bytes) -> bool:
     """Whether text is UTF-8, with at most as many invalid bytes as valid characters that are not ASCII.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
@@ -67,8 +68,7 @@ def _detect_json(text: str, names: ColumnNames, uri: str) -> DetectedRows | None
     if not lines:
         return None
     keys = json_keys(lines, uri)
-    rows = [[_text(each.get(key)) for key in keys] for each in json_objects(lines)]
-    samples = Samples(keys, rows)
+    samples = json_samples(keys, lines)
     try:
         choice = find_columns(keys, names, samples)
     except InputError as error:
@@ -76,6 +76,11 @@ def _detect_json(text: str, names: ColumnNames, uri: str) -> DetectedRows | None
     positions = require_columns(choice, keys, names, uri)
     paths = {role: None if position is None else keys[position] for role, position in positions.items()}
     return DetectedRows(JsonLayout(**paths), samples, (), tuple(choice.warnings))  # type: ignore[arg-type]
+
+
+def json_samples(keys: Sequence[str], lines: Sequence[str]) -> Samples:
+    """The values of some keys in JSON lines, as text."""
+    return Samples(keys, [[_text(each.get(key)) for key in keys] for each in json_objects(lines)])
 
 
 def _text(value: object) -> str:
