@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 LAMBDAS := $(patsubst %/handler.py,%,$(wildcard lambdas/*/handler.py))
 
 help: ## list the targets
-	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1]   run the whole platform on this machine, up to the first recommendations"
+	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1] [ARGS='--user-column buyer']   run the whole platform on this machine, up to the first recommendations"
 	@echo "make test [ARGS='-k gate']                  run the tests"
 	@echo "make test-dags                              run the tests of the Airflow DAG, in a separate environment"
 	@echo "make test-container                         serve a model artifact with SageMaker's own serving stack"
@@ -17,8 +17,10 @@ help: ## list the targets
 	@echo "make lock                                   update the lock files in requirements/"
 	@echo "make clean                                  delete the environments and everything that was built"
 
+# DATA reaches the command as it was given: through the environment, not through the shell's or make's syntax.
+up: export NCF_DATA = $(value DATA)
 up: spark-classes
-	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(DATA),--data '$(DATA)') $(if $(filter-out 0,$(SERVE)),--serve)
+	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(value DATA),--data "$$NCF_DATA") $(if $(filter-out 0,$(SERVE)),--serve) $(ARGS)
 
 # loadfile: the tests of a file share a process, because a process runs at most one emulator at a time.
 # no-loadscope-reorder: tests/conftest.py puts the slowest files first.

@@ -28,6 +28,7 @@ from local.errors import (
     BadInputError,
     StepFailedError,
 )
+from local.job_options import UpCommand, explain_data, parse_job_options, stage_job
 
 DEFAULT_PORT = 4566  # conventional port of AWS emulators
 
@@ -45,13 +46,16 @@ StageOption = Annotated[str, typer.Option(help="Stage: dev, prod, or another Pul
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; a free one is used if it is in use.")]
 
 
-@app.command()
+@app.command(cls=UpCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def up(
+    context: typer.Context,
+    *,
     stage: StageOption = "dev",
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Interactions: MovieLens u.data or ratings.dat, CSV, TSV or Parquet; a file or a folder."
+            help="Interactions with user, item and time: delimited text, JSON lines, Parquet or "
+            "another common format; a file or a folder."
         ),
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Keep the API running until Ctrl-C.")] = False,
@@ -60,14 +64,23 @@ def up(
         "out/run.json"
     ),
 ) -> None:
-    """Deploy a stage, prepare data, then train, register and serve a model."""
-    from local.up import UpOptions
-    from local.up import up as run_up
+    """Deploy a stage, prepare data, then train, register and serve a model.
 
-    with exit_codes(), run_up(UpOptions(stage, data, port, output), out) as deployed:
-        out.print(f"[dim]written to[/] {output}")
-        if serve:
-            serve_until_interrupted(_usage(deployed.outputs["api_url"]))
+    Takes the options of the preparation job, too.
+    """
+    with exit_codes():
+        job_options = parse_job_options(context.args)
+        data = data.expanduser() if data is not None else None
+        if data is not None:  # before anything is deployed
+            for line in explain_data(data, stage_job(stage), job_options):
+                out.print(line, markup=False, soft_wrap=True, style="dim")
+        from local.up import UpOptions
+        from local.up import up as run_up
+
+        with run_up(UpOptions(stage, data, port, output, job_options), out) as deployed:
+            out.print(f"[dim]written to[/] {output}")
+            if serve:
+                serve_until_interrupted(_usage(deployed.outputs["api_url"]))
 
 
 @app.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import DeployedStage
 from local.errors import EXIT_BAD_INPUT, BadInputError, StepFailedError
+from local.job_options import replace_flags
 from local.timeline import Step
 from ml import contract
 
@@ -44,8 +46,31 @@ def upload_interactions(stage: DeployedStage, path: Path) -> int:
     return len(files)
 
 
-def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any]:
+def download_quarantine(stage: DeployedStage, run_id: str, folder: Path) -> int:
+    """Copy the rows that a run could not use, in place of an earlier run's; returns the number of files."""
+    s3, bucket = stage.client("s3"), stage.outputs["data_bucket"]
+    prefix = f"{contract.run_prefix(run_id)}quarantine/"
+    shutil.rmtree(folder, ignore_errors=True)
+    n_files = 0
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for each in page.get("Contents", []):
+            path = folder / each["Key"][len(prefix) :]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read())
+            n_files += 1
+    return n_files
+
+
+def run_job_flow(
+    stage: DeployedStage, run_id: str, step: Step, job_options: Sequence[str] = ()
+) -> dict[str, Any]:
     """Launch the published RunJobFlow document for a run and wait for its step; returns the manifest.
+
+    Args:
+        stage: the deployed stage.
+        run_id: of the run.
+        step: shows the progress.
+        job_options: options of the job, which replace those in the document.
 
     Raises:
         BadInputError: the job refused its input.
@@ -54,7 +79,11 @@ def run_job_flow(stage: DeployedStage, run_id: str, step: Step) -> dict[str, Any
     s3, emr, launcher = _clients(stage)
     published = s3.get_object(Bucket=stage.outputs["artifacts_bucket"], Key=contract.RUN_JOB_FLOW_KEY)
     document = published["Body"].read().decode().replace(contract.RUN_ID_PLACEHOLDER, run_id)
-    cluster_id = launcher.run_job_flow(**json.loads(document))["JobFlowId"]
+    request = json.loads(document)
+    if job_options:
+        jar_step = request["Steps"][0]["HadoopJarStep"]
+        jar_step["Args"] = replace_flags(jar_step["Args"], job_options)
+    cluster_id = launcher.run_job_flow(**request)["JobFlowId"]
     spark_step = emr.list_steps(ClusterId=cluster_id)["Steps"][0]
     step.detail = f"EMR {cluster_id}"
     deadline = time.monotonic() + JOB_FLOW_TIMEOUT_S

@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from local.deploy.engine import deploy
 from local.deploy.project import Stage, load_stage
 from local.errors import BadInputError, StepFailedError
 from local.permissions.report import report
-from local.preparation import run_job_flow, upload_interactions
+from local.preparation import download_quarantine, run_job_flow, upload_interactions
 from local.summary import Summary
 from local.timeline import Timeline
 from ml import contract
@@ -33,6 +33,7 @@ from ml.settings.metrics import GATED_METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 PERMISSIONS_FILE = "permissions.json"
+QUARANTINE = "quarantine"  # folder beside the summary
 SYNTHETIC_SEED = 7
 N_EXAMPLE_USERS = 3
 SUBPROCESS_TIMEOUT_S = 300
@@ -46,6 +47,7 @@ class UpOptions:
     data: Path | None
     port: int
     output: Path
+    job: tuple[str, ...] = ()  # options of the preparation job
 
 
 @contextmanager
@@ -65,7 +67,7 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
             console.print(f"port {options.port} is in use: using {emulator.port} instead", style="dim")
         with Timeline(console) as timeline:
             stage = deploy_stage(config, emulator, timeline)
-            summary = _first_run_with_permissions(stage, data, timeline)
+            summary = _first_run_with_permissions(stage, options, timeline)
         summary.write(options.output)
         summary.show(console)
         _check_permissions(stage, options.output.parent, console)
@@ -88,10 +90,10 @@ def deploy_stage(config: Stage, emulator: Emulator, timeline: Timeline) -> Deplo
     return DeployedStage(config.name, emulator.url, emulator.region, os.getpid(), deployment.outputs)
 
 
-def _first_run_with_permissions(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:
+def _first_run_with_permissions(stage: DeployedStage, options: UpOptions, timeline: Timeline) -> Summary:
     """`_first_run`; a failure names the refusals that came before it."""
     try:
-        return _first_run(stage, data, timeline)
+        return _first_run(stage, options, timeline)
     except StepFailedError as error:
         error.log_lines += [*report(stage).refusals]
         raise
@@ -112,13 +114,15 @@ def _check_permissions(stage: DeployedStage, folder: Path, console: Console) -> 
         raise StepFailedError("permissions", found.refusals[0], found.refusals[1:])
 
 
-def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> Summary:
+def _first_run(stage: DeployedStage, options: UpOptions, timeline: Timeline) -> Summary:
+    data = options.data
     run_id = contract.run_id_of(datetime.now(UTC))
     with timeline.step("publish code", "the Jenkins scripts"):
         publish_code(stage)
     with timeline.step("upload", str(data or "a synthetic data set")):
         upload_interactions(stage, data or synthetic_interactions())
-    manifest, evaluation = train(stage, run_id, timeline)
+    quarantine = options.output.parent / QUARANTINE
+    manifest, evaluation = train(stage, run_id, timeline, options.job, quarantine)
     with timeline.step("recommend", "three users, through the API"):
         recommendations = [recommend(stage, user) for user in example_users(stage, run_id)]
     versions = {answer.pop("model_version") for answer in recommendations}
@@ -139,14 +143,32 @@ def _first_run(stage: DeployedStage, data: Path | None, timeline: Timeline) -> S
     )
 
 
-def train(stage: DeployedStage, run_id: str, timeline: Timeline) -> tuple[dict[str, Any], dict[str, Any]]:
+def train(
+    stage: DeployedStage,
+    run_id: str,
+    timeline: Timeline,
+    job_options: Sequence[str] = (),
+    quarantine: Path = Path("out") / QUARANTINE,
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Prepare a run and follow it until its model is deployed; returns its manifest and its evaluation.
+
+    Args:
+        stage: the deployed stage.
+        run_id: of the run.
+        timeline: shows the steps.
+        job_options: options of the preparation job, which replace the stage's.
+        quarantine: folder for the rows that could not be used.
 
     Raises:
         BadInputError, StepFailedError: see `run_job_flow` and `Chain.follow`.
     """
     with timeline.step("prepare", "Spark") as step:
-        manifest = run_job_flow(stage, run_id, step)
+        try:
+            manifest = run_job_flow(stage, run_id, step, job_options)
+        finally:
+            n_files = download_quarantine(stage, run_id, quarantine)
+        if n_files:
+            timeline.console.print(f"quarantined rows: {quarantine}/", style="dim", soft_wrap=True)
         step.detail = f"{manifest['counts']['kept']:,} of {manifest['counts']['events_read']:,} events kept"
     chain = Chain(stage, run_id, timeline)
     chain.follow()

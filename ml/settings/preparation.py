@@ -11,6 +11,7 @@ from typing import Any, Literal, Optional, TypeVar
 
 from ml.settings.fields import (
     InvalidSettingError,
+    Setting,
     SettingError,
     Settings,
     check_keys,
@@ -175,7 +176,37 @@ G = TypeVar("G", bound=Settings)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of every group."""
     for group in _GROUPS:
-        add_flags(parser, group, is_optional=group is FeatureStoreSettings)
+        add_flags(_section(parser, group), group, is_optional=group is FeatureStoreSettings)
+
+
+def add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that a person chooses for an input, without those of one run and of the feature store."""
+    for group in _STEPS:
+        add_flags(_section(parser, group), group)
+
+
+def input_settings(arguments: argparse.Namespace) -> tuple[ReadSettings, WeightSettings]:
+    """The settings of a parsed command line that say how the input is read.
+
+    Raises:
+        SettingError: as `from_arguments`, for the settings of all steps.
+    """
+    read_settings, weights, *_ = (group(**given_flags(group, arguments)) for group in _STEPS)
+    assert isinstance(read_settings, ReadSettings) and isinstance(weights, WeightSettings)  # noqa: S101, PT018
+    return read_settings, weights
+
+
+def step_options() -> list[tuple[str, list[Setting]]]:
+    """Title and settings of each group of `add_step_arguments`, for help texts."""
+    return [(_title(group), settings_of(group)) for group in _STEPS]
+
+
+def _section(parser: argparse.ArgumentParser, group: type[Settings]) -> Any:
+    return parser.add_argument_group(_title(group))
+
+
+def _title(group: type[Settings]) -> str:
+    return str(group.__doc__).strip().splitlines()[0].rstrip(".")
 
 
 def from_arguments(arguments: argparse.Namespace) -> PreparationSettings:

@@ -26,10 +26,16 @@ from ml.preparation.detect.rows import DetectedRows, detect_rows, json_samples
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.tables import columnar_format, sample_table
 from ml.preparation.detect.text_layout import TextHints, described_text
-from ml.preparation.detect.times import summarize_times
+from ml.preparation.detect.time_summary import summarize_times
+from ml.preparation.detect.times import AmbiguousTimeError
 from ml.settings.fields import SettingError
-from ml.settings.flags import add_flags, given_flags
-from ml.settings.preparation import ReadSettings, WeightSettings, flag_name
+from ml.settings.preparation import (
+    ReadSettings,
+    WeightSettings,
+    add_step_arguments,
+    flag_name,
+    input_settings,
+)
 
 _MAX_FILES = 12  # of a folder
 _MAX_TYPES = 12  # event types that are listed
@@ -127,32 +133,37 @@ def stage_lines(explained: Sequence[Explained], weights: WeightSettings) -> list
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the explanation of the files after ``--explain``; returns the exit status."""
+    """Print how the job would read the files after ``--explain``; returns the exit status."""
     parser = argparse.ArgumentParser(prog="ml.preparation --explain", description=main.__doc__)
     parser.add_argument("--explain", nargs="+", type=Path, metavar="FILE", required=True)
-    for group in (ReadSettings, WeightSettings):
-        add_flags(parser.add_argument_group(str(group.__doc__)), group)
+    add_step_arguments(parser)
     arguments = parser.parse_args(argv)
-    status = 0
     try:
-        read = ReadSettings(**given_flags(ReadSettings, arguments))
-        weights = WeightSettings(**given_flags(WeightSettings, arguments))
+        read, weights = input_settings(arguments)
     except SettingError as error:
         sys.stderr.write(f"ml.preparation: {error.flag_text(flag_name)}\n")
         return 2
+    status = 0
     for path in arguments.explain:
         try:
-            explained, passed_over = explain_input(path, read, weights)
+            lines = explanation(path, read, weights)
         except InputError as error:
             sys.stderr.write(f"ml.preparation: {' '.join(str(error).split())}\n")
             status = 2
-            continue
-        lines = [
-            *described(explained, passed_over, weights),
-            PERMANENT,
-        ]
-        sys.stdout.write("\n".join([*lines, *(f"  {line}" for line in stage_lines(explained, weights)), ""]))
+        else:
+            sys.stdout.write("\n".join([*lines, ""]))
     return status
+
+
+def explanation(path: Path, read: ReadSettings, weights: WeightSettings) -> list[str]:
+    """How the job would read a local file or folder, and the lines of a stage file that make it permanent.
+
+    Raises:
+        InputError: as `explain_input`.
+    """
+    explained, passed_over = explain_input(path, read, weights)
+    lines = [*described(explained, passed_over, weights), PERMANENT]
+    return [*lines, *(f"  {line}" for line in stage_lines(explained, weights))]
 
 
 # -- one file ------------------------------------------------------------------------------------
@@ -258,12 +269,15 @@ def _described_columns(each: Explained, weights: WeightSettings) -> Iterator[str
     if time is None:
         ids.append("time = none: split at random, which makes the evaluation weaker")
     else:
-        times = summarize_times(samples.present(time))
+        try:
+            times = summarize_times(samples.present(time))
+        except AmbiguousTimeError as error:
+            raise InputError(f"{each.name}: {error}") from None
         clock = each.positions.get("clock")
         name = printable(samples.columns[time])
         name += f" and {printable(samples.columns[clock])}" if clock is not None else ""
         between = f", {times.first} to {times.last} UTC" if times.first else ""
-        ids.append(f"time = {name} {times.kind}{between}{scope}, such as {printable(samples.example(time))}")
+        ids.append(f"time = {name} {times.form}{between}{scope}, such as {printable(samples.example(time))}")
     yield "  " + ", ".join(ids)
     value = each.positions.get("value")
     if value is not None:

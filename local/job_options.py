@@ -1,0 +1,120 @@
+"""Options of the preparation job on the command line of `up`: parsing, help, and the check of the data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from typer.core import TyperCommand
+
+from local.deploy.project import load_stage
+from local.errors import BadInputError
+from ml.preparation.detect.explain import explanation
+from ml.preparation.detect.input_error import InputError
+from ml.settings.fields import Setting, SettingError
+from ml.settings.preparation import (
+    StageJob,
+    add_step_arguments,
+    flag_name,
+    input_settings,
+    step_options,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+ADVICE = "options go after the data: make up DATA=PATH ARGS='--user-column NAME'"
+
+
+class UpCommand(TyperCommand):
+    """Command whose help also has the options of the job, grouped by step."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        super().format_options(ctx, formatter)
+        for title, options in _sections():
+            with formatter.section(f"Preparation job: {title}"):
+                formatter.write_dl(options)
+
+
+def parse_job_options(given: Sequence[str]) -> tuple[str, ...]:
+    """Check options of the job that were given after those of `up`.
+
+    Raises:
+        BadInputError: an option is unknown or its value is not allowed.
+    """
+    _settings(given)
+    return tuple(given)
+
+
+def stage_job(stage: str) -> dict[str, Any]:
+    """The section ``ncf:spark.job`` of a stage's config.
+
+    Raises:
+        ProjectError: as `load_stage`.
+    """
+    section = json.loads(load_stage(stage, ROOT).config.get("ncf:spark", "{}"))
+    return dict(section.get("job") or {})
+
+
+def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) -> list[str]:
+    """How the job would read the data with the settings of the stage and the given options.
+
+    Args:
+        data: file or folder.
+        stage_job: section ``ncf:spark.job`` of the stage's config.
+        given: options of the job.
+
+    Raises:
+        BadInputError: the job would refuse the data; the message names the option to give.
+    """
+    try:
+        flags = replace_flags(StageJob.read(stage_job).arguments(), given)
+        return explanation(data, *_settings(flags))
+    except SettingError as error:
+        raise BadInputError(f"ncf:spark.job.{error}") from error
+    except InputError as error:
+        line = " ".join(str(error).split())
+        raise BadInputError(f"{line}; {ADVICE}" if "--" in line else line) from error
+
+
+def replace_flags(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Arguments in which the given flags replace those of the same name, with all their values."""
+    names = {each.partition("=")[0] for each in given if each.startswith("--")}
+    kept: list[str] = []
+    is_replaced = False
+    for each in arguments:
+        if each.startswith("--"):
+            is_replaced = each in names
+        if not is_replaced:
+            kept.append(each)
+    return [*kept, *given]
+
+
+def _settings(flags: Sequence[str]) -> Any:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    add_step_arguments(parser)
+    try:
+        return input_settings(parser.parse_args(list(flags)))
+    except SettingError as error:
+        raise BadInputError(error.flag_text(flag_name)) from error
+
+
+def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    for title, settings in step_options():
+        yield title, [(f"{each.flag} {_metavar(each)}".strip(), each.rule.help) for each in settings]
+
+
+def _metavar(each: Setting) -> str:
+    if each.choices is not None:
+        return f"[{'|'.join(map(str, each.choices))}]"
+    if each.plain_type is bool:
+        return ""
+    return each.rule.metavar or {int: "INTEGER", float: "NUMBER"}.get(each.plain_type, "TEXT")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser that raises its errors instead of exiting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInputError(f"{message}; see .venv/bin/python -m local up --help")
