@@ -22,7 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from bench import faults, fuzz_api
 from emulator.environment import client_environment
+from local.api import recommend
 from local.aws import STATE_FILE
 from local.chain import EVENT_TIMEOUT_S, Chain
 from local.errors import StepFailedError
@@ -110,6 +112,47 @@ def test_unknown_path_is_404_with_a_request_id(platform: ServedPlatform) -> None
     response = platform.get("/nowhere")
     assert response.status_code == 404
     assert response.json()["error"]["request_id"]
+
+
+def test_session_moves_a_known_user_and_gives_a_new_one_personal_items(platform: ServedPlatform) -> None:
+    user, items = next(iter(platform.seen().items()))
+    other = sorted(set().union(*platform.seen().values()) - items)[:5]
+    known, new, unknown = (
+        recommend(platform.stage, name, recent_items=recent)
+        for name, recent in ((user, other), ("visitor", [*other, "nowhere"]), ("visitor", ["nowhere"]))
+    )
+    assert (known["strategy"], known["ignored_items"]) == ("ncf+session", 0)
+    assert (new["strategy"], new["ignored_items"]) == ("session", 1)
+    assert (unknown["strategy"], unknown["ignored_items"]) == ("popular", 1)
+    for answer in (known, new):
+        assert not {item["item_id"] for item in answer["items"]}.intersection(other)
+    excluded = new["items"][0]["item_id"]
+    again = recommend(platform.stage, "visitor", recent_items=other, exclude_items=[excluded])
+    assert again["items"] == new["items"][1:] + again["items"][-1:]
+
+
+def test_popular_list_of_the_deployed_model_answers_while_the_endpoint_is_throttled(
+    platform: ServedPlatform,
+) -> None:
+    api_url = platform.stage.outputs["api_url"].rstrip("/")
+    with faults.faulty_runtime(platform.stage) as runtime:
+        assert platform.get("/recommendations/u000001").json()["strategy"] == "ncf"
+        runtime.fault = "throttled"
+        answer = platform.get("/recommendations/u000001").json()
+        assert (answer["strategy"], answer["model_version"]) == ("fallback", platform.run["run_id"])
+        assert len(answer["items"]) == 10
+        answers = faults.ask(api_url, 8, n_clients=1)
+    assert {(each.status, each.strategy) for each in answers} == {(200, "fallback")}
+    assert runtime.n_calls <= 1 + 3  # then the circuit is open
+    starts, n_fallbacks = faults.alarm_on_fallbacks(platform.stage)
+    assert n_fallbacks >= 9
+    assert starts
+
+
+def test_generated_requests_give_valid_responses(platform: ServedPlatform) -> None:
+    found = fuzz_api.fuzz(platform.stage.outputs["api_url"].rstrip("/"), 80, seed=3)
+    assert found.failures == []
+    assert {label.rpartition(" ")[2] for label in found.statuses} >= {"200", "400"}
 
 
 def test_served_model_reproduces_the_reported_metric(platform: ServedPlatform) -> None:

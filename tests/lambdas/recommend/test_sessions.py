@@ -141,7 +141,9 @@ def test_item_twice_in_a_session_is_400_that_names_both(invoke: Invoke, pair: li
 
 
 def test_session_of_several_users_is_400(invoke: Invoke) -> None:
-    response = invoke(post({"user_ids": ["42", "7"], "recent_items": ["1"]}))
+    body = {"user_ids": ["42", "7"], "recent_items": ["1"]}
+    assert not validator(BODY_SCHEMA).is_valid(body)
+    response = invoke(post(body))
     assert response["statusCode"] == 400
     assert content(response, POST, "post")["error"]["message"].startswith("recent_items: send them with one")
 
