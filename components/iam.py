@@ -6,6 +6,7 @@ instead of JSON texts or provider look-ups.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,8 +72,23 @@ def document(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
 
 
 def policy(allows: Sequence[Allow]) -> pulumi.Output[str]:
-    """Policy document with one statement for each of `allows`."""
-    return document([allow.statement() for allow in allows])
+    """Policy document that grants each action on a resource once.
+
+    Permissions on one resource overlap (`Key.grant_encrypt`, `Key.grant_decrypt`). A grant that is repeated
+    would stay when one of its statements is removed.
+    """
+    statements = pulumi.Output.all(*(allow.statement() for allow in allows)).apply(_merged)
+    return pulumi.Output.json_dumps({"Version": POLICY_VERSION, "Statement": statements})
+
+
+def _merged(statements: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Statements with the same resources and conditions become one, in the place of the first."""
+    found: dict[str, dict[str, Any]] = {}
+    for statement in statements:
+        key = json.dumps([statement["Resource"], statement.get("Condition")], sort_keys=True)
+        same = found.setdefault(key, {**statement, "Action": []})
+        same["Action"] = sorted({*same["Action"], *statement["Action"]})
+    return list(found.values())
 
 
 def service_trust(service: str, source_account: pulumi.Input[str] | None = None) -> pulumi.Output[str]:

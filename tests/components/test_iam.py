@@ -44,6 +44,16 @@ def test_empty_permission_is_refused(actions: list[str], resources: list[str]) -
         Allow(actions=actions, resources=resources)
 
 
+def test_overlapping_permissions_are_granted_once() -> None:
+    read = Allow(actions=["sqs:ReceiveMessage", "sqs:SendMessage"], resources=[QUEUE_ARN])
+    other = Allow(actions=["sqs:SendMessage"], resources=[f"{QUEUE_ARN}-2"])
+    done = pulumi_engine.run(lambda: policy([SEND, other, read, SEND]))
+    assert json.loads(done.values)["Statement"] == [
+        {"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:SendMessage"], "Resource": [QUEUE_ARN]},
+        {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": [f"{QUEUE_ARN}-2"]},
+    ]
+
+
 def test_policy_contains_exactly_the_given_permissions() -> None:
     role_arn = "arn:aws:iam::123456789012:role/jobs"
     done = pulumi_engine.run(lambda: policy([SEND, grant_pass_role(role_arn, "sagemaker.amazonaws.com")]))
