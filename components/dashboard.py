@@ -16,7 +16,7 @@ INTRODUCTION_HEIGHT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class GraphMetric:
     """One line of a graph.
 
     Attributes:
@@ -37,7 +37,7 @@ class Graph:
     """One graph; its title is the question that its lines answer."""
 
     title: str
-    metrics: Sequence[Metric]
+    metrics: Sequence[GraphMetric]
 
 
 @dataclass(frozen=True, kw_only=True)

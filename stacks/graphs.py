@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.dashboard import Graph, Metric
+from components.dashboard import Graph, GraphMetric
 from components.dead_letter_queue import DeadLetterQueue
 from components.endpoint import Endpoint
 from components.http_api import HttpApi
@@ -26,14 +26,14 @@ def request_graphs(api: HttpApi) -> list[Graph]:
         Graph(
             title="API requests and errors",
             metrics=[
-                Metric(namespace="AWS/ApiGateway", metric=metric, dimensions=dimensions, label=label)
+                GraphMetric(namespace="AWS/ApiGateway", metric=metric, dimensions=dimensions, label=label)
                 for metric, label in counts.items()
             ],
         ),
         Graph(
             title="API latency (ms)",
             metrics=[
-                Metric(
+                GraphMetric(
                     namespace="AWS/ApiGateway",
                     metric="Latency",
                     dimensions=dimensions,
@@ -53,7 +53,7 @@ def endpoint_graph(endpoint: Endpoint) -> Graph:
     return Graph(
         title="Endpoint invocations and errors",
         metrics=[
-            Metric(namespace="AWS/SageMaker", metric=metric, dimensions=dimensions, label=label)
+            GraphMetric(namespace="AWS/SageMaker", metric=metric, dimensions=dimensions, label=label)
             for metric, label in metrics.items()
         ],
     )
@@ -64,7 +64,7 @@ def fallback_graph(recommend: LambdaFunction) -> Graph:
     return Graph(
         title="Requests answered without the model",
         metrics=[
-            Metric(
+            GraphMetric(
                 namespace=contract.METRICS_NAMESPACE,
                 metric=contract.FALLBACK_METRIC,
                 dimensions={"FunctionName": recommend.name},
@@ -79,7 +79,7 @@ def function_graph(functions: Mapping[str, LambdaFunction]) -> Graph:
     return Graph(
         title="Lambda function errors",
         metrics=[
-            Metric(
+            GraphMetric(
                 namespace="AWS/Lambda",
                 metric="Errors",
                 dimensions={"FunctionName": function.name},
@@ -97,7 +97,7 @@ def run_graph(training: Training) -> Graph:
     return Graph(
         title="Builds and pipeline executions",
         metrics=[
-            Metric(namespace=namespace, metric=metric, dimensions=dimensions, label=label)
+            GraphMetric(namespace=namespace, metric=metric, dimensions=dimensions, label=label)
             for namespace, metric, dimensions, label in (
                 ("AWS/CodeBuild", "SucceededBuilds", build, "builds succeeded"),
                 ("AWS/CodeBuild", "FailedBuilds", build, "builds failed"),
@@ -113,7 +113,7 @@ def queue_graph(queues: Mapping[str, DeadLetterQueue]) -> Graph:
     return Graph(
         title="Messages in dead-letter queues",
         metrics=[
-            Metric(
+            GraphMetric(
                 namespace="AWS/SQS",
                 metric="ApproximateNumberOfMessagesVisible",
                 dimensions={"QueueName": queue.name},

@@ -47,7 +47,7 @@ def metadata(deployment: str | None) -> dict[str, str]:
 def test_gate_selects_the_current_package(name: str) -> None:
     packages, expected = CASES[name]
     newest_first = [
-        champion.Package(ARN.format(version), approval, metadata(deployment))
+        champion.ModelPackage(ARN.format(version), approval, metadata(deployment))
         for version, (approval, deployment) in reversed(list(enumerate(packages, start=1)))
     ]
     current = champion.current_package(newest_first)

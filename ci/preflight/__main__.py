@@ -22,7 +22,7 @@ from rich.text import Text
 from ci.preflight import account, deployed
 from ci.preflight.finding import Finding, Status, findings_of
 from ci.preflight.quotas import check_quotas
-from ci.preflight.stage import Stage, StageFileError, load_stage
+from ci.preflight.stage import StageFileError, StageInAccount, load_stage
 
 CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def connect(service: str, region: str) -> Any:
     return boto3.client(service, region_name=region, config=CLIENT_CONFIG)
 
 
-def findings(stage: Stage) -> list[Finding]:
+def findings(stage: StageInAccount) -> list[Finding]:
     """Findings of every check."""
     checks = (*account.CHECKS, ("quotas", check_quotas), *deployed.CHECKS)
     return [each for subject, check in checks for each in findings_of(subject, partial(check, stage))]

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from ci.preflight.finding import Finding, Status, error_code, found
 from ci.preflight.images import images
-from ci.preflight.stage import Stage
+from ci.preflight.stage import StageInAccount
 
 # Roles that AWS services create when they are first used, if the caller may create them.
 SERVICE_LINKED = {
@@ -22,7 +22,7 @@ COST_TAG = "Stage"  # the budget counts the costs with this tag (stacks/operatio
 PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
-def check_region(stage: Stage) -> Iterator[Finding]:
+def check_region(stage: StageInAccount) -> Iterator[Finding]:
     """The region is enabled and has the availability zones of the network."""
     ec2, region = stage.client("ec2"), stage.config.region
     (described,) = ec2.describe_regions(RegionNames=[region], AllRegions=True)["Regions"]
@@ -45,7 +45,7 @@ def check_region(stage: Stage) -> Iterator[Finding]:
         )
 
 
-def check_instance_types(stage: Stage) -> Iterator[Finding]:
+def check_instance_types(stage: StageInAccount) -> Iterator[Finding]:
     """Every zone offers at least one instance type of every fleet."""
     cluster, zones = stage.config.spark.cluster, stage.config.network.availability_zones
     fleets = {"primary": cluster.primary, "core": cluster.core, "task": cluster.task}
@@ -69,7 +69,7 @@ def check_instance_types(stage: Stage) -> Iterator[Finding]:
         )
 
 
-def check_service_linked_roles(stage: Stage) -> Iterator[Finding]:
+def check_service_linked_roles(stage: StageInAccount) -> Iterator[Finding]:
     """The service-linked roles exist."""
     for service, use in SERVICE_LINKED.items():
         roles = stage.pages("iam", "list_roles", "Roles", PathPrefix=f"/aws-service-role/{service}/")
@@ -80,7 +80,7 @@ def check_service_linked_roles(stage: Stage) -> Iterator[Finding]:
         )
 
 
-def check_layer(stage: Stage) -> Iterator[Finding]:
+def check_layer(stage: StageInAccount) -> Iterator[Finding]:
     """The version of the Powertools layer exists."""
     layer = stage.config.functions.powertools_layer_arn
     try:
@@ -98,7 +98,7 @@ def check_layer(stage: Stage) -> Iterator[Finding]:
     )
 
 
-def check_images(stage: Stage) -> Iterator[Finding]:
+def check_images(stage: StageInAccount) -> Iterator[Finding]:
     """The images of training and serving exist in their registries."""
     ecr = stage.client("ecr")
     for use, image in images(stage.config).items():
@@ -121,7 +121,7 @@ def check_images(stage: Stage) -> Iterator[Finding]:
         )
 
 
-def check_emr_release(stage: Stage) -> Iterator[Finding]:
+def check_emr_release(stage: StageInAccount) -> Iterator[Finding]:
     """EMR offers the release in the region."""
     release = stage.config.spark.release
     try:
@@ -134,7 +134,7 @@ def check_emr_release(stage: Stage) -> Iterator[Finding]:
     yield found("EMR release", exists, needed=release, action="write another in ncf:spark.release")
 
 
-def check_airflow_role(stage: Stage) -> Iterator[Finding]:
+def check_airflow_role(stage: StageInAccount) -> Iterator[Finding]:
     """The role of Airflow's workers exists, since the trust policy of a role refuses unknown principals."""
     arn = stage.config.spark.airflow_principal_arn
     if arn is None:
@@ -163,7 +163,7 @@ def check_airflow_role(stage: Stage) -> Iterator[Finding]:
     )
 
 
-def check_feature_store(stage: Stage) -> Iterator[Finding]:
+def check_feature_store(stage: StageInAccount) -> Iterator[Finding]:
     """The secret with the address of the feature store exists."""
     store = stage.config.feature_store
     if store is None:
@@ -178,7 +178,7 @@ def check_feature_store(stage: Stage) -> Iterator[Finding]:
     yield found("secret of the feature store", exists, needed=store.secret_arn, action="create the secret")
 
 
-def check_cost_tag(stage: Stage) -> Iterator[Finding]:
+def check_cost_tag(stage: StageInAccount) -> Iterator[Finding]:
     """The cost allocation tag is active: without it the budget counts nothing."""
     ce = stage.client("ce")
     tags: list[Any] = []
@@ -200,7 +200,7 @@ def check_cost_tag(stage: Stage) -> Iterator[Finding]:
     )
 
 
-def check_state(stage: Stage) -> Iterator[Finding]:
+def check_state(stage: StageInAccount) -> Iterator[Finding]:
     """The bucket of the Pulumi state is versioned and private."""
     url = stage.environment.get("PULUMI_BACKEND_URL", "")
     if not url.startswith("s3://"):
@@ -240,7 +240,7 @@ def _is_private(s3: Any, bucket: str) -> bool:
     return all(block.values())
 
 
-def check_secrets(stage: Stage) -> Iterator[Finding]:
+def check_secrets(stage: StageInAccount) -> Iterator[Finding]:
     """Pulumi can encrypt the secrets of the stack: a KMS key that is enabled, or a passphrase."""
     subject, provider = "secrets provider", stage.secrets_provider
     init = f"pulumi stack init {stage.config.stage} --secrets-provider 'awskms://KEY_ID?region=REGION'"

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ci.preflight.finding import Finding, Status, error_code, found
-from ci.preflight.stage import Stage
+from ci.preflight.stage import StageInAccount
 from ml import contract
 
 PENDING = "PendingConfirmation"  # SNS API, SubscriptionArn of a subscription that is not confirmed
@@ -19,7 +19,7 @@ def _later(subject: str) -> Finding:
     return Finding(subject=subject, status=Status.LATER)
 
 
-def check_subscription(stage: Stage) -> Iterator[Finding]:
+def check_subscription(stage: StageInAccount) -> Iterator[Finding]:
     """The owner of the alarm address has confirmed the subscription: until then, alarms reach nobody."""
     email = stage.config.operations.alarm_email
     subject = f"alarm subscription of {email}"
@@ -45,7 +45,7 @@ def check_subscription(stage: Stage) -> Iterator[Finding]:
         )
 
 
-def check_budget(stage: Stage) -> Iterator[Finding]:
+def check_budget(stage: StageInAccount) -> Iterator[Finding]:
     """A deployed stage has its budget, with the limit of the stage file."""
     limit = stage.config.operations.monthly_budget_usd
     budgets = stage.pages("budgets", "describe_budgets", "Budgets", AccountId=stage.account_id)
@@ -66,14 +66,14 @@ def check_budget(stage: Stage) -> Iterator[Finding]:
     )
 
 
-def _bucket(stage: Stage, name: str) -> str | None:
+def _bucket(stage: StageInAccount, name: str) -> str | None:
     """The bucket of the stage with this label; None before the deployment."""
     buckets = stage.pages("s3", "list_buckets", "Buckets")
     names = [each["Name"] for each in buckets if each["Name"].startswith(f"{stage.prefix}{name}-")]
     return names[0] if names else None
 
 
-def check_code_bundle(stage: Stage) -> Iterator[Finding]:
+def check_code_bundle(stage: StageInAccount) -> Iterator[Finding]:
     """The training code was published: without it, the first run stops at render_buildspec."""
     bucket = _bucket(stage, "artifacts")
     if bucket is None:
@@ -94,7 +94,7 @@ def check_code_bundle(stage: Stage) -> Iterator[Finding]:
     )
 
 
-def check_interactions(stage: Stage) -> Iterator[Finding]:
+def check_interactions(stage: StageInAccount) -> Iterator[Finding]:
     """There are interactions to prepare."""
     bucket = _bucket(stage, "data")
     if bucket is None:

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ci.preflight.finding import Finding, error_code, findings_of, found
-from ci.preflight.stage import Stage
+from ci.preflight.stage import StageInAccount
 
 MIN_UNRESERVED = 100  # Lambda developer guide, reserved concurrency: it stays for functions without one
 OTHER_FUNCTIONS = 3  # render_buildspec, report_rejection and deploy_model, one execution at a time each
@@ -47,7 +47,7 @@ class Need:
     code: str | None = None
 
 
-def needs(stage: Stage, other_vpcs: int) -> list[Need]:
+def needs(stage: StageInAccount, other_vpcs: int) -> list[Need]:
     """Quotas of a stage; `other_vpcs` is the number of VPCs of others in the region."""
     return [
         *_function_needs(stage),
@@ -64,7 +64,7 @@ def needs(stage: Stage, other_vpcs: int) -> list[Need]:
     ]
 
 
-def _function_needs(stage: Stage) -> Iterator[Need]:
+def _function_needs(stage: StageInAccount) -> Iterator[Need]:
     config = stage.config
     reserved = config.functions.recommend_concurrency
     if reserved:
@@ -80,7 +80,7 @@ def _function_needs(stage: Stage) -> Iterator[Need]:
     )
 
 
-def _cluster_needs(stage: Stage) -> Iterator[Need]:
+def _cluster_needs(stage: StageInAccount) -> Iterator[Need]:
     cluster = stage.config.spark.cluster
     scaling = cluster.scaling
     primary = max(node.vcpus for node in cluster.primary.nodes)
@@ -101,7 +101,7 @@ def _cluster_needs(stage: Stage) -> Iterator[Need]:
         )
 
 
-def _sagemaker_needs(stage: Stage) -> Iterator[Need]:
+def _sagemaker_needs(stage: StageInAccount) -> Iterator[Need]:
     training, serving = stage.config.training, stage.config.serving
     kind = "spot training job" if training.use_spot else "training job"
     for instance_type, usage, needed, reason in (
@@ -119,7 +119,7 @@ def _sagemaker_needs(stage: Stage) -> Iterator[Need]:
         )
 
 
-def _build_needs(stage: Stage) -> Iterator[Need]:
+def _build_needs(stage: StageInAccount) -> Iterator[Need]:
     build = stage.config.training.build
     platform = "ARM" if "aarch64" in build.image else "Linux"
     size = BUILD_SIZES[build.compute_type.removeprefix("BUILD_GENERAL1_")]
@@ -131,7 +131,7 @@ def _build_needs(stage: Stage) -> Iterator[Need]:
     )
 
 
-def check_quotas(stage: Stage) -> Iterator[Finding]:
+def check_quotas(stage: StageInAccount) -> Iterator[Finding]:
     """Compare each needed quota with the account's value."""
     own = set(stage.config.tags.model_dump().items())
     vpcs = stage.pages("ec2", "describe_vpcs", "Vpcs")
@@ -141,7 +141,7 @@ def check_quotas(stage: Stage) -> Iterator[Finding]:
         yield from findings_of(f"quota: {need.name}", partial(_compare, stage, need, listed))
 
 
-def _compare(stage: Stage, need: Need, listed: dict[str, Mapping[str, float]]) -> list[Finding]:
+def _compare(stage: StageInAccount, need: Need, listed: dict[str, Mapping[str, float]]) -> list[Finding]:
     value = _by_code(stage, need) if need.code else _by_name(stage, need, listed)
     subject = f"quota: {need.name}"
     request = f"request {need.needed} in Service Quotas ({need.service}, {stage.config.region})"
@@ -155,7 +155,7 @@ def _compare(stage: Stage, need: Need, listed: dict[str, Mapping[str, float]]) -
     return [result]
 
 
-def _by_code(stage: Stage, need: Need) -> float:
+def _by_code(stage: StageInAccount, need: Need) -> float:
     """Applied value of a quota, or the default if none is applied."""
     quotas, key = stage.client("service-quotas"), {"ServiceCode": need.service, "QuotaCode": need.code}
     try:
@@ -166,7 +166,7 @@ def _by_code(stage: Stage, need: Need) -> float:
         return float(quotas.get_aws_default_service_quota(**key)["Quota"]["Value"])
 
 
-def _by_name(stage: Stage, need: Need, listed: dict[str, Mapping[str, float]]) -> float | None:
+def _by_name(stage: StageInAccount, need: Need, listed: dict[str, Mapping[str, float]]) -> float | None:
     """Value of a quota of the service's list; the list is read once per service."""
     if need.service not in listed:
         values: dict[str, float] = {}

@@ -22,7 +22,7 @@ class StageFileError(Exception):
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageInAccount:
     """A stage and the account that it is deployed to.
 
     Attributes:
@@ -61,7 +61,7 @@ class Stage:
 
 def load_stage(
     name: str, root: Path, environment: Mapping[str, str], connect: Callable[[str, str], Any]
-) -> Stage:
+) -> StageInAccount:
     """Read ``Pulumi.yaml`` and ``Pulumi.<stage>.yaml``.
 
     Raises:
@@ -78,7 +78,7 @@ def load_stage(
         raise StageFileError(f"{path.name}: not a stage file: {' '.join(str(error).split())}") from None
     except ConfigError as error:
         raise StageFileError(f"{path.name}: {error}") from None
-    return Stage(
+    return StageInAccount(
         config=config,
         project=project,
         secrets_provider=str(document.get("secretsprovider") or ""),

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ci.teardown import models, objects, running
 from ci.teardown.leftover import Leftover, Waiter
 from ci.teardown.objects import DeletionError
-from ci.teardown.stage import Stage, StageError, load_stage, outputs_of, stack_outputs
+from ci.teardown.stage import DeployedStage, StageError, load_stage, outputs_of, stack_outputs
 
 CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 8})
 EXIT_FAILED, EXIT_REFUSED = 1, 2
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None, dependencies: Dependencies | No
     return 0
 
 
-def _delete(stage: Stage, found: list[Leftover], dependencies: Dependencies) -> int:
+def _delete(stage: DeployedStage, found: list[Leftover], dependencies: Dependencies) -> int:
     """Delete what was found, then what work in progress has created in the meantime; returns the number."""
     n_deleted = 0
     for _ in range(MAX_PASSES):
@@ -88,7 +88,7 @@ def _delete(stage: Stage, found: list[Leftover], dependencies: Dependencies) -> 
     raise TimeoutError(f"{found[0].kind} {found[0].name} was created in the meantime; run the command again")
 
 
-def leftovers(stage: Stage, dependencies: Dependencies) -> Iterator[Leftover]:
+def leftovers(stage: DeployedStage, dependencies: Dependencies) -> Iterator[Leftover]:
     """Everything to delete, in this order: work in progress first, what is in use after its user.
 
     The pipeline comes last but for the objects, because the names of its jobs are in its executions.
@@ -126,13 +126,13 @@ def _outputs_reader(path: Path | None) -> Callable[[str], Any]:
     return read
 
 
-def _confirm(stage: Stage, given: str | None, ask: Callable[[str], str]) -> None:
+def _confirm(stage: DeployedStage, given: str | None, ask: Callable[[str], str]) -> None:
     answer = given if given is not None else ask(f"Delete all of this for good? Type {stage.name}: ")
     if answer.strip() != stage.name:
         raise StageError(f"not confirmed: {answer.strip()!r} is not {stage.name}; nothing was deleted")
 
 
-def _summary(stage: Stage, n: int) -> str:
+def _summary(stage: DeployedStage, n: int) -> str:
     if n == 0:
         return f"nothing to delete; run pulumi destroy --stack {stage.name}"
     return f"{n} to delete; nothing was deleted: run it again with --delete"

@@ -13,7 +13,7 @@ from typing import Any
 
 from ci.teardown.calls import delete_if_exists, exists, listed
 from ci.teardown.leftover import Leftover, Waiter
-from ci.teardown.stage import Stage
+from ci.teardown.stage import DeployedStage
 
 # Log group of a step's job, by its key in the metadata of the step.
 JOB_LOG_GROUPS = {
@@ -23,7 +23,7 @@ JOB_LOG_GROUPS = {
 PIPELINE_MODELS = "pipelines-"  # SageMaker pipelines name their models pipelines-<execution>-…
 
 
-def pipeline_executions(sagemaker: Any, stage: Stage) -> list[dict[str, Any]]:
+def pipeline_executions(sagemaker: Any, stage: DeployedStage) -> list[dict[str, Any]]:
     """Every execution of the stage's pipeline; none without a pipeline."""
     return listed(
         sagemaker,
@@ -55,7 +55,7 @@ def _streams(logs: Any, group: str, prefix: str) -> Iterator[Leftover]:
         yield Leftover("log stream", f"{group}/{name}", delete)
 
 
-def endpoint(sagemaker: Any, stage: Stage, waiter: Waiter) -> Iterator[Leftover]:
+def endpoint(sagemaker: Any, stage: DeployedStage, waiter: Waiter) -> Iterator[Leftover]:
     """The endpoint."""
     name = stage.outputs["endpoint_name"]
     remains = partial(exists, sagemaker.describe_endpoint, EndpointName=name)
@@ -68,7 +68,7 @@ def endpoint(sagemaker: Any, stage: Stage, waiter: Waiter) -> Iterator[Leftover]
         yield Leftover("endpoint", name, delete)
 
 
-def endpoint_configs(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
+def endpoint_configs(sagemaker: Any, stage: DeployedStage) -> Iterator[Leftover]:
     """Endpoint configs of deploy_model; Pulumi's own has another name."""
     name = stage.outputs["endpoint_name"]
     found = listed(sagemaker, "list_endpoint_configs", "EndpointConfigs", NameContains=f"{name}-v")
@@ -78,7 +78,7 @@ def endpoint_configs(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
             yield Leftover("endpoint config", config, delete)
 
 
-def models(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
+def models(sagemaker: Any, stage: DeployedStage) -> Iterator[Leftover]:
     """Models of deploy_model, by their name, and of the stage's pipeline, by their tags."""
     for model in listed(sagemaker, "list_models", "Models"):
         name = model["ModelName"]
@@ -89,7 +89,7 @@ def models(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
             yield Leftover("model", name, delete)
 
 
-def packages(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
+def packages(sagemaker: Any, stage: DeployedStage) -> Iterator[Leftover]:
     """Versions in the model package group."""
     group = stage.outputs["model_package_group"]
     found = listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group)
@@ -98,7 +98,7 @@ def packages(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
         yield Leftover("model package", arn, delete)
 
 
-def pipeline(sagemaker: Any, stage: Stage) -> Iterator[Leftover]:
+def pipeline(sagemaker: Any, stage: DeployedStage) -> Iterator[Leftover]:
     """The pipeline, which a build created."""
     name = stage.outputs["pipeline_name"]
     if exists(sagemaker.describe_pipeline, PipelineName=name):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ci.teardown.calls import listed
 from ci.teardown.leftover import Leftover, Waiter
-from ci.teardown.stage import Stage
+from ci.teardown.stage import DeployedStage
 
 ACTIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"]
 TERMINATED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -15,7 +15,7 @@ ACTIVE_EXECUTIONS = ("Executing", "Stopping")
 MAX_BUILDS = 100  # CodeBuild API, BatchGetBuilds
 
 
-def clusters(emr: Any, stage: Stage, waiter: Waiter) -> Iterator[Leftover]:
+def clusters(emr: Any, stage: DeployedStage, waiter: Waiter) -> Iterator[Leftover]:
     """Clusters of the stage's preparation."""
     for cluster in listed(emr, "list_clusters", "Clusters", ClusterStates=ACTIVE_CLUSTERS):
         if cluster["Name"] == stage.outputs["preparation_job"]:
@@ -33,7 +33,7 @@ def _terminate(emr: Any, cluster_id: str, waiter: Waiter) -> Any:
     return terminate
 
 
-def builds(codebuild: Any, stage: Stage, waiter: Waiter) -> Iterator[Leftover]:
+def builds(codebuild: Any, stage: DeployedStage, waiter: Waiter) -> Iterator[Leftover]:
     """Builds of the stage's project."""
     project = stage.outputs["codebuild_project"]
     ids = listed(codebuild, "list_builds_for_project", "ids", projectName=project)

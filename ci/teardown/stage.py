@@ -28,7 +28,7 @@ class StageError(ValueError):
 
 
 @dataclass(frozen=True)
-class Stage:
+class DeployedStage:
     """A stage that does not protect its data.
 
     Attributes:
@@ -48,7 +48,7 @@ class Stage:
         return tuple(self.outputs[f"{name}_bucket"] for name in ("data", "artifacts", "logs"))
 
 
-def load_stage(name: str, root: Path, read_outputs: Callable[[str], Mapping[str, Any]]) -> Stage:
+def load_stage(name: str, root: Path, read_outputs: Callable[[str], Mapping[str, Any]]) -> DeployedStage:
     """Read ``Pulumi.<name>.yaml`` in `root`, and the outputs of the stack.
 
     Raises:
@@ -68,7 +68,7 @@ def load_stage(name: str, root: Path, read_outputs: Callable[[str], Mapping[str,
         raise StageError(
             f"the stack {name} has no output {missing[0]}: run pulumi up with this version first"
         )
-    return Stage(name, config["aws:region"], config["aws:defaultTags"]["tags"], outputs)
+    return DeployedStage(name, config["aws:region"], config["aws:defaultTags"]["tags"], outputs)
 
 
 def stack_outputs(name: str) -> Mapping[str, Any]:

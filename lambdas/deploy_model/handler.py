@@ -47,7 +47,7 @@ from logic import (
     ROLLED_BACK,
     WAITING,
     WARNINGS,
-    Endpoint,
+    EndpointState,
     Ignored,
     Package,
     Promotion,
@@ -99,7 +99,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
         ``Rejected``, ``Superseded`` (a newer package is approved), ``NothingApproved`` or ``Ignored``.
 
     Raises:
-        InputError: the event has an unknown type.
+        EventError: the event has an unknown type.
         EndpointError: the endpoint is in a state that requires an operator.
     """
     request = request_of(event, endpoint_name=ENDPOINT_NAME, group=MODEL_PACKAGE_GROUP)
@@ -144,7 +144,7 @@ def _reconcile(requested: Package | None = None) -> dict[str, str]:
     return _answer(status, package=package, config_name=config_name)
 
 
-def _record_outcome(package: Package, endpoint: Endpoint) -> Package:
+def _record_outcome(package: Package, endpoint: EndpointState) -> Package:
     ended = outcome(package, endpoint)
     if ended is None:
         return package
@@ -157,7 +157,7 @@ def _record_outcome(package: Package, endpoint: Endpoint) -> Package:
     return sagemaker.annotate(package, **{DEPLOYMENT: ended})
 
 
-def _deploy(package: Package, endpoint: Endpoint, config_name: str) -> str:
+def _deploy(package: Package, endpoint: EndpointState, config_name: str) -> str:
     model = sagemaker.ensure_model(package.metadata.get(MODEL), config_name, package, MODEL_ROLE_ARN)
     sagemaker.ensure_config(config_name, model, VARIANT)
     # Written before UpdateEndpoint: the event of the end of the rollout may arrive before this call returns.
@@ -184,7 +184,7 @@ def _deploy(package: Package, endpoint: Endpoint, config_name: str) -> str:
     return "Deploying"
 
 
-def _delete_old_configs(endpoint: Endpoint) -> None:
+def _delete_old_configs(endpoint: EndpointState) -> None:
     names = sagemaker.config_names(f"{ENDPOINT_NAME}-v")
     old = configs_to_delete(names, endpoint, KEEP_LAST)
     if not old:

@@ -29,7 +29,7 @@ REQUESTED, DEPLOYED, ROLLED_BACK, WAITING = "Requested", "Deployed", "RolledBack
 Rollout = Literal["all_at_once", "canary", "linear"]
 
 
-class InputError(ValueError):
+class EventError(ValueError):
     """The event or the configuration is invalid; the message names the field."""
 
 
@@ -58,7 +58,7 @@ class Ignored:
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EndpointState:
     """State of the endpoint, from DescribeEndpoint."""
 
     name: str
@@ -102,16 +102,16 @@ def request_of(event: Mapping[str, Any], *, endpoint_name: str, group: str) -> P
     changes too, so package events without a change of the approval are ignored.
 
     Raises:
-        InputError: the event has an unknown type, or its package is not in the group.
+        EventError: the event has an unknown type, or its package is not in the group.
     """
     if "model_package_arn" in event:
         name = event.get("model_name")
         if name is not None and not isinstance(name, str):
-            raise InputError(f"model_name is {name!r}: expected the name of a model, or no such field")
+            raise EventError(f"model_name is {name!r}: expected the name of a model, or no such field")
         return Promotion(_package_arn(event["model_package_arn"], group), name or None)
     kind, detail = event.get("detail-type"), event.get("detail")
     if not isinstance(detail, Mapping):
-        raise InputError("event: neither model_package_arn nor detail")
+        raise EventError("event: neither model_package_arn nor detail")
     if kind == ENDPOINT_EVENT:
         if detail.get("EndpointName") != endpoint_name:
             return Ignored(f"the endpoint is not {endpoint_name}")
@@ -122,7 +122,7 @@ def request_of(event: Mapping[str, Any], *, endpoint_name: str, group: str) -> P
         if detail.get("ModelApprovalStatus") == "Approved":
             return Promotion(_package_arn(detail.get("ModelPackageArn"), group))
         return Change()
-    raise InputError(f"event: detail-type {kind!r} is not one of {APPROVAL_EVENT!r}, {ENDPOINT_EVENT!r}")
+    raise EventError(f"event: detail-type {kind!r} is not one of {APPROVAL_EVENT!r}, {ENDPOINT_EVENT!r}")
 
 
 def package_version(arn: str) -> int:
@@ -134,13 +134,13 @@ def resource_name(endpoint_name: str, package: Package, variant: Variant) -> str
     """Name of the endpoint config of a package, and of a model created here; equal for equal content.
 
     Raises:
-        InputError: the endpoint name is too long for the suffix.
+        EventError: the endpoint name is too long for the suffix.
     """
     content = json.dumps([package.arn, variant.__dict__], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:DIGEST_LENGTH]
     name = f"{endpoint_name}-v{package.version}-{digest}"
     if len(name) > MAX_NAME:
-        raise InputError(
+        raise EventError(
             f"endpoint name {endpoint_name!r} is too long: {name!r} exceeds {MAX_NAME} characters"
         )
     return name
@@ -151,7 +151,7 @@ def is_managed_config(name: str, endpoint_name: str) -> bool:
     return bool(re.fullmatch(rf"{re.escape(endpoint_name)}-v\d+-[0-9a-f]{{{DIGEST_LENGTH}}}", name))
 
 
-def outcome(package: Package, endpoint: Endpoint) -> str | None:
+def outcome(package: Package, endpoint: EndpointState) -> str | None:
     """Result of a package's rollout that is not in its metadata yet: ``Deployed``, ``RolledBack`` or None.
 
     SageMaker reports a rollback as InService, so the active endpoint config decides. If the endpoint was not
@@ -176,7 +176,7 @@ def desired_package(packages: Iterable[Package]) -> Package | None:
     return max(candidates, key=lambda package: package.version, default=None)
 
 
-def decide(endpoint: Endpoint, config_name: str) -> str:
+def decide(endpoint: EndpointState, config_name: str) -> str:
     """The action that moves the endpoint to an endpoint config.
 
     Returns:
@@ -197,7 +197,7 @@ def decide(endpoint: Endpoint, config_name: str) -> str:
     return "Deferred"
 
 
-def configs_to_delete(newest_first: Sequence[str], endpoint: Endpoint, keep_last: int) -> list[str]:
+def configs_to_delete(newest_first: Sequence[str], endpoint: EndpointState, keep_last: int) -> list[str]:
     """The endpoint configs beyond the newest ``keep_last``, except the active and the pending one."""
     managed = [name for name in newest_first if is_managed_config(name, endpoint.name)]
     return [name for name in managed[keep_last:] if name not in (endpoint.config, endpoint.pending_config)]
@@ -234,8 +234,8 @@ def deployment_config(
 def _package_arn(value: Any, group: str) -> str:
     found = PACKAGE_ARN.fullmatch(value) if isinstance(value, str) else None
     if not found:
-        raise InputError(f"model_package_arn is {value!r}: expected the ARN of a package version")
+        raise EventError(f"model_package_arn is {value!r}: expected the ARN of a package version")
     # SageMaker writes group names in some ARNs in lower case.
     if found["group"].lower() != group.lower():
-        raise InputError(f"model_package_arn is of group {found['group']}, not of {group}")
+        raise EventError(f"model_package_arn is of group {found['group']}, not of {group}")
     return found.group()

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from logic import InputError, Package
+from logic import EventError, Package
 
 MAX_VALUE = 256  # SageMaker API, CustomerMetadataValue
 NOT_IN_VALUE = re.compile(r"[^\w .:/=+@-]")  # SageMaker API, pattern of CustomerMetadataValue
@@ -16,7 +16,7 @@ def read_warnings(client: Any, package: Package) -> str:
     """Warnings in the report of a package; empty if it has no report.
 
     Raises:
-        InputError: the object is not an evaluation report.
+        EventError: the object is not an evaluation report.
     """
     if package.report_uri is None:
         return ""
@@ -28,10 +28,10 @@ def metadata_value(report: bytes) -> str:
     """Warnings of an evaluation report as a metadata value; empty without warnings.
 
     Raises:
-        InputError: the content is not an evaluation report.
+        EventError: the content is not an evaluation report.
     """
     try:
         warnings = [str(warning) for warning in json.loads(report)["warnings"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"not an evaluation report ({error!r})") from None
+        raise EventError(f"not an evaluation report ({error!r})") from None
     return NOT_IN_VALUE.sub("-", " - ".join(warnings))[:MAX_VALUE]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
-from logic import Endpoint, Package, Variant, package_version
+from logic import EndpointState, Package, Variant, package_version
 
 N_PACKAGES = 10  # packages to compare: a rollout takes minutes and there is one run per day
 STARTUP_TIMEOUT_S = 300
@@ -19,11 +19,11 @@ class SageMaker:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def endpoint(self, name: str) -> Endpoint:
+    def endpoint(self, name: str) -> EndpointState:
         """State of the endpoint with this exact name."""
         found = self._client.describe_endpoint(EndpointName=name)
         pending = found.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
-        return Endpoint(
+        return EndpointState(
             name=name,
             status=found["EndpointStatus"],
             config=found["EndpointConfigName"],

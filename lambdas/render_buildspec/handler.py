@@ -26,7 +26,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from logic import (
-    InputError,
+    EventError,
     PreparedRun,
     check_manifest,
     execution_name,
@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
         ``status`` (``Rendered``, ``RenderedAgain`` or ``AlreadyRendered``), ``run_id`` and ``key``.
 
     Raises:
-        InputError: the event, the manifest or the code bundle is invalid or missing.
+        EventError: the event, the manifest or the code bundle is invalid or missing.
     """
     run = prepared_run(event, PREPARED_PREFIX)
     logger.append_keys(run_id=run.run_id)
@@ -78,7 +78,7 @@ def _read_manifest(run: PreparedRun) -> bytes:
         return s3.get_object(Bucket=run.bucket, Key=run.manifest_key)["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] in MISSING_OBJECT_CODES:
-            raise InputError(f"s3://{run.bucket}/{run.manifest_key}: no such object") from None
+            raise EventError(f"s3://{run.bucket}/{run.manifest_key}: no such object") from None
         raise
 
 
@@ -87,7 +87,7 @@ def _code_version() -> str | None:
         return s3.head_object(Bucket=ARTIFACTS_BUCKET, Key=CODE_BUNDLE_KEY).get("VersionId")
     except ClientError as error:
         if error.response["Error"]["Code"] in MISSING_OBJECT_CODES:
-            raise InputError(f"s3://{ARTIFACTS_BUCKET}/{CODE_BUNDLE_KEY}: no such object") from None
+            raise EventError(f"s3://{ARTIFACTS_BUCKET}/{CODE_BUNDLE_KEY}: no such object") from None
         raise
 
 

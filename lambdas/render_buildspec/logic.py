@@ -23,7 +23,7 @@ REPEATABLE = ("CompletedWithFailures", "Failed", "Stopped", "Stopping")
 UNVERSIONED = "null"  # S3 version id of an object that was written without versioning
 
 
-class InputError(ValueError):
+class EventError(ValueError):
     """The event, the manifest or the code version is invalid; the message names the field."""
 
 
@@ -46,21 +46,21 @@ def prepared_run(event: Mapping[str, Any], prepared_prefix: str) -> PreparedRun:
     """The run of an S3 "Object Created" event for ``_SUCCESS``.
 
     Raises:
-        InputError: it is not an S3 event, or its key is not
+        EventError: it is not an S3 event, or its key is not
             ``<prepared_prefix>run=<run_id>/_SUCCESS``.
     """
     try:
         bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
         completed_at = datetime.fromisoformat(event["time"])
     except (KeyError, TypeError, ValueError):
-        raise InputError(
+        raise EventError(
             "event: expected an S3 event with time, detail.bucket.name and detail.object.key"
         ) from None
     found = re.fullmatch(
         rf"(?P<prefix>{re.escape(prepared_prefix)}run=(?P<run_id>{RUN_ID.pattern})/){SUCCESS_FILE}", key
     )
     if not found:
-        raise InputError(f"event: key {key!r} is not {prepared_prefix}run=<run_id>/{SUCCESS_FILE}")
+        raise EventError(f"event: key {key!r} is not {prepared_prefix}run=<run_id>/{SUCCESS_FILE}")
     return PreparedRun(
         run_id=found["run_id"], bucket=bucket, prefix=found["prefix"], completed_at=completed_at
     )
@@ -80,7 +80,7 @@ def check_manifest(content: bytes, uri: str) -> str:
     """Validate the structure and the counts of a manifest; returns its run id.
 
     Raises:
-        InputError: the manifest is invalid; the message begins with its ``uri``.
+        EventError: the manifest is invalid; the message begins with its ``uri``.
     """
     try:
         manifest = json.loads(content)
@@ -91,27 +91,27 @@ def check_manifest(content: bytes, uri: str) -> str:
         dropped += _count(counts, "duplicates") + _count(counts, "filtered")
         events_read = _count(counts, "events_read")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{uri}: not JSON ({error})") from None
+        raise EventError(f"{uri}: not JSON ({error})") from None
     except KeyError as error:
-        raise InputError(f"{uri}: {error.args[0]} is missing") from None
+        raise EventError(f"{uri}: {error.args[0]} is missing") from None
     except TypeError:
-        raise InputError(f"{uri}: not an object with the structure of a manifest") from None
+        raise EventError(f"{uri}: not an object with the structure of a manifest") from None
     except _CountError as error:
-        raise InputError(f"{uri}: {error}") from None
+        raise EventError(f"{uri}: {error}") from None
     if version != SCHEMA_VERSION:
-        raise InputError(f"{uri}: schema_version is {version!r}, not {SCHEMA_VERSION}")
+        raise EventError(f"{uri}: schema_version is {version!r}, not {SCHEMA_VERSION}")
     if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
-        raise InputError(f"{uri}: run_id {run_id!r} is not a UTC time such as 20261123T020000Z")
+        raise EventError(f"{uri}: run_id {run_id!r} is not a UTC time such as 20261123T020000Z")
     if sum(rows.values()) != kept:
-        raise InputError(f"{uri}: counts.kept is {kept}, but the splits have {sum(rows.values())} rows")
+        raise EventError(f"{uri}: counts.kept is {kept}, but the splits have {sum(rows.values())} rows")
     if kept + dropped != events_read:
-        raise InputError(
+        raise EventError(
             f"{uri}: counts.events_read is {events_read}, "
             f"but kept, quarantined, duplicates and filtered add up to {kept + dropped}"
         )
     for split, n_rows in rows.items():
         if n_rows == 0:
-            raise InputError(f"{uri}: counts.{split} is 0: every split needs at least one row")
+            raise EventError(f"{uri}: counts.{split} is 0: every split needs at least one row")
     return run_id
 
 
@@ -119,12 +119,12 @@ def render(template: str, run_id: str, code_version: str | None) -> str:
     """The buildspec of a run.
 
     Raises:
-        InputError: the code bundle has no object version, or an unexpected one.
+        EventError: the code bundle has no object version, or an unexpected one.
     """
     if code_version is None or code_version == UNVERSIONED:
-        raise InputError("code bundle: no object version to pin; enable versioning on its bucket")
+        raise EventError("code bundle: no object version to pin; enable versioning on its bucket")
     if not OBJECT_VERSION.fullmatch(code_version):
-        raise InputError(f"code bundle: {code_version!r} is not a version id")
+        raise EventError(f"code bundle: {code_version!r} is not a version id")
     return Template(template).substitute(run_id=run_id, code_version=code_version)
 
 

@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
         ``summary``: a line per metric of the gate.
 
     Raises:
-        InputError: the event or the evaluation report is invalid.
+        EventError: the event or the evaluation report is invalid.
     """
     rejection = rejection_of(event)
     report = s3.get_object(Bucket=rejection.report_bucket, Key=rejection.report_key)["Body"].read()

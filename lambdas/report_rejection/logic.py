@@ -13,7 +13,7 @@ MAX_SUMMARY = 1024  # SageMaker API, OutputParameter.Value
 REPORT_URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 
 
-class InputError(ValueError):
+class EventError(ValueError):
     """The event or the evaluation report is invalid; the message names the field."""
 
 
@@ -38,19 +38,19 @@ def rejection_of(event: Mapping[str, Any]) -> Rejection:
     """Parse the arguments of the pipeline step.
 
     Raises:
-        InputError: an argument is missing or invalid.
+        EventError: an argument is missing or invalid.
     """
     try:
         run_id, found = event["run_id"], REPORT_URI.fullmatch(event["report_uri"])
         floors, tolerance = dict(json.loads(event["floors"])), dict(json.loads(event["tolerance"]))
     except KeyError as error:
-        raise InputError(f"event: {error.args[0]} is missing") from None
+        raise EventError(f"event: {error.args[0]} is missing") from None
     except (TypeError, ValueError) as error:
-        raise InputError(f"event: not the arguments of the step ({error})") from None
+        raise EventError(f"event: not the arguments of the step ({error})") from None
     if found is None:
-        raise InputError(f"event: report_uri is {event['report_uri']!r}: expected the URI of an S3 object")
+        raise EventError(f"event: report_uri is {event['report_uri']!r}: expected the URI of an S3 object")
     if set(floors) != set(tolerance):
-        raise InputError("event: floors and tolerance are of different metrics")
+        raise EventError("event: floors and tolerance are of different metrics")
     return Rejection(run_id, event["report_uri"], found["bucket"], found["key"], floors, tolerance)
 
 
@@ -58,13 +58,13 @@ def comparison(rejection: Rejection, content: bytes) -> str:
     """One line per metric of the gate: candidate, floor, champion, change and tolerance.
 
     Raises:
-        InputError: the report is not valid.
+        EventError: the report is not valid.
     """
     try:
         report = json.loads(content)
         return "\n".join(_line(rejection, report, metric) for metric in rejection.floors)[:MAX_SUMMARY]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{rejection.report_uri}: not an evaluation report ({error!r})") from None
+        raise EventError(f"{rejection.report_uri}: not an evaluation report ({error!r})") from None
 
 
 def _line(rejection: Rejection, report: Mapping[str, Any], metric: str) -> str:

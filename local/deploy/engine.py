@@ -85,7 +85,9 @@ def deploy(
     """
     settings = load_stage(stage, root)
     context = Context(emulator=emulator, stage=settings)
-    provider = Provider(context, creators, not_emulated, on_progress or (lambda _type, _name, _n: None))
+    provider = EmulatorProvider(
+        context, creators, not_emulated, on_progress or (lambda _type, _name, _n: None)
+    )
     monitor = Monitor(project=settings.project, stack=settings.name, create=provider.create)
     program.run(settings, monitor)
     return Deployment(
@@ -96,7 +98,7 @@ def deploy(
     )
 
 
-class Provider:
+class EmulatorProvider:
     """AWS provider for the emulator: calls the creator of a type and checks that it used all inputs."""
 
     def __init__(

@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.manifest import ManifestError
 from ml.pipeline.aws import aws_session
-from ml.pipeline.environment import Run, Stage, VariableError
+from ml.pipeline.environment import PipelineStage, Run, VariableError
 from ml.pipeline.execution import (
     ExecutionState,
     ExecutionTimeoutError,
@@ -46,7 +46,7 @@ EPILOG = f"""exit codes: {SUCCEEDED} the model is registered and its deployment 
 failed the gate, {FAILED} a step failed, {BAD_INPUT} bad input or configuration"""
 
 
-def compile_pipeline(stage: Stage, session: boto3.Session, *, upload: bool) -> dict[str, Any]:
+def compile_pipeline(stage: PipelineStage, session: boto3.Session, *, upload: bool) -> dict[str, Any]:
     """Definition of the stage's pipeline; with ``upload``, the SDK's container drivers are written to S3."""
     # Importing the SDK takes seconds and creates clients from the default session: import it only when a
     # definition is needed. Its log messages are advice to users of notebooks.
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None, dependencies: Dependencies | No
     options = parser.parse_args(arguments)
     given = dependencies or Dependencies()
     try:
-        stage = Stage.from_environment(given.environment)
+        stage = PipelineStage.from_environment(given.environment)
         if options.definition:
             definition = given.compile_pipeline(stage, given.connect(stage.region), upload=False)
             print_line(json.dumps(definition, indent=2))
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None, dependencies: Dependencies | No
         return FAILED
 
 
-def run_pipeline(stage: Stage, run: Run, dependencies: Dependencies) -> int:
+def run_pipeline(stage: PipelineStage, run: Run, dependencies: Dependencies) -> int:
     """Start the run unless it is in progress or has succeeded; follow it and return its exit code."""
     session = dependencies.connect(stage.region)
     sagemaker, s3 = session.client("sagemaker"), session.client("s3")
@@ -111,7 +111,9 @@ def run_pipeline(stage: Stage, run: Run, dependencies: Dependencies) -> int:
     return _outcome(run, session, state)
 
 
-def _execution_to_follow(stage: Stage, run: Run, session: boto3.Session, dependencies: Dependencies) -> str:
+def _execution_to_follow(
+    stage: PipelineStage, run: Run, session: boto3.Session, dependencies: Dependencies
+) -> str:
     """ARN of the run's execution that is in progress or has succeeded, or of a new one."""
     sagemaker = session.client("sagemaker")
     known = find_executions(sagemaker, stage.pipeline_name, run.run_id)
@@ -134,7 +136,7 @@ def _execution_to_follow(stage: Stage, run: Run, session: boto3.Session, depende
     return arn
 
 
-def _limit_s(stage: Stage) -> int:
+def _limit_s(stage: PipelineStage) -> int:
     """Seconds to follow an execution."""
     return stage.training.max_runtime_s * (MAX_SPOT_WAIT_FACTOR + 1) + OTHER_STEPS_S
 

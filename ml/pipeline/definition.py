@@ -25,7 +25,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
 
 from ml import contract
-from ml.pipeline.environment import Stage
+from ml.pipeline.environment import PipelineStage
 from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, training_step
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
@@ -35,7 +35,7 @@ APPROVAL_STATUS = {"automatic": "Approved", "manual": "PendingManualApproval"}
 CONTENT_TYPE = "application/json"
 
 
-def compile_definition(stage: Stage, session: DefinitionSession) -> dict[str, Any]:
+def compile_definition(stage: PipelineStage, session: DefinitionSession) -> dict[str, Any]:
     """The definition as CreatePipeline takes it (schema 2020-12-01)."""
     parameters = RunParameters()
     training = training_step(stage, parameters, session)
@@ -55,7 +55,7 @@ def compile_definition(stage: Stage, session: DefinitionSession) -> dict[str, An
 
 
 def gate_step(
-    stage: Stage,
+    stage: PipelineStage,
     parameters: RunParameters,
     evaluation: ProcessingStep,
     report: PropertyFile,
@@ -82,7 +82,7 @@ def gate_step(
     )
 
 
-def rejected_step(stage: Stage, parameters: RunParameters) -> LambdaStep:
+def rejected_step(stage: PipelineStage, parameters: RunParameters) -> LambdaStep:
     """NCFRejected: invoke report_rejection, which sends the notification of a candidate that is not better.
 
     Not a FailStep: a lost gate is a normal outcome, and a failed execution would send failure notifications.
@@ -103,7 +103,7 @@ def rejected_step(stage: Stage, parameters: RunParameters) -> LambdaStep:
 
 
 def register_step(
-    stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
+    stage: PipelineStage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> ModelStep:
     """NCFRegister: a model package with its evaluation report, run id and code version."""
     report = MetricsSource(
@@ -126,7 +126,7 @@ def register_step(
 
 
 def create_model_step(
-    stage: Stage, session: DefinitionSession, training: TrainingStep, register: ModelStep
+    stage: PipelineStage, session: DefinitionSession, training: TrainingStep, register: ModelStep
 ) -> ModelStep:
     """NCFCreateModel: a model from the artifact: SageMaker refuses a package that is pending approval."""
     arguments = _model_builder(stage, session, training).build(tags=dict(stage.training.tags))
@@ -138,7 +138,7 @@ def create_model_step(
     )
 
 
-def deploy_step(stage: Stage, register: ModelStep, create_model: ModelStep) -> LambdaStep:
+def deploy_step(stage: PipelineStage, register: ModelStep, create_model: ModelStep) -> LambdaStep:
     """NCFDeploy: invoke deploy_model, which starts the rollout; the endpoint's state event completes it."""
     return LambdaStep(
         name=contract.STEP_DEPLOY,
@@ -154,7 +154,7 @@ def deploy_step(stage: Stage, register: ModelStep, create_model: ModelStep) -> L
     )
 
 
-def _model_builder(stage: Stage, session: DefinitionSession, training: TrainingStep) -> ModelBuilder:
+def _model_builder(stage: PipelineStage, session: DefinitionSession, training: TrainingStep) -> ModelBuilder:
     instance_type = stage.training.serving_instance_type
     return ModelBuilder(
         sagemaker_session=session,

@@ -26,7 +26,7 @@ class VariableError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class PipelineStage:
     """Names and training settings of the stage: everything that the pipeline's definition depends on."""
 
     name: str
@@ -45,7 +45,7 @@ class Stage:
     training: PipelineSettings
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Stage:
+    def from_environment(cls, environment: Mapping[str, str]) -> PipelineStage:
         """Read the stage from the environment variables of the CodeBuild project.
 
         Raises:

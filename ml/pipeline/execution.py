@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ml import contract
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
 REPEATABLE = ("Failed", "Stopped", "CompletedWithFailures")  # a run may be started again after these
@@ -95,7 +95,7 @@ def find_executions(sagemaker: Any, pipeline_name: str, run_id: str) -> RunExecu
     )
 
 
-def upsert_pipeline(sagemaker: Any, stage: Stage, definition: dict[str, Any]) -> None:
+def upsert_pipeline(sagemaker: Any, stage: PipelineStage, definition: dict[str, Any]) -> None:
     """Create the stage's pipeline, or update its definition."""
     content = {
         "PipelineName": stage.pipeline_name,
@@ -112,7 +112,7 @@ def upsert_pipeline(sagemaker: Any, stage: Stage, definition: dict[str, Any]) ->
         sagemaker.update_pipeline(**content)
 
 
-def start_execution(sagemaker: Any, stage: Stage, run: Run, *, n_failed: int = 0) -> str:
+def start_execution(sagemaker: Any, stage: PipelineStage, run: Run, *, n_failed: int = 0) -> str:
     """Start an execution of the run and return its ARN.
 
     Idempotent by pipeline, run and ``n_failed``, the number of executions of the run that failed or were
@@ -130,7 +130,7 @@ def start_execution(sagemaker: Any, stage: Stage, run: Run, *, n_failed: int = 0
     return started["PipelineExecutionArn"]
 
 
-def parameter_values(stage: Stage, run: Run) -> dict[str, str]:
+def parameter_values(stage: PipelineStage, run: Run) -> dict[str, str]:
     """Parameter values of a run; equal for equal runs, as an idempotent start requires."""
     return {
         "RunId": run.run_id,

@@ -36,7 +36,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
 from ml import contract
-from ml.pipeline.environment import Stage
+from ml.pipeline.environment import PipelineStage
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
 from ml.settings.containers import CHECKPOINTS, PROCESSING_EVALUATION, PROCESSING_INPUT, TRAINING_CODE
@@ -78,7 +78,9 @@ def channel_uris(parameters: RunParameters) -> dict[str, PipelineVariable]:
     }
 
 
-def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> TrainingStep:
+def training_step(
+    stage: PipelineStage, parameters: RunParameters, session: DefinitionSession
+) -> TrainingStep:
     """NCFTraining: ``python3 -m ml.ncf.jobs.train`` on the run's channels; on spot instances if set."""
     channels = {"code": parameters.source_uri, **channel_uris(parameters)}
     return TrainingStep(
@@ -92,7 +94,7 @@ def training_step(stage: Stage, parameters: RunParameters, session: DefinitionSe
     )
 
 
-def _trainer(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> ModelTrainer:
+def _trainer(stage: PipelineStage, parameters: RunParameters, session: DefinitionSession) -> ModelTrainer:
     training = stage.training
     wait_s = training.max_runtime_s * MAX_SPOT_WAIT_FACTOR if training.use_spot else None
     # Below the execution: a run that is started again must not continue from the checkpoints of other code.
@@ -145,7 +147,7 @@ def command_line(hyperparameters: Mapping[str, Scalar]) -> list[str]:
 
 
 def evaluation_step(
-    stage: Stage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
+    stage: PipelineStage, parameters: RunParameters, session: DefinitionSession, training: TrainingStep
 ) -> tuple[ProcessingStep, PropertyFile]:
     """NCFEvaluation: candidate and champion on the same test split; the gate reads its report."""
     report = PropertyFile(name="Evaluation", output_name=EVALUATION_OUTPUT, path=contract.EVALUATION_FILE)
@@ -171,7 +173,7 @@ def evaluation_step(
     return step, report
 
 
-def _evaluator(stage: Stage, parameters: RunParameters, session: DefinitionSession) -> Processor:
+def _evaluator(stage: PipelineStage, parameters: RunParameters, session: DefinitionSession) -> Processor:
     training = stage.training
     return Processor(
         sagemaker_session=session,

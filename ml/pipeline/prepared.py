@@ -8,10 +8,10 @@ from botocore.exceptions import ClientError
 
 from ml import contract
 from ml.manifest import Manifest, ManifestError, parse
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 
 
-def read_manifest(s3: Any, stage: Stage, run: Run) -> Manifest:
+def read_manifest(s3: Any, stage: PipelineStage, run: Run) -> Manifest:
     """The manifest of a complete run, which is one with a ``_SUCCESS`` object.
 
     Raises:
@@ -27,7 +27,7 @@ def read_manifest(s3: Any, stage: Stage, run: Run) -> Manifest:
         raise ManifestError(f"s3://{stage.data_bucket}/{key}: {error}") from None
 
 
-def _read(s3: Any, stage: Stage, key: str) -> bytes:
+def _read(s3: Any, stage: PipelineStage, key: str) -> bytes:
     try:
         return s3.get_object(Bucket=stage.data_bucket, Key=key)["Body"].read()
     except ClientError as error:

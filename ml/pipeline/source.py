@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ml import contract
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 
 PACKAGE = "ml"  # the package of the bundle that the jobs import
 ENTRY_POINTS = ("ml/ncf/jobs/train.py", "ml/ncf/jobs/evaluate.py")
@@ -22,7 +22,7 @@ class SourceError(ValueError):
     """The code version does not exist, or is not a bundle of this project."""
 
 
-def publish_source(s3: Any, stage: Stage, run: Run) -> int:
+def publish_source(s3: Any, stage: PipelineStage, run: Run) -> int:
     """Unpack the run's code version into the run's source folder and return the number of files.
 
     Idempotent: an object version does not change, so a second call writes the same objects.
@@ -75,7 +75,7 @@ def _in_package(name: str) -> bool:
     return parts[:1] == (PACKAGE,) and ".." not in parts
 
 
-def _download(s3: Any, stage: Stage, run: Run, where: str) -> bytes:
+def _download(s3: Any, stage: PipelineStage, run: Run, where: str) -> bytes:
     try:
         bundle = s3.get_object(
             Bucket=stage.artifacts_bucket, Key=contract.CODE_BUNDLE_KEY, VersionId=run.code_version

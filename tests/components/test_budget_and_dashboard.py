@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components.budget import Budget, BudgetArgs
-from components.dashboard import Dashboard, DashboardArgs, Graph, Metric
+from components.dashboard import Dashboard, DashboardArgs, Graph, GraphMetric
 from tests import pulumi_engine
 
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
@@ -27,7 +27,7 @@ def test_budget_below_one_dollar_is_refused() -> None:
 
 
 def test_graphs_are_in_rows_of_three_below_the_introduction() -> None:
-    metric = Metric(namespace="AWS/SQS", metric="Age", dimensions={"QueueName": "q"}, label="age")
+    metric = GraphMetric(namespace="AWS/SQS", metric="Age", dimensions={"QueueName": "q"}, label="age")
     args = DashboardArgs(
         dashboard_name="ncf-dev",
         region="ap-northeast-2",

@@ -191,7 +191,7 @@ def test_copied_run_is_rendered_with_the_run_id_of_its_key(s3: Any, render: Any)
 def test_other_object_keys_are_refused(logic: ModuleType, key: str) -> None:
     other = event("s3_success_created")
     other["detail"]["object"]["key"] = key
-    with pytest.raises(logic.InputError, match="key"):
+    with pytest.raises(logic.EventError, match="key"):
         logic.prepared_run(other, contract.PREPARED_PREFIX)
 
 
@@ -205,7 +205,7 @@ def test_other_object_keys_are_refused(logic: ModuleType, key: str) -> None:
     ],
 )
 def test_event_of_another_service_is_refused(logic: ModuleType, broken: dict[str, Any]) -> None:
-    with pytest.raises(logic.InputError, match=r"detail\.bucket\.name"):
+    with pytest.raises(logic.EventError, match=r"detail\.bucket\.name"):
         logic.prepared_run(broken, contract.PREPARED_PREFIX)
 
 
@@ -246,7 +246,7 @@ def changed(**changes: Any) -> bytes:
 def test_invalid_manifest_is_refused_with_the_name_of_the_field(
     logic: ModuleType, content: bytes, message: str
 ) -> None:
-    with pytest.raises(logic.InputError, match=r"^s3://b/manifest\.json: ") as caught:
+    with pytest.raises(logic.EventError, match=r"^s3://b/manifest\.json: ") as caught:
         logic.check_manifest(content, "s3://b/manifest.json")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -254,7 +254,7 @@ def test_invalid_manifest_is_refused_with_the_name_of_the_field(
 
 @pytest.mark.parametrize("version", [None, "null", "", 'v"\n  INJECTED: "1', "a b", "x" * 1025])
 def test_unexpected_object_version_is_refused(logic: ModuleType, version: str | None) -> None:
-    with pytest.raises(logic.InputError, match="code bundle"):
+    with pytest.raises(logic.EventError, match="code bundle"):
         logic.render("${run_id} ${code_version}", RUN_ID, version)
 
 

@@ -82,16 +82,16 @@ def test_candidate_without_a_champion_is_compared_with_the_floors(logic: ModuleT
     ],
 )
 def test_invalid_arguments_are_refused(logic: ModuleType, change: dict[str, str], message: str) -> None:
-    with pytest.raises(logic.InputError, match=message):
+    with pytest.raises(logic.EventError, match=message):
         logic.rejection_of({**REQUEST, **change})
 
 
 def test_missing_argument_is_named(logic: ModuleType) -> None:
-    with pytest.raises(logic.InputError, match="run_id is missing"):
+    with pytest.raises(logic.EventError, match="run_id is missing"):
         logic.rejection_of({name: value for name, value in REQUEST.items() if name != "run_id"})
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"model": {}}', b'{"model": null}'])
 def test_invalid_report_is_refused_with_its_uri(logic: ModuleType, content: bytes) -> None:
-    with pytest.raises(logic.InputError, match=r"^s3://artifacts/models/.*: not an evaluation report"):
+    with pytest.raises(logic.EventError, match=r"^s3://artifacts/models/.*: not an evaluation report"):
         logic.comparison(logic.rejection_of(REQUEST), content)

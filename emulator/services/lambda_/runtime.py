@@ -24,7 +24,7 @@ from typing import Any
 END_OF_LOG = "\x00end-of-invocation "
 
 
-class Context:
+class LambdaContext:
     """The handler's second argument (Lambda developer guide, "Using the Lambda context object")."""
 
     identity = None
@@ -65,7 +65,7 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-def load(handler: str) -> Callable[[Any, Context], Any]:
+def load(handler: str) -> Callable[[Any, LambdaContext], Any]:
     """Import the handler ``module.path.name``.
 
     Raises:
@@ -89,10 +89,10 @@ def load(handler: str) -> Callable[[Any, Context], Any]:
         raise HandlerError("Runtime.HandlerNotFound", reason, []) from error
 
 
-def call(handler: Callable[[Any, Context], Any], message: dict[str, Any]) -> dict[str, Any]:
+def call(handler: Callable[[Any, LambdaContext], Any], message: dict[str, Any]) -> dict[str, Any]:
     """Call the handler and return the reply to the sandbox."""
     try:
-        result = handler(json.loads(message["payload"]), Context(message))
+        result = handler(json.loads(message["payload"]), LambdaContext(message))
     except Exception as error:
         return {
             "error": {

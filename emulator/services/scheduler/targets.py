@@ -32,7 +32,7 @@ class TargetError(ValueError):
 
 
 @dataclass(frozen=True)
-class Call:
+class TargetCall:
     """One API call.
 
     Attributes:
@@ -56,7 +56,7 @@ class Target:
     def __post_init__(self) -> None:
         self.call("{}")
 
-    def call(self, payload: str) -> Call:
+    def call(self, payload: str) -> TargetCall:
         """The call for an input (JSON).
 
         Raises:
@@ -67,7 +67,7 @@ class Target:
         match self.arn.split(":", 5):
             case _, _, "lambda", _, _, _:
                 parameters = {"FunctionName": self.arn, "InvocationType": "Event", "Payload": payload}
-                return Call("lambda", "invoke", parameters, "lambda:InvokeFunction")
+                return TargetCall("lambda", "invoke", parameters, "lambda:InvokeFunction")
             case _, _, "sqs", region, account, name:
                 url = f"https://sqs.{region}.amazonaws.com/{account}/{name}"
                 parameters = {
@@ -75,14 +75,14 @@ class Target:
                     "MessageBody": payload,
                     **self.settings.get("SqsParameters", {}),
                 }
-                return Call("sqs", "send_message", parameters, "sqs:SendMessage")
+                return TargetCall("sqs", "send_message", parameters, "sqs:SendMessage")
             case _, _, "sns", _, _, _:
                 parameters = {"TopicArn": self.arn, "Message": payload}
-                return Call("sns", "publish", parameters, "sns:Publish")
+                return TargetCall("sns", "publish", parameters, "sns:Publish")
         raise TargetError(f"schedules of the emulator do not support the target {self.arn}")
 
 
-def _universal_call(name: str, payload: str) -> Call:
+def _universal_call(name: str, payload: str) -> TargetCall:
     service, _, action = name.partition(":")
     if action.startswith(READ_ONLY):
         raise TargetError(f"{name}: schedules cannot call read-only actions")
@@ -100,7 +100,7 @@ def _universal_call(name: str, payload: str) -> Call:
     if not isinstance(parameters, dict):
         raise TargetError("Input is not a JSON object")
     shape = model.operation_model(operation).input_shape
-    return Call(
+    return TargetCall(
         service,
         xform_name(operation),
         _as_members(shape, parameters) if shape else {},

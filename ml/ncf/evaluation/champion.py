@@ -42,7 +42,7 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Package:
+class ModelPackage:
     """A model package of the group."""
 
     arn: str
@@ -60,7 +60,7 @@ def version_of(arn: str) -> int:
     return int(arn.rsplit("/", 1)[1])
 
 
-def current_package(newest_first: Iterable[Package]) -> Package | None:
+def current_package(newest_first: Iterable[ModelPackage]) -> ModelPackage | None:
     """The newest approved package that was not rolled back; None if there is none.
 
     Args:
@@ -101,7 +101,7 @@ def _client(service: str) -> Any:
     return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=CLIENT_CONFIG)
 
 
-def _approved(sagemaker: Any, model_package_group: str) -> Iterator[Package]:
+def _approved(sagemaker: Any, model_package_group: str) -> Iterator[ModelPackage]:
     """All approved packages of a group by descending version; each is described only when consumed."""
     pages = sagemaker.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=model_package_group, ModelApprovalStatus="Approved"
@@ -109,7 +109,7 @@ def _approved(sagemaker: Any, model_package_group: str) -> Iterator[Package]:
     arns = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
     for arn in sorted(arns, key=version_of, reverse=True):
         package = sagemaker.describe_model_package(ModelPackageName=arn)
-        yield Package(
+        yield ModelPackage(
             arn=arn,
             approval=package["ModelApprovalStatus"],
             metadata=package.get("CustomerMetadataProperties") or {},

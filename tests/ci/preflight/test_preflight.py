@@ -22,7 +22,7 @@ from ci.preflight.__main__ import exit_code, findings, table
 from ci.preflight.finding import Finding, Status, findings_of
 from ci.preflight.images import parse
 from ci.preflight.quotas import check_quotas, needs
-from ci.preflight.stage import Stage, StageFileError, load_stage
+from ci.preflight.stage import StageFileError, StageInAccount, load_stage
 from emulator.app import Emulator
 from tests.ci.preflight.json_service import Answers, json_service
 from tests.repository import ROOT, STAGES
@@ -55,16 +55,18 @@ def client(service: str, region: str, url: str) -> Any:
     return boto3.client(service, region_name=region, endpoint_url=url, config=FAST, **keys)
 
 
-def stage_at(url: str, name: str = "dev", **environment: str) -> Stage:
+def stage_at(url: str, name: str = "dev", **environment: str) -> StageInAccount:
     """A stage file of this repository, and an account at an endpoint URL."""
     return load_stage(name, ROOT, environment, lambda service, region: client(service, region, url))
 
 
-def status_of(check: Callable[[Stage], Iterator[Finding]], stage: Stage) -> dict[str, Status]:
+def status_of(
+    check: Callable[[StageInAccount], Iterator[Finding]], stage: StageInAccount
+) -> dict[str, Status]:
     return {each.subject: each.status for each in check(stage)}
 
 
-def with_config(stage: Stage, **sections: Any) -> Stage:
+def with_config(stage: StageInAccount, **sections: Any) -> StageInAccount:
     return replace(stage, config=stage.config.model_copy(update=sections))
 
 
@@ -287,7 +289,7 @@ def test_unconfirmed_alarm_subscription_is_missing(arn: str, expected: Status) -
 # -- quotas, cost tag, layer and release: JSON operations ----------------------------------------
 
 
-def quotas_of(stage: Stage) -> dict[str, int]:
+def quotas_of(stage: StageInAccount) -> dict[str, int]:
     return {need.name: need.needed for need in needs(stage, 0)}
 
 
@@ -347,7 +349,7 @@ def service_quotas(values: Mapping[str, float], applied: Mapping[str, float]) ->
     }
 
 
-def quota_stage(emulator: Emulator, fake_url: str) -> Stage:
+def quota_stage(emulator: Emulator, fake_url: str) -> StageInAccount:
     """VPCs in the emulator, quotas at the server of the test."""
     return load_stage(
         "dev",

@@ -14,7 +14,7 @@ from hypothesis import settings
 from moto import mock_aws
 
 from ml import contract
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 
 # Test machines are shared: a property test has no time limit per example.
 settings.register_profile("no-deadline", deadline=None)
@@ -65,8 +65,8 @@ def environment(**training: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage.from_environment(ENVIRONMENT)
+def stage() -> PipelineStage:
+    return PipelineStage.from_environment(ENVIRONMENT)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def bundle(files: dict[str, bytes]) -> bytes:
 
 
 @pytest.fixture
-def s3(aws: None, stage: Stage) -> Iterator[Any]:
+def s3(aws: None, stage: PipelineStage) -> Iterator[Any]:
     """S3 client; the stage's two buckets exist, are versioned and empty."""
     client = boto3.client("s3", region_name=REGION)
     for bucket in (stage.data_bucket, stage.artifacts_bucket):

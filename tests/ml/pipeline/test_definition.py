@@ -11,7 +11,7 @@ import pytest
 
 from ml import contract
 from ml.pipeline.aws import aws_session
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.execution import parameter_values
 from ml.pipeline.session import DRIVERS_PREFIX, DefinitionSession, tree_digest
 from ml.settings.metrics import METRICS
@@ -35,7 +35,7 @@ def compiled(upload: bool = False, **training: Any) -> dict[str, Any]:
     """The definition of a stage with changed training settings; needs the fixture ``aws``."""
     from ml.pipeline.definition import compile_definition  # importing the SDK needs a region
 
-    stage = Stage.from_environment(environment(**training))
+    stage = PipelineStage.from_environment(environment(**training))
     session = DefinitionSession(aws_session(stage.region), stage.artifacts_bucket, upload=upload)
     return compile_definition(stage, session)
 
@@ -243,7 +243,9 @@ def test_rejected_candidate_is_reported_with_the_thresholds_of_the_gate(steps: d
     assert [each["OutputName"] for each in rejected["OutputParameters"]] == [contract.REJECTION_SUMMARY]
 
 
-def test_parameters_are_those_that_a_start_sets(definition: dict[str, Any], stage: Stage, run: Run) -> None:
+def test_parameters_are_those_that_a_start_sets(
+    definition: dict[str, Any], stage: PipelineStage, run: Run
+) -> None:
     declared = {each["Name"]: each["Type"] for each in definition["Parameters"]}
     assert declared == dict.fromkeys(parameter_values(stage, run), "String")
     assert not any("DefaultValue" in each for each in definition["Parameters"])

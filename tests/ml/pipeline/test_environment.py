@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml import contract
-from ml.pipeline.environment import Run, Stage, VariableError
+from ml.pipeline.environment import PipelineStage, Run, VariableError
 from tests.ml.pipeline.conftest import ENVIRONMENT, environment
 
 
 def test_complete_environment_is_a_stage_and_a_run() -> None:
-    stage, run = Stage.from_environment(ENVIRONMENT), Run.from_environment(ENVIRONMENT)
+    stage, run = PipelineStage.from_environment(ENVIRONMENT), Run.from_environment(ENVIRONMENT)
     assert stage.pipeline_name == "ncf-dev"
     assert stage.training.floors["hr_at_10"] == 0.5
     assert stage.training.hyperparameters["batch_size"] == 256
@@ -30,7 +30,7 @@ def test_missing_or_wrong_variable_is_named(name: str, value: str | None) -> Non
     if value is None:
         del broken[name]
     with pytest.raises(VariableError, match=f"^{name}: "):
-        (Stage.from_environment(broken), Run.from_environment(broken))
+        (PipelineStage.from_environment(broken), Run.from_environment(broken))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_missing_or_wrong_variable_is_named(name: str, value: str | None) -> Non
 )
 def test_wrong_training_setting_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(VariableError) as caught:
-        Stage.from_environment(environment(**change))
+        PipelineStage.from_environment(environment(**change))
     assert str(caught.value) == f"{contract.ENV_TRAINING}: {message}"
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.execution import (
     FIRST_POLL_S,
     LAST_POLL_S,
@@ -28,7 +28,7 @@ def fake() -> FakePipelines:
     return FakePipelines()
 
 
-def test_upsert_creates_the_pipeline_then_updates_it(fake: FakePipelines, stage: Stage) -> None:
+def test_upsert_creates_the_pipeline_then_updates_it(fake: FakePipelines, stage: PipelineStage) -> None:
     upsert_pipeline(fake, stage, {"Steps": []})
     assert fake.pipelines["ncf-dev"]["RoleArn"] == stage.pipeline_role_arn
     assert {"Key": "Owner", "Value": "recommendation"} in fake.pipelines["ncf-dev"]["Tags"]
@@ -36,13 +36,15 @@ def test_upsert_creates_the_pipeline_then_updates_it(fake: FakePipelines, stage:
     assert json.loads(fake.pipelines["ncf-dev"]["PipelineDefinition"]) == {"Steps": [1]}
 
 
-def test_refused_definition_is_an_error(fake: FakePipelines, stage: Stage) -> None:
+def test_refused_definition_is_an_error(fake: FakePipelines, stage: PipelineStage) -> None:
     fake.refusal = ("ValidationException", "bad step")
     with pytest.raises(ClientError, match="bad step"):
         upsert_pipeline(fake, stage, {})
 
 
-def test_repeated_start_of_a_run_returns_its_execution(fake: FakePipelines, stage: Stage, run: Run) -> None:
+def test_repeated_start_of_a_run_returns_its_execution(
+    fake: FakePipelines, stage: PipelineStage, run: Run
+) -> None:
     first = start_execution(fake, stage, run)
     assert start_execution(fake, stage, run) == first
     assert start_execution(fake, stage, OTHER) != first
@@ -50,7 +52,9 @@ def test_repeated_start_of_a_run_returns_its_execution(fake: FakePipelines, stag
     assert {len(each["ClientRequestToken"]) for each in fake.executions} == {64}
 
 
-def test_execution_gets_the_parameters_of_its_run(fake: FakePipelines, stage: Stage, run: Run) -> None:
+def test_execution_gets_the_parameters_of_its_run(
+    fake: FakePipelines, stage: PipelineStage, run: Run
+) -> None:
     start_execution(fake, stage, run)
     assert {each["Name"]: each["Value"] for each in fake.executions[0]["PipelineParameters"]} == {
         "RunId": "20261123T020000Z",
@@ -62,7 +66,7 @@ def test_execution_gets_the_parameters_of_its_run(fake: FakePipelines, stage: St
 
 
 def test_repeat_after_a_failure_starts_one_other_execution(
-    fake: FakePipelines, stage: Stage, run: Run
+    fake: FakePipelines, stage: PipelineStage, run: Run
 ) -> None:
     first = start_execution(fake, stage, run)
     again = start_execution(fake, stage, run, n_failed=1)
@@ -71,7 +75,7 @@ def test_repeat_after_a_failure_starts_one_other_execution(
     assert len(fake.executions) == 2
 
 
-def test_execution_is_found_by_its_run(fake: FakePipelines, stage: Stage, run: Run) -> None:
+def test_execution_is_found_by_its_run(fake: FakePipelines, stage: PipelineStage, run: Run) -> None:
     assert find_executions(fake, stage.pipeline_name, run.run_id) == RunExecutions()  # no pipeline yet
     upsert_pipeline(fake, stage, {})
     start_execution(fake, stage, OTHER)
@@ -95,7 +99,7 @@ def test_execution_is_found_by_its_run(fake: FakePipelines, stage: Stage, run: R
     ],
 )
 def test_newest_execution_decides_whether_a_run_is_started_again(
-    fake: FakePipelines, stage: Stage, run: Run, statuses: list[str], expected: tuple[bool, int]
+    fake: FakePipelines, stage: PipelineStage, run: Run, statuses: list[str], expected: tuple[bool, int]
 ) -> None:
     upsert_pipeline(fake, stage, {})
     for number, status in enumerate(statuses):

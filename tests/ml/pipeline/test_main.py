@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from ml import contract
 from ml.pipeline.__main__ import Dependencies, main
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.source import ENTRY_POINTS
 from tests.ml.pipeline.conftest import ENVIRONMENT, bundle
 from tests.ml.pipeline.fake_pipelines import FakePipelines, rejected, step
@@ -50,7 +50,7 @@ def fake() -> FakePipelines:
 
 
 @pytest.fixture
-def dependencies(fake: FakePipelines, s3: Any, stage: Stage, run: Run) -> Dependencies:
+def dependencies(fake: FakePipelines, s3: Any, stage: PipelineStage, run: Run) -> Dependencies:
     """A complete run and a code version in S3, and a fake of SageMaker."""
     data = {contract.MANIFEST_FILE: a_manifest().to_json().encode(), contract.SUCCESS_FILE: b""}
     for name, body in data.items():
@@ -93,7 +93,7 @@ def test_second_build_of_a_run_follows_the_execution_of_the_first(
     fake: FakePipelines,
     dependencies: Dependencies,
     s3: Any,
-    stage: Stage,
+    stage: PipelineStage,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fake.polls = [("Succeeded", [])]
@@ -199,7 +199,7 @@ def test_incomplete_run_exits_2_with_one_line_and_starts_nothing(
     fake: FakePipelines,
     dependencies: Dependencies,
     s3: Any,
-    stage: Stage,
+    stage: PipelineStage,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     key = f"prepared/run=20261123T020000Z/{contract.SUCCESS_FILE}"
@@ -210,7 +210,7 @@ def test_incomplete_run_exits_2_with_one_line_and_starts_nothing(
 
 
 def test_missing_code_version_exits_2_with_one_line_and_starts_nothing(
-    fake: FakePipelines, dependencies: Dependencies, stage: Stage, capsys: pytest.CaptureFixture[str]
+    fake: FakePipelines, dependencies: Dependencies, stage: PipelineStage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     version = "0af1c0de-0000-4000-8000-000000000000"
     assert main([], changed(dependencies, **{contract.ENV_CODE_VERSION: version})) == 2

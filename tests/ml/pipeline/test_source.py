@@ -8,7 +8,7 @@ import pytest
 
 from ml import contract
 from ml.manifest import ManifestError
-from ml.pipeline.environment import Run, Stage
+from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.prepared import read_manifest
 from ml.pipeline.source import ENTRY_POINTS, SourceError, package_files, publish_source
 from tests.ml.pipeline.conftest import bundle
@@ -16,12 +16,12 @@ from tests.ml.pipeline.conftest import bundle
 FILES = {**dict.fromkeys(ENTRY_POINTS, b"print()\n"), "ml/contract.py": b"", "stacks/platform.py": b"x"}
 
 
-def put_bundle(s3: Any, stage: Stage, content: bytes) -> Run:
+def put_bundle(s3: Any, stage: PipelineStage, content: bytes) -> Run:
     stored = s3.put_object(Bucket=stage.artifacts_bucket, Key=contract.CODE_BUNDLE_KEY, Body=content)
     return Run(run_id="20261123T020000Z", code_version=stored["VersionId"])
 
 
-def published(s3: Any, stage: Stage) -> dict[str, bytes]:
+def published(s3: Any, stage: PipelineStage) -> dict[str, bytes]:
     listed = s3.list_objects_v2(Bucket=stage.artifacts_bucket, Prefix=contract.MODELS_PREFIX)
     return {
         each["Key"]: s3.get_object(Bucket=stage.artifacts_bucket, Key=each["Key"])["Body"].read()
@@ -29,7 +29,7 @@ def published(s3: Any, stage: Stage) -> dict[str, bytes]:
     }
 
 
-def test_pinned_version_is_published_although_a_newer_one_exists(s3: Any, stage: Stage) -> None:
+def test_pinned_version_is_published_although_a_newer_one_exists(s3: Any, stage: PipelineStage) -> None:
     run = put_bundle(s3, stage, bundle(FILES))
     put_bundle(s3, stage, bundle(FILES | {"ml/contract.py": b"newer"}))
     assert publish_source(s3, stage, run) == 3
@@ -41,14 +41,14 @@ def test_pinned_version_is_published_although_a_newer_one_exists(s3: Any, stage:
     }
 
 
-def test_published_objects_are_encrypted_with_the_stage_key(s3: Any, stage: Stage) -> None:
+def test_published_objects_are_encrypted_with_the_stage_key(s3: Any, stage: PipelineStage) -> None:
     run = put_bundle(s3, stage, bundle(FILES))
     publish_source(s3, stage, run)
     head = s3.head_object(Bucket=stage.artifacts_bucket, Key=f"{run.source_prefix}ml/contract.py")
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", stage.kms_key_arn)
 
 
-def test_missing_version_is_named(s3: Any, stage: Stage) -> None:
+def test_missing_version_is_named(s3: Any, stage: PipelineStage) -> None:
     put_bundle(s3, stage, bundle(FILES))
     missing = Run(run_id="20261123T020000Z", code_version="0af1c0de-0000-4000-8000-000000000000")
     with pytest.raises(SourceError, match=r"code/source\.zip at version 0af1c0de.*: no such object version$"):
@@ -78,7 +78,7 @@ def test_bundle_above_the_size_limit_is_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", [contract.SUCCESS_FILE, contract.MANIFEST_FILE])
-def test_incomplete_run_is_refused(s3: Any, stage: Stage, run: Run, missing: str) -> None:
+def test_incomplete_run_is_refused(s3: Any, stage: PipelineStage, run: Run, missing: str) -> None:
     for name in {contract.SUCCESS_FILE, contract.MANIFEST_FILE} - {missing}:
         s3.put_object(Bucket=stage.data_bucket, Key=f"{run.data_prefix}{name}", Body=b"{}")
     with pytest.raises(
@@ -87,7 +87,7 @@ def test_incomplete_run_is_refused(s3: Any, stage: Stage, run: Run, missing: str
         read_manifest(s3, stage, run)
 
 
-def test_invalid_manifest_is_named(s3: Any, stage: Stage, run: Run) -> None:
+def test_invalid_manifest_is_named(s3: Any, stage: PipelineStage, run: Run) -> None:
     for name in (contract.SUCCESS_FILE, contract.MANIFEST_FILE):
         s3.put_object(Bucket=stage.data_bucket, Key=f"{run.data_prefix}{name}", Body=b"\xff{}")
     with pytest.raises(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ml import contract
-from ml.pipeline.environment import Stage
+from ml.pipeline.environment import PipelineStage
 from ml.settings import hyperparameters
 from tests.ml.pipeline.conftest import REGION
 from tests.repository import FUNCTIONS, ROOT, STAGES
@@ -44,7 +44,7 @@ def variables_read(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_build_reads_the_environment_of_its_stage(stage: str) -> None:
-    read = Stage.from_environment(build_environment(stage))
+    read = PipelineStage.from_environment(build_environment(stage))
     assert (read.name, read.pipeline_name, read.endpoint_name) == (stage, f"ncf-{stage}", f"ncf-{stage}")
     assert len({read.pipeline_role_arn, read.job_role_arn, read.model_role_arn}) == 3
 
@@ -53,7 +53,7 @@ def test_build_reads_the_environment_of_its_stage(stage: str) -> None:
 def test_training_accepts_the_stage_hyperparameters(stage: str, aws: None) -> None:
     from ml.pipeline.jobs import command_line  # importing the SDK needs a region
 
-    training = Stage.from_environment(build_environment(stage)).training
+    training = PipelineStage.from_environment(build_environment(stage)).training
     own = {key: value for key, value in training.hyperparameters.items() if key != "preset"}
     preset = hyperparameters.PRESETS[str(training.hyperparameters["preset"])]
     expected = hyperparameters.Hyperparameters(**{**preset, **own})
@@ -64,7 +64,7 @@ def test_training_accepts_the_stage_hyperparameters(stage: str, aws: None) -> No
 def test_images_of_the_stage_are_ones_that_aws_publishes(stage: str, aws: None) -> None:
     from sagemaker.core.image_uris import retrieve  # importing the SDK needs a region
 
-    read = Stage.from_environment(build_environment(stage))
+    read = PipelineStage.from_environment(build_environment(stage))
     training, serving = read.training, stage_file(stage)["ncf:serving"]
 
     def published(scope: Any, instance_type: str, versions: Mapping[str, str]) -> str:

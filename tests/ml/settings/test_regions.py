@@ -5,7 +5,7 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from ml.pipeline.environment import Stage
+from ml.pipeline.environment import PipelineStage
 from ml.settings.containers import REGISTRY_ACCOUNTS
 from ml.settings.regions import partition_of, supported_region
 from tests.ml.pipeline.conftest import ENVIRONMENT
@@ -39,4 +39,4 @@ def test_regions_of_the_registry_table_are_supported_in_the_partition_aws_only()
 
 @pytest.mark.parametrize("region", [*REGISTRY_ACCOUNTS, "eusc-de-east-1"])
 def test_pipeline_accepts_the_name_of_every_region(region: str) -> None:
-    assert Stage.from_environment({**ENVIRONMENT, "AWS_DEFAULT_REGION": region}).region == region
+    assert PipelineStage.from_environment({**ENVIRONMENT, "AWS_DEFAULT_REGION": region}).region == region
