@@ -22,13 +22,22 @@ RUN_ID_PLACEHOLDER = "__RUN_ID__"  # in the published RunJobFlow document; repla
 # An id is text of 1 to MAX_ID_BYTES bytes in UTF-8 without control characters: ids are keys of the feature
 # store and path segments of the API. White space at its ends is not part of it, and a whole number with zeros
 # after the point is that number (`canonical_id`): programs write 7 as 7.0 where a column also has nulls.
+# A word that programs write for a missing value is not the id of an event (`is_missing_id`).
 # The preparation quarantines events with other ids (ml/preparation/clean/ids.py); the inference container and
 # the API refuse them. The Lambda function and the OpenAPI file repeat the rule;
 # tests/ml/test_ids.py compares them all.
 MAX_ID_BYTES = 512
-ID_SPACE = " \t\n\v\f\r"
+ID_SPACE = " \t\n\v\f\r\u00a0\u1680\u2007\u202f\u3000\ufeff"  # no-break and ideographic spaces, and the BOM
 ID_CONTROL_CHARACTERS = r"[\x00-\x1f\x7f]"  # a regular expression of Python and of Java
 ID_WHOLE_NUMBER = r"(?:-(?=0\.))?(-?[0-9]+)\.0+"  # group 1: the number; -0.0 is 0
+
+# As pandas, Hive, SQL, JavaScript and Google Analytics write a missing value; case matters.
+MISSING_IDS = frozenset(
+    (
+        *("", "NULL", "Null", "null", "(null)", "nan", "NaN", "NAN", "None", "none", "NONE", "(none)", "NA"),
+        *("N/A", "n/a", "<NA>", "#N/A", "NaT", "\\N", "undefined", "(not set)", "(not provided)"),
+    )
+)
 
 # -- requests for recommendations -----------------------------------------------------------------
 MAX_K = 1000  # items per user
@@ -54,6 +63,7 @@ POPULARITY_FILE = "popularity.parquet"  # item_index: int32, n_interactions: int
 USER_FEATURES_FILE = "user_features.parquet"  # columns: ml.preparation.features.transforms.user_features
 ITEM_FEATURES_FILE = "item_features.parquet"  # columns: ml.preparation.features.transforms.item_features
 SPLITS = ("train", "validation", "test")  # user_index, item_index: int32, timestamp: int64, weight: float32
+RANDOM_SPLIT = "random-two-out"  # rule in the manifest of a run of events without times
 QUALITY_FILE = "quality.json"  # report of the run's quality gate: expected and observed values
 
 # -- object keys: artifacts bucket --------------------------------------------------------------
@@ -144,6 +154,11 @@ def canonical_id(text: str) -> str:
     return number[1] if number else trimmed
 
 
+def is_missing_id(text: str) -> bool:
+    """Whether a text is written where an event has no user or item."""
+    return canonical_id(text) in MISSING_IDS
+
+
 def is_id(text: str) -> bool:
     """Whether a text can be asked for as an id: not blank, not too long, no control character."""
     try:
@@ -172,6 +187,11 @@ def parse_run_id(text: str) -> str:
         except ValueError:
             continue
     raise ValueError(f"run id {text!r}: write a UTC time as 20261123T020000Z")
+
+
+def run_seconds(run_id: str) -> int:
+    """Unix seconds of a run id."""
+    return int(datetime.strptime(run_id, RUN_ID_FORMAT).replace(tzinfo=timezone.utc).timestamp())
 
 
 def run_prefix(run_id: str) -> str:

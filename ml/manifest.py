@@ -38,7 +38,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of a run: ``events_read = kept + quarantined + duplicates + filtered``."""
+    """Counts of a run: ``events_read = kept + quarantined + left_out + duplicates + filtered``."""
 
     events_read: int
     kept: int  # train + validation + test
@@ -52,13 +52,15 @@ class Counts:
     test: int
     users_read: int = 0  # with usable events, before filtering; 0: not in the manifest
     items_read: int = 0
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by reason; the settings say so
 
     def check(self) -> None:
         """Raise ManifestError unless the counts add up."""
-        accounted = self.kept + sum(self.quarantined.values()) + self.duplicates + self.filtered
+        unused = sum(self.quarantined.values()) + sum(self.left_out.values())
+        accounted = self.kept + unused + self.duplicates + self.filtered
         if accounted != self.events_read:
             raise ManifestError(
-                f"counts: kept + quarantined + duplicates + filtered = {accounted}, "
+                f"counts: kept + quarantined + left_out + duplicates + filtered = {accounted}, "
                 f"but events_read = {self.events_read}"
             )
         in_splits = self.train + self.validation + self.test
@@ -232,14 +234,18 @@ class _Fields:
 
 
 def _counts(fields: _Fields) -> Counts:
-    reasons = fields.fields("quarantined")
     plain = {
         each.name: fields.integer(each.name)
         for each in dataclasses.fields(Counts)
-        if each.name != "quarantined"
+        if each.name not in ("quarantined", "left_out")
         and (each.default is dataclasses.MISSING or each.name in fields.document)
     }
-    return Counts(quarantined={reason: reasons.integer(reason) for reason in reasons.document}, **plain)
+    left_out = _by_reason(fields.fields("left_out")) if "left_out" in fields.document else {}
+    return Counts(quarantined=_by_reason(fields.fields("quarantined")), left_out=left_out, **plain)
+
+
+def _by_reason(fields: _Fields) -> dict[str, int]:
+    return {reason: fields.integer(reason) for reason in fields.document}
 
 
 def _entry(fields: _Fields) -> FileEntry:

@@ -54,6 +54,6 @@ def _is_id(text: str) -> bool:
 
 def canonical_id(text: str) -> str:
     """The id that a text stands for: without white space at its ends, and ``7`` for ``7.0``."""
-    trimmed = text.strip(" \t\n\v\f\r")
+    trimmed = text.strip(" \t\n\v\f\r\u00a0\u1680\u2007\u202f\u3000\ufeff")
     number = _WHOLE_NUMBER.fullmatch(trimmed)
     return number[1] if number else trimmed

@@ -90,13 +90,19 @@ def prepare(
                 settings.run,
                 settings.read,
                 settings.weights,
+                clean=settings.clean,
                 max_quarantined_share=max_quarantined_share(expectations),
                 run_uri=writer.uri,
                 unfinished_uri=writer.unfinished,
             )
         with step("split"):
             split = split_events(
-                ingested.events, settings.split, previous, writer.checkpoint, source=settings.run.input
+                ingested.events,
+                settings.split,
+                previous,
+                writer.checkpoint,
+                source=settings.run.input,
+                has_time=not settings.read.no_time,
             )
         with step("write"):
             tables = write_tables(writer, split, previous, rows_per_file=rows_per_file)
@@ -129,9 +135,10 @@ def _check_quality(writer: RunWriter, expectations: Sequence[Expectation], stati
 def _counts(split: SplitPairs, ingested: IngestedEvents) -> Counts:
     n_kept = sum(split.rows.values())
     return Counts(
-        events_read=ingested.n_usable + sum(ingested.quarantined.values()),
+        events_read=ingested.n_usable + sum(ingested.quarantined.values()) + sum(ingested.left_out.values()),
         kept=n_kept,
         quarantined=ingested.quarantined,
+        left_out=ingested.left_out,
         duplicates=ingested.n_usable - split.n_pairs,
         filtered=split.n_pairs - n_kept,
         users=split.assignment.n_users,

@@ -111,4 +111,5 @@ def as_flags(group: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
         elif value is True:
             yield each.flag
         elif value is not None and value is not False:
-            yield from (each.flag, str(value))
+            # argparse takes a value such as -1,0 for a flag, unless it is joined.
+            yield from ((f"{each.flag}={value}",) if str(value).startswith("-") else (each.flag, str(value)))

@@ -24,6 +24,11 @@ from ml.settings.flags import add_flags, as_flags, given_flags
 Format = Literal["auto", "double-colon", "tsv", "csv", "jsonl", "parquet"]
 Split = Literal["leave-last-out", "time-cut"]
 
+# Forms of time with a name; ml.preparation.detect.times has what they mean.
+TIME_FORMATS = (
+    *("seconds", "milliseconds", "microseconds", "nanoseconds", "iso8601"),
+    *("digits", "year-first", "month-first", "day-first", "month-names"),
+)
 TIME_CUT: Split = "time-cut"
 MAX_LOOK_BACK_DAYS = 3660  # ten years; a larger number is a typo
 MAX_CUT_DAYS = 36_500  # a century: longer than the range of timestamps that are read
@@ -74,6 +79,28 @@ class ReadSettings(Settings):
     user_column: Optional[str] = _column("user_id")
     item_column: Optional[str] = _column("item_id")
     time_column: Optional[str] = _column("timestamp")
+    time_format: Optional[str] = setting(
+        None,
+        pattern=f"{'|'.join(TIME_FORMATS)}|.*%.*",
+        wanted=f"one of {', '.join(TIME_FORMATS)}, or a pattern such as %d/%m/%Y %H:%M",
+        help=f"form of the times: {', '.join(TIME_FORMATS)}, or a pattern such as %d/%m/%Y (default: "
+        "detected)",
+    )
+    time_zone: Optional[str] = setting(
+        None,
+        pattern=r"[A-Za-z][A-Za-z0-9_+/-]*|[+-][0-9]{2}:[0-9]{2}",
+        wanted="a time zone such as Asia/Seoul or +09:00",
+        help="zone of times without one, such as Asia/Seoul or +09:00 (default: UTC)",
+    )
+    no_time: bool = setting(
+        False, help="the events have no time: hold out by a hash, which makes the evaluation weaker"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("time_column", "time_format", "time_zone"):
+            if self.no_time and getattr(self, name) is not None:
+                raise SettingError(name, "and {0}: give one of them", "no_time")
 
 
 @dataclass(frozen=True)
@@ -83,12 +110,12 @@ class WeightSettings(Settings):
     event_column: Optional[str] = _column("event_type")
     event_weights: dict[str, float] = setting(
         {},
-        at_least=MIN_WEIGHT,
+        at_least=0,
         at_most=MAX_WEIGHT,
-        wanted="a positive number",
+        wanted="a positive number, or 0 to leave the type out",
         flag="event-weight",
         metavar="TYPE=WEIGHT",
-        help="weight of an event type, such as purchase=5; repeat it for each type",
+        help="weight of an event type, such as purchase=5, or 0 to leave it out; repeat it for each type",
     )
     weight_column: Optional[str] = setting(
         None,
@@ -99,12 +126,35 @@ class WeightSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        types: set[str] = set()
+        for name, weight in self.event_weights.items():
+            if 0 < weight < MIN_WEIGHT:
+                raise InvalidSettingError(f"event_weights.{name}", weight, f"at least {MIN_WEIGHT:g}, or 0")
+            if name.strip().lower() in types:
+                raise SettingError(f"event_weights.{name}", "is given more than once; case does not matter")
+            types.add(name.strip().lower())
+        if self.event_weights and not any(self.event_weights.values()):
+            raise SettingError("event_weights", "leaves all types out: give one of them a positive weight")
         if self.event_weights and self.weight_column is not None:
             raise SettingError("event_weights", "and {0}: give one of them", "weight_column")
         if self.event_column is not None and not self.event_weights:
             raise SettingError(
                 "event_column", "also needs {0}, with a weight for each event type", "event_weights"
             )
+
+
+@dataclass(frozen=True)
+class CleanSettings(Settings):
+    """Ids that are missing, and what becomes of events without a user."""
+
+    anonymous: Literal["quarantine", "drop"] = setting(
+        "quarantine", help="events without a user: quarantine, or drop without counting them as unusable"
+    )
+    missing_ids: Optional[str] = setting(
+        None,
+        help="more texts that stand for a missing id, separated by commas, such as -1,0 (NULL, nan, None, "
+        "undefined and others always do)",
+    )
 
 
 @dataclass(frozen=True)
@@ -138,6 +188,14 @@ class QualitySettings(Settings):
     """Limits of the quality gate of a run."""
 
     expectations: Optional[str] = setting(None, help="JSON file of the quality gate (default: packaged)")
+    expect_at_most: dict[str, float] = setting(
+        {},
+        metavar="METRIC=LIMIT",
+        help="upper limit of a metric of the quality gate, such as missing_user_share=0.3",
+    )
+    expect_at_least: dict[str, float] = setting(
+        {}, metavar="METRIC=LIMIT", help="lower limit of a metric of the quality gate, such as users=1000"
+    )
     max_quarantined_share: Optional[float] = setting(
         None,
         at_least=0,
@@ -162,12 +220,13 @@ class PreparationSettings:
     run: RunSettings
     read: ReadSettings
     weights: WeightSettings
+    clean: CleanSettings
     split: SplitSettings
     quality: QualitySettings
     feature_store: Optional[FeatureStoreSettings] = None
 
 
-_STEPS = (ReadSettings, WeightSettings, SplitSettings, QualitySettings)
+_STEPS = (ReadSettings, WeightSettings, CleanSettings, SplitSettings, QualitySettings)
 _GROUPS = (RunSettings, *_STEPS, FeatureStoreSettings)
 G = TypeVar("G", bound=Settings)
 
@@ -220,17 +279,25 @@ def from_arguments(arguments: argparse.Namespace) -> PreparationSettings:
     def given(group: type[G]) -> G:
         return group(**given_flags(group, arguments))
 
+    reading, splitting = given(ReadSettings), given(SplitSettings)
+    _check_time(reading, splitting)
     store = given_flags(FeatureStoreSettings, arguments)
     if len(store) == 1:
         raise SettingError("secret_arn", "and {0}: give both or neither", "database")
     return PreparationSettings(
         given(RunSettings),
-        given(ReadSettings),
+        reading,
         given(WeightSettings),
-        given(SplitSettings),
+        given(CleanSettings),
+        splitting,
         given(QualitySettings),
         FeatureStoreSettings(**store) if store else None,
     )
+
+
+def _check_time(reading: ReadSettings, splitting: SplitSettings) -> None:
+    if reading.no_time and splitting.split == TIME_CUT:
+        raise SettingError("no_time", "and {0} time-cut exclude each other", "split")
 
 
 def flag_name(name: str) -> str:
@@ -250,7 +317,7 @@ class TimeCutSettings(Settings):
 
 
 _TIME_CUT_KEYS = {"split", *(each.name for each in settings_of(TimeCutSettings))}
-_PER_RUN_KEYS = {"format", "expectations"}  # depend on the input of a run, not on the stage
+_PER_RUN_KEYS = {"format"}  # depends on the input of a run, not on the stage
 STAGE_JOB_KEYS = (
     *(
         each.name
@@ -287,6 +354,8 @@ class StageJob:
             except SettingError as error:
                 raise error.below("time_cut") from None
             values |= {"split": TIME_CUT, "test_days": cut.test_days, "validation_days": cut.validation_days}
+        if values.get("no_time") and values.get("split") == TIME_CUT:
+            raise SettingError("no_time", "and {0} exclude each other", "time_cut")
         for group in _STEPS:
             group(**{each.name: values[each.name] for each in settings_of(group) if each.name in values})
         return cls(values)

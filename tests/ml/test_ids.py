@@ -20,6 +20,7 @@ from ml.preparation.clean.validation import validate_events
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
+from ml.preparation.read.times import with_timestamp
 from ml.preparation.spark.storage import Storage
 from ml.serving import inference
 from ml.serving.request import RequestError
@@ -45,6 +46,9 @@ IDS: dict[str, str] = {
     "1e5": "1e5",
     "  7  ": "7",
     "u1\t": "u1",
+    "\u00a0u1\u3000": "u1",
+    "u1\u202f": "u1",
+    "7.0\u00a0": "7",
     "\tu1\r\n": "u1",
     "a b": "a b",
     "a/b": "a/b",
@@ -58,6 +62,8 @@ UNUSABLE: dict[str, str] = {
     "": "missing_user",
     "   ": "missing_user",
     "\t": "missing_user",
+    "\u3000": "missing_user",
+    **dict.fromkeys(["NULL", " nan ", "None", "\\N", "NA", "(not set)", "undefined"], "missing_user"),
     "a\tb": "control_character_in_id",
     "a\nb": "control_character_in_id",
     "nul\x00": "control_character_in_id",
@@ -106,7 +112,9 @@ def test_preparation_keeps_normalises_or_quarantines_every_id(spark: SparkSessio
         for text in texts
     ]
     schema = "raw string, source string, problem string, user string, item string, time string, value string"
-    validated = validate_events(spark.createDataFrame(rows, schema), WeightSettings()).collect()
+    validated = validate_events(
+        with_timestamp(spark.createDataFrame(rows, schema), "seconds"), WeightSettings()
+    ).collect()
     found = {text: row["reason"] or row[f"{column}_id"] for text, row in zip(texts, validated, strict=True)}
     reasons = {text: reason.replace("user", column) for text, reason in UNUSABLE.items()}
     assert found == {**IDS, **reasons}
@@ -186,6 +194,13 @@ def test_every_prepared_id_can_be_asked_for(logic: ModuleType, text: str) -> Non
     assert is_accepted(logic, text)
     assert is_served(text)
     assert validator({"$ref": "urn:api#/components/schemas/UserId"}).is_valid(text)
+
+
+@given(st.text(max_size=20) | st.from_regex(r"[ \u3000]*-?[0-9]{1,4}(\.0+)?[ \u00a0]*", fullmatch=True))
+def test_normalised_id_is_normalised(text: str) -> None:
+    once = contract.canonical_id(text)
+    assert contract.canonical_id(once) == once
+    assert contract.is_missing_id(text) == contract.is_missing_id(once)
 
 
 @given(st.text(min_size=1, max_size=600) | st.sampled_from([*IDS, *UNUSABLE, "\ud800"]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.contract import ID_CONTROL_CHARACTERS, ID_SPACE, ID_WHOLE_NUMBER
+from ml.contract import ID_CONTROL_CHARACTERS, ID_SPACE, ID_WHOLE_NUMBER, MISSING_IDS
 
 _REPLACEMENT = "\ufffd"  # stands for bytes that are not valid UTF-8
 
@@ -15,6 +17,16 @@ def canonical_id(text: Column) -> Column:
     trimmed = F.btrim(text, F.lit(ID_SPACE))
     may_be_whole = trimmed.endswith("0") & trimmed.contains(".0")  # fast, unlike a regular expression
     return F.when(may_be_whole, F.regexp_replace(trimmed, f"^{ID_WHOLE_NUMBER}$", "$1")).otherwise(trimmed)
+
+
+def missing_ids(listed: str | None) -> frozenset[str]:
+    """The texts that stand for a missing id: those of the contract, and those of a list with commas."""
+    return MISSING_IDS.union(each.strip() for each in (listed or "").split(","))
+
+
+def is_missing(id_column: Column, missing: Iterable[str]) -> Column:
+    """Whether a normalised id is null or one of the texts that stand for a missing id."""
+    return id_column.isNull() | id_column.isin(sorted(missing))
 
 
 def has_bad_character(user: Column, item: Column) -> Column:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
+from ml.preparation.clean.validation import unusable_events
 from ml.preparation.spark.storage import Storage
 
 QUARANTINE_FOLDER = "quarantine"
@@ -41,8 +41,7 @@ def write_quarantine(
     """
     if n_rows == 0:
         return
-    is_unusable = F.col("reason").isNotNull()
-    unusable = validated.where(is_unusable).select("reason", "source", "raw")
+    unusable = unusable_events(validated).select("reason", "source", "raw")
     partitioned = unusable.repartition(math.ceil(n_rows / rows_per_file), *_COLUMNS)
     ordered = partitioned.sortWithinPartitions(*_COLUMNS)
     # Equal rows are all in one partition, which may therefore be larger than a file.

@@ -13,6 +13,8 @@ _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 def event_weight(value: Column, weights: WeightSettings) -> Column:
     """The weight of an event as double; null if ``value`` is an unknown type or not a number in range.
 
+    Types are compared without regard to case; 0 is the weight of a type that is left out.
+
     Args:
         value: the event type or the weight, as text.
         weights: without weights per type and without a weight column, every event has weight 1.
@@ -20,7 +22,7 @@ def event_weight(value: Column, weights: WeightSettings) -> Column:
     if weights.event_weights:
         weight = F.lit(None).cast("double")
         for name, of_type in weights.event_weights.items():
-            weight = F.when(F.trim(value) == name, F.lit(of_type)).otherwise(weight)
+            weight = F.when(F.lower(F.trim(value)) == name.strip().lower(), F.lit(of_type)).otherwise(weight)
         return weight
     if weights.weight_column is not None:
         text = F.trim(value)

@@ -37,6 +37,8 @@ class ColumnNames:
     event: str | None = None
     weight: str | None = None  # None: no weight column is needed
     needs_event: bool = False  # whether the weight of an event depends on its type
+    time_format: str | None = None  # form of the times; None: detected
+    time_zone: str | None = None  # of times without one; None: UTC
     has_time: bool = True  # False: the events have no time, or it is not used
     event_types: frozenset[str] = frozenset()  # the types that have a weight
 
@@ -50,7 +52,9 @@ class ColumnNames:
             event=weights.event_column,
             weight=weights.weight_column,
             needs_event=bool(weights.event_weights),
-            has_time=not getattr(read, "no_time", False),
+            has_time=not read.no_time,
+            time_format=read.time_format,
+            time_zone=read.time_zone,
             event_types=frozenset(weights.event_weights),
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Union
 
 QUOTE = '"'
+SECONDS = "seconds"  # Unix time; ISO 8601 is read in all forms
 SPACES = " "  # this separator stands for one or more spaces
 
 
@@ -45,6 +46,7 @@ class TextLayout:
     time: int | None  # None: the events have no time
     value: int | None = None  # the event type or the weight, if needed
     clock: int | None = None  # time of day, if `time` is only the date
+    time_form: str = SECONDS  # a key of ml.preparation.detect.times.FORMS, or a pattern of strptime
     quote: str | None = QUOTE  # None: quotes have no meaning
     escape: str = QUOTE  # before a quote in a quoted field: the quote, or a backslash
     is_multiline: bool = False  # whether a quoted field may contain line breaks
@@ -62,6 +64,7 @@ class JsonLayout:
     time: str | None
     value: str | None = None  # the event type or the weight, if needed
     clock: str | None = None  # time of day, if `time` is only the date
+    time_form: str = SECONDS
 
 
 @dataclass(frozen=True)

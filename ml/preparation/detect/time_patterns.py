@@ -1,7 +1,7 @@
 """Patterns of `strptime` as regular expressions that Python and Java read alike, and times by their fields.
 
 Built-in patterns also have optional parts in brackets and choices in braces: ``%d{-|/}%m[ %H:%M]``. The Spark
-expression of a pattern (:mod:`ml.preparation.clean.times`) is built from the same :class:`TimePattern`.
+expression of a pattern (:mod:`ml.preparation.read.times`) is built from the same :class:`TimePattern`.
 """
 
 from __future__ import annotations

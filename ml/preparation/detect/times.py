@@ -1,7 +1,7 @@
 """Forms of time that the job reads, and detection of the form of a column.
 
 One table for detection, for the reference in Python (:func:`unix_seconds`) and for the Spark expression
-(:mod:`ml.preparation.clean.times`). The forms with a unit are numbers; the others are patterns.
+(:mod:`ml.preparation.read.times`). The forms with a unit are numbers; the others are patterns.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from functools import lru_cache
 
+from ml.preparation.detect.layout import SECONDS
 from ml.preparation.detect.time_patterns import TimePattern, compile_patterns, parse_time
 
 MIN_TIME_S = 631_152_000  # 1990-01-01T00:00:00Z
@@ -19,7 +20,6 @@ MAX_TIME_S = 4_102_444_800  # 2100-01-01T00:00:00Z, exclusive
 
 NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"  # a regular expression of Python and of Java
 ISO = "iso8601"
-SECONDS = "seconds"
 
 _CLOCK = "%H:%M[:%S[{.|,}%f]]"
 _OF_DAY = f"[%p[ ]]{_CLOCK}[[ ]%p][[ ]%z][[ ]%N]"
@@ -138,7 +138,7 @@ def detect_times(values: Sequence[str]) -> DetectedTime | None:
         raise AmbiguousTimeError(
             f"{example!r} may be month/day or day/month: give --time-format month-first or day-first"
         )
-    is_local = FORMS[best].units_per_s is None and any(_is_local(text, best) for text in texts)
+    is_local = FORMS[best].units_per_s is None and any(is_local_time(text, best) for text in texts)
     return DetectedTime(best, is_local, n_read[best])
 
 
@@ -194,6 +194,12 @@ def is_date(text: str) -> bool:
     return not _HAS_CLOCK.search(text) and any(_read(text, form) is not None for form in _PATTERNS)
 
 
+def is_local_time(text: str, form: str) -> bool:
+    """Whether a text is a time of day without a zone: in another zone it would be another time."""
+    here, elsewhere = _read(text, form), _read(text, form, timezone(timedelta(hours=1)))
+    return here is not None and here != elsewhere and bool(_HAS_CLOCK.search(text))
+
+
 def is_clock(text: str) -> bool:
     """Whether a text is a time of day without a date."""
     text = text.strip()
@@ -216,9 +222,3 @@ def _seconds_of_number(text: str, units_per_s: int) -> int | None:
     except ValueError:
         number = float(text) / units_per_s
         return int(number) if abs(number) < MAX_TIME_S else None
-
-
-def _is_local(text: str, form: str) -> bool:
-    """Whether a text is a time of day without a zone: in another zone it would be another time."""
-    here, elsewhere = _read(text, form), _read(text, form, timezone(timedelta(hours=1)))
-    return here is not None and here != elsewhere and bool(_HAS_CLOCK.search(text))

@@ -11,24 +11,29 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import reduce
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
 from ml.preparation.detect.layout import AnyLayout, JsonLayout, ParquetLayout
 from ml.preparation.detect.rows import detect_rows
 from ml.preparation.detect.text_layout import TextHints, described_text
+from ml.preparation.detect.time_column import time_form_of, times_of
 from ml.preparation.errors import InputError, root_cause
 from ml.preparation.read.json_lines import read_json_lines
 from ml.preparation.read.parquet import read_parquet
 from ml.preparation.read.text import read_text
+from ml.preparation.read.times import UTC, with_timestamp
 from ml.preparation.spark.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
+_N_TIMES = 200  # read from Parquet files, whose times may be numbers of any unit
 _MAX_CONCURRENT_OPENS = 8  # opening a file on S3 is latency, not CPU time
 
 
@@ -62,7 +67,7 @@ def read_events(
             uris_by_layout[layout].append(each.uri)
     if not uris_by_layout:
         raise InputError(f"{files[0].uri}: only blank lines; it needs at least one event")
-    parts = [_read(spark, uris, layout, names) for layout, uris in uris_by_layout.items()]
+    parts = [_timed(_read(spark, uris, each, names), each, names) for each, uris in uris_by_layout.items()]
     for layout, uris in uris_by_layout.items():
         _log.info("read: %d file(s) as %s", len(uris), _described(layout))
     return reduce(DataFrame.unionByName, parts)
@@ -84,9 +89,10 @@ def _layout(storage: Storage, uri: str, file_format: str, names: ColumnNames) ->
     found = detect_rows(head, detected, hints, names, uri, is_cut=len(head) == HEAD_BYTES)
     if found is None:
         return None
-    for warning in found.warnings:
-        _log.warning("read: %s: %s", uri, warning)
-    return found.layout
+    form, warning = time_form_of(times_of(found.samples, found.layout), names, uri)
+    for each in (*found.warnings, *([warning] if warning else [])):
+        _log.warning("read: %s: %s", uri, each)
+    return replace(found.layout, time_form=form)
 
 
 def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, names: ColumnNames) -> DataFrame:
@@ -95,6 +101,21 @@ def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, names: Co
     if isinstance(layout, JsonLayout):
         return read_json_lines(spark, uris, layout)
     return read_text(spark, uris, layout)
+
+
+def _timed(rows: DataFrame, layout: AnyLayout, names: ColumnNames) -> DataFrame:
+    """Rows with ``timestamp``; the times of a Parquet file have the form of its first ones."""
+    if not names.has_time:
+        return rows.withColumn("timestamp", F.lit(None).cast("bigint"))
+    if isinstance(layout, ParquetLayout):
+        first = rows.where(F.col("time").isNotNull()).select("source", "time").limit(_N_TIMES).collect()
+        source = first[0]["source"] if first else ""
+        form, warning = time_form_of([row["time"] for row in first], names, source)
+        if warning:
+            _log.warning("read: %s", warning)
+    else:
+        form = layout.time_form
+    return with_timestamp(rows, form, names.time_zone or UTC)
 
 
 def _described(layout: AnyLayout) -> str:

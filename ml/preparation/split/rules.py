@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.contract import SPLITS
+from ml.contract import RANDOM_SPLIT, SPLITS
 from ml.preparation.spark.totals import Checkpoint, Totals
 from ml.preparation.split.k_core import KCore
 from ml.preparation.split.unseen import UnseenItems, unseen_items, unseen_totals
@@ -30,6 +30,14 @@ _LEAVE_LAST_OUT = {
     "order": "timestamp, then a hash of user_id and item_id, then a hash of item_id",
     "validation": "each user's second newest event",
     "test": "each user's newest event",
+}
+
+
+_LEAVE_RANDOM_OUT = {
+    "rule": RANDOM_SPLIT,
+    "order": "a hash of user_id and item_id: the events have no time",
+    "validation": "one event of each user, by the hash",
+    "test": "another event of each user, by the hash",
 }
 
 
@@ -62,11 +70,13 @@ class SplitRule(Protocol):
 
 @dataclass(frozen=True)
 class LeaveLastOut:
-    """Each user's newest pair to test, the second newest to validation.
+    """Each user's newest pair to test, the second newest to validation; without times, two by their hash.
 
     A user with a large share of all pairs is not a bottleneck: all aggregations are partial before the
     shuffle, and only a few candidates per user are sorted.
     """
+
+    random_seed: int | None = None  # of the keys, if all pairs have the same time
 
     def user_statistics(self) -> Sequence[Column]:
         """The newest time in each of two halves of a user's pairs, by the parity of the item key."""
@@ -106,7 +116,9 @@ class LeaveLastOut:
             rows=_rows_by_split(totals),
             unseen=unseen_items(totals),
             split=split,
-            rule=_LEAVE_LAST_OUT,
+            rule=_LEAVE_LAST_OUT
+            if self.random_seed is None
+            else {**_LEAVE_RANDOM_OUT, "seed": self.random_seed},
         )
 
 
@@ -203,11 +215,16 @@ class TimeCut:
         }
 
 
-def split_rule(settings: SplitSettings) -> SplitRule:
-    """The rule that the settings select."""
+def split_rule(settings: SplitSettings, random_seed: int | None = None) -> SplitRule:
+    """The rule that the settings select.
+
+    Args:
+        settings: the rule.
+        random_seed: seed of the keys, for events without times; None for events with times.
+    """
     if settings.split == TIME_CUT:
         return TimeCut(settings.test_days or 1, settings.validation_days or 1)
-    return LeaveLastOut()
+    return LeaveLastOut(random_seed)
 
 
 def _row_totals() -> list[Column]:

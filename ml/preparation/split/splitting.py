@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.errors import InputError
 from ml.preparation.read.previous_run import PreviousRun
 from ml.preparation.spark.concurrency import run_concurrently
 from ml.preparation.spark.totals import Checkpoint
+from ml.preparation.split.heavy_ids import warn_of_heavy_id
 from ml.preparation.split.k_core import k_core
 from ml.preparation.split.keys import HEAVY_EVENTS, choose_seed, count_ids, heavy_keys
 from ml.preparation.split.pairs import deduplicate_events
@@ -44,6 +45,7 @@ def split_events(
     checkpoint: Checkpoint,
     *,
     source: str,
+    has_time: bool = True,
     heavy_events: int = HEAVY_EVENTS,
 ) -> SplitPairs:
     """Deduplicate, filter and split the usable events.
@@ -54,16 +56,24 @@ def split_events(
         previous: a run whose ids get keys too.
         checkpoint: cuts the lineage of a table.
         source: the input, for messages.
+        has_time: whether the events have a time.
         heavy_events: a user with more events is spread over several tasks.
 
     Raises:
         InputError: a split would be empty.
         StepError: the ids collide, or the k-core has no fixed point.
     """
-    sizes = (F.count("*").alias("n"), F.max("n_events").alias("most"))
+
+    def sizes(id_column: str) -> tuple[Column, ...]:
+        return (
+            F.count("*").alias("n"),
+            F.max(F.struct("n_events", id_column)).alias("heaviest"),
+            F.sum("n_events").alias("n_events"),
+        )
+
     (users, of_users), (items, of_items) = run_concurrently(
-        lambda: checkpoint(count_ids(events, "user_id", are_many=True), "user-ids", *sizes),
-        lambda: checkpoint(count_ids(events, "item_id"), "item-ids", *sizes),
+        lambda: checkpoint(count_ids(events, "user_id", are_many=True), "user-ids", *sizes("user_id")),
+        lambda: checkpoint(count_ids(events, "item_id"), "item-ids", *sizes("item_id")),
     )
     user_ids, item_ids = users.select("user_id"), items.select("item_id")
     seed = choose_seed(
@@ -72,13 +82,15 @@ def split_events(
             _with_previous(item_ids, previous.items if previous else None),
         ]
     )
-    has_heavy = (of_users["most"] or 0) > heavy_events
+    for name, found in (("user", of_users), ("item", of_items)):
+        warn_of_heavy_id(name, found["heaviest"], found["n"], found["n_events"])
+    has_heavy = of_users["heaviest"] is not None and of_users["heaviest"]["n_events"] > heavy_events
     heavy_users = heavy_keys(users, seed, min_events=heavy_events) if has_heavy else []
     deduplicated = deduplicate_events(events, seed, heavy_users)
     pairs, of_pairs = checkpoint(deduplicated, "pairs", F.count("*").alias("n"))
     has_enough_weight = F.col("weight") >= F.lit(settings.min_weight).cast("float")
     kept_pairs = pairs.where(has_enough_weight)
-    rule = split_rule(settings)
+    rule = split_rule(settings, seed if not has_time else None)
     core = k_core(
         kept_pairs,
         min_items_per_user=settings.min_interactions,

@@ -16,7 +16,13 @@ from typing import Any
 from ml.contract import QUALITY_FILE
 from ml.preparation.errors import InputError
 from ml.preparation.spark.storage import Storage
-from ml.preparation.write.quality_metrics import METRICS, QUARANTINED_SHARE, QualityMetric, RunStatistics
+from ml.preparation.write.quality_metrics import (
+    METRICS,
+    MISSING_SHARES,
+    QUARANTINED_SHARE,
+    QualityMetric,
+    RunStatistics,
+)
 from ml.settings.preparation import QualitySettings
 
 _DEFAULTS = "expectations.json"
@@ -51,7 +57,37 @@ def load_expectations(storage: Storage, settings: QualitySettings) -> list[Expec
         raise InputError(f"{uri}: no such file; give --expectations an existing one")
     text = packaged_expectations() if uri is None else storage.read_text(uri)
     expectations = parse_expectations(text, uri or "expectations")
-    return with_quarantined_share(expectations, settings.max_quarantined_share)
+    share = settings.max_quarantined_share
+    if uri is None and share is not None:
+        expectations = [_follow(each, share) for each in expectations]
+    expectations = with_quarantined_share(expectations, share)
+    for flag, side, limits in (
+        ("--expect-at-least", "min", settings.expect_at_least),
+        ("--expect-at-most", "max", settings.expect_at_most),
+    ):
+        for name, limit in limits.items():
+            expectations = _with_limit(expectations, name, side, limit, flag)
+    return expectations
+
+
+def _follow(expectation: Expectation, share: float) -> Expectation:
+    """The share of rows without a value may be as large as that of all unusable rows."""
+    if expectation.name not in MISSING_SHARES or expectation.max is None:
+        return expectation
+    return replace(expectation, max=max(expectation.max, share))
+
+
+def _with_limit(
+    expectations: Sequence[Expectation], name: str, side: str, limit: float, flag: str
+) -> list[Expectation]:
+    """The expectations with another limit of a metric."""
+    if name not in METRICS:
+        raise InputError(f"{flag} {name}: give one of {', '.join(METRICS)}")
+    before = next((each for each in expectations if each.name == name), Expectation(name))
+    changed = replace(before, min=limit) if side == "min" else replace(before, max=limit)
+    if changed.min is not None and changed.max is not None and changed.min > changed.max:
+        raise InputError(f"{flag} {name}={limit:g}: the other limit is {changed.min:g} to {changed.max:g}")
+    return [*(each for each in expectations if each.name != name), changed]
 
 
 def packaged_expectations() -> str:
@@ -149,6 +185,12 @@ def quality_json(run_id: str, report: Sequence[Mapping[str, Any]], statistics: R
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def _option(failed: Mapping[str, Any]) -> str:
+    """The option with which an expectation would have passed."""
+    is_low = failed["limit"]["min"] is not None and failed["observed"] < failed["limit"]["min"]
+    return f"--expect-at-{'least' if is_low else 'most'} {failed['name']}={failed['observed']:.4g}"
+
+
 def require_passed(report: Sequence[Mapping[str, Any]], uri: str) -> None:
     """Raise an error if an expectation failed.
 
@@ -167,5 +209,6 @@ def require_passed(report: Sequence[Mapping[str, Any]], uri: str) -> None:
         others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise QualityError(
             f"{uri}: quality: {first['name']} is {first['observed']:g}, expected {limit}{others}; "
-            f"it is {first['means']}; see {QUALITY_FILE} there, or give other --expectations"
+            f"it is {first['means']}; see {QUALITY_FILE} there, or give another limit, such as "
+            f"{_option(first)}"
         )

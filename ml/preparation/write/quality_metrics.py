@@ -18,6 +18,7 @@ from ml.preparation.split.unseen import UnseenItems
 
 QUARANTINED_SHARE = "quarantined_share"
 POPULARITY_SHIFT = "popularity_shift"
+MISSING_SHARES = tuple(f"missing_{column}_share" for column in ("user", "item", "time"))
 
 
 @dataclass(frozen=True)

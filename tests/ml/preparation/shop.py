@@ -22,6 +22,7 @@ from ml.contract import (
 from ml.preparation import job
 from ml.settings.fields import settings_of
 from ml.settings.preparation import (
+    CleanSettings,
     PreparationSettings,
     QualitySettings,
     ReadSettings,
@@ -40,6 +41,7 @@ DATA_FILES = {
     *(f"{split}/part-00000.parquet" for split in SPLITS),
 }
 COMPLETE_RUN = {*DATA_FILES, QUALITY_FILE, "manifest.json", "_SUCCESS"}
+_GROUPS = (RunSettings, ReadSettings, WeightSettings, CleanSettings, SplitSettings, QualitySettings)
 START_S = 1_600_000_000
 
 
@@ -52,9 +54,7 @@ def settings_for(source: object, output: object, run_id: str = RUN_ID, **changes
         )
 
     changes |= {"input": str(source), "output": str(output), "run_id": run_id}
-    settings = PreparationSettings(
-        *(group(each) for each in (RunSettings, ReadSettings, WeightSettings, SplitSettings, QualitySettings))
-    )
+    settings = PreparationSettings(*(group(each) for each in _GROUPS))
     assert not changes, f"unknown settings {sorted(changes)}"
     return settings
 

@@ -8,8 +8,10 @@ from typing import Any, get_args
 import pytest
 
 from ml.preparation.detect.text_layout import FORMATS
+from ml.preparation.detect.times import FORMS
 from ml.settings.fields import SettingError
 from ml.settings.preparation import (
+    TIME_FORMATS,
     Format,
     PreparationSettings,
     StageJob,
@@ -53,10 +55,12 @@ def test_feature_store_is_set_as_a_whole() -> None:
     [
         (["view"], "--event-weight 'view': give TYPE=WEIGHT, such as view=1"),
         (["=1"], "--event-weight '=1': give TYPE=WEIGHT, such as view=1"),
-        (["view=much"], "--event-weight view 'much': give a positive number"),
-        (["view=0"], "--event-weight view 0.0: give a positive number"),
-        (["view=inf"], "--event-weight view inf: give a positive number"),
-        (["view=nan"], "--event-weight view nan: give a positive number"),
+        (["view=much"], "--event-weight view 'much': give a positive number, or 0 to leave the type out"),
+        (["view=0"], "--event-weight leaves all types out: give one of them a positive weight"),
+        (["view=1e-40"], "--event-weight view 1e-40: give at least 1e-30, or 0"),
+        (["view=1", "View=2"], "--event-weight View is given more than once; case does not matter"),
+        (["view=inf"], "--event-weight view inf: give a positive number, or 0 to leave the type out"),
+        (["view=nan"], "--event-weight view nan: give a positive number, or 0 to leave the type out"),
         (["view=1", "view=2"], "--event-weight view is given more than once"),
     ],
 )
@@ -69,6 +73,10 @@ def test_event_weight_is_a_name_and_a_positive_number(given: list[str], message:
 def test_event_weight_is_split_at_its_last_equals_sign() -> None:
     weights = parsed("--event-weight", "a=b=2", "--event-weight", " cart =3").weights.event_weights
     assert weights == {"a=b": 2.0, "cart": 3.0}
+
+
+def test_named_times_are_those_that_the_job_reads() -> None:
+    assert tuple(FORMS) == TIME_FORMATS
 
 
 def test_formats_are_those_that_the_job_reads() -> None:
@@ -84,11 +92,14 @@ def test_formats_are_those_that_the_job_reads() -> None:
         {"event_column": "kind", "event_weights": {"view": 1, "buy": 10.125001}},
         {"min_interactions": 1, "time_cut": {"test_days": 7, "validation_days": 3}},
         {"max_quarantined_share": 0.05, "time_cut": None},
+        {"time_format": "%d.%m.%Y %H:%M", "time_zone": "Asia/Seoul", "anonymous": "drop"},
+        {"no_time": True, "missing_ids": "-1,0"},
+        {"expectations": "s3://b/e.json", "expect_at_most": {"missing_user_share": 0.3}},
     ],
 )
 def test_flags_of_a_stage_give_the_job_the_settings_of_the_stage(section: dict[str, Any]) -> None:
     settings = parsed(*StageJob.read(section).arguments())
-    groups = (settings.read, settings.weights, settings.split, settings.quality)
+    groups = (settings.read, settings.weights, settings.clean, settings.split, settings.quality)
     values = {name: value for group in groups for name, value in vars(group).items()}
     expected = {**section, **(section.get("time_cut") or {})}
     expected.pop("time_cut", None)
@@ -102,7 +113,7 @@ def test_flags_of_a_stage_give_the_job_the_settings_of_the_stage(section: dict[s
         ([], "the value is []: write an object"),
         (
             {"run_id": "x"},
-            "run_id is not known: write one of event_column, event_weights, item_column, look_back",
+            "run_id is not known: write one of anonymous, event_column, event_weights, expect_at_",
         ),
         ({"format": "csv"}, "format is not known"),
         (
@@ -110,7 +121,11 @@ def test_flags_of_a_stage_give_the_job_the_settings_of_the_stage(section: dict[s
             "min_interactions is 2: write at least 3, since each user's last 2 are held",
         ),
         ({"min_interactions": "5"}, "min_interactions is '5': write a whole number"),
-        ({"event_weights": {"view": 0}}, "event_weights.view is 0: write a positive number"),
+        ({"event_weights": {"view": -1}}, "event_weights.view is -1: write a positive number, or 0"),
+        ({"time_format": "%d.%m.%Y", "no_time": True}, "time_format and no_time: give one of them"),
+        ({"time_format": "US"}, "time_format is 'US': write one of seconds, "),
+        ({"time_zone": "9"}, "time_zone is '9': write a time zone such as Asia/Seoul"),
+        ({"no_time": True, "time_cut": {}}, "no_time and time_cut exclude each other"),
         ({"time_cut": {"days": 1}}, "time_cut.days is not known: write one of test_days, validation_days"),
         (
             {"time_cut": {"test_days": 0}},

@@ -15,6 +15,7 @@ from ml.preparation.clean.ingestion import IngestedEvents, ingest_events
 from ml.preparation.clean.quarantine import write_quarantine
 from ml.preparation.clean.validation import validate_events
 from ml.preparation.errors import InputError
+from ml.preparation.read.times import with_timestamp
 from ml.preparation.spark.storage import Storage
 from ml.settings.preparation import PreparationSettings, WeightSettings
 from tests.ml.preparation.shop import RUN_ID, settings_for, write_shop
@@ -41,6 +42,7 @@ def ingest(
         settings.run,
         settings.read,
         settings.weights,
+        clean=settings.clean,
         max_quarantined_share=max_share,
         run_uri=str(run),
         unfinished_uri=f"{run}/_unfinished",
@@ -98,7 +100,7 @@ def test_quarantine_files_are_bounded_and_do_not_depend_on_partitioning(
         run = tmp_path / f"run{n_partitions}"
         write_quarantine(
             storage_for(spark, run),
-            validate_events(events, WeightSettings()),
+            validate_events(with_timestamp(events, "seconds"), WeightSettings()),
             len(bad),
             unfinished=f"{run}/_unfinished",
             run=str(run),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from pyspark.sql import SparkSession
+from collections.abc import Sequence
 
-from ml.contract import MAX_ID_BYTES
-from ml.preparation.clean.validation import usable_events, validate_events
-from ml.settings.preparation import WeightSettings
+import pytest
+from pyspark.sql import DataFrame, SparkSession, functions
+
+from ml.contract import MAX_ID_BYTES, MISSING_IDS, run_seconds
+from ml.preparation.clean.validation import unusable_events, usable_events, validate_events
+from ml.preparation.read.times import with_timestamp
+from ml.settings.preparation import CleanSettings, WeightSettings
 from tests.ml.conftest import spark_conf
 
 pytestmark = pytest.mark.spark
@@ -52,12 +55,19 @@ UNUSABLE_ROWS: list[tuple[Row, str]] = [
     ((None, "  ", "i", GOOD), "missing_user"),
     ((None, None, None, None), "missing_user"),
     ((None, "u", None, GOOD), "missing_item"),
+    *(((None, f" {word}\u00a0", "i", GOOD), "missing_user") for word in sorted(MISSING_IDS)),
+    ((None, "u", "NULL", GOOD), "missing_item"),
     ((None, "u", "", GOOD), "missing_item"),
     ((None, "u\ufffd", "i", GOOD), "not_utf8"),
     ((None, "u", "\ufffd", GOOD), "not_utf8"),
     ((None, "u\x00", "i", GOOD), "control_character_in_id"),
     ((None, "u", "é" * (MAX_ID_BYTES // 2) + "x", GOOD), "id_too_long"),
 ]
+
+
+def timed(spark: SparkSession, rows: Sequence[Sequence[str | None]]) -> DataFrame:
+    """Raw events whose times are Unix seconds or ISO 8601."""
+    return with_timestamp(spark.createDataFrame(rows, SCHEMA), "seconds")
 
 
 @pytest.mark.parametrize("ansi", ["false", "true"])
@@ -68,7 +78,7 @@ def test_every_row_is_usable_or_has_a_reason(spark: SparkSession, ansi: str) -> 
     expected = [None] * len(USABLE) + [*UNUSABLE_TIMES.values(), *(reason for _, reason in UNUSABLE_ROWS)]
     raw = [(str(number), "file:/a%20b+c%2B.csv", *row, None) for number, row in enumerate(rows)]
     with spark_conf(spark, "spark.sql.ansi.enabled", ansi):
-        validated = validate_events(spark.createDataFrame(raw, SCHEMA), WeightSettings()).collect()
+        validated = validate_events(timed(spark, raw), WeightSettings()).collect()
     assert [row["reason"] for row in validated] == expected
     usable = validated[: len(USABLE)]
     assert [row["timestamp"] for row in usable] == list(USABLE.values())
@@ -78,13 +88,46 @@ def test_every_row_is_usable_or_has_a_reason(spark: SparkSession, ansi: str) -> 
     assert [row["raw"] for row in validated[len(USABLE) :]] == [str(n) for n in range(len(USABLE), len(rows))]
 
 
+def test_events_are_left_out_as_the_settings_say(spark: SparkSession) -> None:
+    run_s = run_seconds("20240501T100000Z")
+    rows = [
+        ("", "", None, user, "i", str(run_s + later), value)
+        for user, later, value in [
+            ("u", 0, "view"),
+            ("NULL", 0, "view"),
+            ("-1", 0, "view"),
+            ("0", 0, "view"),
+            ("u", 0, "remove"),
+            (None, 0, "remove"),
+            ("u", 86_400, "view"),
+            ("u", 86_401, "view"),
+        ]
+    ]
+    weights = WeightSettings(event_weights={"view": 1.0, "remove": 0})
+    clean = CleanSettings(anonymous="drop", missing_ids="-1, x")
+    validated = validate_events(timed(spark, rows), weights, clean, run_s=run_s)
+    reasons = [row["reason"] for row in validated.select("reason").collect()]
+    assert reasons == [
+        *(None, "anonymous_user", "anonymous_user", None),
+        *("ignored_event_type", "ignored_event_type", None, "later_than_run"),
+    ]
+    assert unusable_events(validated).count() == 1
+
+
+def test_events_without_times_are_usable(spark: SparkSession) -> None:
+    rows = [("", "", None, "u", "i", None, None), ("", "", None, None, "i", None, None)]
+    events = spark.createDataFrame(rows, SCHEMA).withColumn("timestamp", functions.lit(None).cast("bigint"))
+    validated = validate_events(events, WeightSettings(), has_time=False).collect()
+    assert [(row["timestamp"], row["reason"]) for row in validated] == [(0, None), (0, "missing_user")]
+
+
 def test_ids_are_trimmed_and_otherwise_unchanged(spark: SparkSession) -> None:
     rows = [
         ("", "", None, " u1 ", 'the "best", 😀\n', GOOD, None),
         ("", "", None, "é" * (MAX_ID_BYTES // 2), "i", GOOD, None),
         ("", "", None, None, "i", GOOD, None),
     ]
-    usable = usable_events(validate_events(spark.createDataFrame(rows, SCHEMA), WeightSettings()))
+    usable = usable_events(validate_events(timed(spark, rows), WeightSettings()))
     assert usable.columns == ["user_id", "item_id", "timestamp", "weight"]
     assert [tuple(row) for row in usable.collect()] == [
         ("u1", 'the "best", 😀', int(GOOD), 1.0),
@@ -94,11 +137,11 @@ def test_ids_are_trimmed_and_otherwise_unchanged(spark: SparkSession) -> None:
 
 def test_raw_row_is_truncated(spark: SparkSession) -> None:
     rows = [("x" * 100_000, "", "unparsable_row", None, None, None, None)]
-    (row,) = validate_events(spark.createDataFrame(rows, SCHEMA), WeightSettings()).collect()
+    (row,) = validate_events(timed(spark, rows), WeightSettings()).collect()
     assert row["raw"] == "x" * 200
 
 
-BY_TYPE = WeightSettings(event_weights={"view": 1.0, "purchase": 5.5})
+BY_TYPE = WeightSettings(event_weights={"View": 1.0, "purchase": 5.5, "remove_from_cart": 0.0})
 BY_NUMBER = WeightSettings(weight_column="rating")
 
 
@@ -108,7 +151,13 @@ BY_NUMBER = WeightSettings(weight_column="rating")
     [
         (
             BY_TYPE,
-            {"view": 1.0, " purchase ": 5.5, **dict.fromkeys(["View", "", None], "unknown_event")},
+            {
+                "view": 1.0,
+                " purchase ": 5.5,
+                "VIEW": 1.0,
+                "remove_from_cart": "ignored_event_type",
+                **dict.fromkeys(["views", "", None], "unknown_event"),
+            },
         ),
         (
             BY_NUMBER,
@@ -128,5 +177,5 @@ def test_event_without_a_valid_weight_is_quarantined(
 ) -> None:
     rows = [("", "", None, "u", "i", GOOD, value) for value in values]
     with spark_conf(spark, "spark.sql.ansi.enabled", ansi):
-        validated = validate_events(spark.createDataFrame(rows, SCHEMA), weights).collect()
+        validated = validate_events(timed(spark, rows), weights).collect()
     assert [row["reason"] or row["weight"] for row in validated] == list(values.values())
