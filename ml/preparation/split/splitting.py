@@ -13,7 +13,7 @@ from ml.preparation.errors import InputError
 from ml.preparation.read.previous_run import PreviousRun
 from ml.preparation.spark.concurrency import run_concurrently
 from ml.preparation.spark.totals import Checkpoint
-from ml.preparation.split.heavy_ids import warn_of_heavy_id
+from ml.preparation.split.heavy_ids import heavy_id_warning
 from ml.preparation.split.k_core import k_core
 from ml.preparation.split.keys import HEAVY_EVENTS, choose_seed, count_ids, heavy_keys
 from ml.preparation.split.pairs import deduplicate_events
@@ -67,7 +67,8 @@ def split_events(
     def sizes(id_column: str) -> tuple[Column, ...]:
         return (
             F.count("*").alias("n"),
-            F.max(F.struct("n_events", id_column)).alias("heaviest"),
+            F.max("n_events").alias("most"),
+            F.max_by(id_column, "n_events").alias("heaviest"),
             F.sum("n_events").alias("n_events"),
         )
 
@@ -83,8 +84,10 @@ def split_events(
         ]
     )
     for name, found in (("user", of_users), ("item", of_items)):
-        warn_of_heavy_id(name, found["heaviest"], found["n"], found["n_events"])
-    has_heavy = of_users["heaviest"] is not None and of_users["heaviest"]["n_events"] > heavy_events
+        warning = heavy_id_warning(name, found["heaviest"], found["most"], found["n"], found["n_events"])
+        if warning:
+            _log.warning("split: %s", warning)
+    has_heavy = (of_users["most"] or 0) > heavy_events
     heavy_users = heavy_keys(users, seed, min_events=heavy_events) if has_heavy else []
     deduplicated = deduplicate_events(events, seed, heavy_users)
     pairs, of_pairs = checkpoint(deduplicated, "pairs", F.count("*").alias("n"))

@@ -24,7 +24,7 @@ PATTERNS = (
     "%Y%m%d%H%M%S",
     "%a, %d %b %Y %H:%M:%S %z",
     "%B %d, %Y %H:%M",
-    "%y-%m-%d %T",
+    "%y-%m-%d %H:%M:%S",
 )
 NEW_YORK = ZoneInfo("America/New_York")
 ODD = [
@@ -40,13 +40,16 @@ def test_spark_reads_times_as_the_reference_does(spark: SparkSession) -> None:
     written = [moment.strftime(pattern) for moment, pattern in zip(moments, PATTERNS, strict=True)]
     texts = [text for text, *_ in DETECTED] + written + ODD
     times = spark.createDataFrame([(text,) for text in texts], "time string").coalesce(1)
-    cases: list[tuple[str, str, tzinfo]] = [(form, "UTC", UTC) for form in (*FORMS, *PATTERNS)]
-    cases += [(form, str(NEW_YORK), NEW_YORK) for form in ("seconds", "iso8601", "month-first", "year-first")]
+    cases: list[tuple[str, str, tzinfo]] = [(form, "UTC", UTC) for form in (*FORMS, PATTERNS[1], PATTERNS[4])]
+    cases += [(form, str(NEW_YORK), NEW_YORK) for form in ("iso8601", "month-first")]
     parts = [
         with_timestamp(times, form, zone).withColumn("number", F.lit(number))
         for number, (form, zone, _) in enumerate(cases)
     ]
-    with spark_conf(spark, "spark.sql.ansi.enabled", "true"):
+    with (
+        spark_conf(spark, "spark.sql.ansi.enabled", "true"),
+        spark_conf(spark, "spark.sql.codegen.wholeStage", "false"),  # 14 plans, each of them used once
+    ):
         rows = reduce(DataFrame.unionByName, parts).collect()
     found = {(cases[row["number"]][:2], row["time"]): in_range(row["timestamp"]) for row in rows}
     expected = {
@@ -72,7 +75,7 @@ SECONDS = st.integers(MIN_TIME_S, MAX_TIME_S - 1)
 @given(SECONDS, st.sampled_from(PATTERNS))
 def test_pattern_reads_what_strftime_writes_as_strptime_does(seconds: int, pattern: str) -> None:
     text = datetime.fromtimestamp(seconds, UTC).strftime(pattern)
-    read = datetime.strptime(text, pattern)
+    read = datetime.strptime(text, pattern)  # noqa: DTZ007 (some patterns have a zone)
     expected = int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())
     assert unix_seconds(text, pattern) == (expected if in_range(expected) is not None else None)
 
