@@ -73,6 +73,7 @@ class ParquetLayout:
 
     schema: str  # text of the footer's schema; groups files with equal schemas
     nanosecond_columns: tuple[str, ...]  # read by Spark as integers
+    time_form: str = SECONDS
 
 
 AnyLayout = Union[TextLayout, JsonLayout, ParquetLayout]

@@ -23,7 +23,12 @@ def record_of(layout: AnyLayout, n_files: int) -> dict[str, Any]:
     chosen = {role: getattr(layout, role) for role in _ROLES}
     if not isinstance(layout, TextLayout):
         columns = {role: path for role, path in chosen.items() if path is not None}
-        return {"files": n_files, "format": getattr(layout, "format", "jsonl"), "columns": columns}
+        return {
+            "files": n_files,
+            "format": getattr(layout, "format", "jsonl"),
+            "columns": columns,
+            "time_format": layout.time_form,
+        }
     header = header_of(layout)
     names = [*header, *getattr(layout, "partitions", ())]
     columns = {role: names[position] for role, position in chosen.items() if position is not None}
@@ -40,6 +45,7 @@ def record_of(layout: AnyLayout, n_files: int) -> dict[str, Any]:
         "header": list(header) if layout.header is not None else None,
         "n_columns": layout.n_columns,
         "columns": columns,
+        "time_format": layout.time_form,
     }
 
 
@@ -78,7 +84,9 @@ class PreviousLayouts:
         if "value" in columns and names.needs_event:
             found["event"] = columns["value"]
         return replace(
-            names, **{role: name for role, name in found.items() if names.configured(role) is None}
+            names,
+            time_format=names.time_format or record.get("time_format"),
+            **{role: name for role, name in found.items() if names.configured(role) is None},
         )
 
     def detect(

@@ -22,5 +22,6 @@ def test_usual_share_of_an_id_is_not_reported(
 
 def test_heavy_id_is_reported_with_its_share_and_the_option() -> None:
     assert heavy_id_warning("user", "-1", 60, 1000, 1000) == (
-        "user '-1' has 6.0% of all events (60 of 1000); if it stands for a missing user, give --missing-ids=-1"
+        "user '-1' has 6.0% of all events (60 of 1000); if it stands for a missing user, give "
+        "--missing-ids=-1"
     )
