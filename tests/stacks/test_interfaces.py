@@ -9,7 +9,7 @@ import yaml
 
 from emulator.services.events.input import render_input
 from ml.contract import serving_sources
-from ml.pipeline.environment import Stage
+from ml.pipeline.environment import PipelineStage
 from ml.settings import hyperparameters
 from tests.repository import ROOT, STAGES
 from tests.stacks.program import recorded, request_errors, section, stage_file
@@ -23,7 +23,7 @@ def test_build_has_the_environment_that_the_pipeline_reads(stage: str) -> None:
     variables = {each["name"]: each["value"] for each in project["environment"]["environmentVariables"]}
     # CodeBuild sets the variables of the region.
     region = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "ap-northeast-2")
-    read = Stage.from_environment({**variables, **region})
+    read = PipelineStage.from_environment({**variables, **region})
     roles = {role.name: role.outputs["arn"] for role in done.of("aws:iam/role:Role")}
     assert (read.name, read.pipeline_name, read.endpoint_name) == (stage, f"ncf-{stage}", f"ncf-{stage}")
     assert read.pipeline_role_arn == roles["pipeline-role"]
