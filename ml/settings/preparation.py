@@ -115,7 +115,8 @@ class WeightSettings(Settings):
         wanted="a positive number, or 0 to leave the type out",
         flag="event-weight",
         metavar="TYPE=WEIGHT",
-        help="weight of an event type, such as purchase=5, or 0 to leave it out; repeat it for each type",
+        help="weight of an event type, such as purchase=5, or 0 to leave it out; repeat it for each type. "
+        "Weights decide what --min-weight drops, and are stored with the pairs; training does not read them",
     )
     weight_column: Optional[str] = setting(
         None,

@@ -33,6 +33,7 @@ class PreparedRun:
     item_ids: NDArray[np.str_]  # (I,)
     splits: Mapping[str, Interactions]  # train, validation, test
     popularity: NDArray[np.int64]  # (I,), number of train interactions per item
+    split_rule: str = ""  # as in the manifest
 
     @property
     def n_users(self) -> int:
@@ -81,6 +82,7 @@ def read_run(locate: LocateChannel) -> PreparedRun:
     n_users, n_items = int(has_user.sum()), int(has_item.sum())
     return PreparedRun(
         run_id=manifest.run_id,
+        split_rule=str(manifest.split.get("rule", "")),
         user_ids=user_ids[has_user],
         item_ids=item_ids[has_item],
         splits={

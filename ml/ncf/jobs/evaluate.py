@@ -32,6 +32,7 @@ from ml.contract import (
     MODEL_ARCHIVE,
     N_TEST_NEGATIVES,
     POPULAR_LIST_FILE,
+    RANDOM_SPLIT,
     SCHEMA_VERSION,
 )
 from ml.ncf.data.interactions import DataError, Interactions
@@ -143,7 +144,7 @@ def evaluate(
         "whole_catalogue": whole_catalogue(candidate, run),
         "champion": None,
         "change": dict.fromkeys(model, 0.0),
-        "warnings": [*warnings, *_few_negatives(evaluation_set)],
+        "warnings": [*warnings, *_random_split(run), *_few_negatives(evaluation_set)],
     }
     if current is not None:
         _compare(report, current, run, evaluation_set)
@@ -162,6 +163,14 @@ def _compare(
         return
     report["champion"] = {"model_package_arn": current.model_package_arn, **quality}
     report["change"] = {name: report["model"][name] - quality[name] for name in quality}
+
+
+def _random_split(run: PreparedRun) -> list[str]:
+    """A warning if the held-out events are not later than those of the training."""
+    if run.split_rule != RANDOM_SPLIT:
+        return []
+    text = "the events have no time, so that the held-out ones are random: the evaluation is weaker than one "
+    return [f"{text}on later events"]
 
 
 def _few_negatives(evaluation_set: EvaluationSet) -> list[str]:

@@ -12,11 +12,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ml.manifest import Counts
 from ml.preparation.errors import InputError
+from ml.preparation.spark.storage import Storage
 from ml.preparation.split.unseen import UnseenItems
 from ml.preparation.write.quality import (
     Expectation,
     QualityError,
     evaluate,
+    load_expectations,
     max_quarantined_share,
     packaged_expectations,
     parse_expectations,
@@ -25,6 +27,7 @@ from ml.preparation.write.quality import (
     with_quarantined_share,
 )
 from ml.preparation.write.quality_metrics import METRICS, RunStatistics, popularity_shift
+from ml.settings.preparation import QualitySettings
 
 
 def counts(**changes: Any) -> Counts:
@@ -147,6 +150,27 @@ def test_setting_takes_precedence_over_the_expectation() -> None:
     assert max_quarantined_share(with_quarantined_share(packaged, 0.2)) == 0.2
     assert max_quarantined_share(with_quarantined_share(packaged, 0.0)) == 0.0
     assert max_quarantined_share([]) == 1.0
+
+
+def test_limits_of_missing_values_follow_the_share_of_unusable_rows(spark: SparkSession) -> None:
+    def limits(**settings: Any) -> dict[str, float | None]:
+        return {
+            each.name: each.max for each in load_expectations(Storage(spark), QualitySettings(**settings))
+        }
+
+    assert limits()["missing_user_share"] == 0.05
+    half = limits(max_quarantined_share=0.5)
+    assert {name: half[name] for name in half if name.endswith("_share") and name != "few_unseen_share"} == {
+        "quarantined_share": 0.5,
+        "missing_user_share": 0.5,
+        "missing_item_share": 0.5,
+        "missing_time_share": 0.5,
+    }
+    assert limits(max_quarantined_share=0.01)["missing_user_share"] == 0.05
+    given = limits(max_quarantined_share=0.5, expect_at_most={"missing_user_share": 0.3, "items": 900})
+    assert (given["missing_user_share"], given["items"]) == (0.3, 900)
+    with pytest.raises(InputError, match="--expect-at-least shops: give one of quarantined_share"):
+        load_expectations(Storage(spark), QualitySettings(expect_at_least={"shops": 1}))
 
 
 def popularity(spark: SparkSession, items: dict[int, int]) -> DataFrame:
