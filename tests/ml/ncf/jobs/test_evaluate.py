@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ml.contract import RANDOM_SPLIT
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation.champion import Champion, ChampionError
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
@@ -173,6 +174,15 @@ def test_report_has_the_numbers_of_users_with_few_unseen_items(job_input: Path, 
     assert (protocol["fewest_negatives"], protocol["n_users"]) == (99, N_USERS)
     assert (protocol["n_users_with_fewer_negatives"], protocol["n_users_left_out"]) == (0, 0)
     assert report["warnings"] == []
+
+
+def test_report_says_that_the_held_out_events_are_random(
+    job_input: Path, prepared_run: Path, tmp_path: Path
+) -> None:
+    run = replace(run_in(prepared_run), split_rule=RANDOM_SPLIT)
+    (warning,) = evaluate.evaluate(job_input, run, tmp_path)["warnings"]
+    assert "no time" in warning
+    assert "weaker" in warning
 
 
 def test_whole_catalogue_ranks_among_unseen_items_only(prepared_run: Path, model_dir: Path) -> None:
