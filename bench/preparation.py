@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -259,6 +259,16 @@ def startup_seconds() -> float:
         return run_job(source, Path(name) / "prepared")[0]
 
 
+def growth(found: Sequence[Mapping[str, Any]], startup_s: float) -> list[str]:
+    """One line per measurement after the first: rows and time by those of the one before."""
+    lines = []
+    for smaller, larger in pairwise(found):
+        time_ratio = (larger["seconds"] - startup_s) / (smaller["seconds"] - startup_s)
+        rows_ratio = larger["rows"] / smaller["rows"]
+        lines.append(f"{rows_ratio:.1f} x the rows, {time_ratio:.2f} x the time without start-up")
+    return lines
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python bench/preparation.py", description=__doc__.split("\n", 1)[0]
@@ -272,17 +282,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         counts = with_pandas(given.pandas, given.pandas.parent / "pandas")
         given.json.write_text(json.dumps(counts))
         return 0
-    startup = startup_seconds()
-    print(f"start-up: {startup:.1f} s", flush=True)
+    startup = None
+    if len(given.rows) > 1:  # only the growth needs it
+        startup = startup_seconds()
+        print(f"start-up: {startup:.1f} s", flush=True)
     found = [compare(n_rows, given.skew) for n_rows in given.rows]
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(found, indent=2) + "\n")
-    for smaller, larger in pairwise(found):
-        time_ratio = (larger["seconds"] - startup) / (smaller["seconds"] - startup)
-        print(
-            f"{larger['rows'] / smaller['rows']:.1f} x the rows, {time_ratio:.2f} x the time without start-up"
-        )
+    if startup is not None:
+        print(*growth(found, startup), sep="\n")
     return 0
 
 

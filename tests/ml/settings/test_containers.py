@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from ml.settings.containers import REGISTRY_ACCOUNTS, image_region, image_repository_resource, image_uri
 
@@ -18,6 +20,9 @@ def retrieve() -> Any:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         from sagemaker.core.image_uris import retrieve
 
+        # Each call parses botocore's list of all endpoints, in a new loader.
+        load = functools.cache(JSONFileLoader().load_file)
+        monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
         yield retrieve
 
 
