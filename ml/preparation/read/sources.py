@@ -1,9 +1,9 @@
 """Source files of a run: a single file, all files of a folder, or those of its daily partitions.
 
-A partition is a folder ``dt=YYYY-MM-DD`` or ``date=YYYY-MM-DD`` directly in the input, with everything below
-it (such as ``hour=13/``). Days are UTC. A run reads the days that ended at or before the time in its run id.
-The day of the run itself is never read: its content depends on when the job starts, and preparing the run
-again would include events from after the run.
+A partition is a folder ``dt=YYYY-MM-DD`` or ``date=YYYY-MM-DD``, or either with ``YYYYMMDD``, directly in the
+input, with everything below it (such as ``hour=13/``). Days are UTC. A run reads the days that ended at or
+before the time in its run id. The day of the run itself is never read: its content depends on when the job
+starts, and preparing the run again would include events from after the run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from ml.preparation.spark.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
 _PARTITION = re.compile(r"(?:^|/)(?:dt|date)=([^/]*)/?$")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 _ONE_DAY = timedelta(days=1)
+# Folders that only a table of this format has. Its data files hold deleted rows, too.
+_TABLE_FORMATS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
+_PART_OF_TABLE = re.compile(r"[^/:]/+(data|[^/]*\.(parquet|orc|avro))$")
+_ICEBERG = ("metadata", ".metadata.json")  # folder, and the end of the name of a file in it
 
 
 def list_sources(
@@ -35,12 +40,13 @@ def list_sources(
             logged.
 
     Raises:
-        InputError: the input does not exist, is empty or has no partition in the window; the name of a
-            partition is not a date; `look_back_days` is set but there are no partitions; files lie next to
-            partitions.
+        InputError: the input does not exist, is empty or has no partition in the window; it is a table of a
+            format whose files hold deleted rows; the name of a partition is not a date; `look_back_days` is
+            set but there are no partitions; files lie next to partitions.
     """
     if not storage.exists(uri):
         raise InputError(f"{uri}: no such file or folder; give --input an existing one")
+    refuse_table_format(storage, uri)
     folders, files = storage.children(uri)
     partitions = dated_partitions(folders)
     if not partitions:
@@ -58,6 +64,32 @@ def list_sources(
     return _files_of_window(storage, uri, partitions, end, look_back_days)
 
 
+def refuse_table_format(storage: Storage, uri: str) -> None:
+    """Refuse a Delta, Hudi or Iceberg table: read file by file, its deleted rows would come back.
+
+    Args:
+        storage: file systems of the input.
+        uri: a file or a folder: the table, its ``data`` folder, or a folder of tables.
+
+    Raises:
+        InputError: the input is such a table, has one directly in it, or is a folder or file of one.
+    """
+    root = uri.rstrip("/")
+    # Not the parent of any folder: the job's role may list only the input.
+    above = [root.rsplit("/", 1)[0]] if _PART_OF_TABLE.search(root) else []
+    for folder in (root, *above, *storage.children(uri)[0]):
+        names = storage.list_folders(folder)
+        kind = next((kind for name, kind in _TABLE_FORMATS.items() if name in names), None)
+        if kind is None and _ICEBERG[0] in names:
+            metadata = storage.children(f"{folder}/{_ICEBERG[0]}")[1]
+            kind = "Iceberg" if any(_ICEBERG[1] in each.rsplit("/", 1)[-1] for each in metadata) else None
+        if kind is not None:
+            raise InputError(
+                f"{folder}: a {kind} table, whose files hold deleted rows too; "
+                "write its current rows to a folder of Parquet files, and give that one"
+            )
+
+
 def dated_partitions(folders: list[str]) -> dict[date, list[str]]:
     """The partitions among some folders, by day.
 
@@ -69,11 +101,14 @@ def dated_partitions(folders: list[str]) -> dict[date, list[str]]:
         match = _PARTITION.search(folder)
         if match:
             try:
+                if not _DAY.fullmatch(match[1]):  # strptime accepts days of fewer digits, too
+                    raise ValueError(match[1])
                 # Not fromisoformat, which accepts more spellings from Python 3.11 on.
-                day = datetime.strptime(match[1], "%Y-%m-%d").date()  # noqa: DTZ007
+                day = datetime.strptime(match[1].replace("-", ""), "%Y%m%d").date()  # noqa: DTZ007
             except ValueError:
                 raise InputError(
-                    f"{folder}: {match[1]!r} is not a date; write YYYY-MM-DD, or start the name with _"
+                    f"{folder}: {match[1]!r} is not a date; "
+                    "write YYYY-MM-DD or YYYYMMDD, or start the name with _"
                 ) from None
             partitions[day].append(folder)
     return dict(partitions)

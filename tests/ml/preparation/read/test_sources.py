@@ -92,8 +92,12 @@ def test_missing_and_skipped_days_are_logged(
         (["a.csv"], 2, "no dated folders such as dt=2026-11-23 in it; leave --look-back-days out"),
         (["dt=2026-11-18/a", "b.csv"], None, "b.csv: next to dated folders, but not in one"),
         (["dt=2026-11-18/a", "old/b"], 7, "old: next to dated folders, but not in one"),
-        (["dt=2026-11-31/a"], None, "dt=2026-11-31: '2026-11-31' is not a date; write YYYY-MM-DD"),
-        (["dt=__HIVE_DEFAULT_PARTITION__/a"], None, "is not a date; write YYYY-MM-DD"),
+        (
+            ["dt=2026-11-31/a"],
+            None,
+            "dt=2026-11-31: '2026-11-31' is not a date; write YYYY-MM-DD or YYYYMMDD",
+        ),
+        (["dt=__HIVE_DEFAULT_PARTITION__/a"], None, "is not a date; write YYYY-MM-DD or YYYYMMDD"),
     ],
 )
 def test_unusable_partitions_are_an_error(
@@ -119,5 +123,23 @@ def test_window_ends_before_the_day_of_the_run(
 
 
 def test_only_folders_with_a_date_in_their_name_are_partitions() -> None:
-    found = dated_partitions(["x/dt=2026-11-18", "x/date=2026-11-18", "x/day=2026-11-19", "x/mydt=1"])
-    assert found == {date(2026, 11, 18): ["x/dt=2026-11-18", "x/date=2026-11-18"]}
+    found = dated_partitions(["x/dt=2026-11-18", "x/date=20261118", "x/day=2026-11-19", "x/mydt=1"])
+    assert found == {date(2026, 11, 18): ["x/dt=2026-11-18", "x/date=20261118"]}
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "Delta"),
+        (".hoodie/hoodie.properties", "Hudi"),
+        ("metadata/v1.metadata.json", "Iceberg"),
+    ],
+)
+def test_deleted_rows_of_a_table_do_not_come_back(
+    spark: SparkSession, tmp_path: Path, log: str, kind: str
+) -> None:
+    table = add(tmp_path / "table", log, "data/a.csv")
+    for folder in (table, table / "data", table.parent):
+        with pytest.raises(InputError, match=f"table: a {kind} table, whose files hold deleted rows"):
+            read(spark, folder)
