@@ -25,6 +25,7 @@ from ml.pipeline.execution import RunExecutions, find_executions
 T = TypeVar("T")
 
 POLL_S = 0.4
+DEAD_LETTER_POLL_S = 2.0  # a look is one request per queue, far more than a poll of the run itself
 EVENT_TIMEOUT_S = 180  # longer than any delivery of an event on a loaded machine
 RUN_TIMEOUT_S = 1800  # longer than the time limits of the build and the rollout
 DEPLOYMENT, DEPLOYED, ROLLED_BACK = "deployment", "Deployed", "RolledBack"  # package metadata of deploy_model
@@ -37,6 +38,7 @@ class Chain:
         self.stage = stage
         self.run_id = run_id
         self.timeline = timeline
+        self._next_look_s = 0.0  # for dead letters, on the monotonic clock
 
     def follow(self) -> None:
         """Follow the run until the endpoint serves its model.
@@ -173,7 +175,14 @@ class Chain:
         return value
 
     def _raise_dead_letter(self, step: str) -> None:
-        """Fail if an event of the run could not be delivered, or a function failed to process it."""
+        """Fail if an event of the run could not be delivered, or a function failed to process it.
+
+        Looks at most once per ``DEAD_LETTER_POLL_S``.
+        """
+        now_s = time.monotonic()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + DEAD_LETTER_POLL_S
         if letter := find_dead_letter(self.stage.client("sqs"), self.run_id):
             raise StepFailedError(step, f"an event of the run is in the dead-letter queue {letter}")
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from rich.console import Console
 
 from local.chain import Chain
@@ -65,7 +66,9 @@ class FakePipelineRun(FakePipelines):
         return {"FailureReason": "an alarm was raised"}
 
 
-def follow(sagemaker: FakePipelineRun, build_status: str = "SUCCEEDED") -> Timeline:
+def follow(
+    sagemaker: FakePipelineRun, build_status: str = "SUCCEEDED", s3: object = None, sqs: object = None
+) -> Timeline:
     build = {
         "id": "b",
         "buildStatus": build_status,
@@ -75,13 +78,13 @@ def follow(sagemaker: FakePipelineRun, build_status: str = "SUCCEEDED") -> Timel
     earlier = {**build, "id": "a", "buildStatus": "FAILED", "startTime": BEGIN - timedelta(hours=1)}
     events = {"events": [{"message": "worker failed to boot"}]}
     clients = {
-        "s3": SimpleNamespace(head_object=lambda **_: {}),
+        "s3": s3 or SimpleNamespace(head_object=lambda **_: {}),
         "codebuild": SimpleNamespace(
             list_builds_for_project=lambda **_: {"ids": ["a", "b"]},
             batch_get_builds=lambda ids: {"builds": [each for each in (earlier, build) if each["id"] in ids]},
         ),
         "sagemaker": sagemaker,
-        "sqs": SimpleNamespace(list_queues=dict),
+        "sqs": sqs or SimpleNamespace(list_queues=dict),
         "logs": SimpleNamespace(
             exceptions=SimpleNamespace(ResourceNotFoundException=KeyError),
             describe_log_streams=lambda **_: {"logStreams": [{"logStreamName": "AllTraffic/i-1"}]},
@@ -119,3 +122,36 @@ def test_build_that_fails_before_the_pipeline_starts_is_raised() -> None:
     sagemaker.executions.clear()
     with pytest.raises(StepFailedError, match="build failed: the build ended FAILED"):
         follow(sagemaker, "FAILED")
+
+
+class LateBuildspec:
+    """Fake S3 client whose object exists from the fourth request on."""
+
+    def __init__(self) -> None:
+        self.n_requests = 0
+
+    def head_object(self, **_request: Any) -> dict[str, Any]:
+        self.n_requests += 1
+        if self.n_requests < 4:
+            missing = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+            raise ClientError(missing, "HeadObject")
+        return {}
+
+
+def test_dead_letters_are_not_looked_for_at_every_poll() -> None:
+    looks: list[None] = []
+    s3 = LateBuildspec()
+    sqs = SimpleNamespace(list_queues=lambda: looks.append(None) or {})
+    follow(FakePipelineRun("Deployed"), s3=s3, sqs=sqs)
+    assert s3.n_requests == 4
+    assert len(looks) == 1
+
+
+def test_dead_letter_of_the_run_ends_it_with_the_queue() -> None:
+    message = {"Body": f"run {RUN_ID}", "MessageAttributes": {}}
+    sqs = SimpleNamespace(
+        list_queues=lambda: {"QueueUrls": ["http://sqs/1/events-dlq"]},
+        receive_message=lambda **_: {"Messages": [message]},
+    )
+    with pytest.raises(StepFailedError, match="dead-letter queue events-dlq: no reason given"):
+        follow(FakePipelineRun("Deployed"), s3=LateBuildspec(), sqs=sqs)
