@@ -235,7 +235,7 @@ class Curve:
 
 def write(folder: Path, model: RankingModel, ids: Ids, seen: Interactions, settings: Hyperparameters) -> None:
     """Write the artifact as the training job does."""
-    data = artifact.ServingData(
+    data = artifact.ServingData.of(
         user_ids=ids.users.astype(np.str_),
         item_ids=ids.items.astype(np.str_),
         seen_indptr=seen.indptr,

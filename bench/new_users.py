@@ -95,7 +95,7 @@ def train(split: Split, settings: Hyperparameters, folder: Path) -> float:
     session = fit_session_map(trained.model, data.all_pairs, data.validation, rng)
     seconds = time.perf_counter() - began
     everything = data.all_pairs
-    serving_data = artifact.ServingData(
+    serving_data = artifact.ServingData.of(
         user_ids=user_ids.astype(np.str_),
         item_ids=item_ids.astype(np.str_),
         seen_indptr=everything.indptr,

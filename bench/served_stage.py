@@ -92,7 +92,7 @@ def _write_artifact(folder: Path) -> np.ndarray:
         torch.nn.init.normal_(parameter, generator=generator)
     seen = np.sort(rng.permuted(np.tile(np.arange(N_ITEMS), (N_USERS, 1)), axis=1)[:, :20], axis=1)
     popularity = np.bincount(seen.ravel(), minlength=N_ITEMS)
-    data = artifact.ServingData(
+    data = artifact.ServingData.of(
         user_ids=np.array([f"u{n}" for n in range(N_USERS)]),
         item_ids=np.array([str(n) for n in range(N_ITEMS)]),
         seen_indptr=np.arange(N_USERS + 1) * seen.shape[1],

@@ -1,4 +1,4 @@
-"""Ranking: the best items of each user of a request."""
+"""Ranking: the best items of each user of a request. No step takes time proportional to a large catalogue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml.ncf.model.base import Features
+from ml.ncf.model.retrieval import Ranked, best_items, ordered, score_items
 from ml.serving.request import Instance
 from ml.serving.session import UserSession, session_of
 from ml.serving.store import Recommender
@@ -18,76 +18,100 @@ _log = logging.getLogger(__name__)
 
 
 def rank(instances: list[Instance], model: Recommender) -> list[dict[str, Any]]:
-    """A prediction per user of the request; all known users without a session are scored in one batch."""
+    """A prediction per user of the request; all known users without a session are searched in one batch."""
     users = [model.user(each.user_id) for each in instances]
     sessions = [session_of(each, user, model) for each, user in zip(instances, users, strict=True)]
-    batch = zip(users, sessions, strict=True)
-    trained = [user for user, session in batch if user is not None and session.features is None]
-    scores = iter(_score(model, trained))
+    excluded = [
+        _excluded(each, user, session, model)
+        for each, user, session in zip(instances, users, sessions, strict=True)
+    ]
+    with torch.inference_mode():
+        ranked = _by_model(instances, users, sessions, excluded, model)
     predictions = []
-    for each, user, session in zip(instances, users, sessions, strict=True):
-        if session.features is not None:
-            of_user: NDArray[np.float32] | None = _score_features(model, session.features)
-        else:
-            of_user = None if user is None else next(scores)
-        if of_user is not None and not np.isfinite(of_user).all():
+    for row, (each, user, session) in enumerate(zip(instances, users, sessions, strict=True)):
+        found, strategy = ranked[row], session.strategy(user is not None)
+        if found is not None and not np.isfinite(found[1]).all():
             _log.error("model %s: a user's scores are not finite", model.artifact.version)
-            of_user = None
-        if of_user is None:
-            prediction = _popular(each, model, session)
-        else:
-            prediction = _ranked(each, model, session, of_user, session.strategy(user is not None))
+            found = None
+        if found is None:
+            found, strategy = _popular(each, excluded[row], model), "popular"
+        prediction = {"user_id": each.user_id, "items": _items(each, found, model), "strategy": strategy}
         if session.n_ignored is not None:
             prediction["ignored_items"] = session.n_ignored
         predictions.append(prediction)
     return predictions
 
 
-def _score(model: Recommender, users: list[int]) -> NDArray[np.float32]:
-    """Scores of B users for the catalogue: (B, I)."""
-    if not users or model.artifact.model is None:
-        return np.empty((0, 0), dtype=np.float32)
-    with torch.inference_mode():
-        return model.artifact.model.score_catalogue(torch.tensor(users)).numpy()
+def _by_model(
+    instances: list[Instance],
+    users: list[int | None],
+    sessions: list[UserSession],
+    excluded: list[NDArray[np.int64]],
+    model: Recommender,
+) -> list[Ranked | None]:
+    """The model's items per instance; None for users without features."""
+    network, retrieval = model.artifact.model, model.artifact.retrieval
+    ranked: list[Ranked | None] = [None] * len(instances)
+    if network is None:
+        return ranked
+    batch: list[tuple[int, int]] = []  # row and user
+    for row, (each, user, session) in enumerate(zip(instances, users, sessions, strict=True)):
+        features = session.features
+        if features is None and user is None:
+            continue
+        if each.candidates is not None:
+            if features is None:
+                features = network.user_features(torch.tensor([user]))
+            items = _candidates(each, excluded[row], model)
+            ranked[row] = ordered(items, score_items(network, features, items))
+        elif features is not None:
+            (ranked[row],) = best_items(network, retrieval, features, [excluded[row]], each.k)
+        elif user is not None:
+            batch.append((row, user))
+    if batch:
+        rows = [row for row, _ in batch]
+        known = torch.tensor([user for _, user in batch])
+        hidden, k = [excluded[row] for row in rows], max(instances[row].k for row in rows)
+        found = best_items(network, retrieval, network.user_features(known), hidden, k, known)
+        for row, of_user in zip(rows, found, strict=True):
+            ranked[row] = of_user
+    return ranked
 
 
-def _score_features(model: Recommender, features: Features) -> NDArray[np.float32]:
-    """Scores of one user with features (1, F) for the catalogue: (I,)."""
-    found = model.artifact.model
-    assert found is not None  # noqa: S101 -- it computed the features
-    with torch.inference_mode():
-        return found.cross(features, found.item_features(torch.arange(found.config.n_items)))[0].numpy()
+def _excluded(
+    instance: Instance, user: int | None, session: UserSession, model: Recommender
+) -> NDArray[np.int64]:
+    """Items that the user does not get, ascending, each once."""
+    parts = [model.items(instance.exclude_items)]
+    if instance.exclude_seen:
+        parts.append(np.array(session.rows, dtype=np.int64))
+        if user is not None and model.artifact.data is not None:
+            parts.append(model.artifact.data.seen(user).astype(np.int64))
+    return np.unique(np.concatenate(parts))
 
 
-def _popular(instance: Instance, model: Recommender, session: UserSession) -> dict[str, Any]:
+def _candidates(instance: Instance, excluded: NDArray[np.int64], model: Recommender) -> NDArray[np.int64]:
+    """The candidates that the user may get, ascending."""
+    return np.setdiff1d(model.items(instance.candidates or ()), excluded, assume_unique=True)
+
+
+def _popular(instance: Instance, excluded: NDArray[np.int64], model: Recommender) -> Ranked:
+    """The most popular items that the user may get."""
     data = model.artifact.data
     if data is None:
-        return {"user_id": instance.user_id, "items": [], "strategy": "popular"}
-    return _ranked(instance, model, session, data.popularity.astype(np.float32), "popular")
-
-
-def _ranked(
-    instance: Instance,
-    model: Recommender,
-    session: UserSession,
-    scores: NDArray[np.float32],
-    strategy: str,
-) -> dict[str, Any]:
-    """The k allowed items with the highest scores, highest first; ties in the order of the catalogue."""
-    data = model.artifact.data
-    assert data is not None  # noqa: S101 -- an artifact with scores has data
-    allowed = np.ones(len(scores), dtype=bool)
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
     if instance.candidates is not None:
-        wanted = [model.item_index[each] for each in instance.candidates if each in model.item_index]
-        allowed[:] = False
-        allowed[wanted] = True
-    user = model.user(instance.user_id)
-    if instance.exclude_seen and user is not None:
-        allowed[data.seen(user)] = False
-    if instance.exclude_seen:
-        allowed[list(session.rows)] = False
-    allowed[[model.item_index[each] for each in instance.exclude_items if each in model.item_index]] = False
-    rows = np.flatnonzero(allowed)
-    best = rows[np.argsort(-scores[rows], kind="stable")[: instance.k]]
-    items = [{"item_id": str(data.item_ids[row]), "score": float(scores[row])} for row in best]
-    return {"user_id": instance.user_id, "items": items, "strategy": strategy}
+        items = _candidates(instance, excluded, model)
+        return ordered(items, data.popularity[items].astype(np.float32))
+    items = data.by_popularity[: instance.k + len(excluded)].astype(np.int64)
+    items = items[~np.isin(items, excluded)]
+    return items, data.popularity[items].astype(np.float32)
+
+
+def _items(instance: Instance, ranked: Ranked, model: Recommender) -> list[dict[str, Any]]:
+    """The first k items as in the response."""
+    data = model.artifact.data
+    if data is None:
+        return []
+    best = zip(ranked[0][: instance.k].tolist(), ranked[1][: instance.k].tolist(), strict=True)
+    return [{"item_id": data.item_ids[item], "score": score} for item, score in best]

@@ -43,7 +43,7 @@ def session_of(instance: Instance, user: int | None, model: Recommender) -> User
     """
     if instance.recent_items is None:
         return UserSession()
-    known = [(model.item_index.get(item.item_id), item.weight) for item in instance.recent_items]
+    known = [(model.item(item.item_id), item.weight) for item in instance.recent_items]
     found = [(row, weight) for row, weight in known if row is not None]
     rows = tuple(row for row, _ in found)
     features = _features(rows, [weight for _, weight in found], user, model) if rows else None

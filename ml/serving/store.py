@@ -1,10 +1,13 @@
-"""Loaded artifact and the indices of its ids."""
+"""Loaded artifact and look-ups by id."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ml.contract import canonical_id
 from ml.ncf.model import artifact
@@ -12,15 +15,27 @@ from ml.ncf.model import artifact
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
-    """An artifact and the indices of its ids."""
+    """An artifact, with its users and items by their ids."""
 
     artifact: artifact.Artifact
-    user_index: Mapping[str, int] = field(default_factory=dict)
-    item_index: Mapping[str, int] = field(default_factory=dict)
 
     def user(self, user_id: str) -> int | None:
         """Index of a user; None if the model does not know the user."""
-        return self.user_index.get(canonical_id(user_id))
+        data = self.artifact.data
+        return None if data is None else data.user_ids.find(canonical_id(user_id))
+
+    def item(self, item_id: str) -> int | None:
+        """Index of an item by its canonical id; None if the model does not know it."""
+        data = self.artifact.data
+        return None if data is None else data.item_ids.find(item_id)
+
+    def items(self, item_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Indices of the known items among canonical ids, ascending, each once."""
+        data = self.artifact.data
+        if data is None:
+            return np.empty(0, dtype=np.int64)
+        found = np.unique(data.item_ids.find_all(item_ids))
+        return found[found >= 0]
 
 
 def load(folder: Path) -> Recommender:
@@ -29,11 +44,4 @@ def load(folder: Path) -> Recommender:
     Raises:
         ml.ncf.model.artifact.ArtifactError: it cannot be loaded.
     """
-    loaded = artifact.read(folder)
-    if loaded.data is None:
-        return Recommender(loaded)
-    return Recommender(
-        artifact=loaded,
-        user_index={user_id: index for index, user_id in enumerate(loaded.data.user_ids.tolist())},
-        item_index={item_id: index for index, item_id in enumerate(loaded.data.item_ids.tolist())},
-    )
+    return Recommender(artifact.read(folder))

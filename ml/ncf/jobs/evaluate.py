@@ -38,7 +38,7 @@ from ml.contract import (
 from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, champion, metrics
-from ml.ncf.evaluation.evaluation_set import SCORING_BATCH, EvaluationSet, index_of
+from ml.ncf.evaluation.evaluation_set import SCORING_BATCH, EvaluationSet
 from ml.ncf.evaluation.popular_list import popular_list
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError, require_finite
@@ -209,7 +209,7 @@ def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, flo
     """
     if model.model is None or model.data is None:
         raise DataError(f"model {model.version} has no weights")
-    if not np.array_equal(model.data.item_ids, run.item_ids):
+    if model.data.item_ids.tolist() != run.item_ids.tolist():
         raise DataError(f"model {model.version} was not trained on the items of run {run.run_id}")
     seen = run.splits["train"].union(run.splits["validation"])
     test = run.splits["test"]
@@ -241,7 +241,8 @@ def scores_by_id(model: artifact.Artifact, run: PreparedRun, evaluation_set: Eva
     if model.model is None or model.data is None:
         raise DataError(f"model {model.version} has no weights")
     known, users_known, items_known = evaluation_set.renumbered(
-        index_of(run.user_ids, model.data.user_ids), index_of(run.item_ids, model.data.item_ids)
+        torch.from_numpy(model.data.user_ids.find_all(run.user_ids)),
+        torch.from_numpy(model.data.item_ids.find_all(run.item_ids)),
     )
     popularity = torch.from_numpy(model.data.popularity)[known.items].float()
     scores = torch.where(users_known[:, None], known.scores(model.model), popularity)

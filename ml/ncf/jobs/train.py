@@ -198,7 +198,7 @@ def write_artifact(
     artifact.write(
         arguments.model_dir,
         trained.model,
-        artifact.ServingData(
+        artifact.ServingData.of(
             user_ids=run.user_ids,
             item_ids=run.item_ids,
             seen_indptr=seen.indptr,

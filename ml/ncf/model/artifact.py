@@ -2,12 +2,15 @@
 
     model.json    family, sizes, hyperparameters, run, code version, metrics
     weights.pt    state dict, loaded with `weights_only=True`
-    arrays.npz    user_ids, item_ids, seen_indptr, seen_indices, popularity; no pickles
+    arrays/       ids, seen items and popularity, one .npy file per array; no pickles
+    index/        items by norm, for retrieval, in large catalogues
     session.pt    map of sessions to user vectors; optional
     code/         the serving code, which needs numpy and torch only
 
-Writing is deterministic: the same content gives the same bytes. This module is part of `code/`, so it imports
-numpy, torch, the standard library and `ml.ncf.model` only.
+Weights and arrays are memory-mapped: the processes of an instance share one copy. Artifacts of earlier
+versions have `arrays.npz` instead of `arrays/`. Writing is deterministic: the same content gives the same
+bytes. This module is part of `code/`, so it imports numpy, torch, the standard library and `ml.ncf.model`
+only.
 """
 
 from __future__ import annotations
@@ -23,12 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ml.contract import (
-    ARRAYS_FILE,
     MODEL_CODE_FOLDER,
     MODEL_FILE,
     SCHEMA_VERSION,
@@ -36,45 +36,14 @@ from ml.contract import (
     WEIGHTS_FILE,
     serving_sources,
 )
-from ml.ncf.model import registry
+from ml.ncf.model import index_files, registry
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.finite import require_finite_weights
+from ml.ncf.model.retrieval import NormIndex
+from ml.ncf.model.serving_data import ArtifactError, ServingData
 from ml.ncf.model.session import SessionMap
 
-ARRAYS = ("user_ids", "item_ids", "seen_indptr", "seen_indices", "popularity")
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can store
-
-
-class ArtifactError(ValueError):
-    """The artifact cannot be used; the message names the file and the reason."""
-
-
-@dataclass(frozen=True, eq=False)
-class ServingData:
-    """Arrays of the artifact: ids of the U users and I items, seen items in CSR format, popularity."""
-
-    user_ids: NDArray[np.str_]  # (U,)
-    item_ids: NDArray[np.str_]  # (I,)
-    seen_indptr: NDArray[np.int64]  # (U + 1,)
-    seen_indices: NDArray[np.int32]  # (P,)
-    popularity: NDArray[np.int64]  # (I,), number of train interactions per item
-
-    def seen(self, user: int) -> NDArray[np.int32]:
-        """Items that a user has seen, ascending."""
-        return self.seen_indices[self.seen_indptr[user] : self.seen_indptr[user + 1]]
-
-    def check(self, n_users: int, n_items: int) -> None:
-        """Raise ArtifactError unless the arrays have the sizes of the model."""
-        sizes = {
-            "user_ids": (len(self.user_ids), n_users),
-            "item_ids": (len(self.item_ids), n_items),
-            "seen_indptr": (len(self.seen_indptr), n_users + 1),
-            "popularity": (len(self.popularity), n_items),
-            "seen_indices": (len(self.seen_indices), int(self.seen_indptr[-1])),
-        }
-        for name, (size, wanted) in sizes.items():
-            if size != wanted:
-                raise ArtifactError(f"{ARRAYS_FILE}: {name} has {size} entries, the model needs {wanted}")
+__all__ = ["Artifact", "ArtifactError", "ServingData", "read", "unpack", "write"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +54,9 @@ class Artifact:
     model: RankingModel | None
     data: ServingData | None
     session: SessionMap | None = None
+    retrieval: NormIndex | None = (
+        None  # None: small catalogue, no vectors, or an artifact of an earlier version
+    )
 
     @property
     def version(self) -> str:
@@ -130,26 +102,19 @@ def write(
     (folder / SESSION_FILE).unlink(missing_ok=True)
     if session is not None:
         session.write(folder / SESSION_FILE)
-    _write_arrays(folder / ARRAYS_FILE, data)
+    data.write(folder)
+    index = NormIndex.build(model)
+    described = None if index is None else index_files.write(folder, index)
     document = {
         "schema_version": SCHEMA_VERSION,
         "family": model.family,
         "model": model.config.as_dict(),
+        "index": described,
         **info,
     }
     # Written last: a folder without model.json is not an artifact.
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
     (folder / MODEL_FILE).write_text(f"{text}\n", encoding="utf-8")
-
-
-def _write_arrays(path: Path, data: ServingData) -> None:
-    """As numpy.savez_compressed, but with fixed times, so that equal arrays give equal bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ARRAYS:
-            entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(entry, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asarray(getattr(data, name)), allow_pickle=False)
 
 
 def read(folder: Path) -> Artifact:
@@ -163,16 +128,24 @@ def read(folder: Path) -> Artifact:
     if "model" not in info:
         return Artifact(info=info, model=None, data=None)
     try:
-        model = registry.build(info.get("family", registry.DEFAULT_FAMILY), info["model"])
-        weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
-        model.load_state_dict(weights)
+        # Without storage: the weights are not initialised, but mapped from the file.
+        with torch.device("meta"):
+            model = registry.build(info.get("family", registry.DEFAULT_FAMILY), info["model"])
+        weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True, mmap=True)
+        model.load_state_dict(weights, assign=True)
         require_finite_weights(model)
-        with np.load(folder / ARRAYS_FILE, allow_pickle=False) as arrays:
-            data = ServingData(**{name: arrays[name] for name in ARRAYS})
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{folder}: the model cannot be loaded: {error}") from error
+        raise ArtifactError(f"{folder / WEIGHTS_FILE}: the model cannot be loaded: {error}") from error
+    data = ServingData.read(folder)
     data.check(model.config.n_users, model.config.n_items)
-    return Artifact(info=info, model=model.eval(), data=data, session=_read_session(folder / SESSION_FILE))
+    index = index_files.read(folder, info["index"], model.config.n_items) if info.get("index") else None
+    return Artifact(
+        info=info,
+        model=model.eval(),
+        data=data,
+        session=_read_session(folder / SESSION_FILE),
+        retrieval=index,
+    )
 
 
 def _read_session(path: Path) -> SessionMap | None:

@@ -142,6 +142,19 @@ class RankingModel(nn.Module, ABC):
     def cross(self, user: Features, item: Features) -> Tensor:
         """Logits of every user with every item: (B, F) and (K, F) to (B, K)."""
 
+    def item_vectors(self, items: Tensor) -> Tensor | None:
+        """Vectors of items (n,) for retrieval: (n, F); None if the family has none.
+
+        The inner product with `query` is the logit if `is_dot_product`, otherwise an approximation.
+        """
+        del items
+        return None
+
+    def query(self, features: Features) -> Tensor | None:
+        """Vectors for retrieval of users with features (B, F): (B, F); None if the family has none."""
+        del features
+        return None
+
     def forward(self, users: Tensor, items: Tensor, history: History | None = None) -> Tensor:
         """Logits of users (B,) with items (B,) or (B, N): (B,) or (B, N)."""
         user = self.user_features(users, history)

@@ -149,6 +149,12 @@ class NCF(RankingModel):
         first, *rest = (t.cross(u, i) for t, u, i in zip(self.towers, user, item, strict=True))
         return first + rest[0] if rest else first
 
+    def item_vectors(self, items: Tensor) -> Tensor | None:
+        return None if self.gmf is None else self.gmf.item_features(items)
+
+    def query(self, features: Features) -> Tensor | None:
+        return None if self.gmf is None else features[0]
+
     @torch.no_grad()
     def folded(self, history_of: HistoryOf) -> NCF:
         """Equivalent model without history: the embedding of each user is the complete input vector."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from ml.contract import serving_sources
 from ml.ncf.model import artifact
+from ml.ncf.model.ids import IdMap
 from ml.serving import inference
 from ml.serving.request import Instance, RequestError
 from ml.serving.store import Recommender
@@ -38,7 +40,7 @@ def item_ids(prediction: dict) -> list[str]:
 
 def seen_ids(recommender: Recommender, user_id: str) -> set[str]:
     data = recommender.artifact.data
-    return set(data.item_ids[data.seen(recommender.user_index[user_id])])
+    return {data.item_ids[item] for item in data.seen(recommender.user(user_id))}
 
 
 def test_known_user_gets_ten_unseen_items_highest_score_first(recommender: Recommender) -> None:
@@ -53,7 +55,7 @@ def test_known_user_gets_ten_unseen_items_highest_score_first(recommender: Recom
 
 def test_seen_items_are_included_on_request(recommender: Recommender) -> None:
     (prediction,) = respond(recommender, {"user_id": "u5", "k": 1000, "exclude_seen": False})["predictions"]
-    assert set(item_ids(prediction)) == set(recommender.artifact.data.item_ids)
+    assert set(item_ids(prediction)) == set(recommender.artifact.data.item_ids.tolist())
 
 
 def test_only_known_candidates_are_ranked(
@@ -78,7 +80,7 @@ def test_user_with_a_score_that_is_not_finite_gets_the_popular_items(
 ) -> None:
     model = inference.model_fn(str(model_dir))
     with torch.no_grad():
-        model.artifact.model.gmf.user_input.embedding.weight[model.user_index["u5"]] = value
+        model.artifact.model.gmf.user_input.embedding.weight[model.user("u5")] = value
     users = [{"user_id": "u5"}, {"user_id": "stranger"}, {"user_id": "u9"}]
     predictions = respond(model, *users)["predictions"]
     assert [each["strategy"] for each in predictions] == ["popular", "popular", "ncf"]
@@ -88,17 +90,19 @@ def test_user_with_a_score_that_is_not_finite_gets_the_popular_items(
 def test_users_and_candidates_are_looked_up_by_their_normalised_ids(
     recommender: Recommender,
 ) -> None:
-    model = Recommender(
-        recommender.artifact,
-        {"7": recommender.user_index["u5"]},
-        {"12": recommender.item_index["i3"]},
+    data = recommender.artifact.data
+    renamed = replace(
+        data,
+        user_ids=IdMap.of("7" if each == "u5" else each for each in data.user_ids.tolist()),
+        item_ids=IdMap.of("12" if each == "i3" else each for each in data.item_ids.tolist()),
     )
+    model = Recommender(replace(recommender.artifact, data=renamed))
     request = {"user_id": "7.0", "candidates": ["12.0 "], "exclude_seen": False}
     (prediction,) = respond(model, request)["predictions"]
     assert (prediction["user_id"], prediction["strategy"]) == ("7.0", "ncf")
-    assert item_ids(prediction) == ["i3"]
+    assert item_ids(prediction) == ["12"]
     (everything,) = respond(model, {"user_id": " 7", "k": 1000})["predictions"]
-    assert not set(item_ids(everything)) & seen_ids(recommender, "u5")
+    assert not set(item_ids(everything)) & seen_ids(model, "7")
 
 
 @pytest.mark.parametrize("user_id", ["a\tb", "del\x7f", "   ", "x" * 513])

@@ -97,9 +97,9 @@ def test_excluded_and_recent_items_are_not_recommended(recommender: Recommender)
     )
     assert after[:8] == before[2:]
     everything = predict(recommender, k=1000, recent_items=["i3"], exclude_items=["i4"])
-    assert set(items_of(everything)) == set(recommender.item_index) - {"i3", "i4"}
+    assert set(items_of(everything)) == set(recommender.artifact.data.item_ids.tolist()) - {"i3", "i4"}
     seen = predict(recommender, k=1000, recent_items=["i3"], exclude_seen=False)
-    assert set(items_of(seen)) == set(recommender.item_index)
+    assert set(items_of(seen)) == set(recommender.artifact.data.item_ids.tolist())
 
 
 def test_artifact_without_a_session_map_ignores_recent_items(recommender: Recommender) -> None:

@@ -15,6 +15,7 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
+from ml.ncf.model.ids import IdMap
 from ml.settings.metrics import GATED_METRICS
 from tests.ml.ncf.conftest import N_USERS
 
@@ -74,7 +75,9 @@ def test_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path
     for table in (model.model.gmf.user_input.embedding, model.model.gmf.item_embedding):
         table.weight.data = table.weight.data.flip(0)
     flipped = replace(
-        model.data, user_ids=model.data.user_ids[::-1].copy(), item_ids=model.data.item_ids[::-1].copy()
+        model.data,
+        user_ids=IdMap.of(model.data.user_ids.tolist()[::-1]),
+        item_ids=IdMap.of(model.data.item_ids.tolist()[::-1]),
     )
     after = evaluate.scores_by_id(replace(model, data=flipped), run, evaluation_set)
     assert torch.equal(after, before)
@@ -83,7 +86,8 @@ def test_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path
 def test_unknown_item_scores_minus_infinity(prepared_run: Path, model_dir: Path) -> None:
     run = run_in(prepared_run)
     model = artifact.read(model_dir)
-    model.data.item_ids[5] = "gone"
+    ids = ["gone" if n == 5 else each for n, each in enumerate(model.data.item_ids.tolist())]
+    model = replace(model, data=replace(model.data, item_ids=IdMap.of(ids)))
     scores = evaluate.scores_by_id(model, run, EvaluationSet(torch.tensor([0]), torch.tensor([[5, 9]])))
     assert scores[0, 0] == -torch.inf
 
