@@ -2,11 +2,11 @@
 
     python bench/serving.py --items 100000 --json out.json
 
-Trains a model with the preset gmf for a few epochs on synthetic interactions with structure (each user prefers
-a few categories, popularity follows Zipf's law), writes its artifact as the training job does, and times
-`input_fn`, `predict_fn` and `output_fn` with one thread. Baselines of the same run: one exact matrix product
-with torch, and scoring the whole catalogue (`predict_fn` without the index). `--model` keeps the artifact in a
-folder, and uses the one that is there.
+Trains a model with the preset gmf for a few epochs on synthetic interactions with structure (each user
+prefers a few categories, popularity follows Zipf's law), writes its artifact as the training job does, and
+times `input_fn`, `predict_fn` and `output_fn` with one thread. Baselines of the same run: one exact matrix
+product with torch, and scoring the whole catalogue (`predict_fn` without the index). `--model` keeps the
+artifact in a folder, and uses the one that is there.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 
-from bench.accuracy import without_validation
+from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model import artifact
 from ml.ncf.model.retrieval import best_items
@@ -66,14 +67,31 @@ def structured_pairs(n_users: int, n_items: int, n_interactions: int, seed: int)
     return np.stack([keys // n_items, keys % n_items], axis=1)
 
 
+def split(pairs: np.ndarray, n_users: int, n_items: int) -> tuple[Interactions, Interactions]:
+    """Train split, and one held-out pair per user; items without interactions stay in the catalogue."""
+    rng = np.random.default_rng(1)
+    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+    counts = np.diff(starts, append=len(pairs))
+    is_held_out = np.zeros(len(pairs), dtype=bool)
+    is_held_out[starts + (rng.random(len(starts)) * counts).astype(np.int64)] = True
+    parts = (pairs[~is_held_out], pairs[is_held_out])
+    train, held_out = (
+        Interactions.from_pairs(part[:, 0], part[:, 1], n_users, n_items, np.zeros(len(part), dtype=np.int64))
+        for part in parts
+    )
+    return train, held_out
+
+
 def write_model(folder: Path, given: argparse.Namespace, flags: list[str]) -> None:
     """Train and write an artifact; users beyond the trained ones get the vectors of trained users."""
     settings = hyperparameters.parse(
-        ["--preset", "gmf", "--epochs", "2", "--refit", "false", "--pretrain", "false"]
-        + ["--pointwise-factor-num", "0", "--factor-num", str(given.factors), *flags]
+        [
+            *("--preset", "gmf", "--epochs", "2", "--refit", "false", "--pretrain", "false"),
+            *("--pointwise-factor-num", "0", "--factor-num", str(given.factors), *flags),
+        ]
     )
     pairs = structured_pairs(given.trained_users, given.items, given.interactions, seed=7)
-    _, train, held_out = without_validation(pairs, np.random.default_rng(1))
+    train, held_out = split(pairs, given.trained_users, given.items)
     seen = train.union(held_out)
     validation = EvaluationSet.sampled(held_out, seen, 99, np.random.default_rng(2), limit=5000)
     data = TrainingData(train=train, held_out=held_out, validation=validation)
@@ -113,7 +131,7 @@ def times(call: Callable[[int], Any], n: int) -> dict[str, float]:
     return {"median_ms": float(np.median(spent)), "p99_ms": float(np.quantile(spent, 0.99)), "n": n}
 
 
-def answer(model: Recommender, users: Sequence[int]) -> str:
+def answer(model: Recommender, users: NDArray[np.int64]) -> str:
     body = json.dumps({"instances": [{"user_id": f"u{user}"} for user in users]})
     request = inference.input_fn(body, "application/json")
     return inference.output_fn(inference.predict_fn(request, model), "application/json")[0]
@@ -128,9 +146,9 @@ def measure(folder: Path, n: int) -> dict[str, Any]:
     loaded = model.artifact
     if loaded.model is None or loaded.data is None:
         raise SystemExit(f"{folder}: no model")
-    network, index = loaded.model, loaded.index
+    network, index = loaded.model, loaded.retrieval
     users = np.random.default_rng(3).permutation(network.config.n_users)
-    exact = Recommender(replace(loaded, index=None))
+    exact = Recommender(replace(loaded, retrieval=None))
     n_exact = min(n, 50)
     result: dict[str, Any] = {
         "model_fn_s": load_s,
@@ -140,16 +158,14 @@ def measure(folder: Path, n: int) -> dict[str, Any]:
     }
     with torch.inference_mode():
         chosen = torch.from_numpy(users[:n_exact])
-        vectors, table = (
-            network.user_vectors(chosen),
-            network.item_vectors(torch.arange(network.config.n_items)),
-        )
+        features = network.user_features(chosen)
+        vectors, table = network.query(features), network.item_vectors(torch.arange(network.config.n_items))
         if vectors is not None and table is not None:
             result["matrix_product"] = times(lambda number: (table @ vectors[number]).topk(10), n_exact)
         hidden = [loaded.data.seen(user) for user in chosen.tolist()]
-        found = best_items(network, index, chosen, hidden, 10)[0]
-        wanted = best_items(network, None, chosen, hidden, 10)[0]
-    same = [len(set(a.tolist()) & set(b.tolist())) / 10 for a, b in zip(found, wanted, strict=True)]
+        found = best_items(network, index, features, hidden, 10, users=chosen)
+        wanted = best_items(network, None, features, hidden, 10, users=chosen)
+    same = [len(set(a.tolist()) & set(b.tolist())) / 10 for (a, _), (b, _) in zip(found, wanted, strict=True)]
     result["recall_at_10"] = float(np.mean(same))
     return result
 
@@ -159,7 +175,7 @@ def worker(folder: Path, ready: Any, done: Any) -> None:
     torch.set_num_threads(1)
     model = inference.model_fn(str(folder))
     for user in range(200):
-        answer(model, [user * 37])
+        answer(model, np.array([user * 37]))
     ready.put(None)
     done.wait()
     memory = psutil.Process().memory_full_info()

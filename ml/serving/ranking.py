@@ -72,7 +72,7 @@ def _by_model(
         rows = [row for row, _ in batch]
         known = torch.tensor([user for _, user in batch])
         hidden, k = [excluded[row] for row in rows], max(instances[row].k for row in rows)
-        found = best_items(network, retrieval, network.user_features(known), hidden, k, known)
+        found = best_items(network, retrieval, network.user_features(known), hidden, k, users=known)
         for row, of_user in zip(rows, found, strict=True):
             ranked[row] = of_user
     return ranked

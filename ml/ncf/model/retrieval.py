@@ -123,6 +123,7 @@ def best_items(
     features: Features,
     excluded: Sequence[NDArray],
     k: int,
+    *,
     users: Tensor | None = None,
 ) -> list[Ranked]:
     """The k best items of each user without the excluded ones; shorter if fewer items remain.

@@ -103,8 +103,14 @@ class ServingData:
             except (OSError, ValueError, EOFError) as error:
                 raise ArtifactError(f"{path}: cannot be read: {error}") from error
 
-        ids = {name: cls._id_map(folder, name, mapped) for name in ID_MAPS}
-        return cls(**ids, **{name: mapped(name) for name in cls.ARRAYS})
+        return cls(
+            user_ids=cls._id_map(folder, "user_ids", mapped),
+            item_ids=cls._id_map(folder, "item_ids", mapped),
+            seen_indptr=mapped("seen_indptr"),
+            seen_indices=mapped("seen_indices"),
+            popularity=mapped("popularity"),
+            by_popularity=mapped("by_popularity"),
+        )
 
     @staticmethod
     def _id_map(folder: Path, name: str, mapped: Callable[[str], NDArray]) -> IdMap:

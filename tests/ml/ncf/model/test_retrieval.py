@@ -39,7 +39,7 @@ def listed(
     model: NCF, index: NormIndex | None, users: torch.Tensor, excluded: list, k: int
 ) -> tuple[list, list]:
     """Items and scores of each user."""
-    ranked = best_items(model, index, model.user_features(users), excluded, k, users)
+    ranked = best_items(model, index, model.user_features(users), excluded, k, users=users)
     return [items for items, _ in ranked], [scores for _, scores in ranked]
 
 
@@ -159,7 +159,7 @@ def test_artifact_of_an_earlier_version_is_loaded(model_dir: Path, tmp_path: Pat
     old = artifact.read(folder)
     assert old.data.item_ids.tolist() == new.data.item_ids.tolist()
     assert old.data.user_ids.find("u5") == new.data.user_ids.find("u5")
-    assert old.index is None
+    assert old.retrieval is None
     np.testing.assert_array_equal(old.data.by_popularity, new.data.by_popularity)
 
 
