@@ -33,6 +33,7 @@ from ml.ncf.training.plan import training_plan
 from ml.ncf.training.runner import TrainingData, run_plan
 from ml.ncf.training.session_map import fit_session_map
 from ml.serving import inference
+from ml.serving.store import Recommender
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 
@@ -108,7 +109,7 @@ def train(split: Split, settings: Hyperparameters, folder: Path) -> float:
 
 
 def quality(
-    split: Split, users: np.ndarray, model: inference.Recommender, rng: np.random.Generator, *, session: bool
+    split: Split, users: np.ndarray, model: Recommender, rng: np.random.Generator, *, session: bool
 ) -> dict[str, Any]:
     """HR and NDCG at 10 of the last item of each user among 99 others, and the strategies of the answers."""
     ranks, strategies = [], set()

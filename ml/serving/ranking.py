@@ -35,7 +35,11 @@ def rank(instances: list[Instance], model: Recommender) -> list[dict[str, Any]]:
             found = None
         if found is None:
             found, strategy = _popular(each, excluded[row], model), "popular"
-        prediction = {"user_id": each.user_id, "items": _items(each, found, model), "strategy": strategy}
+        prediction: dict[str, Any] = {
+            "user_id": each.user_id,
+            "items": _items(each, found, model),
+            "strategy": strategy,
+        }
         if session.n_ignored is not None:
             prediction["ignored_items"] = session.n_ignored
         predictions.append(prediction)
