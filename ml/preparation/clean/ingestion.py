@@ -22,6 +22,7 @@ from ml.preparation.clean.quarantine import QUARANTINE_FOLDER, write_quarantine
 from ml.preparation.clean.validation import LEFT_OUT, unusable_events, usable_events, validate_events
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.errors import InputError
+from ml.preparation.read.conversion import Converter
 from ml.preparation.read.damaged_files import find_damaged_file
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
@@ -86,10 +87,13 @@ def ingest_events(
             then kept.
     """
     files = list_sources(storage, run.input, run.run_id, read.look_back_days)
-    events = read_events(spark, storage, files, read.format, ColumnNames.from_settings(read, weights))
+    converter = Converter(spark, storage, unfinished_uri)
+    readable = converter.readable_files(files)
+    events = read_events(spark, storage, readable, read.format, ColumnNames.from_settings(read, weights))
+    events = converter.with_original_source(events)
     run_s = run_seconds(run.run_id)
     validated = validate_events(events, weights, clean, run_s=run_s, has_time=not read.no_time)
-    checked, totals = _checkpoint(spark, storage, validated, files, unfinished_uri, run_s=run_s)
+    checked, totals = _checkpoint(spark, storage, validated, readable, unfinished_uri, run_s=run_s)
     n_usable = totals["n_usable"]
     reasons = count_by_reason(checked) if n_usable < totals["n_read"] else {}
     quarantined = {reason: n for reason, n in reasons.items() if reason not in LEFT_OUT}

@@ -199,7 +199,13 @@ def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
     if not filled:
         return found[0] if found else None
     varied = [each for each in filled if samples.n_distinct(each) > 1] or filled
-    different = [each for each in varied if samples.values(each) != samples.values(varied[0])]
+    different = [each for each in varied[1:] if samples.values(each) != samples.values(varied[0])]
+    if not samples.n_rows and len(found) > 1:
+        others = ", ".join(printable(samples.columns[each]) for each in found[1:])
+        warnings.append(
+            f"{role} = {printable(samples.columns[found[0]])}, although {others} could be meant; "
+            f"give --{role}-column to decide"
+        )
     if not samples.n_rows or not different:
         return varied[0]
     options = [varied[0], *different]

@@ -19,10 +19,11 @@ from ml.preparation.detect.dialect import LINE_END, split_line
 from ml.preparation.detect.encoding import decode
 from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.json_rows import parse_objects, sample_paths
 from ml.preparation.detect.layout import JsonLayout, TextLayout
 from ml.preparation.detect.local_files import FileSample, data_files, sample_file
 from ml.preparation.detect.record import header_of
-from ml.preparation.detect.rows import DetectedRows, detect_rows, json_samples
+from ml.preparation.detect.rows import DetectedRows, detect_rows
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.tables import columnar_format, sample_table
 from ml.preparation.detect.text_layout import TextHints, described_text
@@ -38,6 +39,7 @@ from ml.settings.preparation import (
 )
 
 _MAX_FILES = 12  # of a folder
+_MAX_OBJECTS = 5_000  # of JSON lines, which take longer to parse
 _MAX_TYPES = 12  # event types that are listed
 _HEAVY_SHARE = 0.05  # of the rows, of one id
 _HEAVY_FACTOR = 5  # times the share of an id if all had the same
@@ -183,7 +185,7 @@ def _explain_file(file: Path, root: Path, read: ReadSettings, names: ColumnNames
         positions = require_columns(choice, samples.columns, names, str(file))
         is_whole = samples.n_rows == n_rows
         return Explained(str(file), kind, positions, samples, n_rows, is_whole, tuple(choice.warnings))
-    file_format = detect_format(sample.head[:HEAD_BYTES], str(file)) if read.format == "auto" else read.format
+    file_format = detect_format(sample.head[:HEAD_BYTES]) if read.format == "auto" else read.format
     is_cut = sample.is_cut or len(sample.head) > HEAD_BYTES
     found = detect_rows(
         sample.head[:HEAD_BYTES], file_format, hints_of(read), names, str(file), is_cut=is_cut
@@ -239,7 +241,7 @@ def _sampled(sample: FileSample, found: DetectedRows) -> tuple[Samples, int]:
 def _parsed(lines: list[str], found: DetectedRows) -> Samples:
     layout = found.layout
     if isinstance(layout, JsonLayout):
-        return json_samples(found.samples.columns, lines)
+        return sample_paths(found.samples.columns, parse_objects(lines[:_MAX_OBJECTS])[0])
     left_out = {layout.header, *found.skipped}
     kept = [line for line in lines if line not in left_out]
     rows = [split_line(line, layout.separator, layout.quote, layout.escape) for line in kept]

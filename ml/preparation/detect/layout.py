@@ -53,6 +53,7 @@ class TextLayout:
     encoding: str = "utf-8"  # a key of ENCODINGS
     skip_lines: int = 0  # non-blank lines before the header or the first row, such as "sep=;"
     comment: str | None = None  # prefix of lines that are no rows
+    partitions: tuple[str, ...] = ()  # keys of folders such as dt=2026-11-23: columns after those of the file
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,24 @@ class JsonLayout:
     value: str | None = None  # the event type or the weight, if needed
     clock: str | None = None  # time of day, if `time` is only the date
     time_form: str = SECONDS
+    partitions: tuple[str, ...] = ()  # the columns that are keys of folders such as dt=2026-11-23
+    is_python: bool = False  # lines are Python literals: {u'user': u'7', 'ok': True}
 
 
 @dataclass(frozen=True)
-class ParquetLayout:
-    """Schema of one or more Parquet files."""
+class TableLayout:
+    """Parquet or ORC: the paths of the columns, and their types."""
 
-    schema: str  # text of the footer's schema; groups files with equal schemas
-    nanosecond_columns: tuple[str, ...]  # read by Spark as integers
+    format: str  # parquet or orc
+    user: str
+    item: str
+    time: str | None
+    value: str | None = None  # the event type or the weight, if needed
+    clock: str | None = None  # time of day, if `time` is only the date
+    partitions: tuple[str, ...] = ()  # the columns that are keys of folders such as dt=2026-11-23
+    schema: str = ""  # Spark's schema of the top-level columns that are read, as JSON
+    nanosecond_columns: tuple[str, ...] = ()  # timestamps that Spark reads as integers
     time_form: str = SECONDS
 
 
-AnyLayout = Union[TextLayout, JsonLayout, ParquetLayout]
+AnyLayout = Union[TextLayout, JsonLayout, TableLayout]

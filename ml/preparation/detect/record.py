@@ -30,7 +30,7 @@ def record_of(layout: AnyLayout, n_files: int) -> dict[str, Any]:
             "time_format": layout.time_form,
         }
     header = header_of(layout)
-    names = [*header, *getattr(layout, "partitions", ())]
+    names = [*header, *layout.partitions]
     columns = {role: names[position] for role, position in chosen.items() if position is not None}
     return {
         "files": n_files,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
 from ml.preparation.detect.dialect import LINE_END
 from ml.preparation.detect.encoding import decode, detect_encoding
-from ml.preparation.detect.file_format import json_keys, json_objects
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.json_rows import parse_objects, sample_objects
 from ml.preparation.detect.layout import JsonLayout, TextLayout
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.text_layout import FORMATS, TextHints, detect_text
+
+_MAX_OBJECTS = 500
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,16 @@ def _detect_json(text: str, names: ColumnNames, uri: str) -> DetectedRows | None
     lines = [line for line in LINE_END.split(text) if line.strip()]
     if not lines:
         return None
-    keys = json_keys(lines, uri)
-    samples = json_samples(keys, lines)
+    objects, is_python = parse_objects(lines[:_MAX_OBJECTS])
+    if not objects:
+        raise InputError(f"{uri}: none of the first lines is a JSON object; write one whole object per line")
+    samples = sample_objects(objects)
     try:
-        choice = find_columns(keys, names, samples)
+        choice = find_columns(samples.columns, names, samples)
     except InputError as error:
         raise InputError(f"{uri}: {error}") from None
-    positions = require_columns(choice, keys, names, uri)
-    paths = {role: None if position is None else keys[position] for role, position in positions.items()}
-    return DetectedRows(JsonLayout(**paths), samples, (), tuple(choice.warnings))  # type: ignore[arg-type]
-
-
-def json_samples(keys: Sequence[str], lines: Sequence[str]) -> Samples:
-    """The values of some keys in JSON lines, as text."""
-    return Samples(keys, [[_text(each.get(key)) for key in keys] for each in json_objects(lines)])
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    positions = require_columns(choice, samples.columns, names, uri)
+    paths: dict[str, Any] = {
+        role: None if position is None else samples.columns[position] for role, position in positions.items()
+    }
+    return DetectedRows(JsonLayout(**paths, is_python=is_python), samples, (), tuple(choice.warnings))

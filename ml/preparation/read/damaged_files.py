@@ -8,7 +8,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from ml.preparation.detect.file_format import PARQUET_MAGIC
+from ml.preparation.detect.file_format import ORC_MAGIC, PARQUET_MAGIC
 from ml.preparation.errors import root_cause
 from ml.preparation.spark.storage import Storage, StoredFile, literal_path
 
@@ -22,8 +22,13 @@ def find_damaged_file(spark: SparkSession, storage: Storage, files: Sequence[Sto
     for each in files:
         path = literal_path(each.uri)
         try:
-            is_parquet = storage.read_head(each.uri, len(PARQUET_MAGIC)) == PARQUET_MAGIC
-            content = spark.read.parquet(path) if is_parquet else spark.read.text(path)
+            start = storage.read_head(each.uri, len(PARQUET_MAGIC))
+            if start == PARQUET_MAGIC:
+                content = spark.read.parquet(path)
+            elif start.startswith(ORC_MAGIC):
+                content = spark.read.orc(path)
+            else:
+                content = spark.read.text(path)
             content.write.format("noop").mode("overwrite").save()
         except (Py4JError, PySparkException) as error:
             return f"{each.uri}: damaged file: {root_cause(error)}"

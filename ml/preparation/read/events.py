@@ -21,16 +21,18 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
-from ml.preparation.detect.layout import AnyLayout, JsonLayout, ParquetLayout
+from ml.preparation.detect.layout import AnyLayout, JsonLayout, TableLayout
 from ml.preparation.detect.rows import detect_rows
 from ml.preparation.detect.text_layout import TextHints, described_text
 from ml.preparation.detect.time_column import time_form_of, times_of
 from ml.preparation.errors import InputError, root_cause
+from ml.preparation.read.columnar import read_table, table_layout
 from ml.preparation.read.json_lines import read_json_lines
-from ml.preparation.read.parquet import read_parquet
+from ml.preparation.read.multiline import read_multiline_text
 from ml.preparation.read.text import read_text
 from ml.preparation.read.times import UTC, with_timestamp
 from ml.preparation.spark.storage import Storage, StoredFile
+from ml.preparation.spark.table_schema import read_schema
 
 _log = logging.getLogger(__name__)
 _N_TIMES = 200  # read from Parquet files, whose times may be numbers of any unit
@@ -56,58 +58,68 @@ def read_events(
         InputError: a file cannot be read, has an unsupported format or lacks a column; all files are blank.
     """
 
-    def layout_of(each: StoredFile) -> AnyLayout | None:
-        return _layout(storage, each.uri, file_format, names)
+    def layout_of(each: StoredFile) -> tuple[AnyLayout, tuple[str, ...]] | None:
+        return _layout(spark, storage, each.uri, file_format, names)
 
     with ThreadPoolExecutor(_MAX_CONCURRENT_OPENS) as pool:
-        layouts = list(pool.map(layout_of, files))
+        found = list(pool.map(layout_of, files))
     uris_by_layout: defaultdict[AnyLayout, list[str]] = defaultdict(list)
-    for each, layout in zip(files, layouts):
-        if layout is not None:
-            uris_by_layout[layout].append(each.uri)
+    skipped: defaultdict[AnyLayout, set[str]] = defaultdict(set)
+    for each, detected in zip(files, found):
+        if detected is not None:
+            uris_by_layout[detected[0]].append(each.uri)
+            skipped[detected[0]].update(detected[1])
     if not uris_by_layout:
         raise InputError(f"{files[0].uri}: only blank lines; it needs at least one event")
-    parts = [_timed(_read(spark, uris, each, names), each, names) for each, uris in uris_by_layout.items()]
+    parts = [
+        _timed(_read(spark, uris, each, sorted(skipped[each])), each, names)
+        for each, uris in uris_by_layout.items()
+    ]
     for layout, uris in uris_by_layout.items():
         _log.info("read: %d file(s) as %s", len(uris), _described(layout))
     return reduce(DataFrame.unionByName, parts)
 
 
-def _layout(storage: Storage, uri: str, file_format: str, names: ColumnNames) -> AnyLayout | None:
-    """Detect the layout of a file; None if all its lines are blank."""
+def _layout(
+    spark: SparkSession, storage: Storage, uri: str, file_format: str, names: ColumnNames
+) -> tuple[AnyLayout, tuple[str, ...]] | None:
+    """Layout of a file and the lines to skip at its start; None if all its lines are blank."""
     try:
         head = storage.read_head(uri, HEAD_BYTES)
     except (Py4JError, PySparkException) as error:
         raise InputError(f"{uri}: cannot be read: {root_cause(error)}") from error
-    detected = detect_format(head, uri) if file_format == "auto" else file_format
-    if detected == "parquet":
+    detected = detect_format(head) if file_format == "auto" else file_format
+    if detected in ("parquet", "orc"):
         try:
-            return ParquetLayout(*storage.parquet_schema(uri))
+            schema = read_schema(spark, storage, uri, detected)
         except (Py4JError, PySparkException) as error:
-            raise InputError(f"{uri}: cannot be read as Parquet: {root_cause(error)}") from error
-    hints = TextHints(encoding="utf-8")  # the only encoding that the reader decodes
-    found = detect_rows(head, detected, hints, names, uri, is_cut=len(head) == HEAD_BYTES)
+            kind = {"parquet": "Parquet", "orc": "ORC"}[detected]
+            raise InputError(f"{uri}: cannot be read as {kind}: {root_cause(error)}") from error
+        return table_layout(schema, names, (), uri), ()
+    found = detect_rows(head, detected, TextHints(), names, uri, is_cut=len(head) == HEAD_BYTES)
     if found is None:
         return None
     form, warning = time_form_of(times_of(found.samples, found.layout), names, uri)
     for each in (*found.warnings, *([warning] if warning else [])):
         _log.warning("read: %s: %s", uri, each)
-    return replace(found.layout, time_form=form)
+    return replace(found.layout, time_form=form), found.skipped
 
 
-def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, names: ColumnNames) -> DataFrame:
-    if isinstance(layout, ParquetLayout):
-        return read_parquet(spark, uris, layout, names)
+def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, skipped: Sequence[str]) -> DataFrame:
+    if isinstance(layout, TableLayout):
+        return read_table(spark, uris, layout)
     if isinstance(layout, JsonLayout):
         return read_json_lines(spark, uris, layout)
-    return read_text(spark, uris, layout)
+    if layout.is_multiline:
+        return read_multiline_text(spark, uris, layout, skipped)
+    return read_text(spark, uris, layout, skipped)
 
 
 def _timed(rows: DataFrame, layout: AnyLayout, names: ColumnNames) -> DataFrame:
     """Rows with ``timestamp``; the times of a Parquet file have the form of its first ones."""
     if not names.has_time:
         return rows.withColumn("timestamp", F.lit(None).cast("bigint"))
-    if isinstance(layout, ParquetLayout):
+    if isinstance(layout, TableLayout):
         first = rows.where(F.col("time").isNotNull()).select("source", "time").limit(_N_TIMES).collect()
         source = first[0]["source"] if first else ""
         form, warning = time_form_of([row["time"] for row in first], names, source)
@@ -119,8 +131,8 @@ def _timed(rows: DataFrame, layout: AnyLayout, names: ColumnNames) -> DataFrame:
 
 
 def _described(layout: AnyLayout) -> str:
-    if isinstance(layout, ParquetLayout):
-        return "parquet"
+    if isinstance(layout, TableLayout):
+        return layout.format
     if isinstance(layout, JsonLayout):
         return "jsonl"
     return described_text(layout)

@@ -23,6 +23,7 @@ _JAVA_CLASSES = (
     "org.apache.hadoop.io.compress.CompressionCodecFactory",
     "org.apache.parquet.hadoop.ParquetFileReader",
     "org.apache.parquet.hadoop.util.HadoopInputFile",
+    "org.apache.parquet.schema.MessageType",
 )
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
@@ -110,6 +111,26 @@ class Storage:
         finally:
             stream.close()
 
+    def open(self, uri: str) -> Any:
+        """Java stream of a file's bytes as they are stored."""
+        fs, path = self._resolve(uri)
+        return fs.open(path)
+
+    def create(self, uri: str) -> Any:
+        """Java stream that writes a file, replacing an existing one."""
+        fs, path = self._resolve(uri)
+        return fs.create(path, True)
+
+    def download(self, uri: str, local: str) -> None:
+        """Copy a file to this machine's disk."""
+        fs, path = self._resolve(uri)
+        fs.copyToLocalFile(False, path, self._jvm.Path(local), True)
+
+    def upload(self, local: str, uri: str) -> None:
+        """Copy a file of this machine's disk to the file system."""
+        fs, path = self._resolve(uri)
+        fs.copyFromLocalFile(False, True, self._jvm.Path(local), path)
+
     def write_text(self, uri: str, text: str) -> None:
         """Write a small UTF-8 file, replacing an existing one."""
         fs, path = self._resolve(uri)
@@ -157,17 +178,19 @@ class Storage:
         finally:
             stream.close()
 
-    def parquet_schema(self, uri: str) -> tuple[str, tuple[str, ...]]:
-        """Schema of a Parquet file as text, and the names of its nanosecond timestamp columns."""
+    def parquet_message(self, uri: str) -> Any:
+        """Schema of a Parquet file: a Java ``MessageType``."""
         reader = self._parquet_reader(uri)
         try:
-            schema = reader.getFileMetaData().getSchema()
-            columns = [schema.getType(number) for number in range(schema.getFieldCount())]
-            annotated = [(each.getName(), each.getLogicalTypeAnnotation()) for each in columns]
-            kinds = {name: kind.toString() for name, kind in annotated if kind is not None}
-            return str(schema.toString()), tuple(name for name in kinds if "NANOS" in kinds[name])
+            return reader.getFileMetaData().getSchema()
         finally:
             reader.close()
+
+    def parquet_message_of(self, message: Any, column: Any) -> Any:
+        """Schema with one column of a Parquet file."""
+        columns = self._jvm.java.util.ArrayList()
+        columns.add(column)
+        return self._jvm.MessageType(message.getName(), columns)
 
     def parquet_rows(self, uri: str) -> int:
         """Number of rows of a Parquet file, from its footer."""
