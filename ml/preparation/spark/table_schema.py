@@ -42,7 +42,7 @@ def read_schema(spark: SparkSession, storage: Storage, uri: str, file_format: st
     nanoseconds = tuple(name for name, kind in kinds.items() if "TIMESTAMP(NANOS" in kind)
     try:
         return TableSchema("parquet", _converted(spark, message), {}, nanoseconds)
-    except Py4JJavaError:
+    except (AnalysisException, Py4JJavaError):
         pass  # a column of a type that Spark cannot read
     found, unsupported = StructType(), {}
     for each in fields:
