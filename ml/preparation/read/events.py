@@ -72,7 +72,7 @@ def read_events(
     if not uris_by_layout:
         raise InputError(f"{files[0].uri}: only blank lines; it needs at least one event")
     parts = [
-        _timed(_read(spark, uris, each, sorted(skipped[each])), each, names)
+        _timed(_read(spark, uris, each, sorted(skipped[each])), uris, each, names)
         for each, uris in uris_by_layout.items()
     ]
     for layout, uris in uris_by_layout.items():
@@ -115,12 +115,16 @@ def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, skipped: 
     return read_text(spark, uris, layout, skipped)
 
 
-def _timed(rows: DataFrame, layout: AnyLayout, names: ColumnNames) -> DataFrame:
+def _timed(rows: DataFrame, uris: Sequence[str], layout: AnyLayout, names: ColumnNames) -> DataFrame:
     """Rows with ``timestamp``; the times of a Parquet file have the form of its first ones."""
     if not names.has_time:
         return rows.withColumn("timestamp", F.lit(None).cast("bigint"))
     if isinstance(layout, TableLayout):
-        first = rows.where(F.col("time").isNotNull()).select("source", "time").limit(_N_TIMES).collect()
+        timed = rows.where(F.col("time").isNotNull()).select("source", "time")
+        try:
+            first = timed.limit(_N_TIMES).collect()
+        except (Py4JError, PySparkException) as error:
+            raise InputError(f"{uris[0]}: damaged file: {root_cause(error)}") from error
         source = first[0]["source"] if first else ""
         form, warning = time_form_of([row["time"] for row in first], names, source)
         if warning:
