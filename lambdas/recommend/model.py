@@ -96,9 +96,13 @@ def model_error(code: str, original_status: int | None) -> ModelError:
 
 
 def _recommendation(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    items = [{"item_id": str(item["item_id"]), "score": float(item["score"])} for item in prediction["items"]]
-    if not all(math.isfinite(item["score"]) for item in items):
+    scores = [float(item["score"]) for item in prediction["items"]]
+    if not all(map(math.isfinite, scores)):
         raise ValueError("a score is not finite")
+    items = [
+        {"item_id": str(item["item_id"]), "score": score}
+        for item, score in zip(prediction["items"], scores, strict=True)
+    ]
     if prediction["strategy"] not in STRATEGIES:
         raise ValueError("the strategy is not known")
     found = {"user_id": prediction["user_id"], "items": items, "strategy": prediction["strategy"]}
