@@ -7,7 +7,9 @@ Each of its lines therefore counts as an unusable row.
 from __future__ import annotations
 
 import csv
+import operator
 from collections.abc import Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
@@ -48,7 +50,12 @@ def read_multiline_text(
     )
     rows = table.where(~_is_one_of(layout, [*([layout.header] if layout.header else []), *skipped]))
     n_lines = F.size(F.split(F.coalesce("broken", "text"), _LINE_BREAK))
-    swallowed = n_lines > MAX_RECORD_LINES
+    # No id and no time has a line break: a quote without a counterpart has joined the lines.
+    needed = [each for each in (layout.user, layout.item, layout.time) if each is not None]
+    is_joined = [F.get("fields", F.lit(each)).rlike("[\r\n]") for each in needed if each < layout.n_columns]
+    swallowed = (n_lines > MAX_RECORD_LINES) | F.coalesce(
+        reduce(operator.or_, (F.coalesce(each, F.lit(False)) for each in is_joined)), F.lit(False)
+    )
     is_unusable = F.col("broken").isNotNull() | swallowed
     lines = F.when(is_unusable, F.split(F.coalesce("broken", "text"), _LINE_BREAK)).otherwise(F.array("text"))
     exploded = rows.select(
