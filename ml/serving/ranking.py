@@ -1,4 +1,4 @@
-"""Ranking: the best items of each user of a request. No step takes time proportional to a large catalogue."""
+"""Ranking: the best items of each user of a request; :mod:`ml.ncf.model.retrieval` limits what is scored."""
 
 from __future__ import annotations
 

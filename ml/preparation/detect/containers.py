@@ -17,11 +17,13 @@ COMPRESSIONS = {
 SUFFIXES = {"gz": (".gz", ".gzip"), "bzip2": (".bz2",), "zstd": (".zst", ".zstd"), "xz": (".xz",)}
 # Hadoop reads these by itself on every machine, if the name has the first of the suffixes.
 NATIVE_COMPRESSIONS = ("gz", "bzip2")
-AVRO, FEATHER, JSON_ARRAY, UTF_16 = "Avro", "Feather", "JSON array", "UTF-16"
+AVRO, FEATHER, JSON_ARRAY = "Avro", "Feather", "JSON array"
+UTF_16, UTF_16LE, UTF_16BE = UTF_16_CHARSETS = ("UTF-16", "UTF-16LE", "UTF-16BE")  # Java's names
 
 _ZIP = b"PK\x03\x04"
 _TAR, _TAR_OFFSET = b"ustar", 257
 _JSON_ARRAY = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
+_MIN_NULS = 0.5  # of every second byte of UTF-16 text without a byte order mark
 _XLSX_MEMBERS = ("[Content_Types].xml", "xl/", "_rels/")
 
 
@@ -31,7 +33,7 @@ class Container:
 
     compression: str | None = None  # a value of COMPRESSIONS
     archive: str | None = None  # zip or tar
-    content: str | None = None  # AVRO, FEATHER, JSON_ARRAY or UTF_16
+    content: str | None = None  # AVRO, FEATHER, JSON_ARRAY or one of UTF_16_CHARSETS
 
 
 def compression_of(start: bytes) -> str | None:
@@ -54,7 +56,18 @@ def content_of(start: bytes) -> str | None:
         return FEATHER
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return UTF_16
+    if charset := _unmarked_utf_16(start):
+        return charset
     return JSON_ARRAY if _JSON_ARRAY.match(start) else None
+
+
+def _unmarked_utf_16(start: bytes) -> str | None:
+    """UTF-16's charset, if every second byte is mostly zero and no other byte is."""
+    first, second = start[::2], start[1::2]
+    for charset, nuls, others in ((UTF_16LE, second, first), (UTF_16BE, first, second)):
+        if nuls.count(0) >= _MIN_NULS * max(len(nuls), 1) and not others.count(0):
+            return charset
+    return None
 
 
 def is_native(name: str, compression: str) -> bool:

@@ -118,7 +118,7 @@ def _split(line: str, separator: str, quote: str | None, escape: str) -> list[st
         return [field.strip() for field in line.split(separator)]
 
 
-def _reader(lines: Sequence[str], separator: str, quote: str, escape: str) -> Any:
+def _reader(lines: Sequence[str], separator: str, quote: str, escape: str, *, strict: bool = False) -> Any:
     doubled = escape == quote
     return csv.reader(
         lines,
@@ -127,6 +127,7 @@ def _reader(lines: Sequence[str], separator: str, quote: str, escape: str) -> An
         doublequote=doubled,
         escapechar=None if doubled else escape,
         skipinitialspace=separator == SPACES,
+        strict=strict,
     )
 
 
@@ -217,15 +218,14 @@ def _joined(
     """The records, and whether quoted fields have line breaks."""
     if quote is None or len(separator) > 1 or quote not in text:
         return by_line, False
-    lines = LINE_END.split(text)
+    lines = [f"{line}\n" for line in LINE_END.split(text)]
+    strict = _reader(lines, separator, quote, escape, strict=True)
+    whole: list[list[str]] = []
     try:
-        whole = [
-            [field.strip() for field in record]
-            for record in _reader([f"{line}\n" for line in lines], separator, quote, escape)
-            if record
-        ]
-    except csv.Error:
-        return by_line, False
+        whole.extend([field.strip() for field in record] for record in strict if record)
+    except csv.Error:  # a stray quote, or a record that continues after the last line
+        if strict.line_num < len(lines):
+            return by_line, False
     if whole and len(whole) > 1:
         whole = whole[:-1] if _usual(whole)[0] != len(whole[-1]) else whole
     has_break = any("\n" in field for record in whole for field in record)

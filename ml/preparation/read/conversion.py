@@ -108,8 +108,8 @@ class Converter:
             return self._unpacked(file, container.compression, container.archive)
         if container.content == containers.JSON_ARRAY:
             return [self._as_json_lines(file, container.compression)]
-        if container.content == containers.UTF_16:
-            return [self._as_utf_8(file, container.compression, containers.UTF_16, "UTF-16 text")]
+        if container.content in containers.UTF_16_CHARSETS:
+            return [self._as_utf_8(file, container.compression, container.content, "UTF-16 text")]
         if container.compression is not None:
             return self.readable_files([self._decompressed(file, container.compression)])
         if container.content == containers.AVRO:

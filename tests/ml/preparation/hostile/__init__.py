@@ -73,6 +73,9 @@ def n_rows(name: str, content: bytes) -> int:
             return pq.ParquetFile(io.BytesIO(content)).metadata.num_rows
     except (OSError, EOFError, ValueError):
         return 0
+    if "_utf16" in name:
+        charset = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-16-le"
+        content = content.decode("utf-16-be" if content.startswith(b"\0") else charset, "replace").encode()
     lines = re.split(rb"\r\n|\n|\r", content.removeprefix(b"\xef\xbb\xbf"))
     lines = [line for line in lines if line.strip(b" ")]
     return (

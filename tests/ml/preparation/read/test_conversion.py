@@ -66,6 +66,8 @@ CONVERTED = {
     "e.zip": zip_of({"folder/": "", "folder/e.csv": CSV, "__MACOSX/._e.csv": "\0\1"}),
     "f.tar.gz": gzip.compress(tar_of("data/f.csv", CSV), mtime=0),
     "g.csv": CSV.encode("utf-16"),
+    "l.csv": CSV.encode("utf-16-le"),
+    "m.csv": CSV.encode("utf-16-be"),
     "h.json": ARRAY.encode(),
     "i.json.gz": gzip.compress(ARRAY.encode(), mtime=0),
     "j.arrow": arrow_file(lambda table, file: feather.write_feather(table, file, compression="lz4")),
