@@ -29,6 +29,7 @@ from local.preparation import download_quarantine, run_job_flow, upload_interact
 from local.summary import Summary
 from local.timeline import Timeline
 from ml import contract
+from ml.preparation.detect.record import record_line
 from ml.settings.metrics import GATED_METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,6 +170,8 @@ def train(
             n_files = download_quarantine(stage, run_id, quarantine)
         if n_files:
             timeline.console.print(f"quarantined rows: {quarantine}/", style="dim", soft_wrap=True)
+        for layout in manifest.get("layouts", ()):
+            timeline.console.print(f"read {record_line(layout)}", style="dim", markup=False, soft_wrap=True)
         step.detail = f"{manifest['counts']['kept']:,} of {manifest['counts']['events_read']:,} events kept"
     chain = Chain(stage, run_id, timeline)
     chain.follow()

@@ -89,6 +89,7 @@ class Manifest:
     min_item_interactions: int = 1
     min_weight: float = 0.0
     previous_run: str | None = None  # URI of the run whose id maps this one extends
+    layouts: tuple[Mapping[str, Any], ...] = ()  # how the sources were read; of files of equal layout, one
 
     def split_files(self, split: str) -> tuple[str, ...]:
         """Names of a split's files, relative to the run, in order."""
@@ -164,6 +165,7 @@ def parse(text: str) -> Manifest:
         min_item_interactions=root.integer("min_item_interactions", 1),
         min_weight=root.number("min_weight", 0.0),
         previous_run=root.text("previous_run") if root.document.get("previous_run") is not None else None,
+        layouts=root.objects("layouts") if "layouts" in root.document else (),
     )
     manifest.check()
     return manifest
@@ -227,6 +229,12 @@ class _Fields:
         value = self._get(name)
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise ManifestError(f"{self.path}.{name}: expected a list of text")
+        return tuple(value)
+
+    def objects(self, name: str) -> tuple[dict[str, Any], ...]:
+        value = self._get(name)
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            raise ManifestError(f"{self.path}.{name}: expected a list of objects")
         return tuple(value)
 
     def fields(self, name: str) -> _Fields:

@@ -115,7 +115,7 @@ def prepare(
         with step("features"):
             write_features(writer, tables, settings.feature_store)
         with step("finish"):
-            manifest = writer.finish(counts, ingested.sources, _details(settings, split, previous))
+            manifest = writer.finish(counts, ingested.sources, _details(settings, ingested, split, previous))
     except Exception:
         writer.discard_unfinished()
         raise
@@ -150,10 +150,11 @@ def _counts(split: SplitPairs, ingested: IngestedEvents) -> Counts:
 
 
 def _details(
-    settings: PreparationSettings, split: SplitPairs, previous: PreviousRun | None
+    settings: PreparationSettings, ingested: IngestedEvents, split: SplitPairs, previous: PreviousRun | None
 ) -> dict[str, Any]:
     """The fields of the manifest that describe how the run was prepared."""
     return {
+        "layouts": ingested.layouts,
         "split": split.assignment.rule,
         "min_interactions": settings.split.min_interactions,
         "min_item_interactions": settings.split.min_item_interactions,

@@ -149,7 +149,7 @@ def prepared_ids(spark: SparkSession, path: Path) -> list[tuple[str, str]]:
     """The ids that the preparation keeps of a file."""
     storage = Storage(spark)
     files = list_sources(storage, str(path), "20261123T020000Z")
-    events = read_events(spark, storage, files, "auto", ColumnNames())
+    events = read_events(spark, storage, files, "auto", ColumnNames()).rows
     rows = validate_events(events, WeightSettings()).collect()
     assert {row["reason"] for row in rows} == {None}
     return [(row["user_id"], row["item_id"]) for row in rows]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -55,6 +56,7 @@ class IngestedEvents:
     quarantined: Mapping[str, int]  # rows by reason
     left_out: Mapping[str, int]  # rows that the settings leave out, by reason
     sources: tuple[str, ...]  # URIs of the files that were read
+    layouts: tuple[Mapping[str, Any], ...] = ()  # how they were read
 
 
 def ingest_events(
@@ -89,8 +91,9 @@ def ingest_events(
     files = list_sources(storage, run.input, run.run_id, read.look_back_days)
     converter = Converter(spark, storage, unfinished_uri)
     readable = converter.readable_files(files)
-    events = read_events(spark, storage, readable, read.format, ColumnNames.from_settings(read, weights))
-    events = converter.with_original_source(events)
+    names = ColumnNames.from_settings(read, weights)
+    found = read_events(spark, storage, readable, read.format, names)
+    events = converter.with_original_source(found.rows)
     run_s = run_seconds(run.run_id)
     validated = validate_events(events, weights, clean, run_s=run_s, has_time=not read.no_time)
     checked, totals = _checkpoint(spark, storage, validated, readable, unfinished_uri, run_s=run_s)
@@ -110,7 +113,7 @@ def ingest_events(
         kept = f"; all: {run_uri}/{QUARANTINE_FOLDER}/" if n_unusable else ""
         raise InputError(f"{error}{kept}") from None
     sources = tuple(each.uri for each in files)
-    return IngestedEvents(usable_events(checked), n_usable, quarantined, left_out, sources)
+    return IngestedEvents(usable_events(checked), n_usable, quarantined, left_out, sources, found.layouts)
 
 
 def count_by_reason(validated: DataFrame) -> dict[str, int]:

@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ml.preparation.detect.columns import ColumnNames, find_columns, printable, 
 from ml.preparation.detect.dialect import LINE_END, split_line
 from ml.preparation.detect.encoding import decode
 from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.input_error import InputError, beside_readable
 from ml.preparation.detect.json_rows import parse_objects, sample_paths
 from ml.preparation.detect.layout import JsonLayout, TextLayout
 from ml.preparation.detect.local_files import FileSample, data_files, sample_file
@@ -70,9 +70,7 @@ class Explained:
         }
 
 
-def explain_input(
-    path: Path, read: ReadSettings, weights: WeightSettings
-) -> tuple[list[Explained], list[str]]:
+def explain_input(path: Path, read: ReadSettings, weights: WeightSettings) -> list[Explained]:
     """How the job would read a local file or folder.
 
     Args:
@@ -81,7 +79,7 @@ def explain_input(
         weights: how the weight of an event is determined.
 
     Returns:
-        The files that were looked at, and one line for each file that has none of the columns.
+        The files that were looked at.
 
     Raises:
         InputError: a file cannot be read, or a column cannot be identified; the message names the option.
@@ -94,14 +92,12 @@ def explain_input(
             explained.append(_explain_file(file, path, read, names))
         except InputError as error:
             errors.append(error)
-    if not explained:
-        raise errors[0]
-    return explained, [f"passed over: {error}" for error in errors]
+    if errors:
+        raise beside_readable(errors[0], explained[0].name if explained else None)
+    return explained
 
 
-def described(
-    explained: Sequence[Explained], passed_over: Iterable[str], weights: WeightSettings
-) -> Iterator[str]:
+def described(explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings) -> Iterator[str]:
     """The lines of the explanation: form, columns with examples, times, weights, warnings."""
     shown: set[tuple[str, tuple[str, ...]]] = set()
     for each in explained:
@@ -113,18 +109,23 @@ def described(
         more = f" and {n_same - 1} more" if n_same > 1 else ""
         about = "" if each.is_whole else "about "
         yield f"{each.name}{more}: {each.form}; {about}{each.n_rows:,} rows"
-        yield from _described_columns(each, weights)
+        yield from _described_columns(each, read, weights)
         yield from (f"  warning: {warning}" for warning in _warnings(each))
-    yield from (f"  {line}" for line in passed_over)
 
 
-def stage_lines(explained: Sequence[Explained], weights: WeightSettings) -> list[str]:
+def stage_lines(explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings) -> list[str]:
     """Lines of a stage file that make the choice of the columns permanent."""
     columns = explained[0].columns
     lines = ["ncf:spark:", "  job:"]
     lines += [
         f"    {role}_column: {_yaml(columns[role])}" for role in ("user", "item", "time") if role in columns
     ]
+    lines += [
+        f"    {name}: {_yaml(given)}"
+        for name in ("time_format", "time_zone")
+        if (given := getattr(read, name)) is not None
+    ]
+    lines += ["    no_time: true"] if read.no_time else []
     if weights.event_weights and "value" in columns:
         lines.append(f"    event_column: {_yaml(columns['value'])}")
         given = ", ".join(f"{_yaml(name)}: {weight:g}" for name, weight in weights.event_weights.items())
@@ -163,9 +164,9 @@ def explanation(path: Path, read: ReadSettings, weights: WeightSettings) -> list
     Raises:
         InputError: as `explain_input`.
     """
-    explained, passed_over = explain_input(path, read, weights)
-    lines = [*described(explained, passed_over, weights), PERMANENT]
-    return [*lines, *(f"  {line}" for line in stage_lines(explained, weights))]
+    explained = explain_input(path, read, weights)
+    lines = [*described(explained, read, weights), PERMANENT]
+    return [*lines, *(f"  {line}" for line in stage_lines(explained, read, weights))]
 
 
 # -- one file ------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ def _with_partitions(samples: Samples, partitions: dict[str, str]) -> Samples:
 
 
 # -- text ----------------------------------------------------------------------------------------
-def _described_columns(each: Explained, weights: WeightSettings) -> Iterator[str]:
+def _described_columns(each: Explained, read: ReadSettings, weights: WeightSettings) -> Iterator[str]:
     samples = each.samples
     scope = "" if each.is_whole else f" in {samples.n_rows:,} sampled rows"
     ids = []
@@ -271,15 +272,20 @@ def _described_columns(each: Explained, weights: WeightSettings) -> Iterator[str
     if time is None:
         ids.append("time = none: split at random, which makes the evaluation weaker")
     else:
-        try:
-            times = summarize_times(samples.present(time))
-        except AmbiguousTimeError as error:
-            raise InputError(f"{each.name}: {error}") from None
         clock = each.positions.get("clock")
+        values = samples.present(time)
+        if clock is not None:
+            values = [f"{row[time].strip()} {row[clock].strip()}" for row in samples.rows]
+        try:
+            times = summarize_times(values, read.time_format, read.time_zone)
+        except (AmbiguousTimeError, InputError) as error:
+            raise InputError(f"{each.name}: {error}") from None
         name = printable(samples.columns[time])
         name += f" and {printable(samples.columns[clock])}" if clock is not None else ""
         between = f", {times.first} to {times.last} UTC" if times.first else ""
         ids.append(f"time = {name} {times.form}{between}{scope}, such as {printable(samples.example(time))}")
+        if times.is_local:
+            ids[-1] += "; they have no zone and are read as UTC: give --time-zone if they are local"
     yield "  " + ", ".join(ids)
     value = each.positions.get("value")
     if value is not None:

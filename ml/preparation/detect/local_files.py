@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.input_error import InputError, is_documentation
 
 HEAD_BYTES = 256 * 1024
 _CHUNKS = 12  # further places of a large plain file
@@ -47,6 +47,7 @@ def data_files(path: Path) -> list[Path]:
         for each in path.rglob("*")
         if each.is_file()
         and each.stat().st_size
+        and not is_documentation(each.name)
         and not any(part.startswith(("_", ".")) for part in each.relative_to(path).parts)
     )
     if not found:

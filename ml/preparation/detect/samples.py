@@ -7,28 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-_NULLS = frozenset(
-    (
-        "",
-        "null",
-        "nan",
-        "none",
-        "\\n",
-        "na",
-        "n/a",
-        "(null)",
-        "(none)",
-        "(not set)",
-        "undefined",
-        "<na>",
-        "nil",
-    )
-)
+from ml.contract import is_missing_id
 
 
 def is_null(value: str) -> bool:
     """Whether a text stands for a missing value."""
-    return value.strip().casefold() in _NULLS
+    return is_missing_id(value)
 
 
 class Samples:

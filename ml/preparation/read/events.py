@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import reduce
+from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -21,9 +22,11 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
+from ml.preparation.detect.input_error import beside_readable
 from ml.preparation.detect.layout import AnyLayout, JsonLayout, TableLayout
+from ml.preparation.detect.record import record_line, record_of
 from ml.preparation.detect.rows import detect_rows
-from ml.preparation.detect.text_layout import TextHints, described_text
+from ml.preparation.detect.text_layout import TextHints
 from ml.preparation.detect.time_column import time_form_of, times_of
 from ml.preparation.errors import InputError, root_cause
 from ml.preparation.read.columnar import read_table, table_layout
@@ -39,9 +42,16 @@ _N_TIMES = 200  # read from Parquet files, whose times may be numbers of any uni
 _MAX_CONCURRENT_OPENS = 8  # opening a file on S3 is latency, not CPU time
 
 
+class ReadEvents(NamedTuple):
+    """Rows of the input, and how they were read."""
+
+    rows: DataFrame  # the columns in the description of this module, and `timestamp`
+    layouts: tuple[dict[str, Any], ...]  # of ml.preparation.detect.record, for the manifest
+
+
 def read_events(
     spark: SparkSession, storage: Storage, files: Sequence[StoredFile], file_format: str, names: ColumnNames
-) -> DataFrame:
+) -> ReadEvents:
     """Rows of all files, which may have different formats and headers.
 
     Args:
@@ -51,18 +61,23 @@ def read_events(
         file_format: ``auto`` or the format of all files.
         names: the columns that are needed.
 
-    Returns:
-        The columns in the description of this module.
-
     Raises:
         InputError: a file cannot be read, has an unsupported format or lacks a column; all files are blank.
     """
 
-    def layout_of(each: StoredFile) -> tuple[AnyLayout, tuple[str, ...]] | None:
-        return _layout(spark, storage, each.uri, file_format, names)
+    def layout_of(each: StoredFile) -> tuple[AnyLayout, tuple[str, ...]] | InputError | None:
+        try:
+            return _layout(spark, storage, each.uri, file_format, names)
+        except InputError as error:
+            return error
 
     with ThreadPoolExecutor(_MAX_CONCURRENT_OPENS) as pool:
-        found = list(pool.map(layout_of, files))
+        outcomes = list(pool.map(layout_of, files))
+    refused = [each for each in outcomes if isinstance(each, InputError)]
+    found = [each for each in outcomes if not isinstance(each, InputError)]
+    if refused:
+        readable = next((f.uri for f, each in zip(files, outcomes) if isinstance(each, tuple)), None)
+        raise beside_readable(refused[0], readable)
     uris_by_layout: defaultdict[AnyLayout, list[str]] = defaultdict(list)
     skipped: defaultdict[AnyLayout, set[str]] = defaultdict(set)
     for each, detected in zip(files, found):
@@ -71,13 +86,13 @@ def read_events(
             skipped[detected[0]].update(detected[1])
     if not uris_by_layout:
         raise InputError(f"{files[0].uri}: only blank lines; it needs at least one event")
-    parts = [
-        _timed(_read(spark, uris, each, sorted(skipped[each])), uris, each, names)
-        for each, uris in uris_by_layout.items()
-    ]
+    parts, layouts = [], []
     for layout, uris in uris_by_layout.items():
-        _log.info("read: %d file(s) as %s", len(uris), _described(layout))
-    return reduce(DataFrame.unionByName, parts)
+        rows, form = _timed(_read(spark, uris, layout, sorted(skipped[layout])), uris, layout, names)
+        parts.append(rows)
+        layouts.append(record_of(layout, form, names.time_zone or UTC, len(uris)))
+        _log.info("read: %s", record_line(layouts[-1]))
+    return ReadEvents(reduce(DataFrame.unionByName, parts), tuple(layouts))
 
 
 def _layout(
@@ -115,10 +130,12 @@ def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, skipped: 
     return read_text(spark, uris, layout, skipped)
 
 
-def _timed(rows: DataFrame, uris: Sequence[str], layout: AnyLayout, names: ColumnNames) -> DataFrame:
-    """Rows with ``timestamp``; the times of a Parquet file have the form of its first ones."""
+def _timed(
+    rows: DataFrame, uris: Sequence[str], layout: AnyLayout, names: ColumnNames
+) -> tuple[DataFrame, str | None]:
+    """Rows with ``timestamp``, and the form of the times: in a Parquet file, that of its first ones."""
     if not names.has_time:
-        return rows.withColumn("timestamp", F.lit(None).cast("bigint"))
+        return rows.withColumn("timestamp", F.lit(None).cast("bigint")), None
     if isinstance(layout, TableLayout):
         timed = rows.where(F.col("time").isNotNull()).select("source", "time")
         try:
@@ -131,12 +148,4 @@ def _timed(rows: DataFrame, uris: Sequence[str], layout: AnyLayout, names: Colum
             _log.warning("read: %s", warning)
     else:
         form = layout.time_form
-    return with_timestamp(rows, form, names.time_zone or UTC)
-
-
-def _described(layout: AnyLayout) -> str:
-    if isinstance(layout, TableLayout):
-        return layout.format
-    if isinstance(layout, JsonLayout):
-        return "jsonl"
-    return described_text(layout)
+    return with_timestamp(rows, form, names.time_zone or UTC), form

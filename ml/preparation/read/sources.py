@@ -14,6 +14,7 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 
 from ml.contract import RUN_ID_FORMAT
+from ml.preparation.detect.input_error import is_documentation
 from ml.preparation.errors import InputError
 from ml.preparation.spark.storage import Storage, StoredFile
 
@@ -154,10 +155,19 @@ def _non_empty_files(storage: Storage, folders: list[str]) -> list[StoredFile]:
 def _non_empty(listed: list[StoredFile], uri: str) -> list[StoredFile]:
     if not listed:
         raise InputError(f"{uri}: no data files; names that start with _ or . are skipped")
-    files = [each for each in listed if each.bytes > 0]
+    files = [each for each in listed if each.bytes > 0 and not _is_beside(each.uri, uri)]
     if not files:
         raise InputError(f"{uri}: empty; it needs at least one event")
     return files
+
+
+def _is_beside(file: str, uri: str) -> bool:
+    """Whether a file of a folder is documentation beside the data."""
+    name = file.rsplit("/", 1)[-1]
+    if not is_documentation(name) or uri.rstrip("/").endswith(f"/{name}"):
+        return False
+    _log.info("read: passed over %s", file)
+    return True
 
 
 def _joined(days: list[date]) -> str:

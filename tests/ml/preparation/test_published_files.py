@@ -1,29 +1,36 @@
 """Public data sets in their published form: each gives exactly the pairs that are in it.
 
-The files are small inventions in the shape of the public ones, in `cases/files` beside the shared data.
+The files are small inventions in the shape of the public ones, in `cases/files` beside the shared data. Each
+is read and cleaned in a job of its own; all are split in one job, whose users and items carry the case.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession, functions
 
 from ml.preparation import job
 from ml.preparation.arguments import parse_arguments
+from ml.preparation.clean.ingestion import ingest_events
 from ml.preparation.errors import InputError
+from ml.preparation.spark.storage import Storage
 from tests.ml.conftest import ROOT
 from tests.ml.preparation.shop import table
+from tests.ml.preparation.split.splitting import split
 
 pytestmark = pytest.mark.spark
 
 CASES = ROOT / os.environ.get("NCF_DATA_DIR", "../shared/data") / "../cases/files"
 RUN_ID = "20261123T020000Z"
 OPTIONS = ["--previous-run", "none", "--max-quarantined-share", "0.05"]
+NO_USERS = ["--anonymous", "drop", "--missing-ids=-1,0,00000000-0000-0000-0000-000000000000"]
+WEIGHTS = ["view=1", "cart=3", "purchase=5", "remove_from_cart=0"]
 Pair = tuple[str, str, int, float]
 
 # The input of each case, without an option or with the one that the message or NOTE.md names.
@@ -50,11 +57,21 @@ READ = {
     "taobao": ("UserBehavior.csv", []),
     "yoochoose_clicks": ("yoochoose-clicks.dat", []),
     "e_customer_and_user": ("customer_and_user.csv", ["--user-column", "customer_id"]),
+    "e_null_words": ("null_words.csv", NO_USERS),
+    "ml1m_folder": ("ml-1m/ratings.dat", []),
+    "f_pq_null_users": ("null_users.parquet", ["--anonymous", "drop"]),
+    "f_pq_unrelated_time": ("unrelated_time.parquet", []),
+    "rees46_cosmetics_weights": (
+        "2019-Oct.csv",
+        [text for weight in WEIGHTS for text in ("--event-weight", weight)],
+    ),
 }
-# Refused, with an option in the message.
+# Refused, with the option to give, or with what to give instead.
 REFUSED = {
     "e_customer_and_user": ("customer_and_user.csv", "--user-column user_id or --user-column customer_id"),
     "bookcrossing": ("BX-Book-Ratings.csv", "--no-time"),
+    "ml1m_folder": ("ml-1m", "ml-1m/ratings.dat has all columns"),
+    "delta_deleted_user": ("delta2", "delta2: a Delta table, whose files hold deleted rows too"),
 }
 
 
@@ -65,20 +82,43 @@ def case_file(case: str, name: str) -> Path:
     return path
 
 
-def prepare(spark: SparkSession, source: Path, output: Path, options: list[str]) -> Path:
-    arguments = ["--input", str(source), "--output", str(output), "--run-id", RUN_ID, *OPTIONS, *options]
-    job.prepare(spark, parse_arguments(arguments))
-    return output / f"run={RUN_ID}"
+def settings_of_case(source: Path, output: Path, options: list[str]) -> Any:
+    return parse_arguments(
+        ["--input", str(source), "--output", str(output), "--run-id", RUN_ID, *OPTIONS, *options]
+    )
+
+
+def ingest(spark: SparkSession, source: Path, folder: Path, options: list[str]) -> DataFrame:
+    """The usable events of a case, by the job's read step."""
+    settings = settings_of_case(source, folder, options)
+    storage = Storage(spark)
+    storage.disable_checksum_files(str(folder))
+    return ingest_events(
+        spark,
+        storage,
+        settings.run,
+        settings.read,
+        settings.weights,
+        clean=settings.clean,
+        max_quarantined_share=settings.quality.max_quarantined_share,
+        run_uri=str(folder),
+        unfinished_uri=f"{folder}/_unfinished",
+    ).events
+
+
+def of_case(events: DataFrame, case: str) -> DataFrame:
+    ids = [functions.concat(functions.lit(f"{case}/"), name).alias(name) for name in ("user_id", "item_id")]
+    return events.select(*ids, "timestamp", "weight")
 
 
 def pairs_of(run: Path) -> set[Pair]:
-    """The pairs of all splits with the ids of the input."""
+    """The pairs of all splits of a prepared run with the ids of the input."""
     users = dict(enumerate(table(run, "users.parquet")["user_id"].to_pylist()))
     items = dict(enumerate(table(run, "items.parquet")["item_id"].to_pylist()))
     rows: list[dict[str, Any]] = []
-    for split in ("train", "validation", "test"):
-        for file in sorted((run / split).glob("*.parquet")):
-            rows += table(run, f"{split}/{file.name}").to_pylist()
+    for name in ("train", "validation", "test"):
+        for file in sorted((run / name).glob("*.parquet")):
+            rows += table(run, f"{name}/{file.name}").to_pylist()
     return {
         (users[row["user_index"]], items[row["item_index"]], row["timestamp"], row["weight"]) for row in rows
     }
@@ -91,16 +131,42 @@ def expected_pairs(case: str) -> set[Pair]:
     return {(user, item, int(time), float(weight)) for user, item, time, weight in cells}
 
 
+@pytest.fixture(scope="module")
+def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Pair] | InputError]:
+    """The pairs of each case of READ, or why it was refused."""
+    outcome: dict[str, set[Pair] | InputError] = {}
+    events = []
+    for case, (name, options) in READ.items():
+        source = case_file(case, name)
+        try:
+            events.append(of_case(ingest(spark, source, tmp_path_factory.mktemp("run"), options), case))
+            outcome[case] = set()
+        except InputError as error:
+            outcome[case] = error
+    for row in split(reduce(DataFrame.union, events))[1]:
+        case, user = row.user.split("/", 1)
+        pairs = outcome[case]
+        assert isinstance(pairs, set)
+        pairs.add((user, row.item.split("/", 1)[1], row.time, row.weight))
+    return outcome
+
+
 @pytest.mark.parametrize("case", READ)
-def test_published_file_gives_exactly_its_pairs(spark: SparkSession, tmp_path: Path, case: str) -> None:
-    name, options = READ[case]
-    run = prepare(spark, case_file(case, name), tmp_path, options)
-    assert pairs_of(run) == expected_pairs(case)
+def test_published_file_gives_exactly_its_pairs(found: dict[str, set[Pair] | InputError], case: str) -> None:
+    assert found[case] == expected_pairs(case)
+
+
+def test_run_of_a_file_with_a_quarter_of_anonymous_events_passes_the_quality_gate(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    source = case_file("f_pq_null_users", "null_users.parquet")
+    job.prepare(spark, settings_of_case(source, tmp_path, ["--max-quarantined-share", "0.5"]))
+    assert pairs_of(tmp_path / f"run={RUN_ID}") == expected_pairs("f_pq_null_users")
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_file_that_needs_an_option_is_refused_with_it(spark: SparkSession, tmp_path: Path, case: str) -> None:
     name, option = REFUSED[case]
     with pytest.raises(InputError) as caught:
-        prepare(spark, case_file(case, name), tmp_path, [])
+        ingest(spark, case_file(case, name), tmp_path, [])
     assert option in str(caught.value)

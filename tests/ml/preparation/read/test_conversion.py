@@ -90,7 +90,7 @@ def test_each_format_gives_the_rows_of_the_plain_file(spark: SparkSession, tmp_p
     storage = Storage(spark)
     converter = Converter(spark, storage, f"{tmp_path}/scratch")
     files = converter.readable_files(list_sources(storage, str(source), RUN_ID))
-    events = read_events(spark, storage, files, "auto", ColumnNames())
+    events = read_events(spark, storage, files, "auto", ColumnNames()).rows
     found = defaultdict(list)
     for row in converter.with_original_source(events).collect():
         path = unquote(row["source"]).removeprefix(f"file:{source}/").removeprefix(f"file://{source}/")

@@ -33,7 +33,7 @@ def read(spark: SparkSession, path: Path, file_format: str = "auto", **names: An
     storage = Storage(spark)
     converter = Converter(spark, storage, f"{path.parent}/_scratch")
     files = converter.readable_files(list_sources(storage, str(path), RUN_ID))
-    events = read_events(spark, storage, files, file_format, ColumnNames(**names))
+    events = read_events(spark, storage, files, file_format, ColumnNames(**names)).rows
     return converter.with_original_source(events)
 
 

@@ -1,0 +1,76 @@
+"""Explanation of an input: what ``--explain`` prints, and the lines for a stage file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.preparation.detect.explain import main
+
+ROWS = "user_id,item_id,timestamp\nu1,i1,03/04/2024 10:00\nu2,i2,05/04/2024 10:00\n"
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    path = tmp_path / "events.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def explain(capsys: pytest.CaptureFixture[str], path: Path, *options: str) -> tuple[int, str]:
+    status = main(["--explain", str(path), *options])
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+def test_explanation_names_columns_times_and_stage_lines(
+    events: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = explain(capsys, events, "--time-format", "day-first", "--time-zone", "Asia/Seoul")
+    assert status == 0
+    assert "text separated by comma, utf-8, with header; 2 rows" in text
+    assert "user = user_id (2 distinct, such as u1)" in text
+    assert "in Asia/Seoul, 2024-04-03 to 2024-04-05 UTC" in text
+    assert "    time_format: day-first\n" in text
+
+
+def test_time_zone_moves_the_days_of_the_explanation(
+    events: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events.write_text(ROWS.replace("10:00", "08:00"))
+    _, text = explain(capsys, events, "--time-format", "%d/%m/%Y %H:%M", "--time-zone", "+09:00")
+    assert "2024-04-02 to 2024-04-04 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give --time-format month-first or day-first"),
+        (["--time-format", "%d/%m/%Y"], "has the form --time-format %d/%m/%Y"),
+        (["--time-format", "day-first", "--time-zone", "Foo/Bar"], "no such time zone"),
+        (["--user-column", "visitor"], "no column 'visitor'; columns found: user_id, item_id, timestamp"),
+    ],
+)
+def test_ambiguous_or_wrong_input_is_refused_with_the_option(
+    events: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    status, text = explain(capsys, events, *options)
+    assert status == 2
+    assert message in text
+
+
+def test_documentation_beside_the_data_is_passed_over(
+    events: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (events.parent / "README.txt").write_text("SUMMARY\n")
+    assert explain(capsys, events.parent, "--time-format", "day-first")[0] == 0
+
+
+def test_file_without_the_columns_is_refused_with_the_one_that_has_them(
+    events: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (events.parent / "movies.csv").write_text("movie,title\n1,Alien\n")
+    status, text = explain(capsys, events.parent, "--time-format", "day-first")
+    assert status == 2
+    assert "events.csv has all columns" in text
