@@ -21,6 +21,7 @@ from ml.contract import (
     USERS_FILE,
 )
 from ml.preparation import job
+from ml.preparation.detect.record import record_line
 from ml.preparation.errors import InputError, StepError
 from ml.preparation.features.transforms import WINDOWS_DAYS
 from ml.preparation.spark.storage import Storage
@@ -78,6 +79,15 @@ def test_files_of_a_run_match_its_manifest(shop: Path, prepared: Path) -> None:
     }
     assert manifest.run_id == RUN_ID
     assert manifest.sources == (f"file:{shop}",)
+
+
+def test_manifest_says_how_the_input_was_read(prepared: Path) -> None:
+    (layout,) = manifests.load(prepared / "manifest.json").layouts
+    assert layout["columns"] == {"user": "user_id", "item": "item_id", "time": "timestamp"}
+    assert record_line(layout) == (
+        "1 file(s) as text separated by comma, utf-8, with header, user = user_id, item = item_id, "
+        "time = timestamp, times as seconds, UTC if they have no zone"
+    )
 
 
 def test_counts_account_for_every_event(prepared: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ml.preparation.detect.explain import main
+from tests.ml.conftest import ROOT
 
+CASES = ROOT / os.environ.get("NCF_DATA_DIR", "../shared/data") / "../cases/behaviour"
 ROWS = "user_id,item_id,timestamp\nu1,i1,03/04/2024 10:00\nu2,i2,05/04/2024 10:00\n"
 
 
@@ -74,3 +77,31 @@ def test_file_without_the_columns_is_refused_with_the_one_that_has_them(
     status, text = explain(capsys, events.parent, "--time-format", "day-first")
     assert status == 2
     assert "events.csv has all columns" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("14_colon", "user = user_id"),
+        ("15_null_tokens_backslash_N.csv", "user = user_id (8 distinct"),
+        ("15b_nan_text.csv", "user = user_id (8 distinct"),
+        ("16_milliseconds.csv", "as Unix time in milliseconds, 2023-11-14 to 2023-11-15 UTC"),
+        ("16b_microseconds.csv", "as Unix time in microseconds, 2023-11-14 to 2023-11-15 UTC"),
+        ("20b_float_ids.jsonl", "JSON lines; 64 rows"),
+        ("20d_decimal_ids.parquet", "Parquet; 64 rows"),
+        (
+            "23_backtick_column.parquet",
+            "user = user`id (8 distinct, such as u0), item = item.id (29 distinct",
+        ),
+        ("24_semicolon.csv", "text separated by semicolon, utf-8, with header; 64 rows"),
+        ("24b_pipe.csv", "text separated by pipe, utf-8, with header; 64 rows"),
+        ("24c_space.inter", "text separated by spaces, utf-8, with header; 64 rows"),
+    ],
+)
+def test_unusual_file_is_explained(capsys: pytest.CaptureFixture[str], name: str, part: str) -> None:
+    path = CASES / name
+    if not path.exists():
+        pytest.skip(f"the cases are not at {CASES}")
+    status, text = explain(capsys, path)
+    assert status == 0
+    assert part in text
