@@ -19,7 +19,7 @@ from ml.synthetic import generate, write_csv
 
 TIMEOUT_S = 600
 LAST_LINES = 5
-RUN_ID = "20260101T000000Z"
+RUN_ID = "20270101T000000Z"  # after the synthetic events
 SHOP = {"n_users": 60, "n_items": 40, "n_interactions": 1000, "seed": 1}
 
 
