@@ -8,7 +8,7 @@ arrives as an event. Invocations may be repeated and may arrive in any order.
 When a rollout has deployed a package, its popular list is copied to the key that the API reads.
 The result is written to the customer metadata of the package: ``deployment`` (Requested, Deployed,
 RolledBack, Waiting), ``endpoint_config`` and ``model``. When the pipeline has registered a package, the
-warnings of its evaluation report are written to ``evaluation_warnings``: whoever approves it sees them. A
+warnings of its evaluation report are written to ``evaluation_warnings``, for the person who approves it. A
 package that was rolled back is deployed again only after a new approval or a new invocation that names it.
 
 Environment:

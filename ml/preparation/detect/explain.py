@@ -29,6 +29,7 @@ from ml.preparation.detect.tables import columnar_format, sample_table
 from ml.preparation.detect.text_layout import TextHints, described_text
 from ml.preparation.detect.time_summary import summarize_times
 from ml.preparation.detect.times import AmbiguousTimeError
+from ml.preparation.heavy_ids import is_heavy
 from ml.settings.fields import SettingError
 from ml.settings.preparation import (
     ReadSettings,
@@ -41,8 +42,7 @@ from ml.settings.preparation import (
 _MAX_FILES = 12  # of a folder
 _MAX_OBJECTS = 5_000  # of JSON lines, which take longer to parse
 _MAX_TYPES = 12  # event types that are listed
-_HEAVY_SHARE = 0.05  # of the rows, of one id
-_HEAVY_FACTOR = 5  # times the share of an id if all had the same
+_MAX_NULL_SHARE = 0.05  # of the rows: more are warned of
 _MIN_ROWS = 100  # for a warning about shares
 PERMANENT = "to make this permanent, in Pulumi.<stage>.yaml:"
 _PARTITION = re.compile(r"([^/=]+)=([^/]*)")
@@ -314,11 +314,10 @@ def _warnings(each: Explained) -> Iterator[str]:
         if position is None or each.samples.n_rows < _MIN_ROWS:
             continue
         value, share = each.samples.most_frequent(position)
-        usual = 1 / max(each.samples.n_distinct(position), 1)
-        if role == "user" and share > max(_HEAVY_SHARE, _HEAVY_FACTOR * usual):
+        if is_heavy(role, share, each.samples.n_distinct(position)):
             yield f"one {role}, {printable(value)}, has {share:.0%} of the sampled events"
         nulls = each.samples.null_share(position)
-        if nulls > _HEAVY_SHARE:
+        if nulls > _MAX_NULL_SHARE:
             yield f"{nulls:.0%} of the sampled rows have no {role}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,10 +41,8 @@ def read_schema(spark: SparkSession, storage: Storage, uri: str, file_format: st
     annotated = [(each.getName(), each.getLogicalTypeAnnotation()) for each in fields]
     kinds = {name: kind.toString() for name, kind in annotated if kind is not None}
     nanoseconds = tuple(name for name, kind in kinds.items() if "TIMESTAMP(NANOS" in kind)
-    try:
+    with contextlib.suppress(AnalysisException, Py4JJavaError):  # raised for a type that Spark cannot read
         return TableSchema("parquet", _converted(spark, message), {}, nanoseconds)
-    except (AnalysisException, Py4JJavaError):
-        pass  # a column of a type that Spark cannot read
     found, unsupported = StructType(), {}
     for each in fields:
         try:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.errors import InputError
+from ml.preparation.heavy_ids import heavy_id_warning
 from ml.preparation.read.previous_run import PreviousRun
 from ml.preparation.spark.concurrency import run_concurrently
 from ml.preparation.spark.totals import Checkpoint
-from ml.preparation.split.heavy_ids import heavy_id_warning
 from ml.preparation.split.k_core import k_core
 from ml.preparation.split.keys import HEAVY_EVENTS, choose_seed, count_ids, heavy_keys
 from ml.preparation.split.pairs import deduplicate_events
@@ -63,18 +64,9 @@ def split_events(
         InputError: a split would be empty.
         StepError: the ids collide, or the k-core has no fixed point.
     """
-
-    def sizes(id_column: str) -> tuple[Column, ...]:
-        return (
-            F.count("*").alias("n"),
-            F.max("n_events").alias("most"),
-            F.max_by(id_column, "n_events").alias("heaviest"),
-            F.sum("n_events").alias("n_events"),
-        )
-
     (users, of_users), (items, of_items) = run_concurrently(
-        lambda: checkpoint(count_ids(events, "user_id", are_many=True), "user-ids", *sizes("user_id")),
-        lambda: checkpoint(count_ids(events, "item_id"), "item-ids", *sizes("item_id")),
+        lambda: checkpoint(count_ids(events, "user_id", are_many=True), "user-ids", *_sizes("user_id")),
+        lambda: checkpoint(count_ids(events, "item_id"), "item-ids", *_sizes("item_id")),
     )
     user_ids, item_ids = users.select("user_id"), items.select("item_id")
     seed = choose_seed(
@@ -83,10 +75,8 @@ def split_events(
             _with_previous(item_ids, previous.items if previous else None),
         ]
     )
-    for name, found in (("user", of_users), ("item", of_items)):
-        warning = heavy_id_warning(name, found["heaviest"], found["most"], found["n"], found["n_events"])
-        if warning:
-            _log.warning("split: %s", warning)
+    _warn_of_heavy_id("user", of_users)
+    _warn_of_heavy_id("item", of_items)
     has_heavy = (of_users["most"] or 0) > heavy_events
     heavy_users = heavy_keys(users, seed, min_events=heavy_events) if has_heavy else []
     deduplicated = deduplicate_events(events, seed, heavy_users)
@@ -110,6 +100,21 @@ def split_events(
     return SplitPairs(
         user_ids, item_ids, of_users["n"], of_items["n"], seed, kept_pairs, assignment, n_pairs, rows
     )
+
+
+def _sizes(id_column: str) -> tuple[Column, ...]:
+    return (
+        F.count("*").alias("n"),
+        F.max("n_events").alias("most"),
+        F.max_by(id_column, "n_events").alias("heaviest"),
+        F.sum("n_events").alias("n_events"),
+    )
+
+
+def _warn_of_heavy_id(name: str, sizes: Mapping[str, Any]) -> None:
+    warning = heavy_id_warning(name, sizes["heaviest"], sizes["most"], sizes["n"], sizes["n_events"])
+    if warning:
+        _log.warning("split: %s", warning)
 
 
 def _with_previous(ids: DataFrame, previous: DataFrame | None) -> DataFrame:

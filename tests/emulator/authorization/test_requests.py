@@ -179,7 +179,9 @@ def test_tls_only_bucket_policy_lets_requests_pass(emulator: Emulator, role_clie
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
     emulator.client("s3").put_bucket_policy(Bucket="tls", Policy=document(deny))
-    role_client("s3", allow("s3:PutObject", "arn:aws:s3:::tls/*")).put_object(Bucket="tls", Key="a", Body=b"")
+    s3 = role_client("s3", allow(["s3:PutObject", "s3:GetObject"], "arn:aws:s3:::tls/*"))
+    s3.put_object(Bucket="tls", Key="a", Body=b"a")
+    assert s3.get_object(Bucket="tls", Key="a")["Body"].read() == b"a"
 
 
 def test_role_is_passed_to_the_named_service_only(emulator: Emulator, role_client: RoleClient) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml.preparation.split.heavy_ids import heavy_id_warning
+from ml.preparation.heavy_ids import heavy_id_warning
 
 
 @pytest.mark.parametrize(
