@@ -15,13 +15,8 @@ from local.errors import BadInputError
 from ml.preparation.detect.explain import explanation
 from ml.preparation.detect.input_error import InputError
 from ml.settings.fields import Setting, SettingError
-from ml.settings.preparation import (
-    StageJob,
-    add_step_arguments,
-    flag_name,
-    input_settings,
-    step_options,
-)
+from ml.settings.preparation_flags import add_step_arguments, flag_name, input_settings, step_options
+from ml.settings.stage_job import StageJob
 
 ROOT = Path(__file__).resolve().parent.parent
 ADVICE = "options go after the data: make up DATA=PATH ARGS='--user-column NAME'"

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from components.spark.cluster import Cluster
 from components.spark.security import Database
 from ml.settings.flags import as_flags
-from ml.settings.preparation import FeatureStoreSettings, StageJob
+from ml.settings.preparation import FeatureStoreSettings
+from ml.settings.stage_job import StageJob
 from stacks.sections import Section
 
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]

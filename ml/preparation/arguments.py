@@ -10,7 +10,8 @@ from typing import NoReturn
 from ml.contract import parse_run_id
 from ml.preparation.errors import InputError
 from ml.settings.fields import SettingError
-from ml.settings.preparation import PreparationSettings, add_arguments, flag_name, from_arguments
+from ml.settings.preparation import PreparationSettings
+from ml.settings.preparation_flags import add_arguments, flag_name, from_arguments
 
 
 def parse_arguments(argv: Sequence[str] | None) -> PreparationSettings:

@@ -1,25 +1,14 @@
 """Settings of the preparation job, grouped by the step that uses them.
 
 The job's command-line flags, the section ``ncf:spark.job`` of a stage's config and the flags that the stage
-passes to the job are derived from these groups. To add a flag: add its field here, and use it in its step.
+passes to the job are derived from these groups (:mod:`ml.settings.preparation_flags` and
+:mod:`ml.settings.stage_job`). To add a flag: add its field here, and use it in its step.
 """
 
-import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, TypeVar
+from typing import Any, Literal, Optional
 
-from ml.settings.fields import (
-    InvalidSettingError,
-    Setting,
-    SettingError,
-    Settings,
-    check_keys,
-    read,
-    setting,
-    settings_of,
-)
-from ml.settings.flags import add_flags, as_flags, given_flags
+from ml.settings.fields import InvalidSettingError, SettingError, Settings, setting
 
 Format = Literal["auto", "double-colon", "tsv", "csv", "jsonl", "parquet"]
 Split = Literal["leave-last-out", "time-cut"]
@@ -42,7 +31,8 @@ def _column(spelling: str) -> Any:
     )
 
 
-def _cut_days(default: Any, help: str) -> Any:  # noqa: A002 (argparse's word)
+def cut_days(default: Any, help: str) -> Any:  # noqa: A002 (argparse's word)
+    """Declare a number of days of a split by time."""
     return setting(default, at_least=1, at_most=MAX_CUT_DAYS, unit="days", help=help)
 
 
@@ -166,8 +156,8 @@ class SplitSettings(Settings):
     min_item_interactions: int = setting(1, at_least=1, help="drop items with fewer")
     min_weight: float = setting(0.0, at_least=0, help="drop user-item pairs of less weight")
     split: Split = setting("leave-last-out", help="rule of the split")
-    test_days: Optional[int] = _cut_days(None, "last days of a time cut (default 1)")
-    validation_days: Optional[int] = _cut_days(None, "days before those (default 1)")
+    test_days: Optional[int] = cut_days(None, "last days of a time cut (default 1)")
+    validation_days: Optional[int] = cut_days(None, "days before those (default 1)")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -227,140 +217,5 @@ class PreparationSettings:
     feature_store: Optional[FeatureStoreSettings] = None
 
 
-_STEPS = (ReadSettings, WeightSettings, CleanSettings, SplitSettings, QualitySettings)
-_GROUPS = (RunSettings, *_STEPS, FeatureStoreSettings)
-G = TypeVar("G", bound=Settings)
-
-
-# -- command line --------------------------------------------------------------------------------
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of every group."""
-    for group in _GROUPS:
-        add_flags(_section(parser, group), group, is_optional=group is FeatureStoreSettings)
-
-
-def add_step_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that a person chooses for an input, without those of one run and of the feature store."""
-    for group in _STEPS:
-        add_flags(_section(parser, group), group)
-
-
-def input_settings(arguments: argparse.Namespace) -> tuple[ReadSettings, WeightSettings]:
-    """The settings of a parsed command line that say how the input is read.
-
-    Raises:
-        SettingError: as `from_arguments`, for the settings of all steps.
-    """
-    read_settings, weights, *_ = (group(**given_flags(group, arguments)) for group in _STEPS)
-    assert isinstance(read_settings, ReadSettings) and isinstance(weights, WeightSettings)  # noqa: S101, PT018
-    return read_settings, weights
-
-
-def step_options() -> list[tuple[str, list[Setting]]]:
-    """Title and settings of each group of `add_step_arguments`, for help texts."""
-    return [(_title(group), settings_of(group)) for group in _STEPS]
-
-
-def _section(parser: argparse.ArgumentParser, group: type[Settings]) -> Any:
-    return parser.add_argument_group(_title(group))
-
-
-def _title(group: type[Settings]) -> str:
-    return str(group.__doc__).strip().splitlines()[0].rstrip(".")
-
-
-def from_arguments(arguments: argparse.Namespace) -> PreparationSettings:
-    """The settings of a parsed command line.
-
-    Raises:
-        SettingError: a value is out of its range, or values exclude each other; `flag_text` with `flag_name`
-            is the message.
-    """
-
-    def given(group: type[G]) -> G:
-        return group(**given_flags(group, arguments))
-
-    reading, splitting = given(ReadSettings), given(SplitSettings)
-    _check_time(reading, splitting)
-    store = given_flags(FeatureStoreSettings, arguments)
-    if len(store) == 1:
-        raise SettingError("secret_arn", "and {0}: give both or neither", "database")
-    return PreparationSettings(
-        given(RunSettings),
-        reading,
-        given(WeightSettings),
-        given(CleanSettings),
-        splitting,
-        given(QualitySettings),
-        FeatureStoreSettings(**store) if store else None,
-    )
-
-
-def _check_time(reading: ReadSettings, splitting: SplitSettings) -> None:
-    if reading.no_time and splitting.split == TIME_CUT:
-        raise SettingError("no_time", "and {0} time-cut exclude each other", "split")
-
-
-def flag_name(name: str) -> str:
-    """The flag of a setting; of one key of a mapping, the flag with the key."""
-    first, _, key = name.partition(".")
-    flags = {each.name: each.flag for group in _GROUPS for each in settings_of(group)}
-    return " ".join([flags[first], key] if key else [flags[first]])
-
-
-# -- stage config --------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class TimeCutSettings(Settings):
-    """Split by time in a stage's config: the last days are test, those before them validation."""
-
-    test_days: int = _cut_days(1, "last days: the test split")
-    validation_days: int = _cut_days(1, "days before those: the validation split")
-
-
-_TIME_CUT_KEYS = {"split", *(each.name for each in settings_of(TimeCutSettings))}
-_PER_RUN_KEYS = {"format"}  # depends on the input of a run, not on the stage
-STAGE_JOB_KEYS = (
-    *(
-        each.name
-        for group in _STEPS
-        for each in settings_of(group)
-        if each.name not in _TIME_CUT_KEYS | _PER_RUN_KEYS
-    ),
-    "time_cut",
-)
-
-
-@dataclass(frozen=True)
-class StageJob:
-    """Section ``ncf:spark.job`` of a stage's config: the job's settings that are the same for all its runs.
-
-    A key that is null or absent leaves the setting at the job's default. Without `time_cut`, each
-    user's last interactions are held out.
-    """
-
-    values: Mapping[str, Any]  # by setting; settings with the job's default are absent
-
-    @classmethod
-    def read(cls, document: Any) -> "StageJob":
-        """The settings of the section.
-
-        Raises:
-            SettingError: a key is unknown, or a value is not allowed.
-        """
-        check_keys(document, STAGE_JOB_KEYS)
-        values = {key: value for key, value in document.items() if value is not None}
-        if "time_cut" in values:
-            try:
-                cut = read(TimeCutSettings, values.pop("time_cut"))
-            except SettingError as error:
-                raise error.below("time_cut") from None
-            values |= {"split": TIME_CUT, "test_days": cut.test_days, "validation_days": cut.validation_days}
-        if values.get("no_time") and values.get("split") == TIME_CUT:
-            raise SettingError("no_time", "and {0} exclude each other", "time_cut")
-        for group in _STEPS:
-            group(**{each.name: values[each.name] for each in settings_of(group) if each.name in values})
-        return cls(values)
-
-    def arguments(self) -> list[str]:
-        """The flags that the stage passes to the job."""
-        return [text for group in _STEPS for text in as_flags(group, self.values)]
+# The groups that a person chooses for an input: all but those of one run and of the feature store.
+STEPS = (ReadSettings, WeightSettings, CleanSettings, SplitSettings, QualitySettings)

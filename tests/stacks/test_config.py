@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ml.settings.preparation import STAGE_JOB_KEYS
+from ml.settings.stage_job import STAGE_JOB_KEYS
 from stacks.config import ConfigError, StageConfig, load
 from tests import pulumi_engine
 from tests.repository import STAGES

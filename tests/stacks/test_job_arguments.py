@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ml.settings.preparation import StageJob
+from ml.settings.stage_job import StageJob
 from tests.stacks.program import stage_file
 
 

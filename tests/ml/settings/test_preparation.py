@@ -10,15 +10,9 @@ import pytest
 from ml.preparation.detect.text_layout import FORMATS
 from ml.preparation.detect.times import FORMS
 from ml.settings.fields import SettingError
-from ml.settings.preparation import (
-    TIME_FORMATS,
-    Format,
-    PreparationSettings,
-    StageJob,
-    add_arguments,
-    flag_name,
-    from_arguments,
-)
+from ml.settings.preparation import TIME_FORMATS, Format, PreparationSettings
+from ml.settings.preparation_flags import add_arguments, flag_name, from_arguments
+from ml.settings.stage_job import StageJob
 
 REQUIRED = ["--input", "raw", "--output", "prepared", "--run-id", "20261123T020000Z"]
 
