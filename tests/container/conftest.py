@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.serving_stack import Server, emulated, toolkit
 from ml.serving import inference
 from ml.serving.store import Recommender
-from tests.container.servers import Server, emulated, toolkit
 from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
 
 CONTAINER_PYTHON = os.environ.get("CONTAINER_PYTHON")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from bench.serving_stack import Answer, Server, toolkit
 from components.model_artifact import bootstrap_artifact
 from ml import contract
 from ml.ncf.model import artifact
 from ml.serving import inference
 from ml.serving.store import Recommender
-from tests.container.servers import Answer, Server, toolkit
 
 ROOT = Path(__file__).parents[2]
 JSON = {"Content-Type": "application/json"}

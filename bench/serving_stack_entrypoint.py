@@ -3,7 +3,7 @@
 It calls the image's SAGEMAKER_SERVING_MODULE. One path differs: the toolkit writes TorchServe's configuration
 to /etc, which a test must not change.
 
-    python entrypoint.py CONFIGURATION_FILE
+    python serving_stack_entrypoint.py CONFIGURATION_FILE
 """
 
 import sys

@@ -21,7 +21,7 @@ from emulator.services.sagemaker.endpoints import inference_server
 from ml import contract
 
 HOST = "127.0.0.1"
-ENTRYPOINT = Path(__file__).with_name("entrypoint.py")
+ENTRYPOINT = Path(__file__).with_name("serving_stack_entrypoint.py")
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 REQUEST_TIMEOUT_S = 60.0
@@ -65,13 +65,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def toolkit(python: Path, model: Path, folder: Path) -> Iterator[Server]:
+def toolkit(
+    python: Path, model: Path, folder: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """`sagemaker-pytorch-inference` and TorchServe on an artifact, started as the image starts them.
 
     Args:
         python: interpreter of `.venv-container`.
         model: unpacked artifact; copied to ``model/`` of the base folder, in the image /opt/ml.
         folder: new folder for everything that the server writes.
+        variables: of the container's environment, instead of or in addition to those of the image.
     """
     base, temp = folder / "opt/ml", folder / "tmp"
     shutil.copytree(model, base / "model")
@@ -96,6 +99,7 @@ def toolkit(python: Path, model: Path, folder: Path) -> Iterator[Server]:
         "TS_METRICS_ADDRESS": f"http://{HOST}:{ports[1]}",
         "TS_GRPC_INFERENCE_PORT": str(ports[2]),
         "TS_GRPC_MANAGEMENT_PORT": str(ports[3]),
+        **(variables or {}),
     }
     command = [str(python), str(ENTRYPOINT), str(folder / "sagemaker-ts.properties")]
     with running(command, environment, folder, ports[0]) as server:
