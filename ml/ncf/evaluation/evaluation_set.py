@@ -88,6 +88,12 @@ class EvaluationSet:
             n_left_out=n_chosen - len(chosen),
         )
 
+    def subset(self, rows: NDArray[np.int64]) -> EvaluationSet:
+        """The given rows of the set."""
+        chosen = torch.from_numpy(rows)
+        count = None if self.n_negatives is None else self.n_negatives[chosen]
+        return replace(self, users=self.users[chosen], items=self.items[chosen], n_negatives=count)
+
     @property
     def fewest_negatives(self) -> int:
         """The smallest number of negatives of a row."""

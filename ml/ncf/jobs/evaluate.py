@@ -2,15 +2,15 @@
 
 `python -m ml.ncf.jobs.evaluate --model-package-group NCF-dev` reads, below `--input`, the candidate's
 `model/model.tar.gz` and one folder per channel of the prepared run (`ml.contract.TRAINING_CHANNELS`), and
-writes `evaluation.json` for the quality gate and the model registry, and `popular.json`, the list that the
-API answers with when the endpoint does not.
+writes `evaluation.json` for the quality gate and the model registry, `evaluation.html` for people, and
+`popular.json`, the list that the API answers with when the endpoint does not.
 
-Protocol (He et al. 2017, section 4.1): the held-out item of each user among 99 items, drawn uniformly with a
-fixed seed from those that the user has in no split. A user with fewer such items is ranked among all of them,
-and one without any is left out; the report has the numbers. Ties count against the model. Models are loaded
-from their artifacts, as in serving. A candidate with scores that are not finite fails the job; a champion
-with such scores, or that cannot be read, counts as absent, with a warning in the report: the registry, S3 or
-the artifact of another model must not stop retraining. `deploy_model` copies the warnings to the package.
+Both protocols of `ml.ncf.evaluation.held_out`, with bootstrap intervals and per segment of users. A user with
+fewer than 99 unseen items is ranked among all of them, and one without any is left out; the report has the
+numbers. Ties count against the model. Models are loaded from their artifacts, as in serving. A candidate with
+scores that are not finite fails the job; a champion with such scores, or that cannot be read, counts as
+absent, with a warning in the report: the registry, S3 or the artifact of another model must not stop
+retraining. `deploy_model` copies the warnings to the package.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from ml.contract import (
     EVALUATION_FILE,
     MODEL_ARCHIVE,
@@ -35,18 +31,23 @@ from ml.contract import (
     RANDOM_SPLIT,
     SCHEMA_VERSION,
 )
-from ml.ncf.data.interactions import DataError, Interactions
+from ml.ncf.data.interactions import DataError
 from ml.ncf.data.prepared_run import PreparedRun, read_run
-from ml.ncf.evaluation import baselines, champion, metrics
-from ml.ncf.evaluation.evaluation_set import SCORING_BATCH, EvaluationSet
+from ml.ncf.evaluation import champion, evaluation_page, metrics
+from ml.ncf.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES
+from ml.ncf.evaluation.comparison import CANDIDATE, CHAMPION, CHANGE
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.evaluation.held_out import HeldOut
+from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.popular_list import popular_list
 from ml.ncf.model import artifact
-from ml.ncf.model.finite import NotFiniteError, require_finite
+from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.training.console import log, log_error
 from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT
 from ml.settings.metrics import CUTOFF
 
-CATALOGUE_USERS = 20_000  # users of the whole-catalogue metrics: standard error of HR 0.003
+PAGE_FILE = "evaluation.html"
+POPULARITY, ITEM_KNN = "popularity", "item_knn"  # keys of the baselines in the report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,10 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / EVALUATION_FILE).write_text(f"{text}\n", encoding="utf-8")
+    (arguments.output / PAGE_FILE).write_text(evaluation_page.render(report), encoding="utf-8")
     (arguments.output / POPULAR_LIST_FILE).write_text(f"{json.dumps(popular_list(run))}\n", encoding="utf-8")
     for warning in report["warnings"]:
         log(f"warning: {warning}")
-    for name in ("model", "popularity", "item_knn"):
+    for name in (CANDIDATE, POPULARITY, ITEM_KNN):
         if report[name] is not None:
             values = {key.removesuffix(f"_at_{CUTOFF}"): value for key, value in report[name].items()}
             log(f"{name}: {metrics.log_line(values)}")
@@ -118,51 +120,65 @@ def evaluate(
     """
     artifact.unpack(folder / "model" / MODEL_ARCHIVE, workspace / "candidate")
     candidate = artifact.read(workspace / "candidate")
-    evaluation_set = EvaluationSet.sampled(
-        run.splits["test"], run.seen(), N_TEST_NEGATIVES, np.random.default_rng(seed)
-    )
-    known = run.splits["train"].union(run.splits["validation"])
-    model = metrics.quality(scores_by_id(candidate, run, evaluation_set), CUTOFF)
-    report: dict[str, Any] = {
+    require_items_of(candidate, run)
+    held_out = HeldOut.of(run, seed)
+    ranks = {
+        CANDIDATE: held_out.rank(MatchedModel(candidate, run)),
+        POPULARITY: held_out.rank_by_popularity(),
+    }
+    item_knn = held_out.rank_by_item_knn()
+    if item_knn is not None:
+        ranks[ITEM_KNN] = item_knn
+    warnings = [*warnings, *_random_split(run), *_few_negatives(held_out.sampled)]
+    if current is not None:
+        try:
+            ranks[CHAMPION] = held_out.rank(MatchedModel(current.artifact, run))
+        except (NotFiniteError, DataError) as error:
+            # First: the package's metadata has room for the beginning of the warnings only.
+            warnings.insert(0, f"the champion counts as absent: {current.model_package_arn}: {error}")
+            current = None
+    sampled = held_out.sampled_report(ranks)
+    if current is not None:
+        sampled[CHAMPION] = {"model_package_arn": current.model_package_arn, **sampled[CHAMPION]}
+    return {
         "schema_version": SCHEMA_VERSION,
         "run_id": run.run_id,
-        "protocol": {
-            "split": "test",
-            "negatives": N_TEST_NEGATIVES,
-            "fewest_negatives": evaluation_set.fewest_negatives,
-            "n_users_with_fewer_negatives": evaluation_set.n_with_fewer_negatives,
-            "n_users_left_out": evaluation_set.n_left_out,
-            "negatives_from": "items that the user has in no split, uniformly",
-            "ties": "against the model",
-            "k": CUTOFF,
-            "seed": seed,
-            "n_users": len(evaluation_set.users),
-        },
-        "model": model,
-        "popularity": metrics.quality(baselines.popularity(known, evaluation_set), CUTOFF),
-        "item_knn": _item_knn(known, evaluation_set),
-        "whole_catalogue": whole_catalogue(candidate, run),
-        "champion": None,
-        "change": dict.fromkeys(model, 0.0),
-        "warnings": [*warnings, *_random_split(run), *_few_negatives(evaluation_set)],
+        "protocol": _protocol(held_out),
+        ITEM_KNN: None,
+        CHAMPION: None,
+        CHANGE: dict.fromkeys(sampled[CANDIDATE], 0.0),
+        **sampled,
+        "whole_catalogue": {CHAMPION: None, **held_out.catalogue_report(ranks)},
+        "new_users": held_out.new_users_report(candidate),
+        "warnings": warnings,
     }
-    if current is not None:
-        _compare(report, current, run, evaluation_set)
-    return report
 
 
-def _compare(
-    report: dict[str, Any], current: champion.Champion, run: PreparedRun, evaluation_set: EvaluationSet
-) -> None:
-    """Add the champion's metrics, and the candidate's change from them, to the report."""
-    try:
-        quality = metrics.quality(scores_by_id(current.artifact, run, evaluation_set), CUTOFF)
-    except NotFiniteError as error:
-        # First: the package's metadata has room for the beginning of the warnings only.
-        report["warnings"].insert(0, f"the champion counts as absent: {current.model_package_arn}: {error}")
-        return
-    report["champion"] = {"model_package_arn": current.model_package_arn, **quality}
-    report["change"] = {name: report["model"][name] - quality[name] for name in quality}
+def require_items_of(model: artifact.Artifact, run: PreparedRun) -> None:
+    """Raise DataError unless the catalogue of a model is that of a run."""
+    if model.data is None:
+        raise DataError(f"model {model.version} has no weights")
+    if model.data.item_ids.tolist() != run.item_ids.tolist():
+        raise DataError(f"model {model.version} was not trained on the items of run {run.run_id}")
+
+
+def _protocol(held_out: HeldOut) -> dict[str, Any]:
+    """The sampled protocol, and how many pairs it ranks."""
+    pairs = held_out.sampled
+    return {
+        "split": "test",
+        "negatives": N_TEST_NEGATIVES,
+        "fewest_negatives": pairs.fewest_negatives,
+        "n_users_with_fewer_negatives": pairs.n_with_fewer_negatives,
+        "n_users_left_out": pairs.n_left_out,
+        "negatives_from": "items that the user has in no split, uniformly",
+        "ties": "against the model",
+        "k": CUTOFF,
+        "seed": held_out.seed,
+        "n_users": len(pairs.users),
+        "n_pairs_available": len(held_out.run.splits["test"]),
+        "intervals": f"bootstrap over users, {N_RESAMPLES} resamples, {CONFIDENCE:.0%}",
+    }
 
 
 def _random_split(run: PreparedRun) -> list[str]:
@@ -189,64 +205,6 @@ def _few_negatives(evaluation_set: EvaluationSet) -> list[str]:
             f"{n_left_out} of {n_all} held-out items are left out: their users have seen all items"
         )
     return warnings
-
-
-def _item_knn(known: Interactions, evaluation_set: EvaluationSet) -> dict[str, float] | None:
-    """Metrics of item-kNN; None if it would take longer than about a minute."""
-    if not baselines.is_affordable(known):
-        return None
-    return metrics.quality(baselines.ItemKNN.fit(known).scores(evaluation_set), CUTOFF)
-
-
-def whole_catalogue(model: artifact.Artifact, run: PreparedRun) -> dict[str, float]:
-    """Metrics of a model over all items that a user has in neither train nor validation.
-
-    At most `CATALOGUE_USERS` users are evaluated, evenly spaced in the order of their indices.
-
-    Raises:
-        DataError: the items of the model are not those of the run.
-        ml.ncf.model.finite.NotFiniteError: a score is not finite.
-    """
-    if model.model is None or model.data is None:
-        raise DataError(f"model {model.version} has no weights")
-    if model.data.item_ids.tolist() != run.item_ids.tolist():
-        raise DataError(f"model {model.version} was not trained on the items of run {run.run_id}")
-    seen = run.splits["train"].union(run.splits["validation"])
-    test = run.splits["test"]
-    totals = metrics.CatalogueMetrics(torch.from_numpy(run.popularity), CUTOFF)
-    step = max(1, len(test) // CATALOGUE_USERS)
-    chosen = np.arange(0, len(test), step)
-    for batch in np.array_split(chosen, max(1, len(chosen) // SCORING_BATCH)):
-        users, held_out = test.users[batch].astype(np.int64), test.indices[batch].astype(np.int64)
-        with torch.no_grad():
-            scores = model.model.score_catalogue(torch.from_numpy(users)).float()
-        require_finite(scores, "scores")
-        rows, items = seen.gather(users)
-        scores[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = -torch.inf
-        totals.add(scores, torch.from_numpy(held_out))
-    return totals.result()
-
-
-def scores_by_id(model: artifact.Artifact, run: PreparedRun, evaluation_set: EvaluationSet) -> Tensor:
-    """Scores of a model for an evaluation set of the run: (C, 1 + N).
-
-    Users and items are matched by id, because indices differ between runs. The items of a user that is not in
-    the model are ranked by the model's popularity, as in serving. An item that is not in the model cannot be
-    recommended and gets -inf.
-
-    Raises:
-        DataError: the artifact has no weights.
-        ml.ncf.model.finite.NotFiniteError: a score is not finite.
-    """
-    if model.model is None or model.data is None:
-        raise DataError(f"model {model.version} has no weights")
-    known, users_known, items_known = evaluation_set.renumbered(
-        torch.from_numpy(model.data.user_ids.find_all(run.user_ids)),
-        torch.from_numpy(model.data.item_ids.find_all(run.item_ids)),
-    )
-    popularity = torch.from_numpy(model.data.popularity)[known.items].float()
-    scores = torch.where(users_known[:, None], known.scores(model.model), popularity)
-    return evaluation_set.masked(torch.where(items_known, scores, -torch.inf))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from ml.ncf.evaluation import html_page
 from ml.ncf.evaluation.metrics import RANKING_METRICS
 from ml.ncf.training.loop import Epoch
 from ml.settings.hyperparameters import Hyperparameters
@@ -13,17 +14,6 @@ from ml.settings.hyperparameters import Hyperparameters
 WIDTH, HEIGHT, MARGIN = 560, 240, 48  # of a chart, in CSS pixels
 COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#475569")  # by phase
 Scores = Mapping[str, float]
-
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
-table { border-collapse: collapse; } td, th { padding: .25rem .9rem .25rem 0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
-svg .grid { stroke: currentColor; stroke-opacity: .15; }
-"""
 
 
 def render(
@@ -47,22 +37,18 @@ def render(
     peak = max(epoch.peak_memory_mib for epoch in epochs)
     seconds = sum(_last_of(epochs, phase).seconds for phase in _phases(epochs))
     names = list(next(iter(quality.values())))
-    return "\n".join(
+    return html_page.page(
+        title,
         [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{html.escape(title)}</h1>",
             f"<p>{len(epochs)} epochs in {seconds:.1f} s; peak memory {peak:.0f} MiB.</p>",
             '<div class="charts">',
             *charts,
             "</div>",
-            "<h2>Model and baselines, on validation</h2>",
-            _table(["", *names], [[model, *scores.values()] for model, scores in quality.items()]),
-            "<h2>Hyperparameters</h2>",
-            _table(["name", "value"], [[name, value] for name, value in settings.as_dict().items()]),
-            "</body></html>\n",
-        ]
+            html_page.heading("Model and baselines, on validation"),
+            html_page.table(["", *names], [[model, *scores.values()] for model, scores in quality.items()]),
+            html_page.heading("Hyperparameters"),
+            html_page.table(["name", "value"], [[name, value] for name, value in settings.as_dict().items()]),
+        ],
     )
 
 
@@ -119,15 +105,3 @@ def _chart(title: str, epochs: Sequence[Epoch], value_of: Callable[[Epoch], floa
     parts.append(f'<text x="{MARGIN}" y="{HEIGHT - 8}">{legend}</text>')
     parts.append(f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 8}" text-anchor="end">epoch {last}</text></svg>')
     return "".join(parts)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    header = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    return f"<table><tr>{header}</tr>{body}</table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f'<td class="number">{value:.4g}</td>'
-    return f"<td>{html.escape(str(value))}</td>"

@@ -13,9 +13,10 @@ from torch import Tensor
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation import metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.evaluation.new_users import session_scores
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.ncf import NCF
-from ml.ncf.model.session import DEFAULT_HALF_LIFE, Session, SessionMap
+from ml.ncf.model.session import DEFAULT_HALF_LIFE, SessionMap
 from ml.ncf.objectives.histories import full_histories
 from ml.settings.metrics import CUTOFF
 
@@ -24,7 +25,6 @@ RIDGES = (100.0, 10.0, 1000.0)
 MAX_USERS = 50_000  # on which a map is fitted: many times the number of its rows
 MAX_SESSIONS = 5_000  # on which half-life and ridge are selected: standard error of HR 0.007
 MIN_SESSIONS = 50  # with fewer, the first half-life and ridge are taken: their metrics would be noise
-SESSION_LENGTH = 10
 
 
 def fit_session_map(
@@ -39,7 +39,7 @@ def fit_session_map(
     """The map of a model; None for a family whose sessions need none.
 
     Half-life and ridge are those with the highest NDCG for users who are treated as new: half of the
-    validation users are left out of the fit, and are ranked by their last `SESSION_LENGTH` items of `train`.
+    validation users are left out of the fit, and are ranked by their last items of `train`.
 
     Args:
         model: the trained model.
@@ -95,25 +95,10 @@ def _fit(
     return {ridge: SessionMap(half_life, tuple(maps)) for ridge, maps in found.items()}
 
 
-@torch.no_grad()
 def _ndcg(
     model: NCF, session_map: SessionMap, train: Interactions, validation: EvaluationSet, rows: np.ndarray
 ) -> float:
     """NDCG of validation rows whose users are ranked by a session of their last items in the train split."""
-    scores = []
-    for row in rows:
-        user = int(validation.users[row])
-        start, end = train.indptr[user], train.indptr[user + 1]
-        newest = np.arange(start, end)
-        if train.recency is not None:
-            newest = newest[np.argsort(-train.recency[start:end], kind="stable")]
-        items = torch.from_numpy(train.indices[newest[-SESSION_LENGTH:]].astype(np.int64))
-        features = model.session_features(Session(items, torch.ones(len(items))), session_map)
-        ranked = model.item_features(validation.items[row].long())
-        scores.append(model.pairs(tuple(each[0] for each in features or ()), ranked))
-    subset = EvaluationSet(
-        validation.users[torch.from_numpy(rows)],
-        validation.items[torch.from_numpy(rows)],
-        None if validation.n_negatives is None else validation.n_negatives[torch.from_numpy(rows)],
-    )
-    return metrics.of_scores(subset.masked(torch.stack(scores)), CUTOFF)["ndcg"]
+    subset = validation.subset(rows)
+    scores = session_scores(model, session_map, train, subset)
+    return -math.inf if scores is None else metrics.of_scores(scores, CUTOFF)["ndcg"]

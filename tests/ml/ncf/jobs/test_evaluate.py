@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,11 @@ import torch
 
 from ml.contract import RANDOM_SPLIT
 from ml.ncf.data.prepared_run import PreparedRun, read_run
+from ml.ncf.evaluation import evaluation_page
 from ml.ncf.evaluation.champion import Champion, ChampionError
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.evaluation.held_out import HeldOut
+from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
@@ -71,7 +75,7 @@ def test_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path
     run = run_in(prepared_run)
     model = artifact.read(model_dir)
     evaluation_set = EvaluationSet(torch.tensor([0, 1]), torch.tensor([[5, 9], [2, 7]]))
-    before = evaluate.scores_by_id(model, run, evaluation_set)
+    before = MatchedModel(model, run).scores(evaluation_set)
     for table in (model.model.gmf.user_input.embedding, model.model.gmf.item_embedding):
         table.weight.data = table.weight.data.flip(0)
     flipped = replace(
@@ -79,7 +83,7 @@ def test_model_is_matched_by_id_not_by_index(prepared_run: Path, model_dir: Path
         user_ids=IdMap.of(model.data.user_ids.tolist()[::-1]),
         item_ids=IdMap.of(model.data.item_ids.tolist()[::-1]),
     )
-    after = evaluate.scores_by_id(replace(model, data=flipped), run, evaluation_set)
+    after = MatchedModel(replace(model, data=flipped), run).scores(evaluation_set)
     assert torch.equal(after, before)
 
 
@@ -88,7 +92,7 @@ def test_unknown_item_scores_minus_infinity(prepared_run: Path, model_dir: Path)
     model = artifact.read(model_dir)
     ids = ["gone" if n == 5 else each for n, each in enumerate(model.data.item_ids.tolist())]
     model = replace(model, data=replace(model.data, item_ids=IdMap.of(ids)))
-    scores = evaluate.scores_by_id(model, run, EvaluationSet(torch.tensor([0]), torch.tensor([[5, 9]])))
+    scores = MatchedModel(model, run).scores(EvaluationSet(torch.tensor([0]), torch.tensor([[5, 9]])))
     assert scores[0, 0] == -torch.inf
 
 
@@ -117,7 +121,7 @@ def test_candidate_with_scores_that_are_not_finite_is_not_evaluated(
 ) -> None:
     bad, run = diverged(model_dir, value), run_in(prepared_run)
     with pytest.raises(NotFiniteError, match="scores are not finite"):
-        evaluate.whole_catalogue(bad, run)
+        MatchedModel(bad, run).catalogue_scores(torch.tensor([0]))
     monkeypatch.setattr(artifact, "read", lambda _: bad)
     with pytest.raises(NotFiniteError, match="scores are not finite"):
         evaluate.evaluate(job_input, run, job_input.parent / "work")
@@ -199,6 +203,44 @@ def test_whole_catalogue_ranks_among_unseen_items_only(prepared_run: Path, model
         unseen = sorted(set(range(run.n_items)) - seen, key=lambda item: -scores[item])
         hits.append(held_out in unseen[:10])
         recommended |= set(unseen[:10])
-    found = evaluate.whole_catalogue(model, run)
+    held_out = HeldOut.of(run, seed=42)
+    found = held_out.catalogue_report({"model": held_out.rank(MatchedModel(model, run))})["model"]
     assert found["hr_at_10"] == pytest.approx(sum(hits) / len(hits))
     assert found["coverage_at_10"] == pytest.approx(len(recommended) / run.n_items)
+
+
+def test_users_and_items_that_the_champion_lacks_are_ranked_as_in_serving(
+    prepared_run: Path, model_dir: Path
+) -> None:
+    run, model = run_in(prepared_run), artifact.read(model_dir)
+    whole = MatchedModel(model, run).catalogue_scores(torch.tensor([0, 1]))
+    users = ["gone" if n == 1 else each for n, each in enumerate(model.data.user_ids.tolist())]
+    items = ["gone" if n == 5 else each for n, each in enumerate(model.data.item_ids.tolist())]
+    lacking = replace(model, data=replace(model.data, user_ids=IdMap.of(users), item_ids=IdMap.of(items)))
+    found = MatchedModel(lacking, run).catalogue_scores(torch.tensor([0, 1]))
+    assert found[:, 5].tolist() == [-torch.inf, -torch.inf]
+    kept = torch.arange(run.n_items) != 5
+    assert torch.equal(found[0, kept], whole[0, kept])
+    assert torch.equal(found[1, kept], torch.from_numpy(run.popularity).float()[kept])
+
+
+def test_page_compares_candidate_and_champion_in_all_and_by_segment(
+    job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    current = Champion("arn:champion", artifact.read(model_dir))
+    report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, current)
+    for section in (report, report["whole_catalogue"]):
+        assert section["change"] == dict.fromkeys(section["change"], 0.0)
+        assert section["intervals"]["change"]["ndcg_at_10"] == [0.0, 0.0]
+        assert section["segments"]["light"]["champion"] == section["segments"]["light"]["model"]
+    text = evaluation_page.render(report)
+    assert not re.search(r"https?:|src=|href=|url\(|@import", text)
+    assert text.count("candidate − champion") == 4  # both protocols: all users, and the only segment with any
+    assert "0.0000 (0.0000 to 0.0000)" in text
+
+
+def test_users_treated_as_new_are_ranked_better_than_by_popularity(job_input: Path, tmp_path: Path) -> None:
+    found = report_of(job_input, tmp_path / "out")["new_users"]
+    assert found["protocol"] == {"n_pairs": N_USERS, "last_items": 10, "seed": 42}
+    assert found["model"]["hr_at_10"] > found["popularity"]["hr_at_10"]
+    assert "Users treated as new" in (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
