@@ -1,6 +1,8 @@
 # Every target sets up the environment that it needs, and reuses it on later runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Where it is set (container images often do), every process would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help up test test-dags test-container check preview lock clean environment environment-airflow environment-container spark-classes
 
 STAGE ?= dev

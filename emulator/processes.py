@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
@@ -84,18 +85,17 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(GRACE_S)
 
-    def check_limits(self) -> None:
-        """Kill the child if it exceeds a limit."""
+    def check_limits(self, memory_mib: float) -> None:
+        """Kill the child if it exceeds a limit, given the memory that its process tree has now."""
+        self.peak_memory_mib = max(self.peak_memory_mib, memory_mib)
         if self._deadline is not None and time.monotonic() > self._deadline:
             self.stop(0, because="timeout")
-        if self.memory_mib is not None and self.measure() > self.memory_mib:
+        if self.memory_mib is not None and memory_mib > self.memory_mib:
             self.stop(0, because="memory")
 
-    def measure(self) -> float:
-        """Resident memory of the command and its descendants, in MiB."""
-        held = _tree_memory_mib(self.pid)
-        self.peak_memory_mib = max(self.peak_memory_mib, held)
-        return held
+    def measure(self) -> None:
+        """Update `peak_memory_mib`, the most resident memory of the command and its descendants so far."""
+        self.peak_memory_mib = max(self.peak_memory_mib, _memory_mib_of_trees([self.pid])[self.pid])
 
 
 class Processes:
@@ -202,9 +202,10 @@ class Processes:
     def _watch(self) -> None:
         while not self._closed.wait(WATCH_INTERVAL_S):
             with self._lock:
-                limited = list(self._children.values())
-            for child in limited:
-                child.check_limits()
+                children = list(self._children.values())
+            held = _memory_mib_of_trees([child.pid for child in children if child.memory_mib is not None])
+            for child in children:
+                child.check_limits(held.get(child.pid, 0.0))
 
 
 def _read_lines(stream: IO[bytes], on_line: Callable[[str], None]) -> None:
@@ -219,9 +220,24 @@ def _send(guard_process: subprocess.Popen[bytes], message: str) -> None:
             os.write(guard_process.stdin.fileno(), f"{message}\n".encode())
 
 
-def _tree_memory_mib(pid: int) -> float:
-    total = 0
-    for process in guard.tree(pid):
+def _memory_mib_of_trees(pids: Collection[int]) -> dict[int, float]:
+    """Resident memory of each process and its descendants, in MiB; 0 for a process that has ended.
+
+    All trees are found in one pass over the processes of this machine, which takes a few milliseconds.
+    """
+    if not pids:
+        return {}
+    processes: dict[int, psutil.Process] = {}
+    children = defaultdict(list)
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total / 2**20
+            children[process.ppid()].append(process.pid)
+            processes[process.pid] = process
+
+    def held(pid: int) -> int:
+        total = sum(held(child) for child in children[pid])
+        with contextlib.suppress(KeyError, psutil.Error):
+            total += processes[pid].memory_info().rss
+        return total
+
+    return {pid: held(pid) / 2**20 for pid in pids}
