@@ -58,13 +58,16 @@ def data_files(path: Path) -> list[Path]:
 def sample_file(path: Path) -> FileSample:
     """Read the head of a file, decompressed, and for a large plain file some lines from other places.
 
+    A plain file that is not larger than head and chunks together is read whole, so that no row counts twice.
+
     Raises:
         InputError: the file cannot be opened, or is an archive of several files.
     """
     size = path.stat().st_size
     try:
         with _opened(path) as (stream, is_plain):
-            head = stream.read(HEAD_BYTES)
+            is_small = is_plain and size <= HEAD_BYTES + _CHUNKS * _CHUNK_BYTES
+            head = stream.read(size if is_small else HEAD_BYTES)
             is_cut = bool(stream.read(1))
             chunks = tuple(_chunks(path, size)) if is_plain and is_cut else ()
     except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError) as error:
@@ -73,9 +76,10 @@ def sample_file(path: Path) -> FileSample:
 
 
 def _chunks(path: Path, size: int) -> Iterator[bytes]:
+    """Lines from equally spaced places after the head, which do not overlap."""
     with path.open("rb") as stream:
-        for number in range(1, _CHUNKS + 1):
-            stream.seek(max(HEAD_BYTES, number * (size - _CHUNK_BYTES) // _CHUNKS))
+        for number in range(_CHUNKS):
+            stream.seek(HEAD_BYTES + number * (size - HEAD_BYTES - _CHUNK_BYTES) // (_CHUNKS - 1))
             chunk = stream.read(_CHUNK_BYTES)
             lines = chunk.split(b"\n")[1:-1]
             if lines:
