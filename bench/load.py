@@ -45,7 +45,7 @@ def invocations(model: Path, n_items: int) -> list[Request]:
         raise SystemExit(f"{model}: no model; write one with `python bench/serving.py --model {model}`")
     users = np.random.default_rng(1).integers(len(data.user_ids), size=N_REQUESTS).tolist()
     bodies = ({"instances": [{"user_id": data.user_ids[user], "k": n_items}]} for user in users)
-    return [Request("/invocations", json.dumps(body).encode()) for body in bodies]
+    return [Request("/invocations", json.dumps(body)) for body in bodies]
 
 
 def api_requests(n_items: int) -> list[Request]:
@@ -56,7 +56,7 @@ def api_requests(n_items: int) -> list[Request]:
             requests.append(Request(f"/recommendations/u{number}?k={n_items}"))
         else:
             body = {"user_ids": [f"u{number}"], "k": n_items, "recent_items": [str(number), str(number + 1)]}
-            requests.append(Request("/recommendations", json.dumps(body).encode()))
+            requests.append(Request("/recommendations", json.dumps(body)))
     return requests
 
 

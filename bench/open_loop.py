@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import resource
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
 
+ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 10.0  # of one request, from its scheduled time to the end of the answer
 LOOPBACK = "http://127.0.0.1:"
 MAX_RATE, MAX_SECONDS = 2_000.0, 300.0
@@ -32,7 +34,7 @@ class Request:
     """One request; the bodies of requests are JSON."""
 
     path: str
-    body: bytes | None = None  # None: GET
+    body: str | None = None  # None: GET
 
     @property
     def method(self) -> str:
@@ -110,16 +112,17 @@ class Outcome:
 
 def drive(load: Load) -> Outcome:
     """Send the load from a process that shares no interpreter with the server; returns when it is over."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
-        return process.submit(_drive, load).result(timeout=load.seconds + 10 * TIMEOUT_S)
-
-
-def _drive(load: Load) -> Outcome:
-    outcome = asyncio.run(_send_all(load))
-    usage = resource.getrusage(resource.RUSAGE_SELF)  # of this process, its start included
-    outcome.client_cpu_s = usage.ru_utime + usage.ru_stime
-    return outcome
+    client = subprocess.run(
+        [sys.executable, "-m", "bench.open_loop"],
+        cwd=ROOT,
+        input=json.dumps(asdict(load)),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=load.seconds + 10 * TIMEOUT_S,
+    )
+    found = json.loads(client.stdout)
+    return Outcome(**{**found, "strategies": Counter(found["strategies"])})
 
 
 async def _send_all(load: Load) -> Outcome:
@@ -187,3 +190,17 @@ def _recommendations(body: bytes) -> list[dict[str, Any]] | None:
         return [{"items": each["items"], "strategy": each["strategy"]} for each in found]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def main() -> None:
+    """The client: reads a load from stdin, sends it and writes the outcome to stdout, both as JSON."""
+    document = json.load(sys.stdin)
+    load = Load(**{**document, "requests": [Request(**each) for each in document["requests"]]})
+    outcome = asyncio.run(_send_all(load))
+    usage = resource.getrusage(resource.RUSAGE_SELF)  # of this process, its start included
+    outcome.client_cpu_s = usage.ru_utime + usage.ru_stime
+    json.dump(vars(outcome), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
