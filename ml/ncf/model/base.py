@@ -100,14 +100,15 @@ class RankingModel(nn.Module, ABC):
         del history_of
         return self
 
-    def fuse(self, parts: Sequence[tuple[RankingModel, float]]) -> None:
-        """Set the weights from separately trained models and their blend weights.
+    @classmethod
+    def fused(cls, parts: Sequence[tuple[RankingModel, float]], settings: Hyperparameters) -> Self:
+        """The model whose logits are the sum of those of separately trained models, by blend weight.
 
         Raises:
             ValueError: the family does not support it, or not these parts.
         """
-        del parts
-        raise ValueError(f"{type(self).__name__} cannot be built from parts")
+        del parts, settings
+        raise ValueError(f"{cls.__name__} cannot be built from parts")
 
     def session_features(self, session: Session, session_map: SessionMap | None) -> Features | None:
         """Features (1, F) of a user from recent items; None if the model cannot compute them.

@@ -87,32 +87,47 @@ class NCF(RankingModel):
         if self.gmf is not None:
             self.gmf.output.requires_grad_(settings.learn_output)
 
+    @classmethod
     @torch.no_grad()
-    def fuse(self, parts: Sequence[tuple[RankingModel, float]]) -> None:
-        """Copy the weights of trained parts, with each part's h scaled by its blend weight.
+    def fused(cls, parts: Sequence[tuple[RankingModel, float]], settings: Hyperparameters) -> NCF:
+        """The weights of trained parts, with each part's h scaled by its blend weight.
 
-        He et al. 2017, equation 13, for any number of parts. Several GMFs become one: their factors are
-        concatenated, since a dot product of concatenations is the sum of dot products.
+        He et al. 2017, equation 13, for any number of GMFs and at most one MLP. Several GMFs become one:
+        their factors are concatenated, since a dot product of concatenations is the sum of dot products. A
+        tower that no part has is not built.
 
         Raises:
-            ValueError: a part is not an NCF model, or is an MLP and this model has none.
+            ValueError: there is no part, one is not an NCF model, or two are MLPs.
         """
         towers = [(part, weight) for part, weight in parts if isinstance(part, NCF)]
-        if len(towers) < len(parts):
-            raise ValueError("fuse: every part must be an NCF model")
+        if not towers or len(towers) < len(parts):
+            raise ValueError("fused: every part must be an NCF model, and there must be one")
         gmfs = [(part.gmf, weight) for part, weight in towers if part.gmf is not None]
-        mlps = [(part.mlp, weight) for part, weight in towers if part.mlp is not None]
-        if self.gmf is not None:
-            self.gmf.output.copy_(torch.cat([gmf.output * weight for gmf, weight in gmfs]))
-            for name, table in self.gmf.named_parameters():
+        mlps = [(part, weight) for part, weight in towers if part.mlp is not None]
+        if len(mlps) > 1:
+            raise ValueError("fused: two parts are MLPs")
+        sizes = (mlps[0][0] if mlps else towers[0][0]).config
+        model = cls(
+            replace(
+                sizes,
+                architecture="gmf" if not mlps else "neumf" if gmfs else "mlp",
+                factor_num=sum(len(gmf.output) for gmf, _ in gmfs) or sizes.factor_num,
+                dropout=settings.dropout,
+                history=False,
+            )
+        )
+        if model.gmf is not None:
+            model.gmf.output.requires_grad_(settings.learn_output)
+            model.gmf.output.copy_(torch.cat([gmf.output * weight for gmf, weight in gmfs]))
+            for name, table in model.gmf.named_parameters():
                 if name != "output":
                     table.copy_(torch.cat([gmf.get_parameter(name) for gmf, _ in gmfs], dim=1))
-        for mlp, weight in mlps:
-            if self.mlp is None:
-                raise ValueError("fuse: a part is an MLP, and this model has none")
-            self.mlp.load_state_dict(mlp.state_dict())
-            self.mlp.output.weight.mul_(weight)
-            self.mlp.output.bias.mul_(weight)
+        if model.mlp is not None:
+            part, weight = mlps[0]
+            model.mlp.load_state_dict(part.get_submodule("mlp").state_dict())
+            model.mlp.output.weight.mul_(weight)
+            model.mlp.output.bias.mul_(weight)
+        return model
 
     def use_dropout_generator(self, rng: np.random.Generator) -> None:
         for module in self.modules():

@@ -116,7 +116,6 @@ def _pretrained(settings: Hyperparameters) -> list[TrainingPhase]:
     ]
     fused = replace(
         settings,
-        factor_num=sum(of_part.factor_num for _, architecture, of_part in parts if architecture == "gmf"),
         history=False,  # the histories of the parts are folded into their embeddings
         epochs=max(1, settings.fused_epochs),
         lr=settings.fused_lr,

@@ -105,10 +105,11 @@ def run_plan(
     )
     for phase in plan:
         try:
-            model = run.initial_model(phase)
             if run.is_unused(phase):
-                run.skip(phase, model)
-            elif phase.is_closed_form:
+                run.skip(phase)
+                continue
+            model = run.initial_model(phase)
+            if phase.is_closed_form:
                 run.finish(phase, model, run.solve(phase, model, on_epoch))
             else:
                 run.finish(phase, model, fit(phase, model, run.context(phase, model, on_epoch)))
@@ -133,17 +134,24 @@ class _PlanRun:
 
     def initial_model(self, phase: TrainingPhase) -> RankingModel:
         """The untrained model of a phase; a fused one with the weights of its parts."""
+        if phase.parts:
+            return self._fused(phase)
         settings, train = phase.settings, self._train(phase)
         model = family_of(phase.architecture).from_settings(
             phase.architecture, settings, train.n_users, train.n_items
         )
         model.initialise(np.random.default_rng([settings.seed, phase.index]), settings)
-        if phase.parts:
-            if phase.repeats is None:
-                self._select_blend_weights(phase)
-            weights = [self.selections[part].blend_weight for part in phase.parts]
-            model.fuse([(self.models.pop(part), w) for part, w in zip(phase.parts, weights, strict=True)])
         return model
+
+    def _fused(self, phase: TrainingPhase) -> RankingModel:
+        """The model of the parts that have a blend weight; the others are left out."""
+        if phase.repeats is None:
+            self._select_blend_weights(phase)
+        weights = {part: self.selections[part].blend_weight for part in phase.parts}
+        parts = [(self.models[part], weight) for part, weight in weights.items() if weight]
+        for part in phase.parts:
+            self.models.pop(part, None)
+        return family_of(phase.architecture).fused(parts, phase.settings)
 
     def context(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> PhaseContext:
         """Arguments of the training loop for a phase."""
@@ -184,11 +192,10 @@ class _PlanRun:
         """Whether the phase repeats a part to which validation gave a blend weight of 0."""
         return phase.repeats is not None and self.selections[phase.repeats].blend_weight == 0
 
-    def skip(self, phase: TrainingPhase, model: RankingModel) -> None:
-        """Store an unused part untrained: its blend weight is 0."""
+    def skip(self, phase: TrainingPhase) -> None:
+        """Train nothing: the part is left out of the fused model."""
         if phase.repeats is not None:
             self.selections[phase.name] = self.selections[phase.repeats]
-        self.models[phase.name] = model.folded(self._history_of(phase)) if model.uses_history else model
 
     def _train(self, phase: TrainingPhase) -> Interactions:
         return self.data.train if phase.repeats is None else self.data.all_pairs

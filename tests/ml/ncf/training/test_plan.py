@@ -30,13 +30,6 @@ def test_random_streams_of_a_refit_are_those_of_the_phase_that_it_repeats() -> N
     assert sorted(phase.index for phase in plan if not phase.repeats) == [0, 1, 2, 3]
 
 
-def test_fused_model_has_the_factors_of_all_gmf_parts() -> None:
-    plan = training_plan(hyperparameters.parse(["--preset", "neumf"]))
-    fused = next(phase for phase in plan if phase.name == "fused")
-    assert fused.settings.factor_num == 384 + 192
-    assert not fused.settings.history
-
-
 def test_plan_text_has_one_line_per_phase() -> None:
     header, *lines = plan_text(training_plan(hyperparameters.parse(["--preset", "gmf"]))).splitlines()
     assert header.split()[:3] == ["phase", "model", "data"]

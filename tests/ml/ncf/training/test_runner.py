@@ -98,7 +98,8 @@ def test_without_fused_epochs_neumf_is_the_blend_of_its_parts(pointwise_factor_n
         pointwise_factor_num=pointwise_factor_num,
         pointwise_epochs=2,
     )
-    trained = train(settings)
+    n_parts = 3 if pointwise_factor_num else 2
+    trained = train(settings, blend_grid=(1 / n_parts,))
     assert [epoch.number for epoch in trained.epochs if epoch.phase == "fused"] == [0]
     assert trained.model.config.factor_num == SMALL.factor_num + pointwise_factor_num
     assert trained.best.phase == "fused"
@@ -106,19 +107,20 @@ def test_without_fused_epochs_neumf_is_the_blend_of_its_parts(pointwise_factor_n
 
 def test_gmf_can_have_two_parts() -> None:
     settings = replace(SMALL, pretrain=True, pointwise_factor_num=5, pointwise_epochs=2, fused_epochs=0)
-    trained = train(settings)
+    trained = train(settings, blend_grid=(0.5,))
     assert {epoch.phase for epoch in trained.epochs} == {"gmf", "gmf-pointwise", "fused"}
     assert trained.model.config.factor_num == SMALL.factor_num + 5
     assert trained.model.mlp is None
 
 
-def test_part_with_blend_weight_zero_is_not_refitted() -> None:
+def test_part_with_blend_weight_zero_is_neither_refitted_nor_served() -> None:
     settings = replace(SMALL, architecture="neumf", pretrain=True, refit=True, mlp_epochs=1, mlp_lr=1e-9)
     trained = train(settings, blend_grid=(0.0, 1.0))  # one part has the whole weight
     phases = {epoch.phase for epoch in trained.epochs}
     assert "mlp" in phases
     assert "gmf-refit" in phases
     assert "mlp-refit" not in phases
+    assert trained.model.mlp is None
 
 
 def test_refit_trains_on_validation_too_for_the_selected_epochs() -> None:
