@@ -28,7 +28,7 @@ from local.errors import (
     BadInputError,
     StepFailedError,
 )
-from local.job_options import UpCommand, explain_data, parse_job_options, stage_job
+from local.job_options import JobCommand, explain_data, parse_job_options, stage_job
 
 DEFAULT_PORT = 4566  # conventional port of AWS emulators
 
@@ -46,7 +46,7 @@ StageOption = Annotated[str, typer.Option(help="Stage: dev, prod, or another Pul
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; a free one is used if it is in use.")]
 
 
-@app.command(cls=UpCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(cls=JobCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def up(
     context: typer.Context,
     *,
@@ -72,7 +72,9 @@ def up(
         job_options = parse_job_options(context.args)
         data = data.expanduser() if data is not None else None
         if data is not None:  # before anything is deployed
-            for line in explain_data(data, stage_job(stage), job_options):
+            explained = explain_data(data, stage_job(stage), job_options)
+            job_options = explained.options  # the job does not detect again
+            for line in explained.lines:
                 out.print(line, markup=False, soft_wrap=True, style="dim")
         from local.up import UpOptions
         from local.up import up as run_up
@@ -83,11 +85,15 @@ def up(
                 serve_until_interrupted(_usage(deployed.outputs["api_url"]))
 
 
-@app.command()
+@app.command(cls=JobCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
+    context: typer.Context,
     data: Annotated[Path, typer.Argument(help="More interactions, in the formats of `up --data`.")],
 ) -> None:
-    """Add interactions to the running stage, and train a model that replaces the current one."""
+    """Add interactions to the running stage, and train a model that replaces the current one.
+
+    Takes the options of the preparation job, too; files of a new form need --layout detect.
+    """
     from local.aws import running_stage
     from local.preparation import upload_interactions
     from local.timeline import Timeline
@@ -95,12 +101,13 @@ def train(
     from ml.contract import run_id_of
 
     with exit_codes():
+        job_options = parse_job_options(context.args)
         stage = running_stage()
         with Timeline(out) as timeline:
             with timeline.step("upload", str(data)):
                 upload_interactions(stage, data)
             run_id = run_id_of(datetime.now(UTC))
-            _, evaluation = train_run(stage, run_id, timeline)
+            _, evaluation = train_run(stage, run_id, timeline, job_options)
         out.print(f"model [bold]{run_id}[/] is deployed: HR@10 {evaluation['model']['hr_at_10']:.3f}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,9 +13,13 @@ from typer.core import TyperCommand
 
 from local.deploy.project import load_stage
 from local.errors import BadInputError
-from ml.preparation.detect.explain import explanation
+from ml.preparation.detect.explain import common_settings, explanation
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.inspection import explain_input
+from ml.preparation.detect.local_files import data_files
 from ml.settings.fields import Setting, SettingError
+from ml.settings.flags import as_flags
+from ml.settings.preparation import ReadSettings, WeightSettings
 from ml.settings.preparation_flags import add_step_arguments, flag_name, input_settings, step_options
 from ml.settings.stage_job import StageJob
 
@@ -22,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ADVICE = "options go after the data: make up DATA=PATH ARGS='--user-column NAME'"
 
 
-class UpCommand(TyperCommand):
+class JobCommand(TyperCommand):
     """Command whose help also has the options of the job, grouped by step."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -52,7 +57,15 @@ def stage_job(stage: str) -> dict[str, Any]:
     return dict(section.get("job") or {})
 
 
-def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class ExplainedData:
+    """How the job would read some data, in lines to print, and the options that fix it."""
+
+    lines: list[str]
+    options: tuple[str, ...]  # those that were given, and what was found; only the former if files are many
+
+
+def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) -> ExplainedData:
     """How the job would read the data with the settings of the stage and the given options.
 
     Args:
@@ -65,12 +78,19 @@ def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) ->
     """
     try:
         flags = replace_flags(StageJob.read(stage_job).arguments(), given)
-        return explanation(data, *_settings(flags))
+        read, weights = _settings(flags)
+        explained = explain_input(data, read, weights)
+        lines = list(explanation(explained, read, weights))
     except SettingError as error:
         raise BadInputError(f"ncf:spark.job.{error}") from error
     except InputError as error:
         line = " ".join(str(error).split())
         raise BadInputError(f"{line}; {ADVICE}" if "--" in line else line) from error
+    if len(explained) < len(data_files(data)):
+        return ExplainedData(lines, tuple(given))
+    found = common_settings(explained, read, weights)
+    fixed = [text for group in (ReadSettings, WeightSettings) for text in as_flags(group, found)]
+    return ExplainedData(lines, tuple(replace_flags(fixed, given)))
 
 
 def replace_flags(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
@@ -80,7 +100,7 @@ def replace_flags(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
     is_replaced = False
     for each in arguments:
         if each.startswith("--"):
-            is_replaced = each in names
+            is_replaced = each.partition("=")[0] in names
         if not is_replaced:
             kept.append(each)
     return [*kept, *given]

@@ -89,6 +89,7 @@ class Manifest:
     min_item_interactions: int = 1
     min_weight: float = 0.0
     previous_run: str | None = None  # URI of the run whose id maps this one extends
+    input: str | None = None  # the file or folder of the sources
     layouts: tuple[Mapping[str, Any], ...] = ()  # how the sources were read; of files of equal layout, one
 
     def split_files(self, split: str) -> tuple[str, ...]:
@@ -165,6 +166,7 @@ def parse(text: str) -> Manifest:
         min_item_interactions=root.integer("min_item_interactions", 1),
         min_weight=root.number("min_weight", 0.0),
         previous_run=root.text("previous_run") if root.document.get("previous_run") is not None else None,
+        input=root.text("input") if root.document.get("input") is not None else None,
         layouts=root.objects("layouts") if "layouts" in root.document else (),
     )
     manifest.check()

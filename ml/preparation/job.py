@@ -91,6 +91,7 @@ def prepare(
                 settings.read,
                 settings.weights,
                 clean=settings.clean,
+                previous=previous.layouts_of(settings.run, settings.read) if previous else None,
                 max_quarantined_share=max_quarantined_share(expectations),
                 run_uri=writer.uri,
                 unfinished_uri=writer.unfinished,
@@ -154,6 +155,7 @@ def _details(
 ) -> dict[str, Any]:
     """The fields of the manifest that describe how the run was prepared."""
     return {
+        "input": settings.run.input.rstrip("/"),
         "layouts": ingested.layouts,
         "split": split.assignment.rule,
         "min_interactions": settings.split.min_interactions,

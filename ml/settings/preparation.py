@@ -12,12 +12,27 @@ from ml.settings.fields import InvalidSettingError, SettingError, Settings, sett
 
 Format = Literal["auto", "double-colon", "tsv", "csv", "jsonl", "parquet"]
 Split = Literal["leave-last-out", "time-cut"]
+# ml.preparation.detect.layout has their codecs. UTF-16 is always recognized, and is no choice.
+Encoding = Literal[
+    "utf-8", "cp949", "shift_jis", "euc-jp", "gb18030", "big5", "latin-1", "windows-1250", "windows-1251"
+]
+
+# Separators with a name: most shells and YAML need quotes around the characters.
+SEPARATORS = {
+    "control-A": "\x01",
+    "tab": "\t",
+    "semicolon": ";",
+    "pipe": "|",
+    "comma": ",",
+    "spaces": " ",  # one or more
+}
 
 # Forms of time with a name; ml.preparation.detect.times has what they mean.
 TIME_FORMATS = (
     *("seconds", "milliseconds", "microseconds", "nanoseconds", "iso8601"),
     *("digits", "year-first", "month-first", "day-first", "month-names"),
 )
+DETECT = "detect"
 TIME_CUT: Split = "time-cut"
 MAX_LOOK_BACK_DAYS = 3660  # ten years; a larger number is a typo
 MAX_CUT_DAYS = 36_500  # a century: longer than the range of timestamps that are read
@@ -59,6 +74,10 @@ class ReadSettings(Settings):
     """Format, columns and days of the input files."""
 
     format: Format = setting("auto", help="file format; auto: detected from the content")
+    layout: Literal["previous", "detect"] = setting(
+        "previous",
+        help="read files as the previous run read the same input, which refuses changed files, or anew",
+    )
     look_back_days: Optional[int] = setting(
         None,
         at_least=1,
@@ -69,6 +88,12 @@ class ReadSettings(Settings):
     user_column: Optional[str] = _column("user_id")
     item_column: Optional[str] = _column("item_id")
     time_column: Optional[str] = _column("timestamp")
+    clock_column: Optional[str] = setting(
+        None,
+        pattern=r"(?s).+",
+        wanted="a name",
+        help="column with the time of day, if the time column is only the date (default: time, beside date)",
+    )
     time_format: Optional[str] = setting(
         None,
         pattern=f"{'|'.join(TIME_FORMATS)}|.*%.*",
@@ -85,12 +110,38 @@ class ReadSettings(Settings):
     no_time: bool = setting(
         False, help="the events have no time: hold out by a hash, which makes the evaluation weaker"
     )
+    separator: Optional[str] = setting(
+        None,
+        pattern=r"[^\r\n\"']+",
+        wanted="a text without quotes, or a name such as tab",
+        help=f"separator of delimited text: {', '.join(SEPARATORS)}, or the text itself, such as :: "
+        "(default: detected)",
+    )
+    encoding: Optional[Encoding] = setting(None, help="character encoding of text (default: detected)")
+    quote: Optional[Literal["double", "single", "none"]] = setting(
+        None,
+        help="quotes around fields of delimited text; none: a quote is a character like any other (default: "
+        "detected)",
+    )
+    escape: Optional[Literal["doubled", "backslash"]] = setting(
+        None, help="how a quote inside a quoted field is written (default: detected)"
+    )
+    header: Optional[Literal["first-line", "none"]] = setting(
+        None, help="whether the first line of delimited text names the columns (default: detected)"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("time_column", "time_format", "time_zone"):
+        for name in ("time_column", "clock_column", "time_format", "time_zone"):
             if self.no_time and getattr(self, name) is not None:
                 raise SettingError(name, "and {0}: give one of them", "no_time")
+        if self.separator is not None and self.format != "auto":
+            raise SettingError("separator", "and {0}: give one of them", "format")
+        if self.escape is not None and self.quote == "none":
+            raise SettingError("escape", "and {0} none: give one of them", "quote")
+        is_long = self.separator is not None and len(SEPARATORS.get(self.separator, self.separator)) > 1
+        if is_long and self.quote in ("double", "single"):
+            raise SettingError("quote", "needs {0} of one character", "separator")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class TimeCutSettings(Settings):
 
 
 _TIME_CUT_KEYS = {"split", *(each.name for each in settings_of(TimeCutSettings))}
-_PER_RUN_KEYS = {"format"}  # depends on the input of a run, not on the stage
+_PER_RUN_KEYS = {"format", "layout"}  # depend on the input of a run, not on the stage
 STAGE_JOB_KEYS = (
     *(
         each.name

@@ -24,7 +24,7 @@ from ml.preparation.read.times import with_timestamp
 from ml.preparation.spark.storage import Storage
 from ml.serving import inference
 from ml.serving.request import RequestError
-from ml.settings.preparation import WeightSettings
+from ml.settings.preparation import ReadSettings, WeightSettings
 from tests.lambdas.functions import load
 from tests.lambdas.recommend.api import API, validator
 
@@ -149,7 +149,7 @@ def prepared_ids(spark: SparkSession, path: Path) -> list[tuple[str, str]]:
     """The ids that the preparation keeps of a file."""
     storage = Storage(spark)
     files = list_sources(storage, str(path), "20261123T020000Z")
-    events = read_events(spark, storage, files, "auto", ColumnNames()).rows
+    events = read_events(spark, storage, files, ReadSettings(), ColumnNames()).rows
     rows = validate_events(events, WeightSettings()).collect()
     assert {row["reason"] for row in rows} == {None}
     return [(row["user_id"], row["item_id"]) for row in rows]

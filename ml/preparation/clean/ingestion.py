@@ -21,6 +21,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 from ml.contract import run_seconds
 from ml.preparation.clean.quarantine import QUARANTINE_FOLDER, write_quarantine
 from ml.preparation.clean.validation import LEFT_OUT, unusable_events, usable_events, validate_events
+from ml.preparation.detect.as_before import PreviousLayouts
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.errors import InputError
 from ml.preparation.read.conversion import Converter
@@ -39,6 +40,8 @@ _OPTIONS = {
     "unparsable_time": "give --time-format, such as --time-format '%d.%m.%Y %H:%M'",
     "time_out_of_range": "give --time-format if the unit of the times is another",
     "later_than_run": "events more than a day later than the run; give a later --run-id",
+    "unparsable_row": "give --separator, --quote or --escape if the fields are split in a wrong way",
+    "unbalanced_quotes": "give --quote none if a quote is a character like any other",
     "unknown_event": "give each event type a weight, as in --event-weight view=1, or 0 to leave it out",
 }
 _CHECKPOINT_OPTIONS = {
@@ -67,6 +70,7 @@ def ingest_events(
     weights: WeightSettings,
     *,
     clean: CleanSettings | None = None,
+    previous: PreviousLayouts | None = None,
     max_quarantined_share: float,
     run_uri: str,
     unfinished_uri: str,
@@ -80,6 +84,7 @@ def ingest_events(
         read: format, columns and days of the input.
         weights: how the weight of an event is determined.
         clean: which ids are missing, and what becomes of events without a user.
+        previous: how the previous run read the input; None to detect all layouts.
         max_quarantined_share: a larger share of unusable rows is an error.
         run_uri: folder of the run.
         unfinished_uri: temporary folder of the run; deleted if the input cannot be used.
@@ -92,7 +97,7 @@ def ingest_events(
     converter = Converter(spark, storage, unfinished_uri)
     readable = converter.readable_files(files)
     names = ColumnNames.from_settings(read, weights)
-    found = read_events(spark, storage, readable, read.format, names)
+    found = read_events(spark, storage, readable, read, names, previous=previous)
     events = converter.with_original_source(found.rows)
     run_s = run_seconds(run.run_id)
     validated = validate_events(events, weights, clean, run_s=run_s, has_time=not read.no_time)

@@ -34,6 +34,7 @@ class ColumnNames:
     user: str | None = None
     item: str | None = None
     time: str | None = None
+    clock: str | None = None  # time of day; None: found beside a date, unless the time is configured
     event: str | None = None
     weight: str | None = None  # None: no weight column is needed
     needs_event: bool = False  # whether the weight of an event depends on its type
@@ -49,6 +50,7 @@ class ColumnNames:
             user=read.user_column,
             item=read.item_column,
             time=read.time_column,
+            clock=read.clock_column,
             event=weights.event_column,
             weight=weights.weight_column,
             needs_event=bool(weights.event_weights),
@@ -111,13 +113,15 @@ def find_columns(columns: Sequence[str], names: ColumnNames, samples: Samples | 
     for role in names.roles:
         configured = names.configured(role)
         if configured is not None:
-            choice.positions[role] = _configured(columns, configured)
+            choice.positions[role] = position_of(columns, configured)
         elif role == "time":
             choice.positions.update(_time(samples))
         elif role == "event":
             choice.positions[role] = _first(samples.columns, EVENTS)
         else:
             choice.positions[role] = _id_column(role, samples, choice.warnings)
+    if names.has_time and names.clock is not None:
+        choice.positions["clock"] = position_of(columns, names.clock)
     return choice
 
 
@@ -163,7 +167,8 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in shown)
 
 
-def _configured(columns: Sequence[str], configured: str) -> int | None:
+def position_of(columns: Sequence[str], configured: str) -> int | None:
+    """The position of a configured column; None if there is no such column."""
     if configured in columns:
         return list(columns).index(configured)
     by_position = POSITION.fullmatch(configured)

@@ -9,20 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ml.preparation.detect.hints import BACKSLASH, TextHints
 from ml.preparation.detect.layout import QUOTE, SPACES
+from ml.settings.preparation import SEPARATORS
 
 LINE_END = re.compile(r"\r\n|\n|\r")  # line ends of Spark's text reader; str.splitlines() has more
 # In the order in which they are tried: what is rare in text comes first, and spaces last.
-SEPARATORS = ("\x01", "\t", "::", ";", "|", ",", SPACES)
-SEPARATOR_NAMES = {
-    "\x01": "control-A",
-    "\t": "tab",
-    "::": "::",
-    ";": "semicolon",
-    "|": "pipe",
-    ",": "comma",
-    SPACES: "spaces",
-}
+_NAMES = {text: name for name, text in SEPARATORS.items()}
+_TRIED = ("\x01", "\t", "::", ";", "|", ",", SPACES)
 _NEVER_QUOTED = ("\x01", "::")
 _COMMENTS = ("#", "//", "--", "%")
 _SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # written for Excel
@@ -51,17 +45,13 @@ class Dialect:
         return _usual(self.records)[0]
 
 
-@dataclass(frozen=True)
-class DialectHints:
-    """Properties that were configured; None for one to be detected."""
-
-    separator: str | None = None
-    quote: str | None = None  # the empty text: quotes have no meaning
-    escape: str | None = None
+def separator_name(separator: str) -> str:
+    """The name of a separator, or the separator itself if it has none."""
+    return _NAMES.get(separator, separator)
 
 
 def detect_dialect(
-    text: str, hints: DialectHints, count_names: Callable[[Sequence[str]], int]
+    text: str, hints: TextHints, count_names: Callable[[Sequence[str]], int]
 ) -> Dialect | None:
     """Detect the dialect of a text; None if all lines are blank.
 
@@ -79,7 +69,7 @@ def detect_dialect(
         skipped.append(lines.pop(0))
         hints = hints if hints.separator else replace(hints, separator=marked[1])
     comment, lines = _without_comments(lines, count_names)
-    candidates = SEPARATORS if hints.separator is None else (hints.separator,)
+    candidates = _TRIED if hints.separator is None else (hints.separator,)
     options = [_candidate(lines, separator, hints, count_names) for separator in candidates]
     # The first of the best: the one that makes the lines look most like a table.
     _, separator, quote, escape = max(options, key=lambda each: each[0])
@@ -134,16 +124,19 @@ def _reader(lines: Sequence[str], separator: str, quote: str, escape: str, *, st
 def _candidate(
     lines: Sequence[str],
     separator: str,
-    hints: DialectHints,
+    hints: TextHints,
     count_names: Callable[[Sequence[str]], int],
 ) -> tuple[tuple[float, ...], str, str | None, str]:
     """The rank of a separator, and the quote and escape that go with it."""
     quote = _quote(lines, separator) if hints.quote is None else hints.quote or None
-    escape = hints.escape or _escape(lines, separator, quote)
+    if hints.escape is None:
+        escape = _escape(lines, separator, quote)
+    else:
+        escape = "\\" if hints.escape == BACKSLASH else quote or QUOTE
     records = [_split(line, separator, quote, escape) for line in lines]
     n, share = _usual(records)
     names = max(map(count_names, records[: _MAX_PREAMBLE + 1]))
-    others = [each for each in SEPARATORS if each not in (separator, SPACES)]
+    others = [each for each in _TRIED if each not in (separator, SPACES)]
     fields = [field for record in records for field in record]
     pure = sum(not any(other in field for other in others) for field in fields) / max(len(fields), 1)
     is_table = n > 1 and share >= _MIN_CONSISTENT

@@ -13,6 +13,7 @@ from ml.preparation.detect.layout import ENCODINGS
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 _UTF_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
+REPLACEMENT = "\ufffd"
 _LONGEST = 4  # bytes of one character: as many can be missing at the end of a sample
 _NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 _UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -22,6 +23,7 @@ _KANA = re.compile("[\u3041-\u30ff]")
 _OTHER_THAN_ASCII = re.compile(r"[^\x00-\x7f]")
 _MIN_HANGUL = 0.85  # Chinese text, read as Korean, is Hangul to less than two thirds
 _MIN_KANA = 0.3
+_MAX_INVALID = 0.1  # of the characters that are not ASCII
 _MIN_NULS = 0.25  # of the bytes of UTF-16 text that is mostly ASCII
 
 
@@ -51,19 +53,15 @@ def decode(content: bytes, encoding: str) -> str:
     return content.decode(ENCODINGS[encoding].python, "replace")
 
 
-def can_decode(head: bytes, encoding: str) -> bool:
-    """Whether bytes, which may end inside a character, are valid in an encoding."""
-    if encoding == "utf-8":
-        return _is_mostly_utf_8(head) and not head.startswith(tuple(mark for mark, _ in _MARKS[1:]))
-    return any(_is_valid(head[: len(head) - missing], encoding) for missing in range(_LONGEST))
+def require_encoding(text: str, encoding: str) -> None:
+    """Check that a text was decoded with an encoding that it may have been written in.
 
-
-def _is_valid(content: bytes, encoding: str) -> bool:
-    try:
-        content.decode(ENCODINGS[encoding].python)
-    except UnicodeDecodeError:
-        return False
-    return True
+    Raises:
+        InputError: many of its characters are replacements of invalid bytes.
+    """
+    n_invalid = text.count(REPLACEMENT)
+    if n_invalid > _MAX_INVALID * len(_OTHER_THAN_ASCII.findall(text)):
+        raise InputError(f"{n_invalid} bytes in its first lines are not {encoding}; give another --encoding")
 
 
 def _is_mostly_utf_8(head: bytes) -> bool:

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ml.preparation.detect.columns import printable
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.inspection import Explained, explain_input
+from ml.preparation.detect.record import settings_of_record
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.time_summary import summarize_times
 from ml.preparation.detect.times import AmbiguousTimeError
@@ -26,6 +29,8 @@ from ml.settings.preparation_flags import add_step_arguments, flag_name, input_s
 _MAX_TYPES = 12  # event types that are listed
 _MAX_NULL_SHARE = 0.05  # of the rows: more are warned of
 _MIN_ROWS = 100  # for a warning about shares
+_PLAIN = re.compile(r"[A-Za-z_][\w.\-]*")
+_RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}  # words of YAML
 PERMANENT = "to make this permanent, in Pulumi.<stage>.yaml:"
 
 
@@ -43,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     status = 0
     for path in arguments.explain:
         try:
-            lines = explanation(path, read, weights)
+            lines = list(explanation(explain_input(path, read, weights), read, weights))
         except InputError as error:
             sys.stderr.write(f"ml.preparation: {' '.join(str(error).split())}\n")
             status = 2
@@ -52,15 +57,15 @@ def main(argv: Sequence[str]) -> int:
     return status
 
 
-def explanation(path: Path, read: ReadSettings, weights: WeightSettings) -> list[str]:
-    """How the job would read a local file or folder, and the lines of a stage file that make it permanent.
+def explanation(explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings) -> Iterator[str]:
+    """How the job would read an input, and the lines of a stage file that make it permanent.
 
     Raises:
-        InputError: as `explain_input`.
+        InputError: times do not have the configured form.
     """
-    explained = explain_input(path, read, weights)
-    lines = [*described(explained, read, weights), PERMANENT]
-    return [*lines, *(f"  {line}" for line in stage_lines(explained, read, weights))]
+    yield from described(explained, read, weights)
+    yield PERMANENT
+    yield from (f"  {line}" for line in stage_lines(explained, read, weights))
 
 
 def described(explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings) -> Iterator[str]:
@@ -80,25 +85,22 @@ def described(explained: Sequence[Explained], read: ReadSettings, weights: Weigh
 
 
 def stage_lines(explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings) -> list[str]:
-    """Lines of a stage file that make the choice of the columns permanent."""
-    columns = explained[0].columns
-    lines = ["ncf:spark:", "  job:"]
-    lines += [
-        f"    {role}_column: {_yaml(columns[role])}" for role in ("user", "item", "time") if role in columns
-    ]
-    lines += [
-        f"    {name}: {_yaml(given)}"
-        for name in ("time_format", "time_zone")
-        if (given := getattr(read, name)) is not None
-    ]
-    lines += ["    no_time: true"] if read.no_time else []
-    if weights.event_weights and "value" in columns:
-        lines.append(f"    event_column: {_yaml(columns['value'])}")
-        given = ", ".join(f"{_yaml(name)}: {weight:g}" for name, weight in weights.event_weights.items())
-        lines.append(f"    event_weights: {{{given}}}")
-    elif weights.weight_column is not None and "value" in columns:
-        lines.append(f"    weight_column: {_yaml(columns['value'])}")
-    return lines
+    """Lines of a stage file that make permanent how an input is read."""
+    settings = common_settings(explained, read, weights)
+    return ["ncf:spark:", "  job:", *(f"    {name}: {_yaml(value)}" for name, value in settings.items())]
+
+
+def common_settings(
+    explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings
+) -> dict[str, Any]:
+    """The explicit settings with which all files are read as explained, by name."""
+    each = [settings_of_record(one.record, weights) for one in explained]
+    settings = {name: value for name, value in each[0].items() if all(one.get(name) == value for one in each)}
+    if read.time_zone is not None:
+        settings["time_zone"] = read.time_zone
+    if read.format != "auto":
+        settings.pop("separator", None)
+    return settings
 
 
 def _described_columns(each: Explained, read: ReadSettings, weights: WeightSettings) -> Iterator[str]:
@@ -121,7 +123,7 @@ def _described_columns(each: Explained, read: ReadSettings, weights: WeightSetti
         if clock is not None:
             values = [f"{row[time].strip()} {row[clock].strip()}" for row in samples.rows]
         try:
-            times = summarize_times(values, read.time_format, read.time_zone)
+            times = summarize_times(values, each.record["time_format"], read.time_zone)
         except (AmbiguousTimeError, InputError) as error:
             raise InputError(f"{each.name}: {error}") from None
         name = printable(samples.columns[time])
@@ -165,5 +167,13 @@ def _warnings(each: Explained) -> Iterator[str]:
             yield f"{nulls:.0%} of the sampled rows have no {role}"
 
 
-def _yaml(text: str) -> str:
-    return text if re.fullmatch(r"[A-Za-z_][\w.\-]*", text) else "'" + text.replace("'", "''") + "'"
+def _yaml(value: Any) -> str:
+    """A value of a setting in YAML, on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"{value:g}"
+    is_plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
+    return value if is_plain else json.dumps(value, ensure_ascii=False)

@@ -10,16 +10,19 @@ from typing import Any
 from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
 from ml.preparation.detect.dialect import LINE_END, split_line
 from ml.preparation.detect.encoding import decode
-from ml.preparation.detect.file_format import HEAD_BYTES, detect_format
+from ml.preparation.detect.file_format import BYTE_ORDER_MARK, HEAD_BYTES, format_of
+from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError, beside_readable
 from ml.preparation.detect.json_rows import parse_objects, sample_paths
-from ml.preparation.detect.layout import JsonLayout, TextLayout
+from ml.preparation.detect.layout import AnyLayout, JsonLayout, TableLayout, TextLayout
 from ml.preparation.detect.local_files import FileSample, data_files, sample_file
-from ml.preparation.detect.record import header_of
+from ml.preparation.detect.record import header_of, record_of
 from ml.preparation.detect.rows import DetectedRows, detect_rows
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.tables import columnar_format, sample_table
-from ml.preparation.detect.text_layout import TextHints, described_text
+from ml.preparation.detect.text_layout import described_text
+from ml.preparation.detect.time_column import time_form_of, times_of
+from ml.preparation.detect.times import UTC
 from ml.settings.preparation import ReadSettings, WeightSettings
 
 _MAX_FILES = 12  # of a folder
@@ -37,6 +40,7 @@ class Explained:
     samples: Samples
     n_rows: int
     is_whole: bool  # whether the sample has all rows
+    record: dict[str, Any]  # as in the manifest of a run
     warnings: tuple[str, ...] = ()
 
     @property
@@ -91,23 +95,32 @@ def _explain_file(file: Path, root: Path, read: ReadSettings, names: ColumnNames
             raise InputError(f"{file}: {error}") from None
         positions = require_columns(choice, samples.columns, names, str(file))
         is_whole = samples.n_rows == n_rows
-        return Explained(str(file), kind, positions, samples, n_rows, is_whole, tuple(choice.warnings))
-    file_format = detect_format(sample.head[:HEAD_BYTES]) if read.format == "auto" else read.format
+        record = _record(_table_layout(kind, positions, samples), samples, names, str(file))
+        warnings = tuple(choice.warnings)
+        return Explained(str(file), kind, positions, samples, n_rows, is_whole, record, warnings)
+    head = sample.head[:HEAD_BYTES]
     is_cut = sample.is_cut or len(sample.head) > HEAD_BYTES
-    found = detect_rows(
-        sample.head[:HEAD_BYTES], file_format, hints_of(read), names, str(file), is_cut=is_cut
-    )
+    hints = TextHints.from_settings(read)
+    found = detect_rows(head, format_of(head, read), hints, names, str(file), is_cut=is_cut)
     if found is None:
         raise InputError(f"{file}: only blank lines; it needs at least one event")
     samples, n_rows = _sampled(sample, found)
     positions, form = _positions(found)
-    return Explained(str(file), form, positions, samples, n_rows, not sample.is_cut, found.warnings)
+    record = _record(found.layout, found.samples, names, str(file))
+    return Explained(str(file), form, positions, samples, n_rows, not sample.is_cut, record, found.warnings)
 
 
-def hints_of(read: ReadSettings) -> TextHints:
-    """The configured properties of delimited text."""
-    given = {name: getattr(read, name, None) for name in ("separator", "quote", "escape", "encoding")}
-    return TextHints(**given)
+def _record(layout: AnyLayout, samples: Samples, names: ColumnNames, uri: str) -> dict[str, Any]:
+    """How the job would read the file, as in the manifest; the times have the form of the first ones."""
+    form = time_form_of(times_of(samples, layout), names, uri)[0] if names.has_time else None
+    return record_of(layout, form, names.time_zone or UTC, 1)
+
+
+def _table_layout(kind: str, positions: dict[str, int | None], samples: Samples) -> TableLayout:
+    columns: dict[str, Any] = {
+        role: None if position is None else samples.columns[position] for role, position in positions.items()
+    }
+    return TableLayout(kind.lower(), **columns)
 
 
 def _positions(found: DetectedRows) -> tuple[dict[str, int | None], str]:
@@ -125,9 +138,9 @@ def _positions(found: DetectedRows) -> tuple[dict[str, int | None], str]:
 def _sampled(sample: FileSample, found: DetectedRows) -> tuple[Samples, int]:
     """The rows of a sample, and the number of rows of the whole file, estimated if it goes on."""
     layout = found.layout
-    encoding = layout.encoding if isinstance(layout, TextLayout) else "utf-8"
+    encoding = layout.encoding
     chunks = sample.chunks if not encoding.startswith("utf-16") else ()
-    head = decode(sample.head, encoding)
+    head = decode(sample.head, encoding).lstrip(BYTE_ORDER_MARK)
     if isinstance(layout, TextLayout) and layout.is_multiline:
         n_seen, samples = found.samples.n_rows, found.samples
         seen_bytes = min(len(sample.head), HEAD_BYTES)
@@ -151,6 +164,8 @@ def _parsed(lines: list[str], found: DetectedRows) -> Samples:
         return sample_paths(found.samples.columns, parse_objects(lines[:_MAX_OBJECTS])[0])
     left_out = {layout.header, *found.skipped}
     kept = [line for line in lines if line not in left_out]
+    if layout.comment is not None:
+        kept = [line for line in kept if not line.startswith(layout.comment)]
     rows = [split_line(line, layout.separator, layout.quote, layout.escape) for line in kept]
     return Samples(header_of(layout), rows)
 

@@ -30,7 +30,10 @@ ENCODINGS = {
     "shift_jis": Encoding("cp932", "windows-31j"),
     "euc-jp": Encoding("euc_jp", "EUC-JP"),
     "gb18030": Encoding("gb18030", "GB18030"),
+    "big5": Encoding("cp950", "x-windows-950"),
     "latin-1": Encoding("cp1252", "windows-1252"),  # what files that are called latin-1 hold
+    "windows-1250": Encoding("cp1250", "windows-1250"),
+    "windows-1251": Encoding("cp1251", "windows-1251"),
 }
 
 
@@ -68,6 +71,7 @@ class JsonLayout:
     time_form: str = SECONDS
     partitions: tuple[str, ...] = ()  # the columns that are keys of folders such as dt=2026-11-23
     is_python: bool = False  # lines are Python literals: {u'user': u'7', 'ok': True}
+    encoding: str = "utf-8"  # a key of ENCODINGS
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class TableLayout:
     partitions: tuple[str, ...] = ()  # the columns that are keys of folders such as dt=2026-11-23
     schema: str = ""  # Spark's schema of the top-level columns that are read, as JSON
     nanosecond_columns: tuple[str, ...] = ()  # timestamps that Spark reads as integers
-    time_form: str = SECONDS
+    time_form: str | None = None  # as in the previous run; None: detected from the first values
 
 
 AnyLayout = Union[TextLayout, JsonLayout, TableLayout]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ml.preparation.detect.dialect import SEPARATOR_NAMES, split_line
+from ml.preparation.detect.dialect import separator_name, split_line
+from ml.preparation.detect.hints import BACKSLASH, DOUBLED, FIRST_LINE, NO_HEADER, QUOTES
 from ml.preparation.detect.layout import AnyLayout, TextLayout
+from ml.settings.preparation import WeightSettings
 
-_ROLES = ("user", "item", "time", "clock", "value")
+ROLES = ("user", "item", "time", "clock", "value")
 _FORMATS = {"jsonl": "JSON lines", "parquet": "Parquet", "orc": "ORC"}
 
 
@@ -21,7 +23,7 @@ def record_of(layout: AnyLayout, time_form: str | None, time_zone: str, n_files:
         time_zone: of times without one.
         n_files: number of the files.
     """
-    chosen = {role: getattr(layout, role) for role in _ROLES}
+    chosen = {role: getattr(layout, role) for role in ROLES}
     chosen = {role: column for role, column in chosen.items() if column is not None}
     times = {"time_format": time_form, "time_zone": None if time_form is None else time_zone}
     if not isinstance(layout, TextLayout):
@@ -50,8 +52,7 @@ def record_line(record: Mapping[str, Any]) -> str:
     """One line of a record: format, separator, encoding, header, columns by role, form and zone of times."""
     parts = [_FORMATS.get(record["format"], record["format"])]
     if record["format"] == "text":
-        separator = SEPARATOR_NAMES.get(record["separator"], repr(record["separator"]))
-        parts = [f"text separated by {separator}", record["encoding"]]
+        parts = [f"text separated by {separator_name(record['separator'])}", record["encoding"]]
         parts.append("no header" if record["header"] is None else "with header")
         parts += ["line breaks in quotes"] if record["multiline"] else []
     parts += [f"{role} = {column}" for role, column in record["columns"].items()]
@@ -67,3 +68,30 @@ def header_of(layout: TextLayout) -> list[str]:
     if layout.header is None:
         return [f"#{number + 1}" for number in range(layout.n_columns)]
     return split_line(layout.header, layout.separator, layout.quote, layout.escape)
+
+
+def settings_of_record(record: Mapping[str, Any], weights: WeightSettings) -> dict[str, Any]:
+    """The explicit settings that read files as in a record, by name.
+
+    Of a file without a header, columns are given by their position.
+    """
+    settings: dict[str, Any] = {
+        f"{role}_column": column for role, column in record["columns"].items() if role != "value"
+    }
+    if record["time_format"] is None:
+        settings["no_time"] = True
+    elif record["format"] not in ("parquet", "orc"):  # whose times may have a type
+        settings["time_format"] = record["time_format"]
+    if record["format"] == "text":
+        quotes = {text or None: name for name, text in QUOTES.items()}
+        settings["separator"] = separator_name(record["separator"])
+        settings["encoding"] = record["encoding"]
+        settings["quote"] = quotes[record["quote"]]
+        if record["quote"] is not None:
+            settings["escape"] = DOUBLED if record["escape"] == record["quote"] else BACKSLASH
+        settings["header"] = NO_HEADER if record["header"] is None else FIRST_LINE
+    if "value" in record["columns"]:
+        role = "event_column" if weights.event_weights else "weight_column"
+        settings[role] = record["columns"]["value"]
+        settings |= {"event_weights": dict(weights.event_weights)} if weights.event_weights else {}
+    return settings

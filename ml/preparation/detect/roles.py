@@ -13,7 +13,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ml.preparation.detect.columns import ColumnNames, printable
+from ml.preparation.detect.columns import POSITION, ColumnNames, position_of, printable
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time
@@ -55,11 +55,10 @@ def find_roles(samples: Samples, names: ColumnNames, uri: str) -> tuple[dict[str
         InputError: a column cannot be identified; the message has the first row and the options to give.
     """
     found: dict[str, int | None] = {}
-    for role in names.roles:
+    for role in (*names.roles, *(["clock"] if names.has_time else [])):
         configured = names.configured(role)
-        if configured is not None and configured.startswith("#") and configured[1:].isdigit():
-            position = int(configured[1:]) - 1
-            found[role] = position if position < len(samples.columns) else None
+        if configured is not None and POSITION.fullmatch(configured):
+            found[role] = position_of(samples.columns, configured)
     taken = {each for each in found.values() if each is not None}
     if names.has_time and "time" not in found:
         found["time"] = _time(samples, taken, uri)
@@ -79,6 +78,11 @@ def find_roles(samples: Samples, names: ColumnNames, uri: str) -> tuple[dict[str
         if warning:
             warnings.append(warning)
     return found, warnings
+
+
+def has_reversed_forms(samples: Samples, user: int, item: int) -> bool:
+    """Whether the ids have the form of items in the user column, or of users in the item column."""
+    return _form(samples, user) == "item" or _form(samples, item) == "user"
 
 
 def _time(samples: Samples, taken: set[int], uri: str) -> int:

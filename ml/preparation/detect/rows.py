@@ -7,12 +7,13 @@ from typing import Any
 
 from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
 from ml.preparation.detect.dialect import LINE_END
-from ml.preparation.detect.encoding import decode, detect_encoding
+from ml.preparation.detect.encoding import decode, detect_encoding, require_encoding
+from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.json_rows import parse_objects, sample_objects
 from ml.preparation.detect.layout import JsonLayout, TextLayout
 from ml.preparation.detect.samples import Samples
-from ml.preparation.detect.text_layout import FORMATS, TextHints, detect_text
+from ml.preparation.detect.text_layout import detect_text
 
 _MAX_OBJECTS = 500
 
@@ -34,7 +35,7 @@ def detect_rows(
 
     Args:
         head: its first bytes, decompressed.
-        file_format: ``jsonl``, ``text``, or a key of FORMATS, which is the same with this separator.
+        file_format: ``jsonl``; anything else is delimited text.
         hints: configured properties.
         names: the columns that are needed.
         uri: the file, for messages.
@@ -45,14 +46,14 @@ def detect_rows(
     """
     try:
         detected, mark_bytes = detect_encoding(head)
+        encoding = detected if mark_bytes else hints.encoding or detected
+        text = whole_lines(decode(head[mark_bytes:], encoding), is_cut=is_cut)
+        if hints.encoding is not None:
+            require_encoding(text, encoding)
     except InputError as error:
         raise InputError(f"{uri}: {error}") from None
-    encoding = hints.encoding or detected
-    text = whole_lines(decode(head[mark_bytes:], encoding), is_cut=is_cut)
     if file_format == "jsonl":
-        return _detect_json(text, names, uri)
-    if file_format in FORMATS:
-        hints = TextHints(FORMATS[file_format], hints.quote, hints.escape, encoding, hints.has_header)
+        return _detect_json(text, names, uri, encoding)
     found = detect_text(text, hints, names, uri, encoding)
     return None if found is None else DetectedRows(found.layout, found.samples, found.skipped, found.warnings)
 
@@ -65,7 +66,7 @@ def whole_lines(text: str, *, is_cut: bool) -> str:
     return text[:end] if end > 0 else text
 
 
-def _detect_json(text: str, names: ColumnNames, uri: str) -> DetectedRows | None:
+def _detect_json(text: str, names: ColumnNames, uri: str, encoding: str) -> DetectedRows | None:
     lines = [line for line in LINE_END.split(text) if line.strip()]
     if not lines:
         return None
@@ -81,4 +82,5 @@ def _detect_json(text: str, names: ColumnNames, uri: str) -> DetectedRows | None
     paths: dict[str, Any] = {
         role: None if position is None else samples.columns[position] for role, position in positions.items()
     }
-    return DetectedRows(JsonLayout(**paths, is_python=is_python), samples, (), tuple(choice.warnings))
+    layout = JsonLayout(**paths, is_python=is_python, encoding=encoding)
+    return DetectedRows(layout, samples, (), tuple(choice.warnings))

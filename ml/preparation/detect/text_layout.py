@@ -18,7 +18,9 @@ from ml.preparation.detect.columns import (
     printable,
     require_columns,
 )
-from ml.preparation.detect.dialect import SEPARATOR_NAMES, Dialect, DialectHints, detect_dialect
+from ml.preparation.detect.dialect import Dialect, detect_dialect, separator_name
+from ml.preparation.detect.encoding import REPLACEMENT
+from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.layout import TextLayout
 from ml.preparation.detect.roles import RATING, find_roles
@@ -26,19 +28,7 @@ from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time
 
 MAX_COLUMNS = 2_000  # a table with more columns is not a list of events
-FORMATS = {"double-colon": "::", "tsv": "\t", "csv": ","}  # formats that are only a separator
 _MOSTLY = 0.5
-
-
-@dataclass(frozen=True)
-class TextHints:
-    """Properties that were configured; None for one to be detected."""
-
-    separator: str | None = None
-    quote: str | None = None  # the empty text: quotes have no meaning
-    escape: str | None = None
-    encoding: str | None = None
-    has_header: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ def detect_text(
     def count(fields: Sequence[str]) -> int:
         return count_names(fields, names)
 
-    dialect = detect_dialect(text, DialectHints(hints.separator, hints.quote, hints.escape), count)
+    dialect = detect_dialect(text, hints, count)
     if dialect is None:
         return None
     first = dialect.records[0]
@@ -83,7 +73,10 @@ def detect_text(
             choice = find_columns(first, names, samples)
         except InputError as error:
             raise InputError(f"{uri}: {error}") from None
-        positions, warnings = require_columns(choice, first, names, uri), choice.warnings
+        try:
+            positions, warnings = require_columns(choice, first, names, uri), choice.warnings
+        except InputError as error:
+            raise InputError(f"{error}{_advice(first, hints)}") from None
         return _detected(dialect, positions, samples, warnings, header=dialect.first_line, encoding=encoding)
     _refuse_names(names, first, uri)
     samples = Samples([f"#{number + 1}" for number in range(dialect.n_columns)], dialect.records)
@@ -94,8 +87,7 @@ def detect_text(
 
 def described_text(layout: TextLayout) -> str:
     """One line with the separator, encoding, quotes and header of a text file."""
-    separator = SEPARATOR_NAMES.get(layout.separator, repr(layout.separator))
-    parts = [f"text separated by {separator}", layout.encoding]
+    parts = [f"text separated by {separator_name(layout.separator)}", layout.encoding]
     parts.append("no header" if layout.header is None else "with header")
     if layout.is_multiline:
         parts.append("line breaks in quotes")
@@ -157,16 +149,30 @@ def _has_header(dialect: Dialect, names: ColumnNames) -> bool:
     return typed > 1 or (typed == 1 and 2 * n_timed <= len(rows))
 
 
+def _advice(header: Sequence[str], hints: TextHints) -> str:
+    """The options to give if the columns were not found because the header was read in a wrong way."""
+    text = "".join(header)
+    options = []
+    if len(header) == 1 and hints.separator is None:
+        options.append("--separator if the columns are separated by something else")
+    if hints.encoding is None and not (text.isprintable() and REPLACEMENT not in text):
+        options.append("--encoding if the names are not readable")
+    if hints.has_header is None and any(character.isdigit() for character in text):
+        options.append("--header none if this line is a row")
+    return f"; or give {', or '.join(options)}" if options else ""
+
+
 def _refuse_names(names: ColumnNames, first: Sequence[str], uri: str) -> None:
     """Raise InputError if a column was configured by name, which a file without a header cannot have."""
-    for role in names.roles:
+    for role in (*names.roles, "clock"):
         configured = names.configured(role)
         if configured is None or POSITION.fullmatch(configured) or (role, configured) == ("weight", RATING):
             continue
         listed = ", ".join(printable(field) for field in first[:20])
         raise InputError(
             f"{uri}: no column {configured!r}; columns found: {listed}; the first line is a row, "
-            f"not a header: name the column by its position, as in --{role}-column '#1'"
+            f"not a header: name the column by its position, as in --{role}-column '#1', or give --header "
+            "first-line if it is one"
         )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.input_error import InputError
-from ml.preparation.detect.layout import SECONDS, JsonLayout, TextLayout
+from ml.preparation.detect.layout import SECONDS, AnyLayout
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import FORMS, ISO, AmbiguousTimeError, detect_times, is_local_time
 
 _MAX_VALUES = 1_000
 
 
-def times_of(samples: Samples, layout: TextLayout | JsonLayout) -> list[str]:
+def times_of(samples: Samples, layout: AnyLayout) -> list[str]:
     """The first values of the time column; those of date and time of day joined by a space."""
     positions = [
         samples.columns.index(each) if isinstance(each, str) else each

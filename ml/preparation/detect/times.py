@@ -20,6 +20,7 @@ MAX_TIME_S = 4_102_444_800  # 2100-01-01T00:00:00Z, exclusive
 
 NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"  # a regular expression of Python and of Java
 ISO = "iso8601"
+UTC = "UTC"  # the zone of times without one
 
 _CLOCK = "%H:%M[:%S[{.|,}%f]]"
 _OF_DAY = f"[%p[ ]]{_CLOCK}[[ ]%p][[ ]%z][[ ]%N]"

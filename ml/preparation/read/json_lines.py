@@ -14,7 +14,7 @@ from ml.preparation.detect.layout import JsonLayout
 from ml.preparation.read.nested import ELEMENT, has_list, select_values, text_schema
 from ml.preparation.read.numbers import without_exponent
 from ml.preparation.read.rows import joined_time, partition_value
-from ml.preparation.read.text import MAX_LINE_BYTES, is_too_long, read_lines
+from ml.preparation.read.text import MAX_LINE_BYTES, decoded_line, is_too_long, read_lines
 
 _MAX_RAW_CHARACTERS = 1_000  # of a line with a list
 
@@ -27,7 +27,7 @@ def read_json_lines(spark: SparkSession, uris: Sequence[str], layout: JsonLayout
     """
     chosen = (layout.user, layout.item, layout.time, layout.value, layout.clock)
     paths = list(dict.fromkeys(path for path in chosen if path is not None and path not in layout.partitions))
-    lines = read_lines(spark, uris)
+    lines = read_lines(spark, uris, decoded_line(layout.encoding))
     source = lines.select("raw", "source", F.col("raw").alias("json"))
     if layout.is_python:
         source = lines.select("raw", "source", F.udf(python_to_json, StringType())("raw").alias("json"))

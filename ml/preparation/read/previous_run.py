@@ -20,9 +20,10 @@ from ml.contract import (
     USERS_FILE,
 )
 from ml.manifest import Manifest, ManifestError, parse
+from ml.preparation.detect.as_before import PreviousLayouts
 from ml.preparation.errors import InputError, root_cause
 from ml.preparation.spark.storage import Storage, literal_path
-from ml.settings.preparation import RunSettings
+from ml.settings.preparation import DETECT, ReadSettings, RunSettings
 
 NO_RUN = "none"
 
@@ -45,6 +46,12 @@ class PreviousRun:
     users: DataFrame  # user_id, user_index
     items: DataFrame  # item_id, item_index
     popularity: DataFrame  # item_index, n_interactions
+
+    def layouts_of(self, run: RunSettings, read: ReadSettings) -> PreviousLayouts | None:
+        """How the run read its input, if a new run is to read the same input in the same way."""
+        if read.layout == DETECT or not self.manifest.layouts or self.manifest.input != run.input.rstrip("/"):
+            return None
+        return PreviousLayouts(self.uri, self.manifest.layouts)
 
 
 def find_previous_run(spark: SparkSession, storage: Storage, run: RunSettings) -> PreviousRun | None:

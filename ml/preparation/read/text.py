@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
+from ml.preparation.detect.encoding import REPLACEMENT
 from ml.preparation.detect.layout import ENCODINGS, QUOTE, SPACES, TextLayout
 from ml.preparation.read.rows import joined_time, partition_value
 from ml.preparation.spark.storage import literal_path
@@ -22,7 +23,6 @@ MAX_LINE_BYTES = 1024 * 1024  # longer lines are not parsed
 MAX_QUOTED_SEPARATORS = 20_000
 
 _UTF_8 = "utf-8"
-_REPLACEMENT = "\ufffd"
 # With these separators quotes come in pairs. Others are often written without quoting, where `"` can be an
 # inch mark: there, only a quote at the start of a field needs its counterpart.
 _PAIRED_QUOTES = (",", ";", "|")
@@ -63,7 +63,9 @@ def read_text(
         layout: their layout.
         skipped: the first `skip_lines` lines of the files that are not blank.
     """
-    lines = read_lines(spark, uris, _decoded_line(layout)).where(_is_row(layout, skipped))
+    # A UTF-8 header with invalid bytes is decoded as detection has done it.
+    line = decoded_line(layout.encoding, is_strict=REPLACEMENT not in (layout.header or ""))
+    lines = read_lines(spark, uris, line).where(_is_row(layout, skipped))
     fields = lines.select("raw", "source", _fields(layout).alias("fields"))
     is_complete = F.coalesce(F.size("fields") == layout.n_columns, F.lit(False))
     problem = (
@@ -120,11 +122,16 @@ def csv_columns(layout: TextLayout) -> list[str]:
     return [f"c{position}" for position in range(layout.n_columns)]
 
 
-def _decoded_line(layout: TextLayout) -> Column | None:
-    # A UTF-8 header with invalid bytes is decoded as detection has done it.
-    if layout.encoding == _UTF_8 and _REPLACEMENT not in (layout.header or ""):
+def decoded_line(encoding: str, *, is_strict: bool = True) -> Column | None:
+    """The line from the column ``value`` in an encoding; None if Spark's reader decodes it.
+
+    Args:
+        encoding: a key of ENCODINGS.
+        is_strict: for UTF-8, whether invalid bytes may be decoded in another way than in detection.
+    """
+    if encoding == _UTF_8 and is_strict:
         return None
-    return F.decode(F.col("value").cast("binary"), ENCODINGS[layout.encoding].java)
+    return F.decode(F.col("value").cast("binary"), ENCODINGS[encoding].java)
 
 
 def _is_row(layout: TextLayout, skipped: Sequence[str]) -> Column:

@@ -6,9 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.preparation.detect.time_patterns import FIELDS, MONTHS, ZONE_NAMES, TimePattern
-from ml.preparation.detect.times import ISO, NUMBER, form_of, pattern_of
-
-UTC = "UTC"
+from ml.preparation.detect.times import ISO, NUMBER, UTC, form_of, pattern_of
 
 _TEXT = "trim(time)"
 _BETWEEN = "\x01"  # separates the fields of a time

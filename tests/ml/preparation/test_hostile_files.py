@@ -47,7 +47,7 @@ def error_of(spark: SparkSession, path: Path, run: Path) -> str | None:
     storage = Storage(spark)
     try:
         files = list_sources(storage, str(path), RUN_ID)
-        read_events(spark, storage, files, "auto", ColumnNames())
+        read_events(spark, storage, files, ReadSettings(), ColumnNames())
         # Only these can be damaged beyond their first bytes; undamaged ones are ingested with all others.
         if path.suffix in (".gz", ".bz2", ".parquet") and find_damaged_file(spark, storage, files):
             ingest(spark, path, run)

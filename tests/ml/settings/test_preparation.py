@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 import pytest
 
-from ml.preparation.detect.text_layout import FORMATS
+from ml.preparation.detect.hints import FORMATS
+from ml.preparation.detect.layout import ENCODINGS
 from ml.preparation.detect.times import FORMS
 from ml.settings.fields import SettingError
-from ml.settings.preparation import TIME_FORMATS, Format, PreparationSettings
+from ml.settings.preparation import TIME_FORMATS, Encoding, Format, PreparationSettings
 from ml.settings.preparation_flags import add_arguments, flag_name, from_arguments
 from ml.settings.stage_job import StageJob
 
@@ -77,6 +78,26 @@ def test_formats_are_those_that_the_job_reads() -> None:
     assert get_args(Format) == ("auto", *FORMATS, "jsonl", "parquet")
 
 
+def test_encodings_are_those_that_the_job_reads() -> None:
+    assert {*get_args(Encoding), "utf-16le", "utf-16be"} == set(ENCODINGS)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--separator", ";", "--format", "csv"], "--separator and --format: give one of them"),
+        (["--separator", "a\nb"], "--separator a\nb: give a text without quotes, or a name such as tab"),
+        (["--separator", "::", "--quote", "double"], "--quote needs --separator of one character"),
+        (["--quote", "none", "--escape", "backslash"], "--escape and --quote none: give one of them"),
+        (["--clock-column", "time", "--no-time"], "--clock-column and --no-time: give one of them"),
+    ],
+)
+def test_properties_of_text_that_exclude_each_other_are_named(flags: list[str], message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        parsed(*flags)
+    assert caught.value.flag_text(flag_name) == message
+
+
 @pytest.mark.parametrize(
     "section",
     [
@@ -88,6 +109,7 @@ def test_formats_are_those_that_the_job_reads() -> None:
         {"max_quarantined_share": 0.05, "time_cut": None},
         {"time_format": "%d.%m.%Y %H:%M", "time_zone": "Asia/Seoul", "anonymous": "drop"},
         {"no_time": True, "missing_ids": "-1,0"},
+        {"separator": "-", "encoding": "cp949", "quote": "single", "escape": "backslash", "header": "none"},
         {"expectations": "s3://b/e.json", "expect_at_most": {"missing_user_share": 0.3}},
     ],
 )
@@ -107,7 +129,7 @@ def test_flags_of_a_stage_give_the_job_the_settings_of_the_stage(section: dict[s
         ([], "the value is []: write an object"),
         (
             {"run_id": "x"},
-            "run_id is not known: write one of anonymous, event_column, event_weights, expect_at_",
+            "run_id is not known: write one of anonymous, clock_column, ",
         ),
         ({"format": "csv"}, "format is not known"),
         (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ml.preparation.detect.explain import main
+from ml.preparation.detect.explain import main, stage_lines
+from ml.preparation.detect.inspection import explain_input
+from ml.settings.preparation import ReadSettings, WeightSettings
+from ml.settings.preparation_flags import add_step_arguments, input_settings
+from ml.settings.stage_job import StageJob
 from tests.ml.conftest import ROOT
 
 CASES = ROOT / os.environ.get("NCF_DATA_DIR", "../shared/data") / "../cases/behaviour"
@@ -77,6 +83,30 @@ def test_file_without_the_columns_is_refused_with_the_one_that_has_them(
     status, text = explain(capsys, events.parent, "--time-format", "day-first")
     assert status == 2
     assert "events.csv has all columns" in text
+
+
+FORMS = {
+    "none.csv": b"2651,3643786,pv,1511551423\n2652,3643787,pv,1511551424\n2651,3643787,buy,1511551425\n" * 20,
+    "spaces.dat": b"u1 i1 881250949\nu2 i2 881250950\n",
+    "korean.csv": "사용자,상품,no,일자,시간\n회원,상,1,2024-05-13,10:00\n".encode("cp949"),
+    "escaped.csv": b'user,item,ts,title\n1,2,881250949,"a \\"b\\" c"\n1,3,881250949,"a \\"b\\", c"\n',
+    "quoted.tsv": b"user\titem\tts\n'u'\t'i'\t'881250949'\n",
+    "lines.jsonl": b'{"user": {"id": 1}, "items": [{"sku": 2, "ts": 1511551423000}]}\n',
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_printed_stage_lines_read_the_file_in_the_same_way(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(FORMS[name])
+    weights = WeightSettings(event_weights={"pv": 1, "buy": 5} if name == "none.csv" else {})
+    found = explain_input(path, ReadSettings(), weights)
+    section = yaml.safe_load("\n".join(stage_lines(found, ReadSettings(), weights)))["ncf:spark"]["job"]
+    parser = argparse.ArgumentParser()
+    add_step_arguments(parser)
+    again = input_settings(parser.parse_args(StageJob.read(section).arguments()))
+    assert explain_input(path, *again)[0].record == found[0].record
+    assert {"user_column", "item_column", "time_column", "time_format"} <= set(section)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.dialect import split_line
+from ml.preparation.detect.hints import FORMATS, TextHints
 from ml.preparation.detect.layout import TextLayout
-from ml.preparation.detect.text_layout import FORMATS, TextHints, detect_text
+from ml.preparation.detect.text_layout import detect_text
 from ml.preparation.detect.times import is_time
 from ml.preparation.errors import InputError
 
@@ -166,3 +167,44 @@ def test_time_from_1990_to_2099_is_a_time(field: str) -> None:
 )
 def test_any_other_text_is_not_a_time(field: str) -> None:
     assert not is_time(field)
+
+
+ROWS = [f"u{n};i{n};88125094{n}" for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "hints", "expected"),
+    [
+        (["u1~i1~881250949"], TextHints("~"), TextLayout("~", None, 3, 0, 1, 2)),
+        (["u1 i1 881250949"], TextHints(quote=""), TextLayout(" ", None, 3, 0, 1, 2, quote=None)),
+        (
+            ["user|item|ts", "'u'|i|881250949"],
+            TextHints(quote="'", escape="backslash"),
+            TextLayout("|", "user|item|ts", 3, 0, 1, 2, quote="'", escape="\\"),
+        ),
+        (["u1,i1,881250949"], TextHints(has_header=False), TextLayout(",", None, 3, 0, 1, 2)),
+    ],
+)
+def test_configured_property_takes_precedence_over_the_detected(
+    lines: list[str], hints: TextHints, expected: TextLayout
+) -> None:
+    found = detect_text("\n".join(lines), hints, NO_NAMES, "events")
+    assert found is not None
+    assert found.layout == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "hints", "names", "advice"),
+    [
+        (["user_id~item_id~ts", "u~i~1"], TextHints(), NO_NAMES, "give --separator if the columns are"),
+        (["\ufffd\ufffd,\ufffd"], TextHints(), NO_NAMES, "or give --encoding if the names are not readable"),
+        (ROWS, TextHints(), ColumnNames(user="u0"), "or give --header none if this line is a row"),
+        (ROWS, TextHints(), ColumnNames(user="client"), "or give --header first-line if it is one"),
+    ],
+)
+def test_error_names_the_option_of_the_property_that_may_be_wrong(
+    lines: list[str], hints: TextHints, names: ColumnNames, advice: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        detect_text("\n".join(lines), hints, names, "events")
+    assert advice in str(caught.value)

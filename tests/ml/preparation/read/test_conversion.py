@@ -28,6 +28,7 @@ from ml.preparation.read.events import read_events
 from ml.preparation.read.json_array import array_elements
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage
+from ml.settings.preparation import ReadSettings
 from tests.ml.preparation.shop import RUN_ID
 
 EVENTS = [{"user_id": f"u{n}", "item_id": f"ü{n % 3}", "timestamp": 1_600_000_000 + n} for n in range(5)]
@@ -90,7 +91,7 @@ def test_each_format_gives_the_rows_of_the_plain_file(spark: SparkSession, tmp_p
     storage = Storage(spark)
     converter = Converter(spark, storage, f"{tmp_path}/scratch")
     files = converter.readable_files(list_sources(storage, str(source), RUN_ID))
-    events = read_events(spark, storage, files, "auto", ColumnNames()).rows
+    events = read_events(spark, storage, files, ReadSettings(), ColumnNames()).rows
     found = defaultdict(list)
     for row in converter.with_original_source(events).collect():
         path = unquote(row["source"]).removeprefix(f"file:{source}/").removeprefix(f"file://{source}/")

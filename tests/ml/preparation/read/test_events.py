@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ml.preparation.read.conversion import Converter
 from ml.preparation.read.events import read_events
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage
+from ml.settings.preparation import ReadSettings
 
 pytestmark = pytest.mark.spark
 
@@ -33,7 +35,7 @@ def read(spark: SparkSession, path: Path, file_format: str = "auto", **names: An
     storage = Storage(spark)
     converter = Converter(spark, storage, f"{path.parent}/_scratch")
     files = converter.readable_files(list_sources(storage, str(path), RUN_ID))
-    events = read_events(spark, storage, files, file_format, ColumnNames(**names)).rows
+    events = read_events(spark, storage, files, ReadSettings(format=file_format), ColumnNames(**names)).rows
     return converter.with_original_source(events)
 
 
@@ -250,3 +252,10 @@ def test_missing_path_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
 def test_empty_folder_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data files"):
         read(spark, tmp_path)
+
+
+def test_json_lines_in_a_legacy_encoding_are_decoded(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    rows = [{"user_id": f"회원{n}", "item_id": f"상품{n}", "timestamp": 881250949} for n in range(4)]
+    path.write_bytes("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode("cp949"))
+    assert triples(read(spark, path)) == [(f"회원{n}", f"상품{n}", "881250949") for n in range(4)]
