@@ -24,10 +24,11 @@ up: export NCF_DATA = $(value DATA)
 up: spark-classes
 	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(value DATA),--data "$$NCF_DATA") $(if $(filter-out 0,$(SERVE)),--serve) $(ARGS)
 
+# Three processes keep two cores busy: one of them usually waits for a job, a build or an event.
 # loadfile: the tests of a file share a process, because a process runs at most one emulator at a time.
 # no-loadscope-reorder: tests/conftest.py puts the slowest files first.
 test: spark-classes
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-dags: environment environment-airflow
 	@.venv-airflow/bin/python -m pytest --confcutdir tests/dags tests/dags $(ARGS)

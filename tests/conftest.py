@@ -1,13 +1,17 @@
-"""Settings of all tests: threads, order of the test files, Hypothesis profile."""
+"""Settings of all tests: threads, distribution and order of the test files, Hypothesis profile."""
 
 from __future__ import annotations
 
+import functools
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
-# Two workers share the machine with the training jobs, Spark and Lambda functions that they start. With one
+# The workers share the machine with the training jobs, Spark and Lambda functions that they start. With one
 # OpenMP thread each, no thread waits at a barrier for one that is not scheduled. Read by torch when imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -43,6 +47,31 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+def file_of(node_id: str) -> str:
+    """Path of a test's file, relative to the repository."""
+    return node_id.partition("::")[0]
+
+
+@functools.cache
+def has_spark_session(file: str) -> bool:
+    """Whether tests of a file use the Spark session of their process."""
+    return "spark: SparkSession" in Path(__file__).parents[1].joinpath(file).read_text()
+
+
+class FileScheduling(LoadFileScheduling):
+    """Gives each file to one worker, and all files with a Spark session to the same: it starts one JVM."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = file_of(nodeid)
+        return "files with a Spark session" if has_spark_session(file) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Scheduler of ``--dist loadfile``."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: index for index, name in enumerate(SLOWEST_FILES)}
-    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
+    items.sort(key=lambda item: place.get(file_of(item.nodeid), len(place)))

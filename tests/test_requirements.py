@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements"
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
 # Distributions whose name differs from the name of their module.
-DISTRIBUTION_OF = {"airflow": "apache-airflow", "google": "protobuf", "griffe": "griffelib", "yaml": "pyyaml"}
+DISTRIBUTION_OF = {
+    "airflow": "apache-airflow",
+    "google": "protobuf",
+    "griffe": "griffelib",
+    "xdist": "pytest-xdist",
+    "yaml": "pyyaml",
+}
 # Parts of the PyTorch inference container; requirements/container.in has them.
 PROVIDED = {"sagemaker_inference", "sagemaker_pytorch_serving_container"}
 AIRFLOW_FOLDERS = ("dags", "tests/dags")  # run in the Airflow environment

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from components.gitlab import AUDIENCE
-from tests.conftest import SLOWEST_FILES
+from tests.conftest import SLOWEST_FILES, file_of, has_spark_session
 from tests.repository import ROOT, STAGES
 
 GITLAB = ROOT / ".gitlab-ci.yml"
@@ -232,3 +232,12 @@ def test_requirements_of_the_ci_jobs_equal_the_lock() -> None:
 
 def test_slowest_files_exist() -> None:
     assert [name for name in SLOWEST_FILES if not (ROOT / name).is_file()] == []
+
+
+def test_files_with_a_spark_session_are_found_by_their_text(request: pytest.FixtureRequest) -> None:
+    """The process that distributes the files does not collect their tests."""
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    with_session = {file_of(test.nodeid) for test in tests if "spark" in test.fixturenames}
+    assert [name for name in with_session if not has_spark_session(name)] == []
+    assert has_spark_session("tests/ml/preparation/test_job.py")
+    assert not has_spark_session("tests/e2e/test_up.py")
