@@ -3,9 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Where it is set (container images often do), every process would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up test test-dags test-container check preview lock clean environment environment-airflow environment-container spark-classes
+.PHONY: help up test test-dags test-container check preview review lock clean environment environment-airflow environment-container spark-classes
 
 STAGE ?= dev
+BASE ?= origin/main
 PYTHON := .venv/bin/python
 LAMBDAS := $(patsubst %/handler.py,%,$(wildcard lambdas/*/handler.py))
 
@@ -16,6 +17,7 @@ help: ## list the targets
 	@echo "make test-container                         serve a model artifact with SageMaker's own serving stack"
 	@echo "make check                                  lint, formatting, types and the GitLab CI definition"
 	@echo "make preview [STAGE=dev|prod]               list the resources that pulumi up would register, offline"
+	@echo "make review [STAGE=prod] [BASE=origin/main]  show what pulumi up would change, replace and cost, offline"
 	@echo "make lock                                   update the lock files in requirements/"
 	@echo "make clean                                  delete the environments and everything that was built"
 
@@ -46,6 +48,9 @@ check: environment
 
 preview: environment
 	@$(PYTHON) -m local preview --stage '$(STAGE)'
+
+review: environment
+	@$(PYTHON) -m local review --stage '$(STAGE)' --base '$(BASE)' $(ARGS)
 
 environment:
 	@bash ci/environment.sh

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_REJECTED = 3  # the candidate failed the quality gate
+EXIT_RISK = 3  # a review found what `--fail-on` names
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ class PreviewedResource:
     Attributes:
         parent: URN of the parent; empty for the stack.
         inputs: JSON values; secrets are masked, assets are shown as path, size and SHA-256.
+        depends_on: input name to the URNs of the resources whose outputs the input contains.
+        protect: Pulumi refuses to delete or replace the resource.
+        aliases: earlier URNs.
     """
 
     type: str
@@ -53,10 +57,21 @@ class PreviewedResource:
     parent: str
     inputs: dict[str, Any]
     is_component: bool
+    depends_on: dict[str, list[str]] = field(default_factory=dict)
+    protect: bool = False
+    ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
+    delete_before_replace: bool | None = None
+    aliases: tuple[str, ...] = ()
 
 
-def preview(stage: str, root: Path = ROOT) -> list[PreviewedResource]:
+def preview(
+    stage: str, root: Path = ROOT, *, secret: Callable[[Any], Any] = lambda _: values.MASK
+) -> list[PreviewedResource]:
     """Resources that the program of a stage registers, parents before their children.
+
+    Args:
+        secret: what is shown instead of a secret value.
 
     Raises:
         ProjectError: the stage does not exist (the message lists the existing ones) or its configuration is
@@ -76,8 +91,14 @@ def preview(stage: str, root: Path = ROOT) -> list[PreviewedResource]:
             name=registration.name,
             urn=registration.urn,
             parent=registration.parent,
-            inputs=_shown(values.decode(registration.properties, secret=lambda _: values.MASK), root),
+            inputs=_shown(values.decode(registration.properties, secret=secret), root),
             is_component=not registration.is_custom,
+            depends_on={key: sorted(urns) for key, urns in sorted(registration.depends_on.items()) if urns},
+            protect=registration.protect,
+            ignore_changes=registration.ignore_changes,
+            replace_on_changes=registration.replace_on_changes,
+            delete_before_replace=registration.delete_before_replace,
+            aliases=registration.aliases,
         )
         for registration in monitor.registrations.values()
     ]
@@ -97,7 +118,9 @@ def render_tree(resources: list[PreviewedResource], console: Console) -> None:
     branches: dict[str, Tree] = {}
     for resource in resources:
         label = Text.assemble(
-            (resource.name, "bold cyan" if resource.is_component else ""), "  ", (_short(resource), "dim")
+            (resource.name, "bold cyan" if resource.is_component else ""),
+            "  ",
+            (short_type(resource.type), "dim"),
         )
         if resource.parent in branches:
             branches[resource.urn] = branches[resource.parent].add(label)
@@ -109,14 +132,14 @@ def render_tree(resources: list[PreviewedResource], console: Console) -> None:
     console.print(_counts(resources))
 
 
-def _short(resource: PreviewedResource) -> str:
-    """Python name of a type: `aws.s3.Bucket` of `aws:s3/bucket:Bucket`."""
-    package, module, name = resource.type.split(":")
-    return resource.type if resource.is_component else f"{package}.{module.split('/')[0]}.{name}"
+def short_type(type_token: str) -> str:
+    """Python name of a type: `aws.s3.Bucket` of `aws:s3/bucket:Bucket`; components keep theirs."""
+    package, module, name = type_token.split(":")
+    return f"{package}.{module.split('/')[0]}.{name}" if "/" in module else type_token
 
 
 def _counts(resources: list[PreviewedResource]) -> Table:
-    custom = Counter(_short(resource) for resource in resources if not resource.is_component)
+    custom = Counter(short_type(resource.type) for resource in resources if not resource.is_component)
     n_components = len(resources) - custom.total()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("resource type")

@@ -27,6 +27,7 @@ from stacks.sections import (
     StorageConfig,
     Tags,
     TrainingConfig,
+    UsageConfig,
 )
 from stacks.spark_sections import FeatureStoreConfig, SparkConfig
 
@@ -55,6 +56,7 @@ class StageConfig(Section):
     api: ApiConfig
     functions: FunctionsConfig
     operations: OperationsConfig
+    usage: UsageConfig
 
     @model_validator(mode="after")
     def _check_stage_and_region(self) -> Self:

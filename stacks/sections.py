@@ -151,3 +151,22 @@ class OperationsConfig(Section):
 
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
     monthly_budget_usd: Annotated[int, Field(ge=1)]
+
+
+class UsageConfig(Section):
+    """Assumed usage, for the estimate of costs: no resource depends on it.
+
+    Attributes:
+        runs_per_month: prepared and trained runs.
+        preparation_hours, training_hours, evaluation_hours, build_hours: duration per run.
+        stored_gb: objects in the three buckets.
+    """
+
+    runs_per_month: Annotated[int, Field(ge=0)]
+    preparation_hours: Annotated[float, Field(ge=0)]
+    training_hours: Annotated[float, Field(ge=0)]
+    evaluation_hours: Annotated[float, Field(ge=0)]
+    build_hours: Annotated[float, Field(ge=0)]
+    million_requests_per_month: Annotated[float, Field(ge=0)]
+    stored_gb: Annotated[float, Field(ge=0)]
+    logged_gb_per_month: Annotated[float, Field(ge=0)]

@@ -79,6 +79,7 @@ MAY_IMPORT = {
         "urllib3",
         "yaml",
     },
+    "policies": {"yaml"},
     "local": {
         "ci",
         "components",
@@ -89,6 +90,8 @@ MAY_IMPORT = {
         "botocore",
         "google.protobuf",
         "grpc",
+        "msgpack",
+        "policies",
         "psutil",
         "pulumi",
         "pulumi_aws",

@@ -21,6 +21,7 @@ DISTRIBUTION_OF = {
     "airflow": "apache-airflow",
     "google": "protobuf",
     "griffe": "griffelib",
+    "grpc": "grpcio",
     "xdist": "pytest-xdist",
     "yaml": "pyyaml",
 }

@@ -33,6 +33,9 @@ class Registration:
         is_custom: managed by a provider; False for components.
         depends_on: input name to the URNs of the resources whose outputs the input contains.
         dependencies: URNs of all resources that this one depends on.
+        replace_on_changes: inputs whose change replaces the resource, by choice of the program.
+        delete_before_replace: the old resource is deleted first; None leaves it to the engine.
+        aliases: earlier URNs.
     """
 
     type: str
@@ -46,6 +49,9 @@ class Registration:
     secret_outputs: frozenset[str] = frozenset()
     protect: bool = False
     ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
+    delete_before_replace: bool | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -114,6 +120,9 @@ class Monitor(MockMonitor):
             secret_outputs=frozenset(request.additionalSecretOutputs),
             protect=request.protect,
             ignore_changes=tuple(request.ignoreChanges),
+            replace_on_changes=tuple(request.replaceOnChanges),
+            delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
+            aliases=tuple(self._alias_urns(request)),
         )
         with self._keep_first_error():
             self._record(registration)
@@ -125,6 +134,16 @@ class Monitor(MockMonitor):
             return resource_pb2.RegisterResourceResponse(
                 urn=registration.urn, id=created.id, object=_state(registration, created)
             )
+
+    def _alias_urns(self, request: Any) -> Iterator[str]:
+        """Earlier URNs of a resource; an alias without name, type or parent has those of today."""
+        for alias in request.aliases:
+            if alias.HasField("urn"):
+                yield alias.urn
+            else:
+                spec = alias.spec
+                parent = "" if spec.noParent else spec.parentUrn or request.parent
+                yield self.make_urn(parent, spec.type or request.type, spec.name or request.name)
 
     def _record(self, registration: Registration) -> None:
         with self._lock:

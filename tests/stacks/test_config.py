@@ -16,7 +16,7 @@ from tests.stacks.program import STORE, engine_config, stage_file
 Config = dict[str, Any]
 SECTIONS = (
     *("api", "feature_store", "functions", "network", "operations", "protect_data"),
-    *("serving", "spark", "storage", "training"),
+    *("serving", "spark", "storage", "training", "usage"),
 )
 
 

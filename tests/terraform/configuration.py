@@ -19,32 +19,9 @@ from local.deploy import naming, program, schema, values
 from local.deploy.monitor import Created, Monitor, Registration
 from local.deploy.project import Stage
 from local.preview import ARN_FORMS, USUAL_ARN_FORM
+from local.replacements.names import ARGUMENTS, argument_name, snake_case, terraform_type
 
 ACCOUNT = "123456789012"
-# Resource types whose name is not aws_<module>_<class>.
-TYPES = {
-    "cloudwatch/eventRule:EventRule": "aws_cloudwatch_event_rule",
-    "cloudwatch/eventTarget:EventTarget": "aws_cloudwatch_event_target",
-    "ec2/defaultSecurityGroup:DefaultSecurityGroup": "aws_default_security_group",
-    "ec2/flowLog:FlowLog": "aws_flow_log",
-    "ec2/networkAcl:NetworkAcl": "aws_network_acl",
-    "ec2/routeTable:RouteTable": "aws_route_table",
-    "ec2/routeTableAssociation:RouteTableAssociation": "aws_route_table_association",
-    "ec2/securityGroup:SecurityGroup": "aws_security_group",
-    "ec2/subnet:Subnet": "aws_subnet",
-    "ec2/vpc:Vpc": "aws_vpc",
-    "ec2/vpcEndpoint:VpcEndpoint": "aws_vpc_endpoint",
-    "s3/bucketObjectv2:BucketObjectv2": "aws_s3_object",
-    "sagemaker/endpointConfiguration:EndpointConfiguration": "aws_sagemaker_endpoint_configuration",
-}
-# Arguments that pulumi-aws renames.
-ARGUMENTS = {
-    ("aws_lambda_function", "name"): "function_name",
-    ("aws_lambda_function", "code"): "filename",
-    ("aws_lambda_permission", "function"): "function_name",
-    ("aws_sns_topic_subscription", "topic"): "topic_arn",
-    ("aws_cloudwatch_metric_alarm", "name"): "alarm_name",
-}
 NAME_ARGUMENTS = ("name", "bucket", "function_name", "alarm_name", "dashboard_name")
 _PLACEHOLDER = "ref{index}z{attribute}z"
 
@@ -78,7 +55,7 @@ class Configuration:
     def _created(self, registration: Registration) -> Created:
         index = len(self._registrations)
         self._registrations.append(registration)
-        kind = _terraform_type(registration.type)
+        kind = terraform_type(registration.type)
         address = f"{kind}.{re.sub(r'[^A-Za-z0-9_-]', '-', registration.name)}"
         self._addresses[registration.urn] = address
         outputs = {
@@ -125,7 +102,8 @@ class Configuration:
         for key, value in inputs.items():
             if key.startswith("__"):
                 continue
-            name = self._argument_name(key, block, kind)
+            known = {**block.get("attributes", {}), **block.get("block_types", {})}
+            name = argument_name(key, known, kind)
             nested = block.get("block_types", {}).get(name)
             arguments[name] = (
                 self._nested(value, nested["block"], kind)
@@ -145,16 +123,6 @@ class Configuration:
         if isinstance(kind, list) and kind[0] in ("list", "set") and not isinstance(value, list):
             value = [value]
         return self._resolve(value)
-
-    def _argument_name(self, key: str, block: Mapping[str, Any], kind: str) -> str:
-        """Name of a Pulumi input in the schema: renamed, snake case, or the singular of a list."""
-        known = {**block.get("attributes", {}), **block.get("block_types", {})}
-        name = ARGUMENTS.get((kind, key)) or snake_case(key)
-        singular = [name.removesuffix("s"), re.sub("ies$", "y", name), re.sub("es$", "", name)]
-        for candidate in (name, *singular):
-            if candidate in known:
-                return candidate
-        raise LookupError(f"{kind}: no argument for the input {key}")
 
     def _add_name(
         self, arguments: dict[str, Any], block: Mapping[str, Any], registration: Registration
@@ -211,19 +179,6 @@ def document(resources: Mapping[str, Any], provider: Mapping[str, Any], version:
         },
         indent=1,
     )
-
-
-def snake_case(name: str) -> str:
-    """Terraform's spelling of a Pulumi name."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-
-
-def _terraform_type(token: str) -> str:
-    short = token.removeprefix("aws:")
-    if short in TYPES:
-        return TYPES[short]
-    module, _, class_name = short.partition("/")
-    return f"aws_{module}_{snake_case(class_name.split(':')[1])}"
 
 
 def arn_of(type_: str, region: str, name: str) -> str:

@@ -1,0 +1,1 @@
+"""Policy pack: rules that every resource of every stage has to satisfy."""
