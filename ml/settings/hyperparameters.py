@@ -12,7 +12,7 @@ from typing import Any, Literal, Union
 from ml.settings.fields import InvalidSettingError, Settings, setting
 from ml.settings.flags import add_flags, given_flags
 
-Architecture = Literal["gmf", "mlp", "neumf", "ease"]
+Architecture = Literal["gmf", "mlp", "neumf", "neumf-recent", "ease"]
 Objective = Literal["bce", "row-bce", "softmax"]
 Coverage = Literal["whole", "sampled", "auto"]
 Schedule = Literal["constant", "one-cycle"]
@@ -92,15 +92,29 @@ class Hyperparameters(Settings):
     mlp_dropout: float = _fraction(0.3, "dropout probability of the MLP part")
     fused_epochs: int = setting(2, at_least=0, help="epochs of the fused model; 0: none")
     fused_lr: float = _rate(0.0001, "learning rate of the fused model")
+    recent_pairs: int = _count(
+        8, "newest training pairs per user that only the MLP over recent items is trained on (neumf-recent)"
+    )
     refit: bool = setting(
         False, help="after selection, train once more for the best number of epochs on train and validation"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pretrain and self.architecture not in ("gmf", "neumf"):
+        if self.pretrain and self.architecture not in ("gmf", "neumf", "neumf-recent"):
             raise InvalidSettingError(
-                "pretrain", True, "false, or gmf or neumf as {0}: no other model has parts", "architecture"
+                "pretrain",
+                True,
+                "false, or gmf, neumf or neumf-recent as {0}: no other model has parts",
+                "architecture",
+            )
+        if self.architecture == "neumf-recent" and not (self.pretrain and self.refit):
+            raise InvalidSettingError(
+                "architecture",
+                self.architecture,
+                "another one, or true as {0} and as refit: the MLP is added to trained parts, which are then "
+                "trained again on all pairs",
+                "pretrain",
             )
         if self.history and self.objective == "bce":
             raise InvalidSettingError(
@@ -151,6 +165,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "mlp_lr": 0.004,
         "mlp_dropout": 0.1,
     },
+    "neumf-recent": {**_GMF, "architecture": "neumf-recent"},
     "ease": {"architecture": "ease", "refit": True},
 }
 

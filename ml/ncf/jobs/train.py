@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 plan, data, rank=process, checkpoints=checkpoints_of(arguments), on_epoch=on_epoch
             )
             if is_first:
+                for note in trained.notes:
+                    log(note)
                 write_report(arguments.output_data_dir, run, settings, data, trained)
                 write_artifact(arguments, run, settings, data, trained)
     except (DataError, ManifestError, TrainingError, ValueError, OSError) as error:
@@ -176,7 +178,7 @@ def write_report(
         quality["item_knn"] = metrics.quality(scores, k)
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{settings.architecture}, run {run.run_id}"
-    page = report.render(title, trained.epochs, quality, settings)
+    page = report.render(title, trained.epochs, quality, settings, trained.notes)
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
 

@@ -8,9 +8,14 @@ from typing import Any
 from ml.ncf.model.base import ModelConfig, RankingModel
 from ml.ncf.model.ease import EASE, EASEConfig
 from ml.ncf.model.ncf import NCF
+from ml.ncf.model.recent import RecentConfig, RecentNCF
 from ml.ncf.model.towers import NCFConfig
 
-FAMILIES: dict[type[RankingModel], type[ModelConfig]] = {NCF: NCFConfig, EASE: EASEConfig}
+FAMILIES: dict[type[RankingModel], type[ModelConfig]] = {
+    NCF: NCFConfig,
+    RecentNCF: RecentConfig,
+    EASE: EASEConfig,
+}
 DEFAULT_FAMILY = NCF.family  # of artifacts whose model.json has no field "family"
 
 

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ml.ncf.model.registry import family_of
+from ml.ncf.training.recent_mlp import EPOCHS
 from ml.settings.hyperparameters import Hyperparameters
 
+RECENT = "neumf-recent"  # the architecture with an MLP over recent items
 COLUMNS = ("phase", "model", "data", "objective", "epochs", "lr", "batch size", "starts from")
 
 
@@ -27,6 +29,7 @@ class TrainingPhase:
         settings: hyperparameters of this phase.
         max_epochs: epochs to train at most; `settings.epochs` is the length of the learning rate schedule.
         parts: names of the phases whose models this phase starts from; empty: random initial weights.
+        base: name of the phase to whose model this phase adds the MLP over recent items; None: it adds none.
         repeats: name of the phase that this one repeats on train and validation together; None: this phase is
             trained on the train split and selects its best epoch on the validation split.
     """
@@ -37,6 +40,7 @@ class TrainingPhase:
     settings: Hyperparameters
     max_epochs: int
     parts: tuple[str, ...] = ()
+    base: str | None = None
     repeats: str | None = None
 
     @property
@@ -47,12 +51,14 @@ class TrainingPhase:
     def row(self) -> tuple[str, ...]:
         """The phase as text, one value for each of `COLUMNS`."""
         settings = self.settings
-        if self.is_closed_form:
+        if self.base is not None:
+            objective, epochs, rate, batch_size = "softmax of negatives", "-", "-", "-"
+        elif self.is_closed_form:
             objective, epochs, rate, batch_size = "closed form", "-", "-", "-"
         else:
             objective, rate, batch_size = settings.objective, f"{settings.lr:g}", str(settings.batch_size)
             epochs = str(self.max_epochs) if self.repeats is None else f"best of {self.repeats}"
-        start = f"blend of {', '.join(self.parts)}" if self.parts else "random weights"
+        start = f"blend of {', '.join(self.parts)}" if self.parts else self.base or "random weights"
         data = "train" if self.repeats is None else "train + validation"
         return (
             self.name,
@@ -97,6 +103,7 @@ def _refit(phase: TrainingPhase) -> TrainingPhase:
         phase,
         name=_refit_name(phase.name),
         parts=tuple(_refit_name(part) for part in phase.parts),
+        base=_refit_name(phase.base) if phase.base else None,
         repeats=phase.name,
     )
 
@@ -125,12 +132,23 @@ def _pretrained(settings: Hyperparameters) -> list[TrainingPhase]:
         TrainingPhase(
             name="fused",
             index=len(phases),
-            architecture=settings.architecture,
+            architecture="gmf" if settings.architecture == RECENT else settings.architecture,
             settings=fused,
             max_epochs=settings.fused_epochs,
             parts=tuple(phase.name for phase in phases),
         )
     )
+    if settings.architecture == RECENT:
+        phases.append(
+            TrainingPhase(
+                name="recent-mlp",
+                index=len(phases),
+                architecture=RECENT,
+                settings=settings,
+                max_epochs=EPOCHS,
+                base="fused",
+            )
+        )
     return phases
 
 

@@ -17,7 +17,11 @@ Scores = Mapping[str, float]
 
 
 def render(
-    title: str, epochs: Sequence[Epoch], quality: Mapping[str, Scores], settings: Hyperparameters
+    title: str,
+    epochs: Sequence[Epoch],
+    quality: Mapping[str, Scores],
+    settings: Hyperparameters,
+    notes: Sequence[str] = (),
 ) -> str:
     """The report as HTML.
 
@@ -26,6 +30,7 @@ def render(
         epochs: of every phase, in order.
         quality: validation metrics by key, of the model and of each baseline.
         settings: the hyperparameters.
+        notes: sentences about what validation selected.
     """
     charts = [
         _chart("Training loss", epochs, lambda epoch: epoch.loss),
@@ -41,6 +46,7 @@ def render(
         title,
         [
             f"<p>{len(epochs)} epochs in {seconds:.1f} s; peak memory {peak:.0f} MiB.</p>",
+            *(f"<p>{html.escape(note)}</p>" for note in notes),
             '<div class="charts">',
             *charts,
             "</div>",

@@ -35,9 +35,10 @@ from ml.ncf.training.loop import (
     peak_memory_mib,
 )
 from ml.ncf.training.plan import TrainingPhase
+from ml.ncf.training.recent_phase import RecentPhase, SelectedPart, no_mlp_sentence
 
 # Half-lives of an item's weight in a history, counted in newer items; the first of equal results is chosen.
-HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0)
+HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class Trained:
     model: RankingModel
     epochs: list[Epoch]  # of every phase, in order
     best: Epoch  # the epoch that validation selected
+    notes: tuple[str, ...] = ()  # sentences about what was selected
 
 
 @dataclass
@@ -101,12 +103,20 @@ def run_plan(
         ValueError: the model family does not support the size of the data.
     """
     run = _PlanRun(
-        data=data, rank=rank, checkpoints=checkpoints, half_lives=half_lives, blend_grid=blend_grid
+        data=data,
+        rank=rank,
+        checkpoints=checkpoints,
+        half_lives=half_lives,
+        blend_grid=blend_grid,
+        recent=RecentPhase.of_plan(plan, data.train),
     )
     for phase in plan:
         try:
             if run.is_unused(phase):
                 run.skip(phase)
+                continue
+            if phase.base is not None:
+                run.add_recent_mlp(phase, on_epoch)
                 continue
             model = run.initial_model(phase)
             if phase.is_closed_form:
@@ -116,7 +126,12 @@ def run_plan(
         except NotFiniteError as error:
             raise TrainingError(f"{phase.name}: {error}; lower the learning rate") from error
     selected = [phase.name for phase in plan if phase.repeats is None][-1]
-    return Trained(model=run.models[plan[-1].name], epochs=run.epochs, best=run.selections[selected].best)
+    return Trained(
+        model=run.models[plan[-1].name],
+        epochs=run.epochs,
+        best=run.selections[selected].best,
+        notes=tuple(run.notes),
+    )
 
 
 @dataclass(kw_only=True)
@@ -131,12 +146,14 @@ class _PlanRun:
     models: dict[str, RankingModel] = field(default_factory=dict)  # by phase; removed when they are fused
     selections: dict[str, Selection] = field(default_factory=dict)  # by phase; shared with its refit
     epochs: list[Epoch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    recent: RecentPhase | None = None  # None: the plan has no MLP over recent items, or there are no times
 
     def initial_model(self, phase: TrainingPhase) -> RankingModel:
         """The untrained model of a phase; a fused one with the weights of its parts."""
         if phase.parts:
             return self._fused(phase)
-        settings, train = phase.settings, self._train(phase)
+        settings, train = phase.settings, self._fitted(phase)
         model = family_of(phase.architecture).from_settings(
             phase.architecture, settings, train.n_users, train.n_items
         )
@@ -155,7 +172,7 @@ class _PlanRun:
 
     def context(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> PhaseContext:
         """Arguments of the training loop for a phase."""
-        settings, train = phase.settings, self._train(phase)
+        settings, train = phase.settings, self._fitted(phase)
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
         return PhaseContext(
             objective=objective_of(model, settings, train, self.rank),
@@ -170,7 +187,7 @@ class _PlanRun:
     def solve(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> list[Epoch]:
         """Fit a closed-form model: one epoch without a loss."""
         began = time.perf_counter()
-        model.fit(self._train(phase))
+        model.fit(self._fitted(phase))
         validation = self._validation(phase)
         values = {} if validation is None else self._metrics(phase, validation.scores(model))
         epoch = Epoch(phase.name, 1, math.nan, values, time.perf_counter() - began, peak_memory_mib())
@@ -182,11 +199,39 @@ class _PlanRun:
         self.epochs += epochs
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
         self.selections[phase.name] = repeated or Selection(best=best_epoch(epochs))
+        unfolded = model
         if model.uses_history:
             model = self._folded(phase, model)
+        if self.recent is not None and phase.repeats is None and not phase.parts:
+            self.recent.parts[phase.name] = unfolded
         if phase.repeats is not None:
             self.data.validation.logits(model)  # nothing is selected on it: only that it is finite
         self.models[phase.name] = model
+
+    def add_recent_mlp(self, phase: TrainingPhase, on_epoch: OnEpoch) -> None:
+        """Add the MLP over recent items to the model of `phase.base`, if validation says so."""
+        base = self.models[phase.name] = self.models.pop(str(phase.base))
+        if phase.repeats is not None:
+            if self.recent is not None:
+                rng = np.random.default_rng([phase.settings.seed, phase.index])
+                self.models[phase.name] = self.recent.refitted(base, self.data.all_pairs, rng)
+            return
+        self.selections[phase.name] = self.selections[str(phase.base)]
+        if self.recent is None:
+            self.notes.append(no_mlp_sentence(self.data.train))
+            return
+        selected = {
+            name: SelectedPart(each.half_life, each.blend_weight) for name, each in self.selections.items()
+        }
+        self.models[phase.name], epochs, best, note = self.recent.fit(
+            phase, base, selected, self.data.all_pairs, self.data.validation
+        )
+        for epoch in epochs:
+            on_epoch(epoch, self.models[phase.name])
+        self.epochs += epochs
+        self.notes.append(note)
+        if self.models[phase.name] is not base:
+            self.selections[phase.name] = Selection(best=best)
 
     def is_unused(self, phase: TrainingPhase) -> bool:
         """Whether the phase repeats a part to which validation gave a blend weight of 0."""
@@ -197,7 +242,14 @@ class _PlanRun:
         if phase.repeats is not None:
             self.selections[phase.name] = self.selections[phase.repeats]
 
+    def _fitted(self, phase: TrainingPhase) -> Interactions:
+        """The pairs on which the model of a phase is trained."""
+        if self.recent is not None and phase.repeats is None:
+            return self.recent.fitted
+        return self._train(phase)
+
     def _train(self, phase: TrainingPhase) -> Interactions:
+        """The pairs that are known of the users: their histories."""
         return self.data.train if phase.repeats is None else self.data.all_pairs
 
     def _validation(self, phase: TrainingPhase) -> EvaluationSet | None:
@@ -242,7 +294,7 @@ class _PlanRun:
         identity = {
             **self.checkpoints.identity,
             **phase.settings.as_dict(),
-            "training pairs": _digest(self._train(phase)),
+            "training pairs": _digest(self._fitted(phase)),
             "processes": self.rank.world_size,
             "torch": str(torch.__version__),
         }

@@ -16,6 +16,7 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.evaluation.new_users import session_scores
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.ncf import NCF
+from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.session import DEFAULT_HALF_LIFE, SessionMap
 from ml.ncf.objectives.histories import full_histories
 from ml.settings.metrics import CUTOFF
@@ -48,6 +49,8 @@ def fit_session_map(
         rng: of the samples of users.
         half_lives, ridges: the values to choose from; the first of equal results is taken.
     """
+    if isinstance(model, RecentNCF):
+        model = model.base  # whose user vectors the map computes
     if not isinstance(model, NCF):
         return None
     users = np.flatnonzero(train.counts)

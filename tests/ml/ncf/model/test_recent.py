@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ml.ncf.model import artifact, registry
+from ml.ncf.model.ncf import NCF
+from ml.ncf.model.recent import DECAYS, RecentNCF, RecentStatistics, log_count
+from ml.ncf.model.session import Session, SessionMap
+from ml.ncf.model.towers import NCFConfig
+
+ROOT = Path(__file__).resolve().parents[4]
+N_USERS, N_ITEMS, N_NEIGHBOURS, N_RECENT = 6, 12, 3, 4
+
+
+@pytest.fixture
+def model() -> RecentNCF:
+    """With random weights, neighbours and recent items; user 5 has no recent item."""
+    torch.manual_seed(3)
+    generator = np.random.default_rng(3)
+    neighbours = np.stack([generator.permutation(N_ITEMS)[:N_NEIGHBOURS] for _ in range(N_ITEMS)])
+    neighbours[0, 1:] = -1
+    strengths = np.where(neighbours >= 0, generator.random(neighbours.shape), 0.0)
+    recent = np.stack([generator.permutation(N_ITEMS)[:N_RECENT] for _ in range(N_USERS)])
+    recent[1, 2:] = recent[5] = -1
+    statistics = RecentStatistics(
+        neighbours=torch.from_numpy(neighbours.astype(np.int32)),
+        strengths=torch.from_numpy(strengths.astype(np.float32)),
+        recent=torch.from_numpy(recent.astype(np.int32)),
+        item_counts=torch.rand(N_ITEMS, 2),
+        user_counts=torch.rand(N_USERS),
+    )
+    base = NCF(NCFConfig(n_users=N_USERS, n_items=N_ITEMS, architecture="gmf", factor_num=5))
+    built = RecentNCF.of(base, statistics)
+    return built.eval()
+
+
+def test_co_visits_are_the_sums_of_their_definition(model: RecentNCF) -> None:
+    items = torch.tensor([[3, 0, 11, 3], [7, 7, 2, 5]])  # repeated items, in any order
+    found = model.co_visits(model.recent[:2].long(), items)
+    for row in range(2):
+        for column, item in enumerate(items[row].tolist()):
+            for pool, decay in enumerate(DECAYS):
+                expected = sum(
+                    decay**age * float(strength)
+                    for age, recent in enumerate(model.recent[row].tolist())
+                    if recent >= 0
+                    for neighbour, strength in zip(
+                        model.neighbours[recent].tolist(), model.strengths[recent], strict=True
+                    )
+                    if neighbour == item
+                )
+                assert found[row, column, pool].item() == pytest.approx(expected, abs=1e-6)
+
+
+@torch.no_grad()
+def test_pairs_and_catalogue_have_the_same_logits(model: RecentNCF) -> None:
+    users, everything = torch.arange(N_USERS), torch.arange(N_ITEMS)
+    catalogue = model.score_catalogue(users)
+    assert torch.allclose(model(users, everything.expand(N_USERS, -1)), catalogue, atol=1e-5)
+    assert torch.allclose(model(users, users), catalogue[users, users], atol=1e-5)
+    one = model.user_features(torch.tensor([4]))
+    assert torch.allclose(model.pairs(one, model.item_features(everything)), catalogue[4], atol=1e-5)
+    assert not torch.allclose(catalogue, model.base.score_catalogue(users), atol=1e-3)
+
+
+@torch.no_grad()
+def test_untrained_mlp_adds_nothing(model: RecentNCF) -> None:
+    model.initialise_layers(np.random.default_rng(0))
+    users = torch.arange(N_USERS)
+    assert torch.equal(model.score_catalogue(users), model.base.score_catalogue(users))
+
+
+@torch.no_grad()
+def test_rebuilt_model_has_the_same_logits(model: RecentNCF) -> None:
+    rebuilt = registry.build(model.family, model.config.as_dict())
+    rebuilt.load_state_dict(model.state_dict())
+    users = torch.arange(N_USERS)
+    assert torch.equal(rebuilt.eval().score_catalogue(users), model.score_catalogue(users))
+
+
+@torch.no_grad()
+def test_items_of_a_session_are_newer_than_those_of_the_training(model: RecentNCF) -> None:
+    session_map = SessionMap(8.0, (torch.eye(5),))
+    session = Session(torch.tensor([9, 2]), torch.ones(2), user=1, n_known=2)
+    features = model.session_features(session, session_map)
+    assert features is not None
+    assert features[-2].tolist() == [[2, 9, *model.recent[1, :2].tolist()]]
+    assert features[-1].item() == pytest.approx(log_count(torch.tensor(4)).item())
+    new = model.session_features(Session(torch.tensor([9]), torch.ones(1)), session_map)
+    assert new is not None
+    assert new[-2].tolist() == [[9, -1, -1, -1]]
+    assert model.cross(new, model.item_features(torch.arange(N_ITEMS))).shape == (1, N_ITEMS)
+
+
+@torch.no_grad()
+def test_artifact_alone_gives_the_same_logits(model: RecentNCF, tmp_path: Path) -> None:
+    data = artifact.ServingData.of(
+        user_ids=np.array([f"u{user}" for user in range(N_USERS)]),
+        item_ids=np.array([f"i{item}" for item in range(N_ITEMS)]),
+        seen_indptr=np.zeros(N_USERS + 1, dtype=np.int64),
+        seen_indices=np.empty(0, dtype=np.int32),
+        popularity=np.ones(N_ITEMS, dtype=np.int64),
+    )
+    artifact.write(tmp_path, model, data, {"model_version": "1"}, ROOT)
+    loaded = artifact.read(tmp_path).model
+    assert loaded is not None
+    users = torch.arange(N_USERS)
+    assert torch.equal(loaded.score_catalogue(users), model.score_catalogue(users))

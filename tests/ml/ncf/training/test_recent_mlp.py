@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ml.ncf.data.interactions import Interactions
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.model.ncf import NCF
+from ml.ncf.model.recent import RecentNCF
+from ml.ncf.training.plan import plan_text, training_plan
+from ml.ncf.training.recent_data import co_visits, draw_samples, statistics_of, without_newest
+from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from ml.settings.fields import SettingError
+from ml.settings.hyperparameters import Hyperparameters
+from tests.ml.ncf.training.small import SMALL, small_data
+
+RECENT = replace(SMALL, architecture="neumf-recent", pretrain=True, refit=True, fused_epochs=0)
+
+
+def walks(n_users: int = 150, n_items: int = 60, length: int = 12) -> TrainingData:
+    """Users who visit an item and then the next ones, from a random start: the order says everything."""
+    rng = np.random.default_rng(0)
+    starts = rng.integers(n_items, size=n_users)
+    items = (np.repeat(starts, length) + np.tile(np.arange(length), n_users)) % n_items
+    return last_out(n_users, n_items, length, items)
+
+
+def last_out(n_users: int, n_items: int, length: int, items: np.ndarray) -> TrainingData:
+    """The last item of each user is held out; `items` has those of each user in order."""
+    users = np.repeat(np.arange(n_users), length)
+    times = np.tile(np.arange(length), n_users)
+    is_last = times == length - 1
+    train, held_out = (
+        Interactions.from_pairs(users[kept], items[kept], n_users, n_items, times[kept])
+        for kept in (~is_last, is_last)
+    )
+    validation = EvaluationSet.sampled(held_out, train.union(held_out), 40, np.random.default_rng(1))
+    return TrainingData(train=train, held_out=held_out, validation=validation)
+
+
+def noise(n_users: int = 150, n_items: int = 60, length: int = 12) -> TrainingData:
+    """Users with random items in random order."""
+    rng = np.random.default_rng(0)
+    items = np.concatenate([rng.choice(n_items, length, replace=False) for _ in range(n_users)])
+    return last_out(n_users, n_items, length, items)
+
+
+@pytest.fixture(scope="module")
+def of_walks() -> Trained:
+    return run_plan(training_plan(RECENT), walks())
+
+
+def test_mlp_is_used_where_the_order_of_the_items_says_what_follows(of_walks: Trained) -> None:
+    (note,) = of_walks.notes
+    assert note.startswith("The MLP over recent items is used, with share")
+    fused = next(epoch for epoch in of_walks.epochs if epoch.phase == "fused")
+    assert of_walks.best.phase == "recent-mlp"
+    assert of_walks.best.ndcg > fused.ndcg + 0.05
+
+
+def test_model_is_refitted_on_all_pairs_and_its_recent_items_are_the_newest(of_walks: Trained) -> None:
+    model, data = of_walks.model, walks()
+    assert isinstance(model, RecentNCF)
+    assert model.recent[:, 0].tolist() == data.held_out.indices.tolist()
+
+
+def test_mlp_is_left_out_where_the_order_says_nothing() -> None:
+    trained = run_plan(training_plan(RECENT), noise())
+    assert isinstance(trained.model, NCF)
+    assert trained.notes[0].startswith("The MLP over recent items is left out: it would change")
+    assert trained.best.phase == "fused"
+
+
+def test_mlp_is_left_out_without_times() -> None:
+    trained = run_plan(training_plan(RECENT), small_data())
+    assert isinstance(trained.model, NCF)
+    assert trained.notes == ("The MLP over recent items is left out: the times of the pairs are not known.",)
+
+
+def test_architecture_needs_trained_parts_and_the_refit() -> None:
+    with pytest.raises(SettingError, match="architecture"):
+        Hyperparameters(architecture="neumf-recent", pretrain=True)
+
+
+def test_plan_names_the_phase_that_the_mlp_is_added_to() -> None:
+    lines = plan_text(training_plan(RECENT)).splitlines()
+    (line,) = [each for each in lines if each.startswith("recent-mlp-refit")]
+    assert line.endswith("fused-refit")
+
+
+def test_newest_pairs_are_withheld_but_at_most_a_quarter_of_a_user() -> None:
+    users, items = np.repeat([0, 1, 2], [20, 8, 3]), np.arange(31)
+    pairs = Interactions.from_pairs(users, items, 3, 31, np.arange(31))
+    rest, withheld = without_newest(pairs, 4)
+    assert np.flatnonzero(withheld).tolist() == [16, 17, 18, 19, 26, 27]
+    assert rest.indices.tolist() == np.flatnonzero(~withheld).tolist()
+
+
+def test_co_visits_count_pairs_by_their_distance_in_both_directions() -> None:
+    # User 0 visits 0, 1, 2 in this order; user 1 visits 1, 2.
+    pairs = Interactions.from_pairs(
+        np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 1, 2]), 2, 4, np.array([1, 2, 3, 1, 2])
+    )
+    neighbours, strengths = co_visits(pairs, np.random.default_rng(0))
+    assert neighbours[0, :3].tolist() == [1, 2, -1]
+    assert strengths[0, :2] == pytest.approx([1 / 7**0.5, 0.5 / 7**0.5])
+    assert strengths[1, :2] == pytest.approx([2 / 7**0.5, 1 / 6**0.5])
+    assert (neighbours[3] == -1).all()
+    assert (strengths[neighbours == -1] == 0).all()
+
+
+def test_samples_are_withheld_pairs_among_items_that_the_user_does_not_have() -> None:
+    data = walks()
+    _, withheld = without_newest(data.train, 2)
+    samples = draw_samples(data.train, withheld, data.all_pairs, np.random.default_rng(0))
+    assert len(samples.users) == withheld.sum()
+    assert samples.n_before.tolist() == [9, 10] * data.train.n_users or set(samples.n_before) == {9, 10}
+    for user, items in zip(samples.users, samples.items, strict=True):
+        assert items[0] in data.train.of(user)
+        assert not np.isin(items[1:], data.all_pairs.of(user)).any()
+
+
+def test_statistics_do_not_count_withheld_pairs() -> None:
+    data = walks()
+    fitted, _ = without_newest(data.train, 2)
+    statistics = statistics_of(data.train, fitted, np.random.default_rng(0))
+    assert torch.expm1(statistics.item_counts[:, 0] / 0.3).round().tolist() == fitted.item_counts().tolist()
