@@ -73,6 +73,7 @@ lock: environment
 	@{ echo '# Packages of the Pulumi programs, see program.in. Written by make lock.'; cat requirements/program.txt; } > requirements/program.new && mv requirements/program.new requirements/program.txt
 	@$(PYTHON) -m uv pip compile requirements/airflow.in --exclude-newer 2025-09-05 --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
 	@$(PYTHON) -m uv pip compile requirements/container.in --constraint <(grep -v '^setuptools==' requirements/lock.txt) --python-version 3.11 --no-annotate --no-header --quiet -o requirements/container.lock
+	@$(PYTHON) -m uv pip compile requirements/jobs.in --no-deps --python-version 3.12 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/jobs.lock
 	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock
 
 clean:

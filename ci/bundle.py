@@ -2,6 +2,9 @@
 
 Writes ``source.zip`` and ``source.zip.sha256`` (the format of ``sha256sum``). The checksum changes when a
 bundled file changes, and only then. Standard library only: Jenkins runs this without installing anything.
+
+`--wheels` adds the wheels of a folder, the packages of `requirements/jobs.lock`, for the jobs in SageMaker.
+On this machine the jobs import them from the environment.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from pathlib import Path
 from components.packing import write_file, zip_bytes
 
 BUNDLED = ("ml", "requirements")  # source of the build, the training and the evaluation
+WHEELS_FOLDER = "ml/packages"  # in the bundle; `ml.ncf.jobs.packages` unpacks them
 IGNORED = {"__pycache__", ".DS_Store"}
 
 
@@ -38,9 +42,24 @@ def bundled_files(root: Path) -> Iterator[Path]:
     yield from sorted(files, key=lambda path: path.as_posix())
 
 
-def write_bundle(root: Path, bundle: Path) -> str:
+def wheels_of(folder: Path) -> dict[str, bytes]:
+    """The wheels of a folder by their path in the bundle.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    wheels = {f"{WHEELS_FOLDER}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.whl"))}
+    if not wheels:
+        raise FileNotFoundError(
+            f"{folder}: no wheel; download them with pip download --requirement requirements/jobs.lock"
+        )
+    return wheels
+
+
+def write_bundle(root: Path, bundle: Path, wheels: Path | None = None) -> str:
     """Write the bundle and its checksum file; returns the SHA-256 in hexadecimal."""
-    content = zip_bytes({path.as_posix(): (root / path).read_bytes() for path in bundled_files(root)})
+    files = {path.as_posix(): (root / path).read_bytes() for path in bundled_files(root)}
+    content = zip_bytes(files | (wheels_of(wheels) if wheels else {}))
     write_file(bundle, content)
     digest = hashlib.sha256(content).hexdigest()
     bundle.with_name(bundle.name + ".sha256").write_text(f"{digest}  {bundle.name}\n")
@@ -50,10 +69,11 @@ def write_bundle(root: Path, bundle: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ci.bundle", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
+    parser.add_argument("--wheels", type=Path, help="folder with the wheels of requirements/jobs.lock")
     parser.add_argument("--output", type=Path, default=Path("dist/source.zip"))
     args = parser.parse_args()
     try:
-        digest = write_bundle(args.root, args.output)
+        digest = write_bundle(args.root, args.output, args.wheels)
     except OSError as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 2

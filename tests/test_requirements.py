@@ -19,6 +19,7 @@ PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
 # Distributions whose name differs from the name of their module.
 DISTRIBUTION_OF = {
     "airflow": "apache-airflow",
+    "faiss": "faiss-cpu",
     "google": "protobuf",
     "griffe": "griffelib",
     "grpc": "grpcio",

@@ -90,7 +90,7 @@ def check_code_bundle(stage: StageInAccount) -> Iterator[Finding]:
         "training code",
         exists,
         needed=f"s3://{bucket}/{contract.CODE_BUNDLE_KEY}",
-        action=f"python -m ci.bundle && python -m ci.publish --bucket {bucket}, or the Jenkins job",
+        action=f"upload it to {bucket} (docs/first-deployment.md, section 7), or run the Jenkins job",
     )
 
 

@@ -13,7 +13,8 @@ most popular items. Scores order the items of one user: they are the model's log
 with "popular" the numbers of train interactions. Candidates outside the catalogue are ignored. The list is
 shorter than k if fewer items are allowed.
 
-Needs numpy and torch only: the artifact contains this file and the modules that it imports in `code/`.
+Needs numpy and torch only: the artifact contains this file and the modules that it imports in `code/`, and
+faiss if it has an index.
 """
 
 from __future__ import annotations

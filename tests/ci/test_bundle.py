@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ci.bundle import bundled_files, write_bundle
+from ml.ncf.jobs import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,3 +89,12 @@ def test_root_without_the_source_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_bundle_command_uses_only_the_standard_library(tmp_path: Path) -> None:
     assert bundle("--output", str(tmp_path / "source.zip")).returncode == 0
     assert (tmp_path / "source.zip.sha256").exists()
+
+
+def test_wheels_are_bundled_where_the_jobs_look_for_them(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no wheel; download them with pip download"):
+        write_bundle(tree, tmp_path / "source.zip", tmp_path)
+    (tmp_path / "faiss.whl").write_bytes(b"wheel")
+    write_bundle(tree, tmp_path / "source.zip", tmp_path)
+    folder = packages.FOLDER.relative_to(ROOT).as_posix()
+    assert zipfile.ZipFile(tmp_path / "source.zip").read(f"{folder}/faiss.whl") == b"wheel"

@@ -40,6 +40,7 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.evaluation.held_out import HeldOut
 from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.popular_list import popular_list
+from ml.ncf.jobs import packages
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.training.console import log, log_error
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=42, help="seed of the sampled negatives")
     arguments = parser.parse_args(argv)
     try:
+        packages.add_to_path()
         run = read_run(lambda channel: arguments.input / channel)
         with tempfile.TemporaryDirectory() as workspace:
             group = arguments.model_package_group

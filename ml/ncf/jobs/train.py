@@ -28,8 +28,10 @@ from ml.ncf.data.interactions import DataError
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.jobs import packages
 from ml.ncf.model import artifact
 from ml.ncf.model.base import RankingModel
+from ml.ncf.model.item_index import require_library
 from ml.ncf.training import report
 from ml.ncf.training.checkpoint import CheckpointFolder
 from ml.ncf.training.console import log, log_error
@@ -57,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.print_plan:
             log(plan_text(plan))
             return 0
+        packages.add_to_path()
         run = read_run(channel)
+        require_library(run.n_items)  # before the training, which takes hours
         check_trainable(run, settings)
         data = training_data(run, settings)
         with process_group() as process:

@@ -3,14 +3,14 @@
     model.json    family, sizes, hyperparameters, run, code version, metrics
     weights.pt    state dict, loaded with `weights_only=True`
     arrays/       ids, seen items and popularity, one .npy file per array; no pickles
-    index/        items by norm, for retrieval, in large catalogues
+    index/        index of the items for retrieval, in large catalogues
     session.pt    map of sessions to user vectors; optional
-    code/         the serving code, which needs numpy and torch only
+    code/         the serving code, which needs numpy and torch, and faiss if there is an index
 
 Weights and arrays are memory-mapped: the processes of an instance share one copy. Artifacts of earlier
-versions have `arrays.npz` instead of `arrays/`. Writing is deterministic: the same content gives the same
-bytes. This module is part of `code/`, so it imports numpy, torch, the standard library and `ml.ncf.model`
-only.
+versions have `arrays.npz` instead of `arrays/`, or an index of a format that is no longer used. Writing is
+deterministic: the same content gives the same bytes. This module is part of `code/`, so it imports numpy,
+torch, faiss, the standard library and `ml.ncf.model` only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ml.contract import (
 from ml.ncf.model import index_files, registry
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.finite import require_finite_weights
-from ml.ncf.model.retrieval import NormIndex
+from ml.ncf.model.item_index import ItemIndex
 from ml.ncf.model.serving_data import ArtifactError, ServingData
 from ml.ncf.model.session import SessionMap
 
@@ -54,9 +54,7 @@ class Artifact:
     model: RankingModel | None
     data: ServingData | None
     session: SessionMap | None = None
-    retrieval: NormIndex | None = (
-        None  # None: small catalogue, no vectors, or an artifact of an earlier version
-    )
+    retrieval: ItemIndex | None = None  # None: small catalogue, no vectors, or an earlier version
 
     @property
     def version(self) -> str:
@@ -103,8 +101,12 @@ def write(
     if session is not None:
         session.write(folder / SESSION_FILE)
     data.write(folder)
-    index = NormIndex.build(model)
-    described = None if index is None else index_files.write(folder, index)
+    index_files.remove(folder, folder / MODEL_CODE_FOLDER)
+    index = ItemIndex.build(model)
+    described = None
+    if index is not None:
+        described = index_files.write(folder, index)
+        index_files.copy_library(folder / MODEL_CODE_FOLDER)
     document = {
         "schema_version": SCHEMA_VERSION,
         "family": model.family,
