@@ -1,4 +1,6 @@
-"""Publish the preview of a stage as a note on the GitLab merge request; later pipelines update the note.
+"""Publish the review or the preview of a stage as a note on the GitLab merge request.
+
+Each has a note of its own, which later pipelines update.
 
 Reads the predefined variables ``CI_API_V4_URL``, ``CI_PROJECT_ID`` and ``CI_MERGE_REQUEST_IID``, and
 ``GITLAB_NOTE_TOKEN``, a masked project access token with the ``api`` scope.
@@ -21,19 +23,29 @@ FRAME_CHARACTERS = 1_000  # upper limit for the marker, the heading and the fenc
 TIMEOUT_S = (5, 30)
 
 
-def note_body(stage: str, preview: str) -> str:
-    """Markdown of the note; its first line identifies the note to later pipelines."""
-    limit = MAX_NOTE_CHARACTERS - FRAME_CHARACTERS
-    if len(preview) > limit:
-        preview = preview[:limit] + "\n… truncated: see the log of the job"
+def preview_note(stage: str, preview: str) -> str:
+    """Markdown of the note with the text of a preview; its first line identifies it to later pipelines."""
+    preview = _limited(preview)
     fence = "`" * 3
     while fence in preview:
         fence += "`"
-    return f"{marker(stage)}\n### `pulumi preview` of {stage}\n\n{fence}diff\n{preview.rstrip()}\n{fence}\n"
+    heading = f"{marker('preview', stage)}\n### `pulumi preview` of {stage}"
+    return f"{heading}\n\n{fence}diff\n{preview.rstrip()}\n{fence}\n"
 
 
-def marker(stage: str) -> str:
-    return f"<!-- pulumi-preview:{stage} -->"
+def review_note(stage: str, review: str) -> str:
+    """Markdown of the note with a review, which is Markdown itself."""
+    return f"{marker('review', stage)}\n{_limited(review)}"
+
+
+def _limited(text: str) -> str:
+    limit = MAX_NOTE_CHARACTERS - FRAME_CHARACTERS
+    return text if len(text) <= limit else text[:limit] + "\n… truncated: see the log of the job"
+
+
+def marker(kind: str, stage: str) -> str:
+    """First line of the note of a stage: `kind` is preview or review."""
+    return f"<!-- pulumi-{kind}:{stage} -->"
 
 
 def session_for(token: str) -> requests.Session:
@@ -60,11 +72,11 @@ def list_notes(session: requests.Session, notes_url: str) -> list[dict[str, Any]
     return found
 
 
-def put_note(session: requests.Session, notes_url: str, stage: str, preview: str) -> str:
-    """Create or update the note of the stage; returns ``created`` or ``updated``."""
-    body = note_body(stage, preview)
+def put_note(session: requests.Session, notes_url: str, body: str) -> str:
+    """Create the note, or update the one with the same first line; returns ``created`` or ``updated``."""
+    first = body.splitlines()[0]
     for note in list_notes(session, notes_url):
-        if note["body"].startswith(marker(stage)):
+        if note["body"].startswith(first):
             session.put(
                 f"{notes_url}/{note['id']}", json={"body": body}, timeout=TIMEOUT_S
             ).raise_for_status()
@@ -78,7 +90,8 @@ def main() -> int:
         prog="python -m ci.merge_request_note", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("stage")
-    parser.add_argument("preview", type=Path, help="file with the output of the preview")
+    parser.add_argument("file", type=Path, help="file with the output of the preview")
+    parser.add_argument("--review", action="store_true", help="the file is a review, in Markdown")
     args = parser.parse_args()
     try:
         env = {name: os.environ[name] for name in ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")}
@@ -89,7 +102,8 @@ def main() -> int:
     project_url = f"{env['CI_API_V4_URL']}/projects/{env['CI_PROJECT_ID']}"
     notes_url = f"{project_url}/merge_requests/{env['CI_MERGE_REQUEST_IID']}/notes"
     try:
-        print(f"note {put_note(session_for(token), notes_url, args.stage, args.preview.read_text())}")
+        body = (review_note if args.review else preview_note)(args.stage, args.file.read_text())
+        print(f"note {put_note(session_for(token), notes_url, body)}")
     except OSError as error:  # a requests.RequestException is one
         print(f"merge request note: {error}", file=sys.stderr)
         return 1

@@ -108,6 +108,42 @@ def test_preview_job_posts_its_note_and_returns_the_exit_code_of_pulumi(
     assert (tmp_path / "out/preview-dev.txt").read_text() == "+ 3 to create\n"
 
 
+@pytest.mark.parametrize("status", [0, 2, 3])
+@pytest.mark.parametrize("token", ["", "a-token"])
+def test_review_job_posts_its_note_with_a_token_only_and_returns_the_exit_code(
+    status: int, token: str, fake_pulumi: Path, tmp_path: Path
+) -> None:
+    (fake_pulumi / "python").write_text(
+        '#!/bin/sh\necho "python $@" >> "$PULUMI_CALLS"\n'
+        '[ "$2" = ci.merge_request_note ] || { echo "### Review"; exit "$REVIEW_EXIT"; }\n'
+    )
+    (fake_pulumi / "python").chmod(0o755)
+    lines = yaml.safe_load(GITLAB.read_text())[".review"]["script"]
+    script = "\n".join(lines).replace("out/", f"{tmp_path}/out/").replace("-p out", f"-p {tmp_path}/out")
+    script = script.replace(".venv/bin/python", "python").replace("make environment", "true")
+    env = {"STAGE": "dev", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc", "REVIEW_EXIT": str(status)}
+    env |= {**pulumi_env(fake_pulumi, tmp_path), "GITLAB_NOTE_TOKEN": token}
+
+    done = run("bash", "-eo", "pipefail", "-c", script, **env)
+
+    calls = (tmp_path / "calls").read_text()
+    assert done.returncode == status
+    assert "local review --stage dev --base abc" in calls
+    assert ("ci.merge_request_note --review dev" in calls) == bool(token)
+    assert "### Review" in done.stdout
+
+
+def test_review_has_no_credentials_and_runs_for_every_stage_and_merge_request() -> None:
+    jobs = yaml.safe_load(GITLAB.read_text())
+    settings = {**jobs[".python"], **jobs[".review"]}
+    assert {job["variables"]["STAGE"] for name, job in jobs.items() if name.startswith("review ")} == set(
+        STAGES
+    )
+    assert not {"id_tokens", "environment", "secrets"} & set(settings)
+    assert settings["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}]
+    assert jobs[".preview"]["allow_failure"] is True
+
+
 def test_oidc_token_is_passed_in_a_file_that_is_deleted(fake_pulumi: Path, tmp_path: Path) -> None:
     env = pulumi_env(fake_pulumi, tmp_path)
     (tmp_path / "tmp").mkdir()

@@ -9,7 +9,14 @@ from typing import ClassVar
 import pytest
 import requests
 
-from ci.merge_request_note import MAX_NOTE_CHARACTERS, marker, note_body, put_note, session_for
+from ci.merge_request_note import (
+    MAX_NOTE_CHARACTERS,
+    marker,
+    preview_note,
+    put_note,
+    review_note,
+    session_for,
+)
 
 
 class GitLabNotes(BaseHTTPRequestHandler):
@@ -71,8 +78,8 @@ def session() -> requests.Session:
 
 
 def test_second_pipeline_updates_the_note_of_the_stage(notes_url: str, session: requests.Session) -> None:
-    assert put_note(session, notes_url, "dev", "+ one bucket") == "created"
-    assert put_note(session, notes_url, "dev", "+ two buckets") == "updated"
+    assert put_note(session, notes_url, preview_note("dev", "+ one bucket")) == "created"
+    assert put_note(session, notes_url, preview_note("dev", "+ two buckets")) == "updated"
     assert len(GitLabNotes.notes) == 1
     assert "two buckets" in GitLabNotes.notes[0]["body"]
     assert GitLabNotes.tokens == {"the-token"}
@@ -81,28 +88,33 @@ def test_second_pipeline_updates_the_note_of_the_stage(notes_url: str, session: 
 def test_each_stage_has_one_note_and_other_notes_are_unchanged(
     notes_url: str, session: requests.Session
 ) -> None:
-    GitLabNotes.notes += [{"id": n, "body": f"please look at {marker('dev')}"} for n in (1, 2, 3)]
-    put_note(session, notes_url, "dev", "dev preview")
-    put_note(session, notes_url, "prod", "prod preview")
-    put_note(session, notes_url, "dev", "dev preview again")
-    assert [n["body"].splitlines()[0] for n in GitLabNotes.notes[3:]] == [marker("dev"), marker("prod")]
+    GitLabNotes.notes += [{"id": n, "body": f"please look at {marker('preview', 'dev')}"} for n in (1, 2, 3)]
+    put_note(session, notes_url, preview_note("dev", "dev preview"))
+    put_note(session, notes_url, preview_note("prod", "prod preview"))
+    put_note(session, notes_url, review_note("dev", "### Review of dev"))
+    put_note(session, notes_url, preview_note("dev", "dev preview again"))
+    assert [n["body"].splitlines()[0] for n in GitLabNotes.notes[3:]] == [
+        marker("preview", "dev"),
+        marker("preview", "prod"),
+        marker("review", "dev"),
+    ]
     assert all(n["body"].startswith("please") for n in GitLabNotes.notes[:3])
 
 
 def test_transient_error_of_gitlab_is_retried(notes_url: str, session: requests.Session) -> None:
     GitLabNotes.failures_left = 1
-    assert put_note(session, notes_url, "dev", "text") == "created"
+    assert put_note(session, notes_url, preview_note("dev", "text")) == "created"
 
 
 def test_failed_creation_is_not_retried(notes_url: str, session: requests.Session) -> None:
     GitLabNotes.fails_after_post = True
     with pytest.raises(requests.HTTPError, match="503"):
-        put_note(session, notes_url, "dev", "text")
+        put_note(session, notes_url, preview_note("dev", "text"))
     assert len(GitLabNotes.notes) == 1
 
 
 def test_note_escapes_fences_and_truncates_long_previews() -> None:
-    assert "````diff" in note_body("dev", "a\n```\nb")
-    long = note_body("dev", "x" * (2 * MAX_NOTE_CHARACTERS))
+    assert "````diff" in preview_note("dev", "a\n```\nb")
+    long = preview_note("dev", "x" * (2 * MAX_NOTE_CHARACTERS))
     assert len(long) <= MAX_NOTE_CHARACTERS
     assert "see the log of the job" in long
