@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 from ml.preparation.errors import InputError
 from ml.preparation.split.keys import count_ids, heavy_keys, id_key
 from ml.preparation.split.rules import DAY_S
-from tests.ml.preparation.split.splitting import Event, Row, checkpoint, frame, split
+from tests.ml.preparation.split.splitting import SCHEMA, Event, Row, checkpoint, frame, split
 
 pytestmark = pytest.mark.spark
 
@@ -28,23 +29,67 @@ A_FEW_EXAMPLES = {
 }
 
 
-def split_of(spark: SparkSession, events: list[Event], **options: int) -> dict[tuple[str, str], str]:
-    _, rows = split(frame(spark, events), min_interactions=3, **options)
-    return {(row.user, row.item): row.split for row in rows}
+# Events (user, item, time, weight) of the cases of leave-last-out with at least 3 interactions. Users are
+# split independently of each other: one job splits all cases, each of which has its own users and items.
+NEWEST = [("u", item, time, 1.0) for time, item in enumerate("abcdefgh", start=1)]
+CASES: dict[str, list[tuple[str, str, int, float]]] = {
+    "repeated": [
+        *(("u", item, time, 1.0) for item, time in (("a", 1), ("a", 3), ("b", 4), ("c", 5))),
+        ("u", "a", 2, 2.5),
+    ],
+    "distinct times": [("u", item, time, 1.0) for item, time in (("a", 4), ("b", 1), ("c", 3), ("d", 2))],
+    "equal times": [("u", item, 1, 1.0) for item in ("b", "d", "a", "c")],
+    "many users": [(f"u{user}", f"i{item}", 1, 1.0) for user in range(200) for item in range(10)],
+    "many events": [*NEWEST, *(("u", i, 0, 1.0) for i in "abcdefgh"), ("v", "a", 1, 1.0), ("v", "b", 2, 1.0)],
+    "few items": [
+        *(("few", "a", time, 1.0) for time in range(1, 10)),
+        ("few", "b", 1, 1.0),
+        *(("enough", item, 1, 1.0) for item in "abc"),
+    ],
+}
+N_PAIRS = sum(len({(user, item) for user, item, *_ in events}) for events in CASES.values())
 
 
-def test_pair_has_the_time_of_its_newest_event_and_the_greatest_weight(spark: SparkSession) -> None:
-    events = frame(spark, [("u", "a", 1), ("u", "a", 3), ("u", "b", 4), ("u", "c", 5)]).union(
-        frame(spark, [("u", "a", 2)], weight=2.5)
-    )
-    done, rows = split(events, min_interactions=3)
-    assert done.n_pairs == 3
-    assert [dataclasses.astuple(row) for row in rows if row.item == "a"] == [("u", "a", 3, "train", 2.5)]
+@dataclass(frozen=True)
+class SplitCases:
+    """Kept rows by case, and the number of pairs before filtering."""
+
+    rows: dict[str, list[Row]]
+    n_pairs: int
+
+    def splits(self, case: str) -> dict[tuple[str, str], str]:
+        return {(row.user, row.item): row.split for row in self.rows[case]}
 
 
-def test_last_two_pairs_in_time_are_held_out(spark: SparkSession) -> None:
-    events = [("u", "a", 4), ("u", "b", 1), ("u", "c", 3), ("u", "d", 2)]
-    assert split_of(spark, events) == {
+def split_cases(spark: SparkSession, *, is_reversed: bool = False, **options: int) -> SplitCases:
+    """Split the events of all cases in one job."""
+    events = [
+        (f"{case}/{user}", f"{case}/{item}", time, weight)
+        for case, of_case in CASES.items()
+        for user, item, time, weight in of_case
+    ]
+    table = spark.createDataFrame(events[::-1] if is_reversed else events, SCHEMA)
+    done, kept = split(table, min_interactions=3, **options)
+    rows: dict[str, list[Row]] = {case: [] for case in CASES}
+    for row in kept:
+        case, user = row.user.split("/")
+        rows[case].append(dataclasses.replace(row, user=user, item=row.item.removeprefix(f"{case}/")))
+    return SplitCases(rows, done.n_pairs)
+
+
+@pytest.fixture(scope="module")
+def cases(spark: SparkSession) -> SplitCases:
+    return split_cases(spark)
+
+
+def test_pair_has_the_time_of_its_newest_event_and_the_greatest_weight(cases: SplitCases) -> None:
+    assert cases.n_pairs == N_PAIRS
+    rows = [row for row in cases.rows["repeated"] if row.item == "a"]
+    assert [dataclasses.astuple(row) for row in rows] == [("u", "a", 3, "train", 2.5)]
+
+
+def test_last_two_pairs_in_time_are_held_out(cases: SplitCases) -> None:
+    assert cases.splits("distinct times") == {
         ("u", "a"): "test",
         ("u", "c"): "validation",
         ("u", "d"): "train",
@@ -52,37 +97,34 @@ def test_last_two_pairs_in_time_are_held_out(spark: SparkSession) -> None:
     }
 
 
-def test_order_of_equal_times_does_not_depend_on_the_order_of_the_rows(spark: SparkSession) -> None:
-    events = [("u", item, 1) for item in ("b", "d", "a", "c")]
-    splits = split_of(spark, events)
-    assert sorted(splits.values()) == ["test", "train", "train", "validation"]
-    assert split_of(spark, events[::-1]) == splits
+def test_order_of_equal_times_does_not_depend_on_the_order_of_the_rows(
+    spark: SparkSession, cases: SplitCases
+) -> None:
+    assert sorted(cases.splits("equal times").values()) == ["test", "train", "train", "validation"]
+    again = split_cases(spark, is_reversed=True)
+    assert {case: again.splits(case) for case in CASES} == {case: cases.splits(case) for case in CASES}
 
 
-def test_items_held_out_at_equal_times_are_from_the_whole_range_of_ids(spark: SparkSession) -> None:
-    n_users, items = 200, [f"i{n}" for n in range(10)]
-    events = [(f"u{user}", item, 1) for user in range(n_users) for item in items]
-    tested = Counter(item for (_, item), each in split_of(spark, events).items() if each == "test")
-    assert set(tested) == set(items)
+def test_items_held_out_at_equal_times_are_from_the_whole_range_of_ids(cases: SplitCases) -> None:
+    n_users = len({user for user, *_ in CASES["many users"]})
+    tested = Counter(item for (_, item), each in cases.splits("many users").items() if each == "test")
+    assert set(tested) == {item for _, item, *_ in CASES["many users"]}
     assert max(tested.values()) < n_users / 4  # about 20 each: far from one end of the ids
 
 
-def test_user_with_many_events_is_split_as_any_other(spark: SparkSession) -> None:
-    newest = [("u", item, time) for time, item in enumerate("abcdefgh", start=1)]
-    events = [*newest, *(("u", item, 0) for item in "abcdefgh"), ("v", "a", 1), ("v", "b", 2)]
-    together = split_of(spark, events)
-    counted, _ = checkpoint(count_ids(frame(spark, events), "user_id"), "users")
+def test_user_with_many_events_is_split_as_any_other(spark: SparkSession, cases: SplitCases) -> None:
+    events = spark.createDataFrame(CASES["many events"], SCHEMA)
+    counted, _ = checkpoint(count_ids(events, "user_id"), "users")
     key = spark.createDataFrame([("u",)], "user_id string").select(id_key("user_id", 0)).collect()[0][0]
     assert heavy_keys(counted, 0, min_events=15) == [key]  # v has two events
-    assert split_of(spark, events, heavy_events=15) == together
-    done, _ = split(frame(spark, events), heavy_events=15)
-    assert done.n_pairs == 10
+    spread = split_cases(spark, heavy_events=15)
+    assert {case: spread.splits(case) for case in CASES} == {case: cases.splits(case) for case in CASES}
+    assert {user for user, _ in spread.splits("many events")} == {"u"}
+    assert spread.n_pairs == N_PAIRS
 
 
-def test_users_with_fewer_interactions_are_filtered_by_distinct_items(spark: SparkSession) -> None:
-    repeated = [("few", "a", time) for time in range(1, 10)] + [("few", "b", 1)]
-    enough = [("enough", item, 1) for item in "abc"]
-    assert {user for user, _ in split_of(spark, repeated + enough)} == {"enough"}
+def test_users_with_fewer_interactions_are_filtered_by_distinct_items(cases: SplitCases) -> None:
+    assert {user for user, _ in cases.splits("few items")} == {"enough"}
 
 
 def test_pairs_of_low_weight_are_filtered(spark: SparkSession) -> None:
