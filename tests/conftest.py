@@ -58,12 +58,17 @@ def has_spark_session(file: str) -> bool:
     return "spark: SparkSession" in Path(__file__).parents[1].joinpath(file).read_text()
 
 
+# Has a Spark session, but waits for processes most of the time: with the others it would be the longest unit.
+WAITS_FOR_JOBS = "tests/ml/preparation/test_kill.py"
+
+
 class FileScheduling(LoadFileScheduling):
-    """Gives each file to one worker, and all files with a Spark session to the same: it starts one JVM."""
+    """Gives each file to one worker, and the files with a Spark session to the same: it starts one JVM."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = file_of(nodeid)
-        return "files with a Spark session" if has_spark_session(file) else file
+        shares_session = has_spark_session(file) and file != WAITS_FOR_JOBS
+        return "files with a Spark session" if shares_session else file
 
 
 @pytest.hookimpl(optionalhook=True)

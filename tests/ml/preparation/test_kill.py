@@ -136,12 +136,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(spark: SparkSession, source: Path) -> Path:
-    """The run of the shop without an interruption."""
-    return prepare(spark, source, source.parent / "unbroken")
-
-
-@pytest.fixture(scope="module")
 def other(spark: SparkSession, source: Path) -> Path:
     """The complete run of another shop."""
     return prepare(spark, write_shop(source.parent, OTHER_SHOP, "other.csv"), source.parent / "other")
@@ -154,9 +148,9 @@ def overwritten(other: Path, tmp_path: Path) -> Path:
 
 
 def test_run_killed_at_any_moment_is_incomplete_and_can_be_prepared_again(
-    spark: SparkSession, source: Path, unbroken: Path, overwritten: Path, tmp_path: Path
+    spark: SparkSession, source: Path, complete_run: Path, overwritten: Path, tmp_path: Path
 ) -> None:
-    older, expected = data_files(overwritten), data_files(unbroken)
+    older, expected = data_files(overwritten), data_files(complete_run)
     job = JobProcess(source, overwritten.parent)
     copies = copy_at_many_moments(job, overwritten.parent, tmp_path / "copies")
     assert job.wait() == 0
@@ -174,12 +168,12 @@ def test_run_killed_at_any_moment_is_incomplete_and_can_be_prepared_again(
     for run in incomplete[:: -(-len(incomplete) // N_PREPARED_AGAIN)]:
         prepare(spark, source, run.parent, overwrite=True)
         assert data_files(run) == expected
-        assert set(files_of(run)) == set(files_of(unbroken))
+        assert set(files_of(run)) == set(files_of(complete_run))
 
 
 @pytest.mark.parametrize("line", ["k-core: ", "features: "])
 def test_attempt_after_a_kill_gives_the_same_files(
-    spark: SparkSession, source: Path, unbroken: Path, overwritten: Path, line: str
+    spark: SparkSession, source: Path, complete_run: Path, overwritten: Path, line: str
 ) -> None:
     job = JobProcess(source, overwritten.parent)
     job.wait_for_line(line)
@@ -188,5 +182,5 @@ def test_attempt_after_a_kill_gives_the_same_files(
     assert not is_complete(overwritten)
     assert files_of(overwritten)
     prepare(spark, source, overwritten.parent, overwrite=True)
-    assert data_files(overwritten) == data_files(unbroken)
-    assert set(files_of(overwritten)) == set(files_of(unbroken))
+    assert data_files(overwritten) == data_files(complete_run)
+    assert set(files_of(overwritten)) == set(files_of(complete_run))

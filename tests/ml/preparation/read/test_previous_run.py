@@ -35,10 +35,10 @@ def id_map(run: Path, name: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def monday(complete_run: Path) -> Path:
     """A first run; read only."""
-    folder = tmp_path_factory.mktemp("monday")
-    return prepare(spark, write_shop(folder, shop_lines()), folder / "prepared", MONDAY)
+    assert complete_run.name == f"run={MONDAY}"
+    return complete_run
 
 
 @pytest.fixture
