@@ -66,6 +66,9 @@ class Hyperparameters(Settings):
     n_shared_negatives: int = _count(512, "sampled items per batch, if the catalogue is sampled")
     history: bool = setting(False, help="user inputs include their pooled history; not with bce")
     history_dropout: float = _fraction(0.3, "dropout probability of the items in a history")
+    event_weights: bool = setting(
+        False, help="positives count by the weight of their event in the run; not with bce"
+    )
     weight_decay: float = _weight_decay(0.0, "weight decay of the embeddings")
     beta2: float = _fraction(0.999, "Adam's second moment decay")
     schedule: Schedule = setting("constant", help="learning rate schedule")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Number = TypeVar("Number", np.int64, np.float32)
 
 
 class DataError(ValueError):
@@ -24,6 +28,7 @@ class Interactions:
     indices: NDArray[np.int32]  # (P,)
     n_items: int
     times: NDArray[np.int64] | None = None  # (P,), time of each pair in Unix seconds; None: not known
+    weights: NDArray[np.float32] | None = None  # (P,), greatest weight of each pair's events; None: all equal
 
     @classmethod
     def from_pairs(
@@ -33,8 +38,12 @@ class Interactions:
         n_users: int,
         n_items: int,
         times: NDArray[np.int64] | None = None,
+        *,
+        weights: NDArray[np.float32] | None = None,
     ) -> Interactions:
-        """Interactions from pairs in any order; a repeated pair is kept once, with its newest time.
+        """Interactions from pairs in any order.
+
+        A repeated pair is kept once, with its newest time and its greatest weight.
 
         Args:
             users: (n,) user indices.
@@ -42,19 +51,21 @@ class Interactions:
             n_users: U.
             n_items: I.
             times: (n,) Unix seconds, or None.
+            weights: (n,), or None.
         """
         keys = users.astype(np.int64) * n_items + items
-        if times is None:
+        if times is None and weights is None:
             keys = np.unique(keys)
         else:
             order = np.argsort(keys, kind="stable")
             keys = keys[order]
             first = np.flatnonzero(np.diff(keys, prepend=-1))
-            times = np.maximum.reduceat(times[order], first) if len(first) else times[:0]
+            times = None if times is None else _greatest(times[order], first)
+            weights = None if weights is None else _greatest(weights[order], first)
             keys = keys[first]
         counts = np.bincount(keys // n_items, minlength=n_users)
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        return cls(indptr, (keys % n_items).astype(np.int32), n_items, times)
+        return cls(indptr, (keys % n_items).astype(np.int32), n_items, times, weights)
 
     @property
     def n_users(self) -> int:
@@ -108,14 +119,35 @@ class Interactions:
         rows = np.repeat(np.arange(len(users)), counts)
         return rows, self.indptr[users][rows] + within
 
+    def where(self, kept: NDArray[np.bool_]) -> Interactions:
+        """The pairs that a mask (P,) keeps, over the same users and items."""
+        counts = np.bincount(self.users[kept], minlength=self.n_users)
+        return Interactions(
+            np.concatenate([[0], np.cumsum(counts)]),
+            self.indices[kept],
+            self.n_items,
+            None if self.times is None else self.times[kept],
+            None if self.weights is None else self.weights[kept],
+        )
+
     def union(self, *others: Interactions) -> Interactions:
         """Pairs of this and of the others, over the same users and items.
 
-        The times are kept only if every operand has them.
+        Times and weights are kept only if every operand has them.
         """
         operands = (self, *others)
         users = np.concatenate([each.users for each in operands])
         items = np.concatenate([each.indices for each in operands])
-        known = [each.times for each in operands if each.times is not None]
-        times = np.concatenate(known) if len(known) == len(operands) else None
-        return Interactions.from_pairs(users, items, self.n_users, self.n_items, times)
+        times = _joined([each.times for each in operands])
+        weights = _joined([each.weights for each in operands])
+        return Interactions.from_pairs(users, items, self.n_users, self.n_items, times, weights=weights)
+
+
+def _greatest(values: NDArray[Number], first: NDArray[np.intp]) -> NDArray[Number]:
+    """The greatest value of each group, which starts at `first`."""
+    return np.maximum.reduceat(values, first) if len(first) else values[:0]
+
+
+def _joined(parts: Sequence[NDArray[Number] | None]) -> NDArray[Number] | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None

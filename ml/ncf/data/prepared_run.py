@@ -77,8 +77,8 @@ def read_run(locate: LocateChannel) -> PreparedRun:
         )
         for split in SPLITS
     }
-    has_user, new_user = _occurring([users for users, _, _ in pairs.values()], len(user_ids))
-    has_item, new_item = _occurring([items for _, items, _ in pairs.values()], len(item_ids))
+    has_user, new_user = _occurring([users for users, *_ in pairs.values()], len(user_ids))
+    has_item, new_item = _occurring([items for _, items, *_ in pairs.values()], len(item_ids))
     n_users, n_items = int(has_user.sum()), int(has_item.sum())
     return PreparedRun(
         run_id=manifest.run_id,
@@ -86,8 +86,10 @@ def read_run(locate: LocateChannel) -> PreparedRun:
         user_ids=user_ids[has_user],
         item_ids=item_ids[has_item],
         splits={
-            split: Interactions.from_pairs(new_user[users], new_item[items], n_users, n_items, times)
-            for split, (users, items, times) in pairs.items()
+            split: Interactions.from_pairs(
+                new_user[users], new_item[items], n_users, n_items, times, weights=weights
+            )
+            for split, (users, items, times, weights) in pairs.items()
         },
         popularity=_read_popularity(popularity_path, len(item_ids))[has_item],
     )
@@ -135,16 +137,16 @@ def _read_ids(path: Path, kind: str) -> NDArray[np.str_]:
 
 def _read_split(
     split: str, paths: list[Path], n_users: int, n_items: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    parts = [_columns(path, "user_index", "item_index", "timestamp") for path in paths]
-    if not sum(len(users) for users, _, _ in parts):
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+    parts = [_columns(path, "user_index", "item_index", "timestamp", "weight") for path in paths]
+    if not sum(len(users) for users, *_ in parts):
         raise DataError(f"split {split!r}: empty")
-    users, items, times = (np.concatenate(column) for column in zip(*parts, strict=True))
+    users, items, times, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
     for name, index, size in (("user_index", users, n_users), ("item_index", items, n_items)):
         outside = (index < 0) | (index >= size)
         if outside.any():
             raise DataError(f"split {split!r}: {name} {index[outside][0]} is outside the map of {size}")
-    return users, items, times
+    return users, items, times, weights.astype(np.float32)
 
 
 def _read_popularity(path: Path, n_items: int) -> NDArray[np.int64]:

@@ -34,6 +34,7 @@ class CatalogueSettings:
     n_negatives: int = 4  # bce: weight of the negatives relative to a positive
     n_shared: int = 512  # sampled items per batch (SampledCatalogueObjective)
     history_dropout: float | None = None  # probability of leaving an item out of a history; None: no history
+    event_weights: bool = False  # whether a positive counts in proportion to the weight of its event
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class UserBatch:
     rows: Tensor  # (P,)
     items: Tensor  # (P,)
     history: History | None
+    weights: Tensor | None = None  # (P,), with the mean 1 over all positives; None: all equal
 
 
 class FullCatalogueObjective:
@@ -54,6 +56,9 @@ class FullCatalogueObjective:
         self._users = np.flatnonzero(train.counts)
         self._settings = settings
         self._rank = rank
+        self._weights: NDArray[np.float32] | None = None
+        if settings.event_weights and train.weights is not None:
+            self._weights = train.weights / train.weights.mean()
         self.n_steps = math.ceil(len(self._users) / settings.batch_size)
 
     def batches(self, order: np.random.Generator, draws: np.random.Generator) -> Iterator[UserBatch]:
@@ -63,21 +68,28 @@ class FullCatalogueObjective:
             yield self._batch(self._rank.shard(users[start : start + self._settings.batch_size]), draws)
 
     def _batch(self, users: NDArray[np.integer], draws: np.random.Generator) -> UserBatch:
-        rows, items = self._train.gather(users)
+        rows, positions = self._train.gather_positions(users)
+        items = self._train.indices[positions]
         history = None
         if self._settings.history_dropout is not None:
             kept = draws.random(len(items), dtype=np.float32) >= self._settings.history_dropout
             history = pooled_history(rows[kept], items[kept], len(users))
         return UserBatch(
-            torch.from_numpy(users), torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64)), history
+            torch.from_numpy(users),
+            torch.from_numpy(rows),
+            torch.from_numpy(items.astype(np.int64)),
+            history,
+            None if self._weights is None else torch.from_numpy(self._weights[positions]),
         )
 
     def loss(self, model: RankingModel, batch: UserBatch) -> tuple[Tensor, int]:
         """Mean over the P positives of the batch."""
         logits = model.score_catalogue(batch.users, batch.history).float()  # (B, I)
         if self._settings.loss == "softmax":
-            return losses.catalogue_softmax(logits, batch.rows, batch.items), len(batch.rows)
-        loss = losses.catalogue_bce(logits, batch.rows, batch.items, self._settings.n_negatives)
+            return losses.catalogue_softmax(logits, batch.rows, batch.items, batch.weights), len(batch.rows)
+        loss = losses.catalogue_bce(
+            logits, batch.rows, batch.items, self._settings.n_negatives, batch.weights
+        )
         return loss, len(batch.rows)
 
 
@@ -132,7 +144,10 @@ class SampledCatalogueObjective:
         negative = negative.index_put(batch.hits, torch.tensor(-torch.inf))
         n_terms = len(positives.rows)
         if self._settings.loss == "softmax":
-            return losses.sampled_softmax(positive, positives.rows, negative, batch.expected), n_terms
+            loss = losses.sampled_softmax(
+                positive, positives.rows, negative, batch.expected, positives.weights
+            )
+            return loss, n_terms
         loss = losses.sampled_bce(
             positive,
             positives.rows,
@@ -140,5 +155,6 @@ class SampledCatalogueObjective:
             batch.expected,
             n_negatives=self._settings.n_negatives,
             n_items=model.config.n_items,
+            weights=positives.weights,
         )
         return loss, n_terms

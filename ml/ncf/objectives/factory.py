@@ -31,6 +31,7 @@ def objective_of(
         loss="softmax" if settings.objective == "softmax" else "bce",
         n_negatives=settings.n_negatives,
         n_shared=settings.n_shared_negatives,
+        event_weights=settings.event_weights,
         history_dropout=settings.history_dropout if settings.history else None,
     )
     is_cheap = model.is_dot_product and train.n_items <= MAX_FULL_CATALOGUE_ITEMS

@@ -19,7 +19,9 @@ def pointwise_bce(positive: Tensor, negative: Tensor) -> Tensor:
     return losses / (positive.numel() + negative.numel())
 
 
-def catalogue_bce(logits: Tensor, rows: Tensor, items: Tensor, n_negatives: float) -> Tensor:
+def catalogue_bce(
+    logits: Tensor, rows: Tensor, items: Tensor, n_negatives: float, weights: Tensor | None = None
+) -> Tensor:
     """Expected value of `pointwise_bce` over the sampling of negatives, computed from all unseen items.
 
     A user with p positives draws n p negatives uniformly from the I - p unseen items, so each of them has
@@ -30,16 +32,17 @@ def catalogue_bce(logits: Tensor, rows: Tensor, items: Tensor, n_negatives: floa
         rows: (P,) row of `logits` of each positive.
         items: (P,) item of each positive.
         n_negatives: n, negatives per positive.
+        weights: (P,) of the positives, with the mean 1; None: all equal.
     """
     n_items = logits.shape[1]
     positives = logits.flatten().index_select(0, rows * n_items + items)
     per_row = torch.bincount(rows, minlength=logits.shape[0])
     weight = n_negatives * per_row / (n_items - per_row).clamp(min=1)
     unseen = (weight * F.softplus(logits).sum(1)).sum() - (weight[rows] * F.softplus(positives)).sum()
-    return (F.softplus(-positives).sum() + unseen) / (len(rows) * (1 + n_negatives))
+    return (_weighted(F.softplus(-positives), weights).sum() + unseen) / (len(rows) * (1 + n_negatives))
 
 
-def catalogue_softmax(logits: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+def catalogue_softmax(logits: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy of a softmax over the whole catalogue: mean over the P positives.
 
     This is the multinomial log-likelihood of Liang et al. 2018 ("Variational autoencoders for collaborative
@@ -49,9 +52,11 @@ def catalogue_softmax(logits: Tensor, rows: Tensor, items: Tensor) -> Tensor:
         logits: (B, I), one row per user.
         rows: (P,) row of `logits` of each positive.
         items: (P,) item of each positive.
+        weights: (P,) of the positives, with the mean 1; None: all equal.
     """
     positives = logits.flatten().index_select(0, rows * logits.shape[1] + items)
-    per_row = torch.bincount(rows, minlength=logits.shape[0])
+    per_row = torch.bincount(rows, weights, minlength=logits.shape[0])
+    positives = _weighted(positives, weights)
     return ((torch.logsumexp(logits, dim=1) * per_row).sum() - positives.sum()) / len(rows)
 
 
@@ -63,6 +68,7 @@ def sampled_bce(
     *,
     n_negatives: float,
     n_items: int,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Estimate of `catalogue_bce` from a sample of items that all rows share.
 
@@ -73,14 +79,17 @@ def sampled_bce(
         expected: (K,) expected number of draws of each item over the number of times it was drawn.
         n_negatives: n, negatives per positive.
         n_items: I.
+        weights: (P,) of the positives, with the mean 1; None: all equal.
     """
     per_row = torch.bincount(rows, minlength=negative.shape[0])
     weight = n_negatives * per_row / (n_items - per_row).clamp(min=1)
     unseen = (weight * (F.softplus(negative) / expected).sum(1)).sum()
-    return (F.softplus(-positive).sum() + unseen) / (len(rows) * (1 + n_negatives))
+    return (_weighted(F.softplus(-positive), weights).sum() + unseen) / (len(rows) * (1 + n_negatives))
 
 
-def sampled_softmax(positive: Tensor, rows: Tensor, negative: Tensor, expected: Tensor) -> Tensor:
+def sampled_softmax(
+    positive: Tensor, rows: Tensor, negative: Tensor, expected: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """Estimate of `catalogue_softmax` from a sample of items that all rows share.
 
     The logit of each negative is reduced by the logarithm of its expected number of draws, so that the sum of
@@ -92,6 +101,11 @@ def sampled_softmax(positive: Tensor, rows: Tensor, negative: Tensor, expected: 
         rows: (P,) row of `negative` of each positive.
         negative: (B, K) logits of the sampled items; -inf where an item is a positive of the row.
         expected: (K,) expected number of draws of each item over the number of times it was drawn.
+        weights: (P,) of the positives, with the mean 1; None: all equal.
     """
     rest = torch.logsumexp(negative - expected.log(), dim=1)
-    return (torch.logaddexp(positive, rest[rows]) - positive).mean()
+    return _weighted(torch.logaddexp(positive, rest[rows]) - positive, weights).mean()
+
+
+def _weighted(values: Tensor, weights: Tensor | None) -> Tensor:
+    return values if weights is None else values * weights

@@ -66,11 +66,7 @@ def without_newest(train: Interactions, n_newest: int) -> tuple[Interactions, ND
         raise ValueError("the times of the pairs are not known")
     limit = np.minimum(n_newest, train.counts // WITHHELD_PART)
     withheld = train.recency < np.repeat(limit, train.counts)
-    kept = ~withheld
-    rest = Interactions.from_pairs(
-        train.users[kept], train.indices[kept], train.n_users, train.n_items, train.times[kept]
-    )
-    return rest, withheld
+    return train.where(~withheld), withheld
 
 
 def statistics_of(pairs: Interactions, counted: Interactions, rng: np.random.Generator) -> RecentStatistics:

@@ -57,6 +57,7 @@ def write_run(
                 "user_index": pa.array(rows[:, 0], pa.int32()),
                 "item_index": pa.array(rows[:, 1], pa.int32()),
                 "timestamp": pa.array(np.arange(len(rows)), pa.int64()),
+                "weight": pa.array(np.ones(len(rows)), pa.float32()),
             }
         )
     files = {}

@@ -52,6 +52,26 @@ def test_sampled_softmax_of_the_whole_catalogue_excludes_the_other_positives() -
     assert sampled.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
 
 
+WEIGHTS = torch.tensor([2.0, 0.25, 0.75])
+
+
+def test_weight_of_a_positive_multiplies_its_loss() -> None:
+    each = F.cross_entropy(LOGITS[ROWS], ITEMS, reduction="none")
+    softmax = losses.catalogue_softmax(LOGITS, ROWS, ITEMS, WEIGHTS)
+    assert softmax.item() == pytest.approx((each * WEIGHTS).mean().item(), rel=1e-6)
+    added = (F.softplus(-POSITIVE) * (WEIGHTS - 1)).sum() / (3 * (1 + 3))
+    expected = losses.catalogue_bce(LOGITS, ROWS, ITEMS, 3) + added
+    bce = losses.catalogue_bce(LOGITS, ROWS, ITEMS, 3, WEIGHTS)
+    assert bce.item() == pytest.approx(expected.item(), rel=1e-6)
+    options = {"n_negatives": 3, "n_items": 4}
+    sampled = losses.sampled_bce(POSITIVE, ROWS, MASKED, torch.ones(4), **options, weights=WEIGHTS)
+    assert sampled.item() == pytest.approx(bce.item(), rel=1e-6)
+    one = torch.tensor([0.0, 0.0, 3.0])
+    alone = losses.sampled_softmax(POSITIVE, ROWS, MASKED, torch.ones(4), one)
+    row = losses.sampled_softmax(POSITIVE[2:], torch.tensor([0]), MASKED[1:], torch.ones(4))
+    assert alone.item() == pytest.approx(row.item(), rel=1e-6)
+
+
 def test_log_q_correction_makes_the_sampled_sum_unbiased() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(50, generator=generator)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from ml.ncf.training.blending import best_blend_weights
 from ml.ncf.training.loop import TrainingError
 from ml.ncf.training.plan import training_plan
 from ml.ncf.training.runner import run_plan
-from tests.ml.ncf.training.small import N_USERS, SMALL, same, small_data, train
+from tests.ml.ncf.training.small import N_USERS, SMALL, same, small_data, train, weights
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,18 @@ def test_refit_trains_on_validation_too_for_the_selected_epochs() -> None:
     refit = [epoch for epoch in trained.epochs if epoch.phase == "gmf-refit"]
     assert len(refit) == trained.best.number
     assert not same(trained, train())
+
+
+@pytest.mark.parametrize("coverage", ["whole", "sampled"])
+@pytest.mark.parametrize("objective", ["softmax", "row-bce"])
+def test_event_weights_change_the_training_only_if_they_differ(objective: str, coverage: str) -> None:
+    settings = replace(SMALL, objective=objective, coverage=coverage, epochs=1)
+    data, plan = small_data(), training_plan(replace(settings, event_weights=True))
+    ones = np.full(len(data.train), 2.0, dtype=np.float32)
+    equal = run_plan(plan, replace(data, train=replace(data.train, weights=ones)))
+    assert torch.allclose(weights(equal), weights(train(settings)), atol=1e-5)
+    ones[::2] = 9.0
+    assert not same(run_plan(plan, replace(data, train=replace(data.train, weights=ones))), equal)
 
 
 def test_loss_that_is_not_finite_names_its_step() -> None:
