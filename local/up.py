@@ -20,6 +20,7 @@ from emulator.app import Emulator
 from emulator.environment import client_environment
 from local.api import recommend
 from local.aws import STATE_FILE, DeployedStage
+from local.batch import follow_batch
 from local.chain import Chain
 from local.deploy.engine import deploy
 from local.deploy.project import Stage, load_stage
@@ -126,6 +127,7 @@ def _first_run(stage: DeployedStage, options: UpOptions, timeline: Timeline) -> 
     manifest, evaluation = train(stage, run_id, timeline, options.job, quarantine)
     with timeline.step("recommend", "three users, through the API"):
         recommendations = [recommend(stage, user) for user in example_users(stage, run_id)]
+    follow_batch(stage, timeline)
     versions = {answer.pop("model_version") for answer in recommendations}
     if versions != {run_id}:
         raise StepFailedError("recommend", f"the API serves model {', '.join(versions)}, not {run_id}")

@@ -54,6 +54,7 @@ MAX_ITEMS_PER_REQUEST = 2500
 # -- object keys: data bucket -------------------------------------------------------------------
 RAW_PREFIX = "raw/interactions/"
 PREPARED_PREFIX = "prepared/"
+RECOMMENDATIONS_PREFIX = "recommendations/"  # of all users, per model: `recommendations_path`
 SCRATCH_PREFIX = "scratch/"  # temporary files of Spark; they expire, with their versions, after days
 MANIFEST_FILE = "manifest.json"
 SUCCESS_FILE = "_SUCCESS"  # written last: marks a complete run
@@ -199,6 +200,11 @@ def run_seconds(run_id: str) -> int:
 def run_prefix(run_id: str) -> str:
     """Key prefix of a prepared run in the data bucket."""
     return f"{PREPARED_PREFIX}run={run_id}/"
+
+
+def recommendations_path(model_version: str, top_n: int) -> str:
+    """Folder of the batch recommendations of a model, below RECOMMENDATIONS_PREFIX; Hive-style partitions."""
+    return f"model_version={model_version}/top_n={top_n}/"
 
 
 def buildspec_key(run_id: str) -> str:

@@ -19,6 +19,7 @@ from ml.settings.fields import SettingError, read
 from ml.settings.regions import supported_region
 from stacks.sections import (
     ApiConfig,
+    BatchConfig,
     FunctionsConfig,
     NetworkConfig,
     OperationsConfig,
@@ -53,6 +54,7 @@ class StageConfig(Section):
     feature_store: FeatureStoreConfig | None
     training: Annotated[TrainingConfig, PlainValidator(partial(read, TrainingConfig))]
     serving: ServingConfig
+    batch_recommendations: BatchConfig
     api: ApiConfig
     functions: FunctionsConfig
     operations: OperationsConfig

@@ -12,6 +12,7 @@ from components.budget import Budget, BudgetArgs
 from components.dashboard import Dashboard, DashboardArgs, Graph
 from components.dead_letter_queue import DeadLetterQueue
 from components.event_route import EventRoute, EventRouteArgs, InputTransformer, TopicTarget
+from stacks.batch_recommendations import BatchRecommendations
 from stacks.graphs import (
     endpoint_graph,
     fallback_graph,
@@ -57,7 +58,7 @@ class OperationsArgs:
 class Operations(pulumi.ComponentResource):
     """Notifications of failed clusters, builds and pipeline executions, a budget and a dashboard.
 
-    Creates: EventRoute (3), Budget, Dashboard.
+    Creates: EventRoute (3, or 4 with batch recommendations), Budget, Dashboard.
     """
 
     dashboard: Dashboard
@@ -71,6 +72,8 @@ class Operations(pulumi.ComponentResource):
             "build failed": EventRoute("build-failed", _build_failed(args), child),
             "pipeline failed": EventRoute("pipeline-failed", _pipeline_failed(args), child),
         }
+        if (batch := args.serving.batch) is not None:
+            routes["batch failed"] = EventRoute("batch-failed", _batch_failed(args, batch), child)
         self.dead_letter_queues = {label: route.dead_letter_queue for label, route in routes.items()}
         Budget(
             "budget",
@@ -152,6 +155,15 @@ def _pipeline_failed(args: OperationsArgs) -> EventRouteArgs:
             "status": "$.detail.currentPipelineExecutionStatus",
         },
         text="Pipeline execution <execution> ended <status>.",
+    )
+
+
+def _batch_failed(args: OperationsArgs, batch: BatchRecommendations) -> EventRouteArgs:
+    return _notification(
+        args,
+        **batch.failed_event(),
+        paths={"job": "$.detail.ProcessingJobName", "why": "$.detail.FailureReason"},
+        text="The batch recommendations failed (job <job>, the attempt is its last number): <why>",
     )
 
 

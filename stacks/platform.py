@@ -78,6 +78,11 @@ class Platform:
                 api=stage.api,
                 event_weights=stage.spark.job.values.get("event_weights", {}),
                 manual_approval=stage.training.approval == "manual",
+                batch=stage.batch_recommendations,
+                batch_image=stage.training.image(stage.region, stage.batch_recommendations.instance_type),
+                feature_store=stage.feature_store,
+                network=self.preparation.network,
+                tags=stage.tags.model_dump(),
                 recommend_concurrency=stage.functions.recommend_concurrency,
                 functions=functions,
                 log_retention_days=stage.storage.log_retention_days,
@@ -104,9 +109,10 @@ class Platform:
 
     def outputs(self) -> dict[str, pulumi.Input[str]]:
         """Stack outputs: names, ARNs and URLs of the stage's resources, for operators and other programs."""
-        airflow = self.preparation.airflow_role_arn
+        airflow, batch = self.preparation.airflow_role_arn, self.serving.batch
         return {
             **({} if airflow is None else {"airflow_role_arn": airflow}),
+            **({} if batch is None else {"batch_recommendations_uri": batch.uri}),
             "api_url": self.serving.api.url,
             "endpoint_name": self.serving.endpoint.name,
             "data_bucket": self.storage.data.name,

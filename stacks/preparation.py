@@ -59,6 +59,7 @@ class Preparation(pulumi.ComponentResource):
 
     job: SparkJob
     job_name: str
+    network: Network
     airflow_role_arn: pulumi.Output[str] | None
     dead_letter_queues: dict[str, DeadLetterQueue]
 
@@ -66,7 +67,7 @@ class Preparation(pulumi.ComponentResource):
         super().__init__("ncf:slice:Preparation", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.job_name = f"ncf-{args.stage_name}-preparation"
-        network = Network(
+        self.network = Network(
             "network",
             NetworkArgs(
                 account_id=args.storage.key.account_id,
@@ -79,7 +80,7 @@ class Preparation(pulumi.ComponentResource):
             ),
             child,
         )
-        self.job = SparkJob("preparation", self._job(args, network), child)
+        self.job = SparkJob("preparation", self._job(args, self.network), child)
         self.airflow_role_arn, self.dead_letter_queues = None, {}
         if args.spark.scheduler == "eventbridge":
             self.dead_letter_queues["preparation schedule"] = self._schedule(args, child).dead_letter_queue
@@ -177,7 +178,7 @@ def preparation_nodes_role(storage: Storage, store: FeatureStoreConfig | None) -
         artifacts.grant_list(contract.SPARK_PREFIX.rstrip("/")),
         storage.logs.grant_write(EMR_LOGS_PREFIX),
         node_key(storage.key.arn),
-        *(_grant_read_secret(storage, store) if store else []),
+        *(grant_read_secret(storage, store) if store else []),
     ]
 
 
@@ -191,7 +192,7 @@ def _grants_to_write(bucket: PrivateBucket) -> list[Callable[[str], Allow]]:
     ]
 
 
-def _grant_read_secret(storage: Storage, store: FeatureStoreConfig) -> list[Allow]:
+def grant_read_secret(storage: Storage, store: FeatureStoreConfig) -> list[Allow]:
     """Permissions to read the feature store's secret, and to decrypt it if it has its own key."""
     allows = [Allow(actions=["secretsmanager:GetSecretValue"], resources=[store.secret_arn])]
     if store.kms_key_arn is not None:

@@ -8,9 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ml.contract import MAX_K
 from ml.settings.containers import FRAMEWORK_VERSION, IMAGE_URI, PY_VERSION, image_uri
 from ml.settings.fields import Settings, setting
-from ml.settings.training import TrainingSettings
+from ml.settings.training import MAX_RUNTIME_S, TrainingSettings
 
 Days = Annotated[int, Field(ge=1, le=3653)]
 MlInstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
@@ -123,6 +124,16 @@ class ServingConfig(Section):
             ValueError: the region has no PyTorch images.
         """
         return image_uri(region, "inference", self.instance_type, self.framework_version, self.py_version)
+
+
+class BatchConfig(Section):
+    """Recommendations of all users, written after each rollout by a SageMaker processing job."""
+
+    enabled: bool
+    top_n: Annotated[int, Field(ge=1, le=MAX_K)]
+    instance_type: MlInstanceType
+    volume_gib: Annotated[int, Field(ge=1, le=16_384)]  # SageMaker API, ProcessingClusterConfig
+    max_runtime_s: Annotated[int, Field(ge=1, le=MAX_RUNTIME_S)]
 
 
 class ApiConfig(Section):

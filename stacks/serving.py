@@ -17,12 +17,15 @@ from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
 from components.iam import Allow, grant_pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.model_artifact import bootstrap_artifact
+from components.network import Network
 from ml import contract
 from stacks import paths
+from stacks.batch_recommendations import BatchRecommendations, BatchRecommendationsArgs
 from stacks.containers import grant_pull_images
 from stacks.functions import FunctionDefaults
 from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
-from stacks.sections import ApiConfig, ServingConfig
+from stacks.sections import ApiConfig, BatchConfig, ServingConfig
+from stacks.spark_sections import FeatureStoreConfig
 from stacks.storage import Storage
 
 ROUTES = ("GET /recommendations/{user_id}", "POST /recommendations", DEFAULT_ROUTE)
@@ -42,6 +45,11 @@ class ServingArgs:
         serving, api: sections of the stage configuration.
         event_weights: weight of each event type, as in the preparation.
         manual_approval: deploy model packages when a person approves them.
+        batch: section `batch_recommendations` of the stage configuration.
+        batch_image: URI of its container's image.
+        feature_store: database that gets the batch recommendations as well; None: S3 only.
+        network: of the feature store's clients.
+        tags: of the batch jobs.
         recommend_concurrency: reserved concurrency of `recommend`; None uses the account's pool.
         functions: arguments that all functions share.
         log_retention_days: retention of the log groups of endpoint and API.
@@ -56,6 +64,11 @@ class ServingArgs:
     api: ApiConfig
     event_weights: Mapping[str, float]
     manual_approval: bool
+    batch: BatchConfig
+    batch_image: str
+    feature_store: FeatureStoreConfig | None
+    network: Network
+    tags: Mapping[str, str]
     recommend_concurrency: int | None
     functions: FunctionDefaults
     log_retention_days: int
@@ -66,10 +79,12 @@ class ServingArgs:
 class Serving(pulumi.ComponentResource):
     """SageMaker endpoint, the function that deploys models to it, and the HTTP API in front of it.
 
-    Creates: Endpoint, LambdaFunction (2), EventRoute (1, or 2 with manual approval), HttpApi, MetricAlarm.
+    Creates: Endpoint, LambdaFunction (2), EventRoute (1, and one each with manual approval and with batch
+    recommendations), HttpApi, MetricAlarm, and BatchRecommendations if the stage has them.
     """
 
     endpoint: Endpoint
+    batch: BatchRecommendations | None
     deploy_model: LambdaFunction
     recommend: LambdaFunction
     api: HttpApi
@@ -80,7 +95,10 @@ class Serving(pulumi.ComponentResource):
         super().__init__("ncf:slice:Serving", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.endpoint = Endpoint("endpoint", _endpoint(args), child)
-        self.deploy_model = LambdaFunction("deploy-model", _deploy_model(args, self.endpoint), child)
+        self.batch = _batch(args, child)
+        self.deploy_model = LambdaFunction(
+            "deploy-model", _deploy_model(args, self.endpoint, self.batch), child
+        )
         self.recommend = LambdaFunction("recommend", _recommend(args, self.endpoint), child)
         self.api = HttpApi("api", _api(args, self.recommend), child)
         metric_alarm("recommend-fallbacks", _fallbacks(self.recommend), args.alarm_topic_arn, child)
@@ -127,7 +145,37 @@ class Serving(pulumi.ComponentResource):
                 ),
                 child,
             )
+        if self.batch is not None:
+            routes["batch job failed"] = EventRoute(
+                "batch-job-failed",
+                EventRouteArgs(
+                    description="A job of the batch recommendations failed: it starts again",
+                    target=target,
+                    alarm_topic_arn=args.alarm_topic_arn,
+                    **self.batch.failed_event(),
+                ),
+                child,
+            )
         return routes
+
+
+def _batch(args: ServingArgs, child: pulumi.ResourceOptions) -> BatchRecommendations | None:
+    """The batch recommendations of the stage, if it has them."""
+    if not args.batch.enabled:
+        return None
+    return BatchRecommendations(
+        "batch",
+        BatchRecommendationsArgs(
+            endpoint_name=f"ncf-{args.stage_name}",
+            config=args.batch,
+            image=args.batch_image,
+            storage=args.storage,
+            feature_store=args.feature_store,
+            network=args.network,
+            tags=args.tags,
+        ),
+        child,
+    )
 
 
 def _endpoint(args: ServingArgs) -> EndpointArgs:
@@ -172,7 +220,9 @@ def endpoint_model_role(storage: Storage, images: Collection[str]) -> list[Allow
     ]
 
 
-def _deploy_model(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
+def _deploy_model(
+    args: ServingArgs, endpoint: Endpoint, batch: BatchRecommendations | None
+) -> LambdaFunctionArgs:
     storage, serving = args.storage, args.serving
     return args.functions.args(
         "deploy_model",
@@ -189,9 +239,13 @@ def _deploy_model(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
             "WAIT_S": str(serving.wait_s),
             "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.alarm_names),
             "KEEP_LAST": str(serving.keep_last),
+            "BATCH_JOB": batch.request if batch else json.dumps(None),
             **_popular_list(storage),
         },
-        allows=deploy_model_role(args.stage_name, storage, endpoint),
+        allows=[
+            *deploy_model_role(args.stage_name, storage, endpoint),
+            *(batch.grant_start() if batch else []),
+        ],
         timeout_s=60,
         memory_mib=256,
     )

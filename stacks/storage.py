@@ -66,7 +66,10 @@ class Storage(pulumi.ComponentResource):
         self.data = self._bucket(
             "data",
             args,
-            expire_after_days={contract.PREPARED_PREFIX: prepared_days},
+            expire_after_days={
+                contract.PREPARED_PREFIX: prepared_days,
+                contract.RECOMMENDATIONS_PREFIX: prepared_days,
+            },
             purge_after_days={contract.SCRATCH_PREFIX: SCRATCH_DAYS},
         )
         # Models and code bundles never expire: an old champion may still be served.

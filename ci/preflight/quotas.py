@@ -103,10 +103,16 @@ def _cluster_needs(stage: StageInAccount) -> Iterator[Need]:
 
 def _sagemaker_needs(stage: StageInAccount) -> Iterator[Need]:
     training, serving = stage.config.training, stage.config.serving
+    batch = stage.config.batch_recommendations
     kind = "spot training job" if training.use_spot else "training job"
     for instance_type, usage, needed, reason in (
         (training.instance_type, kind, 1, "training.instance_type, use_spot"),
         (training.evaluation_instance_type, "processing job", 1, "training.evaluation_instance_type"),
+        *(
+            [(batch.instance_type, "processing job", 1, "batch_recommendations.instance_type")]
+            if batch.enabled
+            else []
+        ),
         (
             serving.instance_type,
             "endpoint",

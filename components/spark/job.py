@@ -15,6 +15,7 @@ from components.spark.permissions import EC2, EMR, ClusterPermissions, service_r
 from components.spark.run_job_flow import Code, configurations, instances, spark_step
 from components.spark.security import EMR_TAGS, ClusterSecurity, ClusterSecurityArgs, Database
 
+PACKAGES_FILE = "packages.zip"  # below the code's prefix
 SERVICE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
 
 
@@ -152,7 +153,7 @@ class SparkJob(pulumi.ComponentResource):
 
     def _code(self, args: SparkJobArgs) -> Code:
         """Publish the code to S3."""
-        files = {"ml.zip": args.package, "packages.zip": args.packages, "prepare.py": args.entry}
+        files = {"ml.zip": args.package, PACKAGES_FILE: args.packages, "prepare.py": args.entry}
         roles = ("package", "packages", "entry")
         published = {
             role: _uri(self._object(role, args, f"{args.code_prefix}{name}", source=source))

@@ -5,7 +5,9 @@ by EventBridge with "SageMaker Model Package State Change" (a package was approv
 "SageMaker Endpoint State Change" (a rollout ended). It starts a rollout and returns; the end of the rollout
 arrives as an event. Invocations may be repeated and may arrive in any order.
 
-When a rollout has deployed a package, its popular list is copied to the key that the API reads.
+When a rollout has deployed a package, its popular list is copied to the key that the API reads, and the job
+of the batch recommendations starts if the stage has them. A job that failed is started again, at most twice;
+an operator starts a further attempt with ``{"batch_job": NAME}``, the name of the newest job.
 The result is written to the customer metadata of the package: ``deployment`` (Requested, Deployed,
 RolledBack, Waiting), ``endpoint_config`` and ``model``. When the pipeline has registered a package, the
 warnings of its evaluation report are written to ``evaluation_warnings``, for the person who approves it. A
@@ -24,6 +26,8 @@ Environment:
     ALARM_NAMES: JSON list of the CloudWatch alarms that roll back a rollout.
     KEEP_LAST: number of endpoint configs, with their models, to keep.
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the API's popular list.
+    BATCH_JOB: JSON of the CreateProcessingJob request of the batch recommendations, without name and model;
+        null: the stage has none.
 """
 
 from __future__ import annotations
@@ -35,9 +39,12 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from batch import MAX_ATTEMPTS, BatchJob
+from batch import request as batch_request
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from logic import (
+    BATCH_JOB,
     DEPLOYED,
     DEPLOYMENT,
     ENDPOINT_CONFIG,
@@ -47,6 +54,7 @@ from logic import (
     ROLLED_BACK,
     WAITING,
     WARNINGS,
+    BatchRestart,
     EndpointState,
     Ignored,
     Package,
@@ -81,6 +89,7 @@ DEPLOYMENT_CONFIG = deployment_config(
     int(os.environ["WAIT_S"]),
     json.loads(os.environ["ALARM_NAMES"]),
 )
+BATCH_TEMPLATE = json.loads(os.environ["BATCH_JOB"])
 
 logger = Logger(service="deploy_model")
 config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
@@ -96,10 +105,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     Returns:
         ``endpoint_config_name`` (empty if there is none) and ``status``: ``Deploying``, ``AlreadyDeploying``,
         ``AlreadyDeployed``, ``Deferred`` (until the current rollout ends), ``AwaitingApproval``,
-        ``Rejected``, ``Superseded`` (a newer package is approved), ``NothingApproved`` or ``Ignored``.
+        ``Rejected``, ``Superseded`` (a newer package is approved), ``NothingApproved``, ``BatchStarted`` or
+        ``Ignored``.
 
     Raises:
-        EventError: the event has an unknown type.
+        EventError: the event has an unknown type, or names no batch job.
         EndpointError: the endpoint is in a state that requires an operator.
     """
     request = request_of(event, endpoint_name=ENDPOINT_NAME, group=MODEL_PACKAGE_GROUP)
@@ -107,6 +117,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
         return _answer("Ignored", reason=request.reason)
     if isinstance(request, Promotion):
         return _promote(request)
+    if isinstance(request, BatchRestart):
+        return _restart_batch(request)
     return _reconcile()
 
 
@@ -138,6 +150,7 @@ def _reconcile(requested: Package | None = None) -> dict[str, str]:
     if status == "Deploy":
         status = _deploy(package, endpoint, config_name)
     elif endpoint.settled:
+        package = _start_batch(package)
         _delete_old_configs(endpoint)
     if requested is not None and requested.arn != package.arn:
         return _answer("Superseded", package=requested)
@@ -182,6 +195,38 @@ def _deploy(package: Package, endpoint: EndpointState, config_name: str) -> str:
         sagemaker.annotate(package, **{DEPLOYMENT: WAITING})
         return "Deferred"
     return "Deploying"
+
+
+def _start_batch(package: Package) -> Package:
+    """Start the batch recommendations of the deployed package, once per rollout."""
+    job = BatchJob.first(ENDPOINT_NAME, package)
+    if package.metadata.get(DEPLOYMENT) != DEPLOYED or job.is_of_rollout(package.metadata.get(BATCH_JOB)):
+        return package
+    return _start_attempt(package, job)
+
+
+def _restart_batch(request: BatchRestart) -> dict[str, str]:
+    """Start the next attempt of a batch job that failed, if it is the newest one of the deployed package."""
+    job = BatchJob.parse(request.job_name, ENDPOINT_NAME)
+    if job.attempt >= MAX_ATTEMPTS and not request.by_operator:
+        return _answer("Ignored", reason=f"attempt {job.attempt} of {MAX_ATTEMPTS} failed")
+    package = desired_package(sagemaker.approved_packages(MODEL_PACKAGE_GROUP))
+    if package is None or package.metadata.get(BATCH_JOB) != job.name:
+        return _answer("Ignored", reason=f"{job.name} is not the newest job of the deployed package")
+    _start_attempt(package, job.next())
+    return _answer("BatchStarted", package=package)
+
+
+def _start_attempt(package: Package, job: BatchJob) -> Package:
+    if BATCH_TEMPLATE is None:
+        return package
+    request = batch_request(job, package, BATCH_TEMPLATE)
+    if request is None:
+        logger.warning("no batch recommendations: no code", extra={"package": package.arn})
+        return package
+    sagemaker.start_job(request)
+    logger.info("batch job started", extra={"package": package.arn, "job": job.name})
+    return sagemaker.annotate(package, **{BATCH_JOB: job.name})
 
 
 def _delete_old_configs(endpoint: EndpointState) -> None:

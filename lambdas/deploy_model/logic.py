@@ -19,11 +19,13 @@ PACKAGE_ARN = re.compile(
 )
 APPROVAL_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
+JOB_EVENT = "SageMaker Processing Job State Change"
 
 # Keys and values of the customer metadata. A versioned package cannot be tagged: it has the tags of its
 # group.
 DEPLOYMENT, ENDPOINT_CONFIG, ENDPOINT_SEEN, MODEL = "deployment", "endpoint_config", "endpoint_seen", "model"
 WARNINGS = "evaluation_warnings"
+BATCH_JOB = "batch_job"  # newest job of the batch recommendations
 REQUESTED, DEPLOYED, ROLLED_BACK, WAITING = "Requested", "Deployed", "RolledBack", "Waiting"
 
 Rollout = Literal["all_at_once", "canary", "linear"]
@@ -48,6 +50,14 @@ class Promotion:
 @dataclass(frozen=True)
 class Change:
     """State change after which the endpoint and the packages have to be compared."""
+
+
+@dataclass(frozen=True)
+class BatchRestart:
+    """Request to start a batch job again: the event of its failure, or an operator."""
+
+    job_name: Any
+    by_operator: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class Package:
     approval: str
     metadata: Mapping[str, str]
     report_uri: str | None = None  # S3 URI of its evaluation
+    model_data_url: str | None = None  # S3 URI of its artifact
 
 
 @dataclass(frozen=True)
@@ -94,12 +105,15 @@ class Variant:
     kms_key_arn: str
 
 
-def request_of(event: Mapping[str, Any], *, endpoint_name: str, group: str) -> Promotion | Change | Ignored:
+def request_of(
+    event: Mapping[str, Any], *, endpoint_name: str, group: str
+) -> Promotion | Change | BatchRestart | Ignored:
     """Parse the payload of an invocation.
 
     A pipeline step or an operator sends ``{"model_package_arn": ..., "model_name": ...}``, the second field
-    optional. EventBridge sends state changes of packages and endpoints. Updates of package metadata are state
-    changes too, so package events without a change of the approval are ignored.
+    optional, and an operator ``{"batch_job": ...}``. EventBridge sends failures of batch jobs, and state
+    changes of packages and endpoints. Updates of package metadata are state changes too, so package events
+    without a change of the approval are ignored.
 
     Raises:
         EventError: the event has an unknown type, or its package is not in the group.
@@ -109,20 +123,32 @@ def request_of(event: Mapping[str, Any], *, endpoint_name: str, group: str) -> P
         if name is not None and not isinstance(name, str):
             raise EventError(f"model_name is {name!r}: expected the name of a model, or no such field")
         return Promotion(_package_arn(event["model_package_arn"], group), name or None)
+    if "batch_job" in event:
+        return BatchRestart(event["batch_job"], by_operator=True)
     kind, detail = event.get("detail-type"), event.get("detail")
     if not isinstance(detail, Mapping):
         raise EventError("event: neither model_package_arn nor detail")
     if kind == ENDPOINT_EVENT:
-        if detail.get("EndpointName") != endpoint_name:
-            return Ignored(f"the endpoint is not {endpoint_name}")
-        return Change()
+        is_own = detail.get("EndpointName") == endpoint_name
+        return Change() if is_own else Ignored(f"the endpoint is not {endpoint_name}")
+    if kind == JOB_EVENT:
+        has_failed = detail.get("ProcessingJobStatus") == "Failed"
+        job_name = detail.get("ProcessingJobName")
+        return BatchRestart(job_name, by_operator=False) if has_failed else Ignored("the job did not fail")
     if kind == APPROVAL_EVENT:
-        if "ModelApprovalStatus" not in detail.get("UpdatedModelPackageFields", ()):
-            return Ignored("the approval did not change")
-        if detail.get("ModelApprovalStatus") == "Approved":
-            return Promotion(_package_arn(detail.get("ModelPackageArn"), group))
-        return Change()
-    raise EventError(f"event: detail-type {kind!r} is not one of {APPROVAL_EVENT!r}, {ENDPOINT_EVENT!r}")
+        return _review(detail, group)
+    raise EventError(
+        f"event: detail-type {kind!r} is not one of {APPROVAL_EVENT!r}, {ENDPOINT_EVENT!r}, {JOB_EVENT!r}"
+    )
+
+
+def _review(detail: Mapping[str, Any], group: str) -> Promotion | Change | Ignored:
+    """The request of a package's state change."""
+    if "ModelApprovalStatus" not in detail.get("UpdatedModelPackageFields", ()):
+        return Ignored("the approval did not change")
+    if detail.get("ModelApprovalStatus") == "Approved":
+        return Promotion(_package_arn(detail.get("ModelPackageArn"), group))
+    return Change()
 
 
 def package_version(arn: str) -> int:

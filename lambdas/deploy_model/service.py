@@ -40,6 +40,7 @@ class SageMaker:
             approval=found["ModelApprovalStatus"],
             metadata=found.get("CustomerMetadataProperties") or {},
             report_uri=_report_uri(found),
+            model_data_url=_model_data_url(found),
         )
 
     def approved_packages(self, group: str) -> list[Package]:
@@ -100,6 +101,14 @@ class SageMaker:
             DeploymentConfig=deployment,
         )
 
+    def start_job(self, request: Mapping[str, Any]) -> None:
+        """Start a processing job unless a job of its name exists."""
+        try:
+            self._client.create_processing_job(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceInUse":
+                raise
+
     def config_names(self, name_contains: str) -> list[str]:
         """Names of endpoint configs that contain a text, newest first, including those of other endpoints."""
         pages = self._client.get_paginator("list_endpoint_configs").paginate(
@@ -136,3 +145,8 @@ class SageMaker:
 def _report_uri(package: Mapping[str, Any]) -> str | None:
     quality = package.get("ModelMetrics", {}).get("ModelQuality", {})
     return quality.get("Statistics", {}).get("S3Uri")
+
+
+def _model_data_url(package: Mapping[str, Any]) -> str | None:
+    containers = package.get("InferenceSpecification", {}).get("Containers") or [{}]
+    return containers[0].get("ModelDataUrl")

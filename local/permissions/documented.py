@@ -208,6 +208,13 @@ DOCUMENTED: Sequence[Documented] = (
         "Permissions to use a KMS key).",
     ),
     Documented(
+        roles=["batch-role"],
+        actions=["kms:DescribeKey"],
+        resources=[_KEY],
+        stages=["prod"],
+        reason="As above; only the prod stage has batch recommendations.",
+    ),
+    Documented(
         roles=["endpoint-model"],
         actions=["cloudwatch:DescribeAlarms"],
         resources=[f"arn:aws:cloudwatch:{_HERE}:alarm:*"],

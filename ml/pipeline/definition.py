@@ -119,6 +119,7 @@ def register_step(
         customer_metadata_properties={
             "run_id": parameters.run_id,
             "code_version": parameters.code_version,
+            "source_uri": parameters.source_uri,  # for the batch recommendations
         },
         skip_model_validation="None",
     )

@@ -54,7 +54,7 @@ def used_in(container: str) -> Iterator[Path]:
     if container == "serving":
         yield from map(Path, serving_sources(ROOT).values())
     else:
-        for folder in ("ml/ncf", "ml/serving"):
+        for folder in ("ml/ncf", "ml/serving", "ml/batch"):
             yield from (path.relative_to(ROOT) for path in sorted((ROOT / folder).rglob("*.py")))
 
 

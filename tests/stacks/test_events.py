@@ -165,7 +165,7 @@ def test_dashboard_shows_the_queues_of_event_handlers(stage: str) -> None:
     # All queues but those of functions that handle no events and of the failure notifications.
     invoked = {each.inputs["arn"] for each in done.of(TARGET)}
     handlers = {each.name for each in done.of(FUNCTION) if each.outputs["arn"] in invoked}
-    notifications = {"preparation-failed", "build-failed", "pipeline-failed"}
+    notifications = {"preparation-failed", "build-failed", "pipeline-failed", "batch-failed"}
     expected = {f"{name}-failed" for name in handlers} | {
         queue.name
         for queue in done.of(QUEUE)

@@ -45,7 +45,11 @@ def recorded_uses(stage: str) -> list[Use]:
     """Uses that were recorded in any stage: stages differ by their configuration, not by their code."""
     roles = {grant.role for grant in grants(stage)}
     moved = (in_stage(use, other, stage) for other in STAGES for use in read_uses(USES / f"{other}.json"))
-    return distinct(use for use in moved if use.role_arn in roles)
+    # Without batch recommendations nothing starts their jobs.
+    absent = () if "batch-role" in roles else ("<batch-role>", f"processing-job/ncf-{stage}-batch-")
+    return distinct(
+        use for use in moved if use.role_arn in roles and not any(part in use.resource for part in absent)
+    )
 
 
 @functools.cache

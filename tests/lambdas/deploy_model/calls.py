@@ -26,6 +26,15 @@ ENVIRONMENT = {
     "KEEP_LAST": "2",
     "FALLBACK_BUCKET": "artifacts",
     "FALLBACK_KEY": contract.FALLBACK_KEY,
+    "BATCH_JOB": "null",
+}
+# Request of the batch recommendations, as in the environment of a stage that has them.
+BATCH_TEMPLATE: dict[str, Any] = {
+    "RoleArn": "arn:aws:iam::123456789012:role/batch-role",
+    "AppSpecification": {"ImageUri": "image", "ContainerArguments": ["--top-n", "50"]},
+    "ProcessingResources": {
+        "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
+    },
 }
 Invoke = Callable[[dict[str, Any]], dict[str, str]]
 
@@ -42,6 +51,14 @@ def changed_approval(arn: str, approval: str = "Approved") -> dict[str, Any]:
 
 def endpoint_changed() -> dict[str, Any]:
     return event("endpoint_in_service")
+
+
+def batch_failed(job_name: str) -> dict[str, Any]:
+    return {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Processing Job State Change",
+        "detail": {"ProcessingJobName": job_name, "ProcessingJobStatus": "Failed"},
+    }
 
 
 def deploy(fake: FakeSageMaker, invoke: Invoke) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.lambdas.deploy_model.calls import ENDPOINT, ENVIRONMENT, Invoke
+from tests.lambdas.deploy_model.calls import BATCH_TEMPLATE, ENDPOINT, ENVIRONMENT, Invoke
 from tests.lambdas.deploy_model.fake_sagemaker import REPORT_FOLDER, FakeSageMaker
 from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.functions import FakeContext, load
@@ -28,7 +30,19 @@ def s3() -> FakeS3:
 
 @pytest.fixture
 def invoke(fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    module = load("deploy_model", "handler", monkeypatch, ENVIRONMENT)
+    return loaded(fake, s3, monkeypatch, ENVIRONMENT)
+
+
+@pytest.fixture
+def invoke_with_batch(fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """`deploy_model` of a stage with batch recommendations."""
+    return loaded(fake, s3, monkeypatch, ENVIRONMENT | {"BATCH_JOB": json.dumps(BATCH_TEMPLATE)})
+
+
+def loaded(
+    fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
+) -> Invoke:
+    module = load("deploy_model", "handler", monkeypatch, environment)
     monkeypatch.setattr(module, "sagemaker", module.SageMaker(fake))
     lists = module.PopularLists(s3, ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
     monkeypatch.setattr(module, "popular_lists", lists)

@@ -37,6 +37,8 @@ class FakeSageMaker:
         self.configs: dict[str, dict[str, Any]] = {}
         self.packages: dict[str, dict[str, Any]] = {}
         self.updates: list[dict[str, Any]] = []
+        self.processing_jobs: list[dict[str, Any]] = []
+        self.job_error: str | None = None  # code of the error of CreateProcessingJob
         self.update_error: ClientError | None = None  # raised by UpdateEndpoint
         self.concurrent_config: str | None = None  # another caller deploys it before UpdateEndpoint
         self.create_endpoint_config(
@@ -51,7 +53,14 @@ class FakeSageMaker:
         self.packages[arn] = {
             "ModelPackageArn": arn,
             "ModelApprovalStatus": approval,
-            "CustomerMetadataProperties": {"run_id": "20261123T020000Z", **metadata},
+            "CustomerMetadataProperties": {
+                "run_id": "20261123T020000Z",
+                "source_uri": "s3://artifacts/models/20261123T020000Z/source/v1",
+                **metadata,
+            },
+            "InferenceSpecification": {
+                "Containers": [{"ModelDataUrl": "s3://artifacts/models/20261123T020000Z/output/model.tar.gz"}]
+            },
             "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"{REPORT_FOLDER}/evaluation.json"}}},
         }
         return arn
@@ -104,6 +113,14 @@ class FakeSageMaker:
 
     def update_model_package(self, *, ModelPackageArn: str, **changes: Any) -> None:  # noqa: N803
         self.packages[ModelPackageArn].update(changes)
+
+    def create_processing_job(self, **request: Any) -> None:
+        code = self.job_error
+        if any(job["ProcessingJobName"] == request["ProcessingJobName"] for job in self.processing_jobs):
+            code = "ResourceInUse"
+        if code is not None:
+            raise ClientError({"Error": {"Code": code, "Message": code}}, "CreateProcessingJob")
+        self.processing_jobs.append(request)
 
     def create_model(self, **request: Any) -> None:
         self.models[request["ModelName"]] = request

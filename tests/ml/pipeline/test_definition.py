@@ -211,6 +211,7 @@ def test_model_package_has_metrics_run_id_and_code_version(steps: dict[str, Any]
     assert arguments["CustomerMetadataProperties"] == {
         "run_id": {"Get": "Parameters.RunId"},
         "code_version": {"Get": "Parameters.CodeVersion"},
+        "source_uri": {"Get": "Parameters.SourceUri"},
     }
     report = arguments["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]["Std:Join"]["Values"]
     assert report == [{"Get": "Parameters.OutputUri"}, "evaluation", contract.EVALUATION_FILE]

@@ -14,6 +14,7 @@ from tests.ml.conftest import ROOT
 
 SOURCES = [
     ROOT / "ml" / "contract.py",
+    ROOT / "ml" / "feature_store.py",
     ROOT / "ml" / "manifest.py",
     *(ROOT / "ml" / "settings").rglob("*.py"),
     *(ROOT / "ml" / "preparation").rglob("*.py"),

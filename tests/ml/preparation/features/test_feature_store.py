@@ -16,8 +16,9 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, BulkWriteError
 from pyspark.sql import SparkSession
 
+from ml.feature_store import ATTEMPTS, write_documents
 from ml.preparation.errors import InputError, StepError, step
-from ml.preparation.features.feature_store import ATTEMPTS, FeatureStore, write_documents
+from ml.preparation.features.feature_store import FeatureStore
 from ml.settings.preparation import FeatureStoreSettings
 
 OLDER, NEWER = "20261122T020000Z", "20261123T020000Z"
