@@ -55,14 +55,15 @@ def rejection_of(event: Mapping[str, Any]) -> Rejection:
 
 
 def comparison(rejection: Rejection, content: bytes) -> str:
-    """One line per metric of the gate: candidate, floor, champion, change and tolerance.
+    """One line per metric of the gate: candidate, floor, champion, change and tolerance; then the memory.
 
     Raises:
         EventError: the report is not valid.
     """
     try:
         report = json.loads(content)
-        return "\n".join(_line(rejection, report, metric) for metric in rejection.floors)[:MAX_SUMMARY]
+        lines = [*(_line(rejection, report, metric) for metric in rejection.floors), *_memory(report)]
+        return "\n".join(lines)[:MAX_SUMMARY]
     except (KeyError, TypeError, ValueError) as error:
         raise EventError(f"{rejection.report_uri}: not an evaluation report ({error!r})") from None
 
@@ -78,6 +79,16 @@ def _line(rejection: Rejection, report: Mapping[str, Any], metric: str) -> str:
         f"{compared}; champion {champion:.4f}, change {change:+.4f}, tolerance {tolerance:.4f}: "
         f"{_verdict(change >= -tolerance)}"
     )
+
+
+def _memory(report: Mapping[str, Any]) -> list[str]:
+    """A line for a model that does not fit the endpoint's instance."""
+    serving = report.get("serving")  # reports of earlier code have none
+    if not serving or serving["free_mib"] >= 0:
+        return []
+    needed = f"memory {serving['needed_mib']} MiB with {serving['workers']} workers"
+    available = f"{serving['instance_type']} has {serving['memory_mib']} MiB"
+    return [f"{needed}, {available}: FAILED; write a larger serving.instance_type in the stage file"]
 
 
 def _verdict(passed: bool) -> str:

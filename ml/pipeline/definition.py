@@ -61,7 +61,8 @@ def gate_step(
     report: PropertyFile,
     passed: list[Any],
 ) -> ConditionStep:
-    """NCFQualityGate: absolute floors, and no regression from the champion beyond the tolerance."""
+    """NCFQualityGate: absolute floors, no regression from the champion beyond the tolerance, and a model that
+    fits the endpoint's instance."""
     training = stage.training
 
     def reported(path: str) -> JsonGet:
@@ -74,6 +75,7 @@ def gate_step(
             ConditionGreaterThanOrEqualTo(left=reported(f"model.{metric.key}"), right=floor),
             ConditionGreaterThanOrEqualTo(left=reported(f"change.{metric.key}"), right=-tolerance),
         ]
+    conditions.append(ConditionGreaterThanOrEqualTo(left=reported("serving.free_mib"), right=0))
     return ConditionStep(
         name=contract.STEP_QUALITY_GATE,
         conditions=conditions,

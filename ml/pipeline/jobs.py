@@ -165,6 +165,7 @@ def evaluation_step(
                 *("--input", PROCESSING_INPUT),
                 *("--output", PROCESSING_EVALUATION),
                 *("--model-package-group", stage.model_package_group),
+                *("--serving-instance-type", stage.training.serving_instance_type),
             ],
         ),
         property_files=[report],

@@ -64,6 +64,19 @@ def test_one_notification_has_metrics_against_floors_and_champion(handler: Any, 
     assert REQUEST["report_uri"] in message
 
 
+def test_model_that_does_not_fit_its_instance_is_named_with_the_memory(logic: ModuleType) -> None:
+    serving = {"instance_type": "ml.m5.large", "workers": 2, "needed_mib": 9000, "memory_mib": 8192}
+    found = logic.comparison(
+        logic.rejection_of(REQUEST), json.dumps({**REPORT, "serving": {**serving, "free_mib": -808}}).encode()
+    )
+    assert found == (
+        f"{LINES}\nmemory 9000 MiB with 2 workers, ml.m5.large has 8192 MiB: FAILED; write a larger "
+        "serving.instance_type in the stage file"
+    )
+    fitting = {**REPORT, "serving": {**serving, "free_mib": 0}}
+    assert logic.comparison(logic.rejection_of(REQUEST), json.dumps(fitting).encode()) == LINES
+
+
 def test_candidate_without_a_champion_is_compared_with_the_floors(logic: ModuleType) -> None:
     report = {**REPORT, "champion": None, "change": {"hr_at_10": 0.0, "ndcg_at_10": 0.0}}
     assert logic.comparison(logic.rejection_of(REQUEST), json.dumps(report).encode()) == (

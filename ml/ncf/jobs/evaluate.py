@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ml.contract import (
     EVALUATION_FILE,
     MODEL_ARCHIVE,
@@ -33,7 +35,7 @@ from ml.contract import (
 )
 from ml.ncf.data.interactions import DataError
 from ml.ncf.data.prepared_run import PreparedRun, read_run
-from ml.ncf.evaluation import champion, evaluation_page, metrics
+from ml.ncf.evaluation import champion, evaluation_page, metrics, serving_checks
 from ml.ncf.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES
 from ml.ncf.evaluation.comparison import CANDIDATE, CHAMPION, CHANGE
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
@@ -48,6 +50,7 @@ from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT
 from ml.settings.metrics import CUTOFF
 
 PAGE_FILE = "evaluation.html"
+RETRIEVAL_STREAM = 3  # of the seed; `ml.ncf.evaluation.held_out` has the streams before
 POPULARITY, ITEM_KNN = "popularity", "item_knn"  # keys of the baselines in the report
 
 
@@ -59,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--input", type=Path, default=Path(PROCESSING_INPUT))
     parser.add_argument("--output", type=Path, default=Path(PROCESSING_EVALUATION))
     parser.add_argument("--model-package-group", help="group of the champion (default: no champion)")
+    parser.add_argument("--serving-instance-type", help="of the endpoint, which the model has to fit")
     parser.add_argument("--seed", type=int, default=42, help="seed of the sampled negatives")
     arguments = parser.parse_args(argv)
     try:
@@ -68,7 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             group = arguments.model_package_group
             current, warnings = find_champion(group, Path(workspace)) if group else (None, [])
             report = evaluate(
-                arguments.input, run, Path(workspace), current, arguments.seed, warnings=warnings
+                arguments.input,
+                run,
+                Path(workspace),
+                current,
+                arguments.seed,
+                warnings=warnings,
+                serving_instance_type=arguments.serving_instance_type,
             )
         text = json.dumps(report, indent=2, allow_nan=False)
     # ValueError: of data, manifest and artifact, and of a number that is not finite
@@ -104,6 +114,7 @@ def evaluate(
     seed: int = 42,
     *,
     warnings: Sequence[str] = (),
+    serving_instance_type: str | None = None,
 ) -> dict[str, Any]:
     """The content of `evaluation.json`.
 
@@ -114,6 +125,7 @@ def evaluate(
         current: the champion; None if there is none.
         seed: of the sampled negatives.
         warnings: for the report, in addition to those of the evaluation.
+        serving_instance_type: of the endpoint; None: whether the model fits is not checked.
 
     Raises:
         DataError: no user has an unseen item, or the candidate was not trained on this run.
@@ -131,7 +143,14 @@ def evaluate(
     item_knn = held_out.rank_by_item_knn()
     if item_knn is not None:
         ranks[ITEM_KNN] = item_knn
-    warnings = [*warnings, *_random_split(run), *_few_negatives(held_out.sampled)]
+    retrieval = serving_checks.retrieval_report(candidate, np.random.default_rng([seed, RETRIEVAL_STREAM]))
+    serving = serving_checks.serving_report(workspace / "candidate", serving_instance_type)
+    warnings = [
+        *warnings,
+        *serving_checks.warnings_of(retrieval, serving),
+        *_random_split(run),
+        *_few_negatives(held_out.sampled),
+    ]
     if current is not None:
         try:
             ranks[CHAMPION] = held_out.rank(MatchedModel(current.artifact, run))
@@ -152,6 +171,8 @@ def evaluate(
         **sampled,
         "whole_catalogue": {CHAMPION: None, **held_out.catalogue_report(ranks)},
         "new_users": held_out.new_users_report(candidate),
+        "retrieval": retrieval,
+        "serving": serving,
         "warnings": warnings,
     }
 

@@ -106,8 +106,11 @@ def test_gate_compares_with_the_floors_and_the_champion(steps: dict[str, Any]) -
         ("model.ndcg_at_10", 0.25),
         ("change.hr_at_10", -0.01),
         ("change.ndcg_at_10", -0.02),
+        ("serving.free_mib", 0),
     }
     assert {each["Type"] for each in conditions} == {"GreaterThanOrEqualTo"}
+    arguments = steps[contract.STEP_EVALUATION]["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert arguments[arguments.index("--serving-instance-type") + 1] == "ml.c5.large"
     (report,) = steps[contract.STEP_EVALUATION]["PropertyFiles"]
     assert report["FilePath"] == contract.EVALUATION_FILE
 
