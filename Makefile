@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Where it is set (container images often do), every process would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up test test-dags test-container check preview review lock clean environment environment-airflow environment-container spark-classes
+.PHONY: help up test test-dags test-container test-policies check preview review lock clean environment environment-airflow environment-container environment-policies spark-classes
 
 STAGE ?= dev
 BASE ?= origin/main
@@ -15,6 +15,7 @@ help: ## list the targets
 	@echo "make test [ARGS='-k gate']                  run the tests"
 	@echo "make test-dags                              run the tests of the Airflow DAG, in a separate environment"
 	@echo "make test-container                         serve a model artifact with SageMaker's own serving stack"
+	@echo "make test-policies                          run the policy pack as Pulumi does, in a separate environment"
 	@echo "make check                                  lint, formatting, types and the GitLab CI definition"
 	@echo "make preview [STAGE=dev|prod]               list the resources that pulumi up would register, offline"
 	@echo "make review [STAGE=prod] [BASE=origin/main]  show what pulumi up would change, replace and cost, offline"
@@ -37,6 +38,9 @@ test-dags: environment environment-airflow
 
 test-container: environment-container
 	@CONTAINER_PYTHON='$(CURDIR)/.venv-container/bin/python' $(PYTHON) -m pytest tests/container $(ARGS)
+
+test-policies: environment environment-policies
+	@POLICIES_PYTHON='$(CURDIR)/policies/.venv/bin/python' $(PYTHON) -m pytest tests/policies/test_pack.py $(ARGS)
 
 # Lambdas share module names, so mypy checks each from its own folder.
 check: environment
@@ -61,6 +65,9 @@ environment-airflow:
 environment-container: environment
 	@bash ci/environment.sh container
 
+environment-policies:
+	@bash ci/environment.sh policies
+
 # Once per environment: the JVMs of Spark start from the classes that one of them has loaded.
 spark-classes: environment
 	@[[ -f .venv/spark-classes.jsa ]] || $(PYTHON) -m local.spark_classes
@@ -77,4 +84,4 @@ lock: environment
 	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock
 
 clean:
-	@rm -rf .venv .venv-airflow .venv-container .local build out dist
+	@rm -rf .venv .venv-airflow .venv-container policies/.venv .local build out dist

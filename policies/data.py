@@ -95,7 +95,8 @@ def _tags(resources: Sequence[Resource], stage: Stage) -> Iterator[Broken]:
     if stage.tags.get("Stage", stage.name) != stage.name:
         yield None, f"aws:defaultTags has the Stage {stage.tags['Stage']}"
     for resource in resources:
-        overridden = TAGS & set(resource.inputs.get("tags") or {})
+        tags = resource.inputs.get("tags") or {}  # the engine's have the default tags, too
+        overridden = {key for key in TAGS & set(tags) if tags[key] != stage.tags.get(key)}
         if overridden:
             yield resource, f"remove the tag {', '.join(sorted(overridden))}: the provider sets it"
 

@@ -39,16 +39,17 @@ VCPUS = {
 def _endpoint_size(resources: Sequence[Resource], stage: Stage) -> Iterator[Broken]:
     sizes = SIZES[stage.protects_data]
     for target in of(resources, "Target"):
-        if target.inputs["maxCapacity"] > sizes.endpoint_instances:
-            yield target, f"maxCapacity is {target.inputs['maxCapacity']}: at most {sizes.endpoint_instances}"
+        count = target.inputs.get("maxCapacity", 0)
+        if count > sizes.endpoint_instances:
+            yield target, f"maxCapacity is {count}: at most {sizes.endpoint_instances}"
     for configuration in of(resources, "EndpointConfiguration"):
-        for variant in configuration.inputs["productionVariants"]:
-            size = str(variant.get("instanceType")).rpartition(".")[2]
-            if VCPUS.get(size, sizes.vcpus_of_an_instance + 1) > sizes.vcpus_of_an_instance:
-                yield (
-                    configuration,
-                    f"{variant.get('instanceType')}: at most {sizes.vcpus_of_an_instance} vCPUs",
-                )
+        for variant in configuration.inputs.get("productionVariants", []):
+            name = variant.get("instanceType", "ml.unknown.medium")
+            if (
+                VCPUS.get(name.rpartition(".")[2], sizes.vcpus_of_an_instance + 1)
+                > sizes.vcpus_of_an_instance
+            ):
+                yield configuration, f"{name}: at most {sizes.vcpus_of_an_instance} vCPUs"
 
 
 def _function_size(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
@@ -64,12 +65,12 @@ def _budget(resources: Sequence[Resource], stage: Stage) -> Iterator[Broken]:
     if not budgets:
         yield None, "add a Budget with notifications"
     for budget in budgets:
-        if float(budget.inputs["limitAmount"]) > limit:
+        if float(budget.inputs.get("limitAmount", 0)) > limit:
             yield (
                 budget,
                 f"limitAmount is {budget.inputs['limitAmount']}: at most {limit} US dollars per month",
             )
-        if not budget.inputs.get("notifications"):
+        if not budget.inputs.get("notifications") and not budget.depends_on.get("notifications"):
             yield budget, "add notifications"
 
 
@@ -119,7 +120,7 @@ def _delivery(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
     for target in of(resources, "EventTarget"):
         if not target.inputs.get("deadLetterConfig") and not target.depends_on.get("deadLetterConfig"):
             yield target, "set deadLetterConfig: undelivered events would be lost"
-        if not target.inputs.get("retryPolicy"):
+        if not target.inputs.get("retryPolicy") and not target.depends_on.get("retryPolicy"):
             yield target, "set retryPolicy"
     for function in of(resources, "Function"):
         found = attached(resources, "FunctionEventInvokeConfig", "functionName", function)

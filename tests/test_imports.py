@@ -101,7 +101,7 @@ MAY_IMPORT = {
         "urllib3",
         "yaml",
     },
-    "policies": {"yaml"},
+    "policies": {"yaml", "pulumi_policy"},
     "local": {
         "ci",
         "components",

@@ -26,8 +26,8 @@ DISTRIBUTION_OF = {
     "xdist": "pytest-xdist",
     "yaml": "pyyaml",
 }
-# Parts of the PyTorch inference container; requirements/container.in has them.
-PROVIDED = {"sagemaker_inference", "sagemaker_pytorch_serving_container"}
+# Of the PyTorch inference container (requirements/container.in), and of the policy pack's environment.
+PROVIDED = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "pulumi_policy"}
 AIRFLOW_FOLDERS = ("dags", "tests/dags")  # run in the Airflow environment
 BUILD_OUTPUTS = ("build", "out", "dist")
 
