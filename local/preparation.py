@@ -17,6 +17,8 @@ from local.errors import EXIT_BAD_INPUT, BadInputError, StepFailedError
 from local.job_options import replace_flags
 from local.timeline import Step
 from ml import contract
+from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.local_files import data_files, input_root
 
 POLL_S = 0.5
 JOB_FLOW_TIMEOUT_S = 3600
@@ -27,17 +29,23 @@ LOG_LINES = 20
 
 
 def upload_interactions(stage: DeployedStage, path: Path) -> int:
-    """Upload a file, or the files of a folder, under ``raw/interactions/``; returns the number of files.
+    """Upload a file, all files of a folder, or those of a pattern, under ``raw/interactions/``.
+
+    Returns:
+        The number of files.
 
     Raises:
-        BadInputError: the path does not exist, or the folder is empty.
+        BadInputError: there are no such files.
     """
-    if not path.exists():
-        raise BadInputError(f"{path}: no such file or folder")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    try:
+        # Of a folder also those that are no data: the log of a Delta table tells that it is one.
+        is_folder = path.is_dir()
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if is_folder else data_files(path)
+    except InputError as error:
+        raise BadInputError(str(error)) from error
     if not files:
         raise BadInputError(f"{path}: the folder is empty")
-    root = path.parent if path.is_file() else path
+    root = path.parent if path.is_file() else input_root(path)
     s3 = stage.client("s3")
     for file in files:
         key = contract.RAW_PREFIX + file.relative_to(root).as_posix()

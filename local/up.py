@@ -24,7 +24,7 @@ from local.batch import follow_batch
 from local.chain import Chain
 from local.deploy.engine import deploy
 from local.deploy.project import Stage, load_stage
-from local.errors import BadInputError, StepFailedError
+from local.errors import StepFailedError
 from local.permissions.report import report
 from local.preparation import download_quarantine, run_job_flow, upload_interactions
 from local.summary import Summary
@@ -60,9 +60,6 @@ def up(options: UpOptions, console: Console) -> Iterator[DeployedStage]:
         BadInputError: the stage, its config or the interactions are unusable.
         StepFailedError: a step failed, or the candidate failed the quality gate.
     """
-    data = options.data
-    if data is not None and not data.exists():
-        raise BadInputError(f"{data}: no such file or folder")
     config = load_stage(options.stage, ROOT)
     with Emulator(region=config.region).start(options.port) as emulator:
         if emulator.moved:

@@ -24,6 +24,8 @@ MARKER = "_SUCCESS"
 UNCOMMITTED = "_temporary"  # folder of Hadoop's FileOutputCommitter
 WATCH_INTERVAL_S = 0.2
 SCHEMES = ("s3://", "s3a://", "s3n://")
+# Without checksum files, which S3 does not have and which fail on a name with a colon.
+_LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 
 class S3Mirror:
@@ -141,12 +143,13 @@ class S3Mirror:
     def hadoop_settings(self) -> dict[str, str]:
         """Hadoop properties with the mounts."""
         # A rename from one mount to another, as between prefixes of S3.
-        properties = {"fs.viewfs.rename.strategy": "SAME_FILESYSTEM_ACROSS_MOUNTPOINT"}
+        properties = {
+            "fs.viewfs.rename.strategy": "SAME_FILESYSTEM_ACROSS_MOUNTPOINT",
+            "fs.file.impl": _LOCAL_FILES,
+        }
         for scheme in (name.removesuffix("://") for name in SCHEMES):
             properties[f"fs.{scheme}.impl"] = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
-            properties[f"fs.viewfs.overload.scheme.target.{scheme}.impl"] = (
-                "org.apache.hadoop.fs.LocalFileSystem"
-            )
+            properties[f"fs.viewfs.overload.scheme.target.{scheme}.impl"] = _LOCAL_FILES
         for bucket, top in sorted(self._mounts):
             target = (self._folder / bucket / top).as_uri()
             properties[f"fs.viewfs.mounttable.{bucket}.link./{top}"] = target

@@ -18,6 +18,9 @@ SUFFIXES = {"gz": (".gz", ".gzip"), "bzip2": (".bz2",), "zstd": (".zst", ".zstd"
 # Hadoop reads these by itself on every machine, if the name has the first of the suffixes.
 NATIVE_COMPRESSIONS = ("gz", "bzip2")
 AVRO, FEATHER, JSON_ARRAY = "Avro", "Feather", "JSON array"
+FEATHER_REFUSAL = (
+    "a Feather file, which Spark does not read; write it as Parquet: pandas.read_feather(...).to_parquet(...)"
+)
 UTF_16, UTF_16LE, UTF_16BE = UTF_16_CHARSETS = ("UTF-16", "UTF-16LE", "UTF-16BE")  # Java's names
 
 _ZIP = b"PK\x03\x04"

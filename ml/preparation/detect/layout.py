@@ -78,7 +78,7 @@ class JsonLayout:
 class TableLayout:
     """Parquet or ORC: the paths of the columns, and their types."""
 
-    format: str  # parquet or orc
+    format: str  # parquet or orc; avro in the sample of a local file
     user: str
     item: str
     time: str | None

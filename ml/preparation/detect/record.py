@@ -80,7 +80,7 @@ def settings_of_record(record: Mapping[str, Any], weights: WeightSettings) -> di
     }
     if record["time_format"] is None:
         settings["no_time"] = True
-    elif record["format"] not in ("parquet", "orc"):  # whose times may have a type
+    elif record["format"] not in ("parquet", "orc", "avro"):  # whose times may have a type
         settings["time_format"] = record["time_format"]
     if record["format"] == "text":
         quotes = {text or None: name for name, text in QUOTES.items()}

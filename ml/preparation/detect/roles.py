@@ -43,11 +43,14 @@ _USER_FORMS = (
 )
 
 
-def find_roles(samples: Samples, names: ColumnNames, uri: str) -> tuple[dict[str, int | None], list[str]]:
+def find_roles(
+    samples: Samples, n_own: int, names: ColumnNames, uri: str
+) -> tuple[dict[str, int | None], list[str]]:
     """The position of each needed column by role, and warnings.
 
     Args:
-        samples: the first rows; the columns are named ``#1``, ``#2``.
+        samples: the first rows; the columns are named ``#1``, ``#2``, and those of partitions by their keys.
+        n_own: number of the file's own columns. A partition is only used as the time, if there is no other.
         names: the configured positions; only roles without one are searched for.
         uri: the file, for messages.
 
@@ -57,11 +60,13 @@ def find_roles(samples: Samples, names: ColumnNames, uri: str) -> tuple[dict[str
     found: dict[str, int | None] = {}
     for role in (*names.roles, *(["clock"] if names.has_time else [])):
         configured = names.configured(role)
-        if configured is not None and POSITION.fullmatch(configured):
+        if configured is not None and (POSITION.fullmatch(configured) or configured in samples.columns):
             found[role] = position_of(samples.columns, configured)
-    taken = {each for each in found.values() if each is not None}
+    keys = range(n_own, len(samples.columns))
+    taken = {*keys, *(each for each in found.values() if each is not None)}
     if names.has_time and "time" not in found:
-        found["time"] = _time(samples, taken, uri)
+        days = [each for each in keys if is_time(samples.example(each))]
+        found["time"] = _time(samples, taken, days, uri)
         taken.add(found["time"] or 0)
     codes = _codes(samples, taken)
     if "event" in names.roles and "event" not in found:
@@ -85,14 +90,14 @@ def has_reversed_forms(samples: Samples, user: int, item: int) -> bool:
     return _form(samples, user) == "item" or _form(samples, item) == "user"
 
 
-def _time(samples: Samples, taken: set[int], uri: str) -> int:
+def _time(samples: Samples, taken: set[int], days: Sequence[int], uri: str) -> int:
     times = []
     for position in range(len(samples.columns)):
         values = samples.present(position)
         if position not in taken and values and sum(map(is_time, values)) > _MIN_TIMES * len(values):
             times.append(position)
-    if len(times) == 1:
-        return times[0]
+    if len(times) == 1 or (days and not times):
+        return [*times, *days][0]
     if not times:
         raise InputError(
             f"{uri}: no header and no column of times in it; {_example(samples)}; give the position of the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,14 @@ class DetectedRows:
 
 
 def detect_rows(
-    head: bytes, file_format: str, hints: TextHints, names: ColumnNames, uri: str, *, is_cut: bool
+    head: bytes,
+    file_format: str,
+    hints: TextHints,
+    names: ColumnNames,
+    uri: str,
+    *,
+    is_cut: bool,
+    partitions: Mapping[str, str] | None = None,
 ) -> DetectedRows | None:
     """Detect the layout of a file of lines; None if all its lines are blank.
 
@@ -40,6 +48,7 @@ def detect_rows(
         names: the columns that are needed.
         uri: the file, for messages.
         is_cut: whether the file goes on after `head`.
+        partitions: keys and values of the folders on its path, which are columns, too.
 
     Raises:
         InputError: a column cannot be identified.
@@ -53,8 +62,8 @@ def detect_rows(
     except InputError as error:
         raise InputError(f"{uri}: {error}") from None
     if file_format == "jsonl":
-        return _detect_json(text, names, uri, encoding)
-    found = detect_text(text, hints, names, uri, encoding)
+        return _detect_json(text, names, uri, encoding, partitions or {})
+    found = detect_text(text, hints, names, uri, encoding, partitions=partitions)
     return None if found is None else DetectedRows(found.layout, found.samples, found.skipped, found.warnings)
 
 
@@ -66,14 +75,17 @@ def whole_lines(text: str, *, is_cut: bool) -> str:
     return text[:end] if end > 0 else text
 
 
-def _detect_json(text: str, names: ColumnNames, uri: str, encoding: str) -> DetectedRows | None:
+def _detect_json(
+    text: str, names: ColumnNames, uri: str, encoding: str, partitions: Mapping[str, str]
+) -> DetectedRows | None:
     lines = [line for line in LINE_END.split(text) if line.strip()]
     if not lines:
         return None
     objects, is_python = parse_objects(lines[:_MAX_OBJECTS])
     if not objects:
         raise InputError(f"{uri}: none of the first lines is a JSON object; write one whole object per line")
-    samples = sample_objects(objects)
+    own = sample_objects(objects)
+    samples = own.with_constants(partitions)
     try:
         choice = find_columns(samples.columns, names, samples)
     except InputError as error:
@@ -82,5 +94,7 @@ def _detect_json(text: str, names: ColumnNames, uri: str, encoding: str) -> Dete
     paths: dict[str, Any] = {
         role: None if position is None else samples.columns[position] for role, position in positions.items()
     }
-    layout = JsonLayout(**paths, is_python=is_python, encoding=encoding)
+    used = tuple(key for key in samples.columns[len(own.columns) :] if key in paths.values())
+    layout = JsonLayout(**paths, is_python=is_python, encoding=encoding, partitions=used)
+    samples = own.with_constants({key: partitions[key] for key in used})
     return DetectedRows(layout, samples, (), tuple(choice.warnings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,6 +28,13 @@ class Samples:
         self.rows = [row for row in rows if len(row) == len(columns)]
         self.values = cache(self._values)
         self.n_distinct: Any = cache(self._n_distinct)
+
+    def with_constants(self, constants: Mapping[str, str]) -> Samples:
+        """The samples with more columns, each of one value; columns of the same name stay as they are."""
+        new = {name: value for name, value in constants.items() if name not in self.columns}
+        if not new:
+            return self
+        return Samples((*self.columns, *new), [[*row, *new.values()] for row in self.rows])
 
     @property
     def n_rows(self) -> int:

@@ -1,7 +1,8 @@
-"""Samples of columnar files (Parquet, ORC, Feather), read with pyarrow."""
+"""Samples of columnar files (Parquet, ORC), read with pyarrow, and the columns of an Avro file."""
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.samples import Samples
 
 _ROWS = 4_000
-_NAMES = {b"PAR1": "Parquet", b"ORC": "ORC", b"ARROW1": "Feather", b"FEA1": "Feather"}
+_NAMES = {b"PAR1": "Parquet", b"ORC": "ORC"}
+AVRO_MAGIC = b"Obj\x01"
 
 
 def columnar_format(head: bytes) -> str | None:
@@ -35,6 +37,41 @@ def sample_table(path: Path, kind: str) -> tuple[Samples, int]:
     return Samples(columns, texts), n_rows
 
 
+def avro_columns(head: bytes) -> list[str]:
+    """Names of the columns in the header of an Avro file (Avro specification, object container files).
+
+    Raises:
+        ValueError: the header is damaged, or longer than `head`; the rows are no records.
+    """
+    position = len(AVRO_MAGIC)
+
+    def integer() -> int:
+        nonlocal position
+        value, shift = 0, 0
+        while True:
+            byte = head[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                return (value >> 1) ^ -(value & 1)
+
+    def content() -> bytes:
+        nonlocal position
+        length = integer()
+        position += length
+        return head[position - length : position]
+
+    try:
+        for _ in range(abs(integer())):
+            key, value = content(), content()
+            if key == b"avro.schema":
+                return [str(field["name"]) for field in json.loads(value)["fields"]]
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError("no columns in its header") from error
+    raise ValueError("no columns in its header")
+
+
 def _read(path: Path, kind: str) -> tuple[list[str], list[tuple[Any, ...]], int]:
     if kind == "Parquet":
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -43,17 +80,12 @@ def _read(path: Path, kind: str) -> tuple[list[str], list[tuple[Any, ...]], int]
         batches = file.iter_batches(batch_size=_ROWS) if file.metadata.num_rows else iter(())
         table = next(islice(batches, 1), None)
         columns, n_rows = file.schema_arrow.names, file.metadata.num_rows
-    elif kind == "ORC":
+    else:
         from pyarrow import orc  # noqa: PLC0415
 
         content = orc.ORCFile(path)
         table = content.read_stripe(0) if content.nstripes else None
         columns, n_rows = content.schema.names, content.nrows
-    else:
-        from pyarrow import feather  # noqa: PLC0415
-
-        whole = feather.read_table(path, memory_map=True)
-        table, columns, n_rows = whole, whole.schema.names, whole.num_rows
     if table is None:
         return columns, [], n_rows
     head = table.slice(0, _ROWS)

@@ -5,7 +5,7 @@ Pure functions; no Spark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,13 @@ class DetectedText:
 
 
 def detect_text(
-    text: str, hints: TextHints, names: ColumnNames, uri: str, encoding: str = "utf-8"
+    text: str,
+    hints: TextHints,
+    names: ColumnNames,
+    uri: str,
+    encoding: str = "utf-8",
+    *,
+    partitions: Mapping[str, str] | None = None,
 ) -> DetectedText | None:
     """Detect the layout of a text; None if all lines are blank.
 
@@ -52,6 +58,7 @@ def detect_text(
         names: the columns that are needed.
         uri: the file, for messages.
         encoding: of the file, by canonical name.
+        partitions: keys and values of the folders on its path, which are columns, too.
 
     Raises:
         InputError: a column cannot be identified; the message lists the columns found.
@@ -68,21 +75,31 @@ def detect_text(
         raise InputError(f"{uri}: {len(first)} columns in its first line; give at most {MAX_COLUMNS}")
     has_header = _has_header(dialect, names) if hints.has_header is None else hints.has_header
     if has_header:
-        samples = Samples(first, dialect.records[1:])
-        try:
-            choice = find_columns(first, names, samples)
-        except InputError as error:
-            raise InputError(f"{uri}: {error}") from None
-        try:
-            positions, warnings = require_columns(choice, first, names, uri), choice.warnings
-        except InputError as error:
-            raise InputError(f"{error}{_advice(first, hints)}") from None
-        return _detected(dialect, positions, samples, warnings, header=dialect.first_line, encoding=encoding)
-    _refuse_names(names, first, uri)
-    samples = Samples([f"#{number + 1}" for number in range(dialect.n_columns)], dialect.records)
-    roles, warnings = find_roles(samples, names, uri)
-    positions = require_columns(ColumnChoice(roles), samples.columns, names, uri)
-    return _detected(dialect, positions, samples, warnings, header=None, encoding=encoding)
+        own = Samples(first, dialect.records[1:])
+    else:
+        own = Samples([f"#{number + 1}" for number in range(dialect.n_columns)], dialect.records)
+    samples = own.with_constants(partitions or {})
+    if has_header:
+        positions, warnings = _named_columns(samples, hints, names, uri)
+    else:
+        _refuse_names(names, first, samples.columns, uri)
+        roles, warnings = find_roles(samples, len(own.columns), names, uri)
+        positions = require_columns(ColumnChoice(roles), samples.columns, names, uri)
+    header = dialect.first_line if has_header else None
+    return _detected(dialect, positions, own, partitions or {}, warnings, header=header, encoding=encoding)
+
+
+def _named_columns(
+    samples: Samples, hints: TextHints, names: ColumnNames, uri: str
+) -> tuple[dict[str, int | None], list[str]]:
+    try:
+        choice = find_columns(samples.columns, names, samples)
+    except InputError as error:
+        raise InputError(f"{uri}: {error}") from None
+    try:
+        return require_columns(choice, samples.columns, names, uri), choice.warnings
+    except InputError as error:
+        raise InputError(f"{error}{_advice(samples.columns, hints)}") from None
 
 
 def described_text(layout: TextLayout) -> str:
@@ -105,23 +122,32 @@ def described_text(layout: TextLayout) -> str:
 def _detected(
     dialect: Dialect,
     positions: dict[str, int | None],
-    samples: Samples,
+    own: Samples,
+    partitions: Mapping[str, str],
     warnings: Sequence[str],
     *,
     header: str | None,
     encoding: str,
 ) -> DetectedText:
-    found: dict[str, Any] = dict(positions)
+    n_own = len(own.columns)
+    keys = own.with_constants(partitions).columns[n_own:]
+    used = [key for number, key in enumerate(keys) if n_own + number in positions.values()]
+    found: dict[str, Any] = {
+        role: place if place is None or place < n_own else n_own + used.index(keys[place - n_own])
+        for role, place in positions.items()
+    }
+    samples = own.with_constants({key: partitions[key] for key in used})
     layout = TextLayout(
         separator=dialect.separator,
         header=header,
-        n_columns=len(samples.columns),
+        n_columns=n_own,
         quote=dialect.quote,
         escape=dialect.escape,
         is_multiline=dialect.is_multiline,
         encoding=encoding,
         skip_lines=len(dialect.skipped),
         comment=dialect.comment,
+        partitions=tuple(used),
         **found,
     )
     return DetectedText(layout, samples, dialect.skipped, tuple(warnings))
@@ -162,11 +188,13 @@ def _advice(header: Sequence[str], hints: TextHints) -> str:
     return f"; or give {', or '.join(options)}" if options else ""
 
 
-def _refuse_names(names: ColumnNames, first: Sequence[str], uri: str) -> None:
+def _refuse_names(names: ColumnNames, first: Sequence[str], columns: Sequence[str], uri: str) -> None:
     """Raise InputError if a column was configured by name, which a file without a header cannot have."""
     for role in (*names.roles, "clock"):
         configured = names.configured(role)
-        if configured is None or POSITION.fullmatch(configured) or (role, configured) == ("weight", RATING):
+        if configured is None or configured in columns or POSITION.fullmatch(configured):
+            continue
+        if (role, configured) == ("weight", RATING):
             continue
         listed = ", ".join(printable(field) for field in first[:20])
         raise InputError(

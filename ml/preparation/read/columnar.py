@@ -51,14 +51,16 @@ def table_layout(found: TableSchema, names: ColumnNames, partitions: Sequence[st
     Raises:
         InputError: a column is missing, or its type cannot hold an id, a time or a weight.
     """
-    columns = [*found.schema.names, *found.unsupported, *nested_paths(found.schema), *partitions]
+    own = [*found.schema.names, *found.unsupported, *nested_paths(found.schema)]
+    partitions = [each for each in partitions if each not in own]
+    columns = [*own, *partitions]
     positions = require_columns(find_columns(columns, names), columns, names, uri)
     paths: dict[str, Any] = {
         role: columns[position] for role, position in positions.items() if position is not None
     }
     used: dict[str, None] = {}
     for path in paths.values():
-        if path in partitions and path not in found.schema.names:
+        if path in partitions:
             continue
         kind = found.unsupported.get(path)
         column_type = type_at(found.schema, path)
@@ -71,7 +73,7 @@ def table_layout(found: TableSchema, names: ColumnNames, partitions: Sequence[st
     return TableLayout(
         found.format,
         **{"time": None, **paths},
-        partitions=tuple(partitions),
+        partitions=tuple(each for each in partitions if each in paths.values()),
         schema=json.dumps(schema.jsonValue()),
         nanosecond_columns=tuple(name for name in used if name in found.nanosecond_columns),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import logging
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotDoneError
@@ -24,8 +23,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.preparation.detect import containers
 from ml.preparation.detect.containers import Container, plain_name
+from ml.preparation.detect.json_array import array_elements
 from ml.preparation.errors import InputError, root_cause
-from ml.preparation.read.json_array import array_elements
 from ml.preparation.read.rows import decoded
 from ml.preparation.spark.storage import Storage, StoredFile, literal_path
 from ml.preparation.spark.streams import CHUNK_BYTES, Streams
@@ -114,7 +113,7 @@ class Converter:
             return self.readable_files([self._decompressed(file, container.compression)])
         if container.content == containers.AVRO:
             return self._avro_as_json_lines(file)
-        return [self._feather_as_parquet(file)]
+        raise InputError(f"{file.uri}: {containers.FEATHER_REFUSAL}")
 
     def _decompressed(self, file: StoredFile, compression: str) -> StoredFile:
         target = self._target(file, compression)
@@ -168,27 +167,13 @@ class Converter:
         rows.keys().saveAsTextFile(target)
         return [each for each in self._storage.list_files(target) if each.bytes > 0]
 
-    def _feather_as_parquet(self, file: StoredFile) -> StoredFile:
-        try:
-            from pyarrow import ipc, parquet  # noqa: PLC0415 (not among the packages of the EMR nodes)
-        except ImportError:
-            raise InputError(
-                f"{file.uri}: a Feather file, which needs pyarrow; write it as Parquet"
-            ) from None
-        target = self._target(file, containers.FEATHER)
-        with tempfile.TemporaryDirectory() as folder:
-            source, written = f"{folder}/source", f"{folder}/written.parquet"
-            self._storage.download(file.uri, source)
-            with ipc.open_file(source) as table, parquet.ParquetWriter(written, table.schema) as writer:
-                for number in range(table.num_record_batches):
-                    writer.write_batch(table.get_batch(number))
-            self._storage.upload(written, target)
-        return self._stored(target)
-
     def _target(self, file: StoredFile, name: str, *, member: str | None = None) -> str:
         """The URI of the next converted file."""
         original = self._roots.get(file.uri, file.uri) + (f"/{member}" if member is not None else "")
-        target = f"{self._folder}/{len(self._originals)}/{plain_name((member or file.uri).split('/')[-1])}"
+        # Folders such as dt=2026-11-23 are columns, and stay on the path.
+        keys = [each for each in original.split("/")[:-1] if "=" in each]
+        folder = "/".join([self._folder, str(len(self._originals)), *keys])
+        target = f"{folder}/{plain_name((member or file.uri).split('/')[-1])}"
         self._originals.append(original)
         self._roots[target] = original
         _log.info("read: converting %s: %s, %.1f MiB", original, name, file.bytes / _MIB)

@@ -23,6 +23,7 @@ from ml.preparation.detect.as_before import PreviousLayouts, change_error, is_sa
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.input_error import beside_readable
 from ml.preparation.detect.layout import AnyLayout, JsonLayout, TableLayout
+from ml.preparation.detect.parts import first_part, may_be_part
 from ml.preparation.detect.record import record_line, record_of
 from ml.preparation.detect.time_column import time_form_of
 from ml.preparation.detect.times import UTC
@@ -81,6 +82,7 @@ def read_events(
 
     with ThreadPoolExecutor(_MAX_CONCURRENT_OPENS) as pool:
         outcomes = list(pool.map(layout_of, files))
+    outcomes = _with_parts(finder, files, outcomes)
     refused = [each for each in outcomes if isinstance(each, InputError)]
     found = [each for each in outcomes if not isinstance(each, InputError)]
     if refused:
@@ -103,6 +105,19 @@ def read_events(
         layouts.append(record_of(layout, form, names.time_zone or UTC, len(uris)))
         _log.info("read: %s", record_line(layouts[-1]))
     return ReadEvents(reduce(DataFrame.unionByName, parts), tuple(layouts))
+
+
+def _with_parts(
+    finder: LayoutFinder, files: Sequence[StoredFile], outcomes: Sequence[FileLayout | InputError | None]
+) -> list[FileLayout | InputError | None]:
+    """The layouts, with the header of the first part for files without one."""
+    first = first_part([each.layout for each in outcomes if isinstance(each, FileLayout)])
+    found = list(outcomes)
+    for number, (file, outcome) in enumerate(zip(files, outcomes)):
+        layout = outcome.layout if isinstance(outcome, FileLayout) else None
+        if first is not None and outcome is not None and may_be_part(layout):
+            found[number] = finder.find_part(file.uri, first) or outcome
+    return found
 
 
 def _read(spark: SparkSession, uris: Sequence[str], layout: AnyLayout, skipped: Sequence[str]) -> DataFrame:

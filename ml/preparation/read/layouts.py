@@ -23,7 +23,9 @@ from ml.preparation.detect.as_before import (
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.file_format import HEAD_BYTES, format_of
 from ml.preparation.detect.hints import TextHints
-from ml.preparation.detect.layout import AnyLayout, TableLayout
+from ml.preparation.detect.layout import AnyLayout, TableLayout, TextLayout
+from ml.preparation.detect.partitions import partitions_of
+from ml.preparation.detect.parts import hints_of_part, is_part, names_of_part
 from ml.preparation.detect.record import record_of
 from ml.preparation.detect.rows import DetectedRows, detect_rows
 from ml.preparation.detect.time_column import time_form_of, times_of
@@ -84,6 +86,21 @@ class LayoutFinder:
             return FileLayout(self._table(uri, file_format))
         return self._rows(uri, head, file_format)
 
+    def find_part(self, uri: str, first: TextLayout) -> FileLayout | None:
+        """Layout of a file without a header that is a later part of another file; None if it is none."""
+        head = self._storage.read_head(uri, HEAD_BYTES)
+        if format_of(head, self._read) in _KINDS or self._read.header is not None:
+            return None
+        names = names_of_part(first, self._names)
+        try:
+            found = self._detected(uri, head, "text", hints_of_part(first), names)
+        except InputError:
+            return None
+        if found is None or not is_part(first, found.layout, found.samples):
+            return None
+        _log.info("read: %s: no header: its columns are those of a file that has one", uri)
+        return FileLayout(found.layout, found.skipped)
+
     # -- tables ----------------------------------------------------------------------------------
     def _table(self, uri: str, file_format: str) -> TableLayout:
         try:
@@ -91,19 +108,20 @@ class LayoutFinder:
         except (Py4JError, PySparkException) as error:
             cause = root_cause(error)
             raise InputError(f"{uri}: cannot be read as {_KINDS[file_format]}: {cause}") from error
+        keys = tuple(partitions_of(uri))
         if self._previous is None:
-            return table_layout(schema, self._names, (), uri)
+            return table_layout(schema, self._names, keys, uri)
         for record in self._previous.of_format(file_format):
             names = names_as_before(self._names, record)
             try:
-                return replace(table_layout(schema, names, (), uri), time_form=names.time_format)
+                return replace(table_layout(schema, names, keys, uri), time_form=names.time_format)
             except InputError:
                 continue
         raise change_error(uri, self._previous, self._record_of_table(uri, schema))
 
     def _record_of_table(self, uri: str, schema: TableSchema) -> Mapping[str, Any] | InputError:
         try:
-            return record_of(table_layout(schema, self._names, (), uri), None, UTC, 1)
+            return record_of(table_layout(schema, self._names, tuple(partitions_of(uri)), uri), None, UTC, 1)
         except InputError as error:
             return error
 
@@ -155,7 +173,8 @@ class LayoutFinder:
     def _detected(
         self, uri: str, head: bytes, file_format: str, hints: TextHints, names: ColumnNames
     ) -> DetectedRows | None:
-        found = detect_rows(head, file_format, hints, names, uri, is_cut=len(head) == HEAD_BYTES)
+        is_cut, partitions = len(head) == HEAD_BYTES, partitions_of(uri)
+        found = detect_rows(head, file_format, hints, names, uri, is_cut=is_cut, partitions=partitions)
         if found is None:
             return None
         form, warning = time_form_of(times_of(found.samples, found.layout), names, uri)

@@ -7,8 +7,7 @@ import re
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_DATE_PARTS = ("year", "month", "day")
+from ml.preparation.detect.partitions import DATE, DATE_PARTS, NULL_VALUE
 
 
 def joined_time(day: Column, clock: Column) -> Column:
@@ -26,9 +25,9 @@ def partition_value(key: str) -> Column:
 
     ``date`` is also the day of folders ``year=2026/month=11/day=23/``.
     """
-    if key != "date":
+    if key != DATE:
         return _value(key)
-    year, month, day = map(_value, _DATE_PARTS)
+    year, month, day = map(_value, DATE_PARTS)
     parts = F.concat_ws("-", year, F.lpad(month, 2, "0"), F.lpad(day, 2, "0"))
     return F.coalesce(_value(key), F.when(year.isNotNull() & month.isNotNull() & day.isNotNull(), parts))
 
@@ -36,4 +35,4 @@ def partition_value(key: str) -> Column:
 def _value(key: str) -> Column:
     # Hive encodes the characters of a value that a file name cannot hold, and Spark encodes the path.
     value = decoded(F.regexp_extract(decoded(F.col("source")), f"/{re.escape(key)}=([^/]*)/", 1))
-    return F.when((F.octet_length(value) > 0) & (value != _NULL_PARTITION), value)
+    return F.when((F.octet_length(value) > 0) & (value != NULL_VALUE), value)

@@ -1,9 +1,10 @@
-"""Source files of a run: a single file, all files of a folder, or those of its daily partitions.
+"""Source files of a run: a file, those of a pattern, all of a folder, or those of its daily partitions.
 
-A partition is a folder ``dt=YYYY-MM-DD`` or ``date=YYYY-MM-DD``, or either with ``YYYYMMDD``, directly in the
-input, with everything below it (such as ``hour=13/``). Days are UTC. A run reads the days that ended at or
-before the time in its run id. The day of the run itself is never read: its content depends on when the job
-starts, and preparing the run again would include events from after the run.
+A partition is a folder of one day, with everything below it: ``dt=YYYY-MM-DD``, another key,
+``YYYYMMDD``, or ``year=YYYY/month=MM/day=DD``. Other keys, such as ``country=KR/``, may be above it. Days
+are UTC. A run reads the days that ended at or before the time in its run id. The day of the run itself is
+never read: its content depends on when the job starts, and preparing the run again would include events from
+after the run.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ import logging
 import re
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import partial
 
 from ml.contract import RUN_ID_FORMAT
 from ml.preparation.detect.input_error import is_documentation
+from ml.preparation.detect.partitions import day_of_folder, partitions_of
+from ml.preparation.detect.patterns import alternatives, has_wildcard
+from ml.preparation.detect.table_formats import METADATA, refusal, table_format
 from ml.preparation.errors import InputError
 from ml.preparation.spark.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
-_PARTITION = re.compile(r"(?:^|/)(?:dt|date)=([^/]*)/?$")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
+_GLOB = re.compile(r"[*?\[{]")
+_MAX_LEVELS = 5  # of folders such as country=KR/year=2026/month=11/day=23
 _ONE_DAY = timedelta(days=1)
-# Folders that only a table of this format has. Its data files hold deleted rows, too.
-_TABLE_FORMATS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 _PART_OF_TABLE = re.compile(r"[^/:]/+(data|[^/]*\.(parquet|orc|avro))$")
-_ICEBERG = ("metadata", ".metadata.json")  # folder, and the end of the name of a file in it
 
 
 def list_sources(
@@ -46,23 +49,60 @@ def list_sources(
             set but there are no partitions; files lie next to partitions.
     """
     if not storage.exists(uri):
-        raise InputError(f"{uri}: no such file or folder; give --input an existing one")
-    refuse_table_format(storage, uri)
-    folders, files = storage.children(uri)
-    partitions = dated_partitions(folders)
+        if not has_wildcard(uri):
+            raise InputError(f"{uri}: no such file or folder; give --input an existing one")
+        partitions, others = _matches(storage, uri)
+    else:
+        refuse_table_format(storage, uri)
+        partitions, others = dated_partitions(storage, uri)
+    others = [each for each in others if not _is_beside(each, uri)]
     if not partitions:
         if look_back_days is not None:
             raise InputError(
                 f"{uri}: no dated folders such as dt=2026-11-23 in it; leave --look-back-days out"
             )
-        return _non_empty(storage.list_files(uri), uri)
-    undated = [*(each for each in folders if not _PARTITION.search(each)), *files]
-    if undated:
+        return _non_empty([file for each in others for file in storage.list_files(each)], uri)
+    if others:
         raise InputError(
-            f"{undated[0]}: next to dated folders, but not in one; move it, or start its name with _"
+            f"{others[0]}: next to dated folders, but not in one; move it, or start its name with _"
         )
     end = datetime.strptime(run_id, RUN_ID_FORMAT).date()  # noqa: DTZ007 (a run id is UTC)
     return _files_of_window(storage, uri, partitions, end, look_back_days)
+
+
+def _matches(storage: Storage, pattern: str) -> tuple[dict[date, list[str]], list[str]]:
+    """What has a name of a pattern, by its day, and what has no day in its path."""
+    matches = sorted({match for each in alternatives(pattern) for match in _glob(storage, each)})
+    if not matches:
+        raise InputError(f"{pattern}: no file or folder has such a name; give --input an existing one")
+    partitions: defaultdict[date, list[str]] = defaultdict(list)
+    undated = []
+    for match in matches:
+        names = match.rstrip("/").split("/")
+        days = [day for n in range(len(names)) if (day := _day_of(names[: n + 1]))]
+        if days:
+            partitions[days[-1]].append(match)
+            continue
+        refuse_table_format(storage, match)
+        below, others = dated_partitions(storage, match)
+        undated += others
+        for day, folders in below.items():
+            partitions[day] += folders
+    return dict(partitions), undated
+
+
+def _glob(storage: Storage, pattern: str) -> list[str]:
+    """Files and folders of a pattern; Hadoop's own search fails beside a name with a colon."""
+    names = pattern.rstrip("/").split("/")
+    n_fixed = next((number for number, name in enumerate(names) if has_wildcard(name)), len(names))
+    found = ["/".join(names[:n_fixed])]
+    found = found if storage.exists(found[0]) else []
+    for number, name in enumerate(names[n_fixed:], start=n_fixed + 1):
+        children = [storage.children(each) for each in found]
+        is_last = number == len(names)
+        listed = [each for folders, files in children for each in (*folders, *(files if is_last else ()))]
+        found = [each for each in listed if fnmatchcase(each.rstrip("/").rsplit("/", 1)[-1], name)]
+    return found
 
 
 def refuse_table_format(storage: Storage, uri: str) -> None:
@@ -79,40 +119,54 @@ def refuse_table_format(storage: Storage, uri: str) -> None:
     # Not the parent of any folder: the job's role may list only the input.
     above = [root.rsplit("/", 1)[0]] if _PART_OF_TABLE.search(root) else []
     for folder in (root, *above, *storage.children(uri)[0]):
-        names = storage.list_folders(folder)
-        kind = next((kind for name, kind in _TABLE_FORMATS.items() if name in names), None)
-        if kind is None and _ICEBERG[0] in names:
-            metadata = storage.children(f"{folder}/{_ICEBERG[0]}")[1]
-            kind = "Iceberg" if any(_ICEBERG[1] in each.rsplit("/", 1)[-1] for each in metadata) else None
+        kind = table_format(storage.list_folders(folder), partial(_metadata_files, storage, folder))
         if kind is not None:
-            raise InputError(
-                f"{folder}: a {kind} table, whose files hold deleted rows too; "
-                "write its current rows to a folder of Parquet files, and give that one"
-            )
+            raise InputError(refusal(folder, kind))
 
 
-def dated_partitions(folders: list[str]) -> dict[date, list[str]]:
-    """The partitions among some folders, by day.
+def _metadata_files(storage: Storage, folder: str) -> list[str]:
+    return [each.rsplit("/", 1)[-1] for each in storage.children(f"{folder}/{METADATA}")[1]]
+
+
+def dated_partitions(storage: Storage, uri: str) -> tuple[dict[date, list[str]], list[str]]:
+    """The folders of one day below a folder, by day, and what is in no such folder.
+
+    Args:
+        storage: file systems of the folder.
+        uri: a folder, or a file.
 
     Raises:
         InputError: the name of a partition has no valid date; the message names the folder.
     """
     partitions: defaultdict[date, list[str]] = defaultdict(list)
-    for folder in folders:
-        match = _PARTITION.search(folder)
-        if match:
-            try:
-                if not _DAY.fullmatch(match[1]):  # strptime accepts days of fewer digits, too
-                    raise ValueError(match[1])
-                # Not fromisoformat, which accepts more spellings from Python 3.11 on.
-                day = datetime.strptime(match[1].replace("-", ""), "%Y%m%d").date()  # noqa: DTZ007
-            except ValueError:
-                raise InputError(
-                    f"{folder}: {match[1]!r} is not a date; "
-                    "write YYYY-MM-DD or YYYYMMDD, or start the name with _"
-                ) from None
-            partitions[day].append(folder)
-    return dict(partitions)
+    undated: list[str] = []
+
+    def visit(folder: str, level: int) -> None:
+        folders, files = storage.children(folder)
+        undated.extend(files)
+        for each in folders:
+            names = each.rstrip("/").split("/")
+            day = _day_of(names)
+            if day is not None:
+                partitions[day].append(each)
+            elif "=" in names[-1] and level < _MAX_LEVELS:
+                visit(each, level + 1)
+            else:
+                undated.append(each)
+
+    visit(uri, 1)
+    return dict(partitions), undated
+
+
+def _day_of(names: list[str]) -> date | None:
+    """The day of a folder, by its name and those above it."""
+    try:
+        return day_of_folder(names[-1], partitions_of("/".join(names)))
+    except ValueError as error:
+        raise InputError(
+            f"{'/'.join(names)}: {str(error)!r} is not a date; write YYYY-MM-DD or YYYYMMDD, or start the "
+            "name with _"
+        ) from None
 
 
 def days_to_read(days: list[date], end: date, look_back_days: int | None) -> list[date]:
@@ -163,7 +217,7 @@ def _non_empty(listed: list[StoredFile], uri: str) -> list[StoredFile]:
 
 def _is_beside(file: str, uri: str) -> bool:
     """Whether a file of a folder is documentation beside the data."""
-    name = file.rsplit("/", 1)[-1]
+    name = file.rstrip("/").rsplit("/", 1)[-1]
     if not is_documentation(name) or uri.rstrip("/").endswith(f"/{name}"):
         return False
     _log.info("read: passed over %s", file)

@@ -23,6 +23,8 @@ _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
 # A run of a few seconds ends before the optimising compiler's work pays off.
 _SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LOCAL = {
+    # The default looks for checksum files, and fails on a name with a colon.
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "spark.master": "local[*]",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",

@@ -121,16 +121,6 @@ class Storage:
         fs, path = self._resolve(uri)
         return fs.create(path, True)
 
-    def download(self, uri: str, local: str) -> None:
-        """Copy a file to this machine's disk."""
-        fs, path = self._resolve(uri)
-        fs.copyToLocalFile(False, path, self._jvm.Path(local), True)
-
-    def upload(self, local: str, uri: str) -> None:
-        """Copy a file of this machine's disk to the file system."""
-        fs, path = self._resolve(uri)
-        fs.copyFromLocalFile(False, True, self._jvm.Path(local), path)
-
     def write_text(self, uri: str, text: str) -> None:
         """Write a small UTF-8 file, replacing an existing one."""
         fs, path = self._resolve(uri)

@@ -22,13 +22,14 @@ from pyspark.sql import SparkSession
 
 from ml.preparation.detect import containers
 from ml.preparation.detect.columns import ColumnNames
+from ml.preparation.detect.inspection import explain_input
+from ml.preparation.detect.json_array import array_elements
 from ml.preparation.errors import InputError
 from ml.preparation.read.conversion import Converter
 from ml.preparation.read.events import read_events
-from ml.preparation.read.json_array import array_elements
 from ml.preparation.read.sources import list_sources
 from ml.preparation.spark.storage import Storage
-from ml.settings.preparation import ReadSettings
+from ml.settings.preparation import ReadSettings, WeightSettings
 from tests.ml.preparation.shop import RUN_ID
 
 EVENTS = [{"user_id": f"u{n}", "item_id": f"ü{n % 3}", "timestamp": 1_600_000_000 + n} for n in range(5)]
@@ -71,7 +72,6 @@ CONVERTED = {
     "m.csv": CSV.encode("utf-16-be"),
     "h.json": ARRAY.encode(),
     "i.json.gz": gzip.compress(ARRAY.encode(), mtime=0),
-    "j.arrow": arrow_file(lambda table, file: feather.write_feather(table, file, compression="lz4")),
     "k.zip": zip_of({"k.csv.gz": "", "k.csv": CSV}),
 }
 READ_AS_THEY_ARE = {
@@ -101,6 +101,9 @@ def test_each_format_gives_the_rows_of_the_plain_file(spark: SparkSession, tmp_p
     assert sorted(found) == sorted(members.get(name, name) for name in CONVERTED | READ_AS_THEY_ARE)
     for name, rows in found.items():
         assert sorted(rows) == expected, name
+    for name in found:  # without Spark, before anything is deployed
+        (explained,) = explain_input(source / name.split("/")[0], ReadSettings(), WeightSettings())
+        assert list(explained.columns.values()) == ["user_id", "item_id", "timestamp"], name
     plain = [each.uri for each in files if "/scratch/" not in each.uri]
     assert [uri.rsplit("/", 1)[-1] for uri in plain] == sorted(READ_AS_THEY_ARE)
 
@@ -117,7 +120,12 @@ def test_each_format_gives_the_rows_of_the_plain_file(spark: SparkSession, tmp_p
             "an Excel workbook; save the sheet as CSV",
         ),
         ("cut.avro", b"Obj\x01 and then nothing", "cannot be read as Avro"),
-        ("old.feather", b"FEA1 and then nothing", "cannot be read as Feather"),
+        (
+            "new.feather",
+            arrow_file(feather.write_feather),
+            "a Feather file, which Spark does not read; write it",
+        ),
+        ("old.feather", b"FEA1 and then nothing", "a Feather file, which Spark does not read; write it as"),
     ],
 )
 def test_file_that_cannot_be_converted_is_an_error_that_names_it(
@@ -128,6 +136,8 @@ def test_file_that_cannot_be_converted_is_an_error_that_names_it(
     files = list_sources(storage, str(tmp_path), RUN_ID)
     with pytest.raises(InputError, match=f"{name}: .*{message}"):
         Converter(spark, storage, f"{tmp_path}/scratch").readable_files(files)
+    with pytest.raises(InputError, match=name):
+        explain_input(tmp_path / name, ReadSettings(), WeightSettings())
 
 
 @pytest.mark.parametrize("n_characters", [1, 2, 7, 1000])

@@ -54,6 +54,7 @@ def triples(events: DataFrame) -> list[tuple[str, str, str]]:
         ("blank lines.csv", CSV.replace("\n", "\n\n").encode()),
         ("packed.csv.gz", gzip.compress(CSV.encode(), mtime=0)),  # in the test id: the same in all workers
         ("odd [name] {of} a *file*?.csv", CSV.encode()),
+        ('10:00 o\'clock "x".csv', CSV.encode()),
         (
             "other.columns",
             "\n".join(

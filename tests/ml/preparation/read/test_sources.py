@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from ml.preparation.errors import InputError
-from ml.preparation.read.sources import dated_partitions, days_to_read, list_sources
+from ml.preparation.read.sources import days_to_read, list_sources
 from ml.preparation.spark.storage import Storage
 
 RUN_ID = "20261123T020000Z"
@@ -122,9 +122,54 @@ def test_window_ends_before_the_day_of_the_run(
         assert found == [end - timedelta(days=n) for n in range(look_back_days, 0, -1)]
 
 
-def test_only_folders_with_a_date_in_their_name_are_partitions() -> None:
-    found = dated_partitions(["x/dt=2026-11-18", "x/date=20261118", "x/day=2026-11-19", "x/mydt=1"])
-    assert found == {date(2026, 11, 18): ["x/dt=2026-11-18", "x/date=20261118"]}
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("names", "look_back_days", "expected"),
+    [
+        (["dt=20261121/a", "day=2026-11-22/b", "event_date=2026-11-23/c"], 1, "b"),
+        (
+            ["year=2026/month=11/day=21/a", "year=2026/month=11/day=22/b", "year=2026/month=12/day=1/c"],
+            1,
+            "b",
+        ),
+        (["year=2026/month=9/day=3/a", "year=2026/month=11/day=22/hour=3/b"], None, "ab"),
+        (["country=KR/dt=2026-11-22/a", "country=JP/dt=2026-11-22/b", "country=JP/dt=2026-11-23/c"], 1, "ba"),
+        (["README.md", "dt=2026-11-22/a", "LICENSE"], 1, "a"),
+        (["country=KR/a", "country=JP/b"], None, "ba"),
+    ],
+)
+def test_days_of_any_spelling_are_partitions(
+    spark: SparkSession, tmp_path: Path, names: list[str], look_back_days: int | None, expected: str
+) -> None:
+    files = read(spark, add(tmp_path / "shop", *names), look_back_days=look_back_days)
+    assert "".join(Path(each).stem for each in files) == expected
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("pattern", "look_back_days", "expected"),
+    [
+        ("*.csv", None, ["1.csv", "a:b.csv"]),
+        ("[12].csv", None, ["1.csv"]),
+        ("{1.csv,old}", None, ["1.csv", "old/3.csv"]),
+        ("dt=2026-11-2*", 1, ["dt=2026-11-22/5.csv"]),
+        ("dt=*/*.csv", 2, ["dt=2026-11-21/4.csv", "dt=2026-11-22/5.csv"]),
+        ("o'd [x].tsv", None, ["o'd [x].tsv"]),  # a file of this name
+    ],
+)
+def test_pattern_selects_files_and_days(
+    spark: SparkSession, tmp_path: Path, pattern: str, look_back_days: int | None, expected: list[str]
+) -> None:
+    names = ("1.csv", "a:b.csv", "old/3.csv", "dt=2026-11-21/4.csv", "dt=2026-11-22/5.csv", "o'd [x].tsv")
+    shop = add(tmp_path / "shop", *names, "_hidden.csv", "README.csv")
+    files = list_sources(Storage(spark), f"{shop}/{pattern}", RUN_ID, look_back_days)
+    assert [each.uri.removeprefix(f"file:{shop}/") for each in files] == expected
+
+
+@pytest.mark.spark
+def test_pattern_without_a_match_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file or folder has such a name; give --input"):
+        read(spark, add(tmp_path, "a.csv") / "*.tsv")
 
 
 @pytest.mark.spark
