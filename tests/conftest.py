@@ -33,7 +33,6 @@ SLOWEST_FILES = (
     "tests/bench/test_preparation.py",
     "tests/ml/ncf/jobs/test_spot.py",
     "tests/ml/pipeline/test_definition.py",
-    "tests/ci/preflight/test_preflight.py",
     "tests/bench/test_scale.py",
     "tests/emulator/test_processes.py",
     "tests/emulator/services/emr/test_clusters.py",
