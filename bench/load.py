@@ -87,24 +87,36 @@ TARGETS: dict[str, Callable[[argparse.Namespace], Any]] = {"stack": stack, "api"
 
 
 def server_cpu_s() -> float:
-    """CPU seconds of this process and its children so far, the ended ones included."""
-    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    """CPU seconds so far of this process, of its children, and of all processes of the sessions they started.
+
+    The processes of TorchServe are no descendants of the entrypoint, but are in its session.
+    """
+    own, own_session = psutil.Process(), os.getsid(0)
+    children = own.children(recursive=True)
+    sessions = {_session(each.pid) for each in children} - {own_session, None}
+    others = (each for each in psutil.process_iter() if _session(each.pid) in sessions)
     total = 0.0
-    for process in processes:
+    for process in {own, *children, *others}:
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        total += times.user + times.system + times.children_user + times.children_system
+        total += times.user + times.system
     return total
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def measure(load: Load) -> dict[str, Any]:
     """One measurement, with the CPU time of the server."""
     before = server_cpu_s()
-    outcome = drive(load)
-    # The client was a child process, whose CPU time is that of an ended child now.
-    server_s = server_cpu_s() - before - outcome.client_cpu_s
+    outcome = drive(load)  # its process has ended, so that its CPU time is not counted
+    server_s = server_cpu_s() - before
     summary = outcome.summary(load)
     n_answers = max(1, len(outcome.latencies))
     return {**summary, "server_cpu_s": server_s, "server_cpu_ms_per_answer": 1e3 * server_s / n_answers}

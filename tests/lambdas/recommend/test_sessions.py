@@ -115,6 +115,9 @@ REFUSED = [
     ("exclude_items", ["i"] * 1001, "exclude_items: send a list of 0 to 1000"),
     ("exclude_items", [LONG], "exclude_items[0]: send a string"),
     ("candidates", [], "candidates: send a list of 1 to 1000 strings"),
+    ("candidates", "7", "candidates: send a list of 1 to 1000 strings"),
+    ("candidates", [7], "candidates[0]: send a string"),
+    ("candidates", ["i"] * 1001, "candidates: send a list of 1 to 1000"),
     ("candidates", ["a\nb"], "candidates[0]: send a string"),
     ("candidates", None, "candidates: send a list"),
 ]
