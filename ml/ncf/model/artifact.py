@@ -133,9 +133,10 @@ def read(folder: Path) -> Artifact:
         # Without storage: the weights are not initialised, but mapped from the file.
         with torch.device("meta"):
             model = registry.build(info.get("family", registry.DEFAULT_FAMILY), info["model"])
-        weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True, mmap=True)
-        model.load_state_dict(weights, assign=True)
+        model.load_state_dict(_mapped(folder / WEIGHTS_FILE), assign=True)
         require_finite_weights(model)
+        # The check has read every page into the process; a new mapping has only those that requests read.
+        model.load_state_dict(_mapped(folder / WEIGHTS_FILE), assign=True)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{folder / WEIGHTS_FILE}: the model cannot be loaded: {error}") from error
     data = ServingData.read(folder)
@@ -148,6 +149,10 @@ def read(folder: Path) -> Artifact:
         session=_read_session(folder / SESSION_FILE),
         retrieval=index,
     )
+
+
+def _mapped(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
 def _read_session(path: Path) -> SessionMap | None:
