@@ -156,7 +156,7 @@ _GMF: dict[str, Value] = {
 
 # Name -> values that differ from the defaults; how they were selected: docs/adr/0007, docs/experiments.
 PRESETS: dict[str, dict[str, Value]] = {
-    "post": {},
+    "lotteon": {},  # the values of the AWS post, with the plain MLP of the paper
     "gmf": _GMF,
     "neumf": {
         **_GMF,
@@ -176,7 +176,7 @@ PRESETS: dict[str, dict[str, Value]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `--preset` and a flag for each hyperparameter."""
     group = parser.add_argument_group("hyperparameters")
-    group.add_argument("--preset", choices=PRESETS, default="post", help="values of the flags not given")
+    group.add_argument("--preset", choices=PRESETS, default="lotteon", help="values of the flags not given")
     add_flags(group, Hyperparameters, sagemaker=True)
 
 

@@ -157,7 +157,7 @@ class WeightSettings(Settings):
         flag="event-weight",
         metavar="TYPE=WEIGHT",
         help="weight of an event type, such as purchase=5, or 0 to leave it out; repeat it for each type. "
-        "Weights decide what --min-weight drops, and are stored with the pairs; training does not read them",
+        "Weights decide what --min-weight drops, and count in training with the hyperparameter event_weights",
     )
     weight_column: Optional[str] = setting(
         None,

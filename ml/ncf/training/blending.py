@@ -32,12 +32,32 @@ def best_blend_weights(
     scales = [float(scores[0].std() / each.std().clamp(min=1e-6)) for each in scores]
 
     def blended_quality(weights: tuple[float, ...]) -> float:
-        blended = torch.zeros_like(scores[0])
-        for weight, scale, each in zip(weights, scales, scores, strict=True):
-            blended.add_(each, alpha=weight * scale)
-        require_finite(blended, "blended scores")
-        return quality(blended)
+        scaled = [weight * scale for weight, scale in zip(weights, scales, strict=True)]
+        return quality(_blend(scores, scaled))
 
     sums_to_one = (each for each in product(grid, repeat=len(scores)) if abs(sum(each) - 1) < 1e-6)
     best = max(sums_to_one, key=blended_quality)
     return [weight * scale for weight, scale in zip(best, scales, strict=True)]
+
+
+def gain_of_part(
+    part: int, scores: Sequence[Tensor], weights: Sequence[float], quality: Callable[[Tensor], float]
+) -> float:
+    """Quality of a blend, less that of the best blend without one of its parts.
+
+    Args:
+        part: position of the part in `scores`; there is at least one other.
+        scores, weights: of all parts, as for `best_blend_weights`, and as it returns them.
+        quality: of blended scores.
+    """
+    others = [*scores[:part], *scores[part + 1 :]]
+    without = _blend(others, best_blend_weights(others, quality))
+    return quality(_blend(scores, weights)) - quality(without)
+
+
+def _blend(scores: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    blended = torch.zeros_like(scores[0])
+    for weight, each in zip(weights, scores, strict=True):
+        blended.add_(each, alpha=weight)
+    require_finite(blended, "blended scores")
+    return blended

@@ -22,7 +22,7 @@ from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.registry import family_of
 from ml.ncf.objectives.factory import objective_of
 from ml.ncf.objectives.histories import full_histories
-from ml.ncf.training.blending import GRID, best_blend_weights
+from ml.ncf.training.blending import GRID, best_blend_weights, gain_of_part
 from ml.ncf.training.checkpoint import Checkpoint, CheckpointFolder
 from ml.ncf.training.loop import (
     Epoch,
@@ -265,6 +265,13 @@ class _PlanRun:
         weights = best_blend_weights(logits, ndcg, self.blend_grid)
         for part, weight in zip(phase.parts, weights, strict=True):
             self.selections[part].blend_weight = weight
+        if "mlp" in phase.parts:
+            place = phase.parts.index("mlp")
+            gain = gain_of_part(place, logits, weights, ndcg)
+            use = "used" if weights[place] else "left out"
+            self.notes.append(
+                f"The MLP is {use}: it changes validation NDCG@{phase.settings.top_k} by {gain:+.4f}."
+            )
 
     def _folded(self, phase: TrainingPhase, model: RankingModel) -> RankingModel:
         """The model without history, with the half-life that gives the highest validation NDCG."""

@@ -33,7 +33,7 @@ TRAINING: dict[str, Any] = {
     "py_version": "py313",
     "image_uri": None,
     "serving_image": f"763104351884.dkr.ecr.{REGION}.amazonaws.com/pytorch-inference:2.6.0-cpu-py312",
-    "hyperparameters": {"epochs": 10, "lr": 0.001, "batch_size": 256, "preset": "post"},
+    "hyperparameters": {"epochs": 10, "lr": 0.001, "batch_size": 256, "preset": "lotteon"},
     "floors": {"hr_at_10": 0.5, "ndcg_at_10": 0.25},
     "tolerance": {"hr_at_10": 0.01, "ndcg_at_10": 0.02},
     "approval": "automatic",

@@ -141,12 +141,14 @@ def test_hyperparameters_reach_the_job_and_its_command(definition: dict[str, Any
         "epochs": "10",
         "lr": "0.001",
         "batch_size": "256",
-        "preset": "post",
+        "preset": "lotteon",
     }
     s3 = boto3.client("s3")
     (script,) = (key for key in uploaded(s3) if key.endswith("/sm_train.sh"))
     text = s3.get_object(Bucket=ARTIFACTS, Key=script)["Body"].read().decode()
-    arguments = "--epochs 10 --lr 0.001 --batch-size 256 --preset post --checkpoint-dir /opt/ml/checkpoints"
+    arguments = (
+        "--epochs 10 --lr 0.001 --batch-size 256 --preset lotteon --checkpoint-dir /opt/ml/checkpoints"
+    )
     assert f"\npython3 -m ml.ncf.jobs.train {arguments}\n" in text
 
 

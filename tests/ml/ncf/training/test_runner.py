@@ -122,6 +122,7 @@ def test_part_with_blend_weight_zero_is_neither_refitted_nor_served() -> None:
     assert "gmf-refit" in phases
     assert "mlp-refit" not in phases
     assert trained.model.mlp is None
+    assert trained.notes == ("The MLP is left out: it changes validation NDCG@10 by +0.0000.",)
 
 
 def test_refit_trains_on_validation_too_for_the_selected_epochs() -> None:
