@@ -64,6 +64,10 @@ def test_pairs_and_catalogue_have_the_same_logits(model: RecentNCF) -> None:
     assert torch.allclose(model(users, users), catalogue[users, users], atol=1e-5)
     one = model.user_features(torch.tensor([4]))
     assert torch.allclose(model.pairs(one, model.item_features(everything)), catalogue[4], atol=1e-5)
+    without_batch = tuple(each[0] for each in one)
+    assert torch.allclose(
+        model.pairs(without_batch, model.item_features(everything)), catalogue[4], atol=1e-5
+    )
     assert not torch.allclose(catalogue, model.base.score_catalogue(users), atol=1e-3)
 
 
