@@ -73,7 +73,7 @@ def set_up(checkout: Path, **env: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -84,7 +84,7 @@ def installed(checkout: Path) -> dict[str, str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     packages = {entry["name"]: entry["version"] for entry in json.loads(listing.stdout)}
     return {name: packages[name] for name in ("torch", "leaf", "fakecuda") if name in packages}
