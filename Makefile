@@ -72,10 +72,11 @@ environment-policies:
 spark-classes: environment
 	@[[ -f .venv/spark-classes.jsa ]] || $(PYTHON) -m local.spark_classes
 
+# The lock has the dependencies of torch's CPU build, see ci/environment.sh: without those of CUDA.
 lock: environment
 	@$(PYTHON) -m pip install --quiet 'uv>=0.13,<1'
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet -o requirements/lock.txt
-	@sed -i.bak 's/^\(torch==[0-9.]*\).*/\1/' requirements/lock.txt && rm requirements/lock.txt.bak
+	@sed -i.bak -E -e 's/^(torch==[0-9.]*).*/\1/' -e '/^(cuda-|nvidia-|triton==)/d' requirements/lock.txt && rm requirements/lock.txt.bak
 	@$(PYTHON) -m uv pip compile requirements/program.in --constraint requirements/lock.txt --python-version 3.11 --no-annotate --no-header --quiet -o requirements/program.txt
 	@{ echo '# Packages of the Pulumi programs, see program.in. Written by make lock.'; cat requirements/program.txt; } > requirements/program.new && mv requirements/program.new requirements/program.txt
 	@$(PYTHON) -m uv pip compile requirements/airflow.in --exclude-newer 2025-09-05 --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local import clients
+from local.console.source import Source
 from local.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -44,6 +45,10 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 StageOption = Annotated[str, typer.Option(help="Stage: dev, prod, or another Pulumi.<stage>.yaml.")]
+TitlesOption = Annotated[
+    Path | None,
+    typer.Option(help="Titles for the console: a text file whose first columns are item id and title."),
+]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; a free one is used if it is in use.")]
 
 
@@ -59,7 +64,10 @@ def up(
             "another common format; a file or a folder."
         ),
     ] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Keep the API running until Ctrl-C.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Keep the API and the console running until Ctrl-C.")
+    ] = False,
+    titles: TitlesOption = None,
     port: PortOption = DEFAULT_PORT,
     output: Annotated[Path, typer.Option(help="File for the JSON summary of the run.")] = Path(
         "out/run.json"
@@ -72,6 +80,7 @@ def up(
     with exit_codes():
         job_options = parse_job_options(context.args)
         data = data.expanduser() if data is not None else None
+        names = item_titles(titles)
         if data is not None:  # before anything is deployed
             explained = explain_data(data, stage_job(stage), job_options)
             job_options = explained.options  # the job does not detect again
@@ -83,7 +92,8 @@ def up(
         with run_up(UpOptions(stage, data, port, output, job_options), out) as deployed:
             out.print(f"[dim]written to[/] {output}")
             if serve:
-                serve_until_interrupted(_usage(deployed.outputs["api_url"]))
+                with open_console(deployed, names) as url:
+                    serve_until_interrupted(_usage(deployed.outputs["api_url"], url))
 
 
 @app.command(cls=JobCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -227,6 +237,58 @@ def cloud(
         serve_until_interrupted(client_settings(emulator.url, region))
 
 
+@app.command()
+def console(
+    *,
+    aws: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE",
+            help="Stage in an AWS account, read with your credentials; default: the stage that "
+            "`make up SERVE=1` serves from this folder.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(help="Output of `pulumi stack output --json`; default: ask the Pulumi CLI."),
+    ] = None,
+    titles: TitlesOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: a free one.")] = 0,
+) -> None:
+    """Show a stage on a web page: runs, models, rollout, dead letters, recommendations."""
+    with exit_codes():
+        names = item_titles(titles)
+        if aws is None:
+            from local.aws import running_stage
+
+            source: Source = running_stage()
+        else:
+            from local.console.aws_source import aws_source
+
+            source = aws_source(aws, outputs)
+        with open_console(source, names, port) as url:
+            serve_until_interrupted(f"console of {source.stage} at [bold]{url}[/]  (Ctrl-C stops it)")
+
+
+def item_titles(path: Path | None) -> dict[str, str]:
+    """Titles by item id; empty without a file."""
+    if path is None:
+        return {}
+    from local.console.users import read_titles
+
+    return read_titles(path)
+
+
+@contextmanager
+def open_console(source: Source, titles: dict[str, str], port: int = 0) -> Iterator[str]:
+    """Serve the console of a stage while the block runs; yields its URL."""
+    from local.console.server import serve
+    from local.console.state import Console as StageConsole
+
+    with serve(StageConsole(source, titles), port) as url:
+        yield url
+
+
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Print an expected error as one line and exit with its code; handle SIGTERM like Ctrl-C."""
@@ -262,10 +324,11 @@ def serve_until_interrupted(message: str) -> None:
         out.print("\nstopped")
 
 
-def _usage(api_url: str) -> str:
+def _usage(api_url: str, console_url: str) -> str:
     url = api_url.rstrip("/")
     return (
         f"\nserving at [bold]{url}[/]  (Ctrl-C stops it)\n"
+        f"console at [bold]{console_url}[/]\n"
         f"  curl '{url}/recommendations/USER?k=10'\n"
         "  .venv/bin/python -m local recommend USER --recent ITEM --recent NEWER_ITEM\n"
         "  .venv/bin/python -m local train MORE_INTERACTIONS\n"

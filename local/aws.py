@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
@@ -26,6 +26,8 @@ class DeployedStage:
     region: str
     pid: int
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    is_read_only: ClassVar[bool] = False
+    api_auth: ClassVar[None] = None
 
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator that ignores the user's AWS settings."""

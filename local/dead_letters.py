@@ -16,11 +16,11 @@ def find_dead_letter(sqs: Any, text: str) -> str | None:
         )
         for message in received.get("Messages", []):
             if text in message["Body"]:
-                return f"{url.rsplit('/', 1)[-1]}: {_error(message)}"
+                return f"{url.rsplit('/', 1)[-1]}: {error_of(message)}"
     return None
 
 
-def _error(message: dict[str, Any]) -> str:
+def error_of(message: dict[str, Any]) -> str:
     """The error that EventBridge (``ERROR_MESSAGE``) or Lambda (``ErrorMessage``) added to a message."""
     attributes = message.get("MessageAttributes", {})
     values = [attributes.get(name, {}).get("StringValue") for name in ("ERROR_MESSAGE", "ErrorMessage")]

@@ -122,6 +122,7 @@ MAY_IMPORT = {
         "rich",
         "tenacity",
         "typer",
+        "werkzeug",
         "yaml",
     },
 }

@@ -20,19 +20,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
+from rich.console import Console as Terminal
 
 from bench import faults, fuzz_api
 from emulator.environment import client_environment
 from local.api import recommend
 from local.aws import STATE_FILE
 from local.chain import EVENT_TIMEOUT_S, Chain
+from local.console.server import serve
+from local.console.state import Console
 from local.errors import StepFailedError
 from local.permissions.documented import documented_uses
 from local.permissions.report import read_uses, report, without_equivalent
 from local.timeline import Timeline
 from ml import contract
 from ml.pipeline.execution import display_name
+from tests.e2e.browser import ConsolePage, chromium
 from tests.e2e.platform import Inbox, ServedPlatform
 from tests.e2e.processes import ROOT
 from tests.polling import eventually
@@ -47,7 +50,7 @@ USES = ROOT / "tests" / "stacks" / "uses"
 
 @pytest.fixture
 def quiet() -> Timeline:
-    return Timeline(Console(file=io.StringIO()))
+    return Timeline(Terminal(file=io.StringIO()))
 
 
 def test_run_file_contains_timeline_metrics_and_recommendations(platform: ServedPlatform) -> None:
@@ -277,6 +280,26 @@ def test_failed_run_is_started_again_with_its_id_and_its_model_is_served(
     _write_success_again(platform, BROKEN_RUN)
     assert len(platform.builds()) == len(builds) + 1
     assert len(inbox.received()) == n_notifications
+
+
+def test_person_withdraws_and_approves_a_model_in_the_console_and_sees_it_serve(
+    platform: ServedPlatform,
+) -> None:
+    newest, previous = sorted(platform.packages(), key=lambda each: -each["ModelPackageVersion"])[:2]
+    with serve(Console(platform.stage)) as url, chromium() as browser:
+        browser.get(url)
+        page = ConsolePage(browser)
+        assert page.text("stage") == f"dev, {platform.stage.region}"
+        assert page.text(f"run-{BROKEN_RUN}") == BROKEN_RUN
+        page.decide("reject", newest["ModelPackageVersion"])
+        page.wait_for("serves", f"serves version {previous['ModelPackageVersion']}, run {SECOND_RUN}")
+        page.decide("approve", newest["ModelPackageVersion"])
+        page.wait_for("serves", f"serves version {newest['ModelPackageVersion']}, run {BROKEN_RUN}")
+        page.ask("u000001")
+        page.wait_for("message", f"u000001: strategy ncf, model {BROKEN_RUN}")
+        page.click_item()
+        page.wait_for("message", f"u000001: strategy ncf+session, model {BROKEN_RUN}")
+        assert page.problems() == []
 
 
 def test_roles_use_what_is_recorded_and_are_refused_nothing(platform: ServedPlatform) -> None:

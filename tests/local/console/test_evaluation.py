@@ -1,0 +1,34 @@
+"""Curves of a training from the lines of its log."""
+
+import math
+
+import pytest
+
+from local.console.evaluation import parse_epoch
+from ml.ncf.jobs import train
+from ml.ncf.training.loop import Epoch
+
+
+def test_lines_that_training_logs_are_parsed_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(train, "log", lines.append)
+    epoch = Epoch("gmf", 3, 0.25, {"hr": 0.7, "ndcg": 0.4}, 1.5, 300.0)
+    train.log_epoch(epoch, None)  # type: ignore[arg-type]
+    assert [parse_epoch(line) for line in lines] == [
+        {"phase": "gmf", "epoch": 3, "HR@10": 0.7, "NDCG@10": 0.4, "Loss": 0.25}
+    ]
+
+
+def test_epoch_without_loss_has_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(train, "log", lines.append)
+    train.log_epoch(Epoch("fused", 0, math.nan, {"hr": 0.7, "ndcg": 0.4}, 1.5, 300.0), None)  # type: ignore[arg-type]
+    (point,) = map(parse_epoch, lines)
+    assert point == {"phase": "fused", "epoch": 0, "HR@10": 0.7, "NDCG@10": 0.4}
+
+
+@pytest.mark.parametrize(
+    "line", ["", "run 20261123T020000Z: 943 users", "HR@10=0.7000; NDCG@10=0.4000;", "gmf, epoch 3, 1 s"]
+)
+def test_other_lines_are_no_epochs(line: str) -> None:
+    assert parse_epoch(line) is None
