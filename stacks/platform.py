@@ -77,7 +77,6 @@ class Platform:
                 serving=stage.serving,
                 api=stage.api,
                 event_weights=stage.spark.job.values.get("event_weights", {}),
-                manual_approval=stage.training.approval == "manual",
                 batch=stage.batch_recommendations,
                 batch_image=stage.training.image(stage.region, stage.batch_recommendations.instance_type),
                 feature_store=stage.feature_store,

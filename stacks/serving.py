@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -44,7 +45,6 @@ class ServingArgs:
         image: URI of the inference container's image.
         serving, api: sections of the stage configuration.
         event_weights: weight of each event type, as in the preparation.
-        manual_approval: deploy model packages when a person approves them.
         batch: section `batch_recommendations` of the stage configuration.
         batch_image: URI of its container's image.
         feature_store: database that gets the batch recommendations as well; None: S3 only.
@@ -63,7 +63,6 @@ class ServingArgs:
     serving: ServingConfig
     api: ApiConfig
     event_weights: Mapping[str, float]
-    manual_approval: bool
     batch: BatchConfig
     batch_image: str
     feature_store: FeatureStoreConfig | None
@@ -79,8 +78,8 @@ class ServingArgs:
 class Serving(pulumi.ComponentResource):
     """SageMaker endpoint, the function that deploys models to it, and the HTTP API in front of it.
 
-    Creates: Endpoint, LambdaFunction (2), EventRoute (1, and one each with manual approval and with batch
-    recommendations), HttpApi, MetricAlarm, and BatchRecommendations if the stage has them.
+    Creates: Endpoint, LambdaFunction (2), EventRoute (2, and one with batch recommendations),
+    HttpApi, MetricAlarm, and BatchRecommendations if the stage has them.
     """
 
     endpoint: Endpoint
@@ -111,50 +110,48 @@ class Serving(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _routes(self, args: ServingArgs, child: pulumi.ResourceOptions) -> dict[str, EventRoute]:
-        """Events that start and end a deployment of a model."""
+        """Events that start and end a deployment of a model, or repeat a batch job.
+
+        Reviews are events in stages with automatic approval too: rejecting a package rolls back to the one
+        before it.
+        """
         target = FunctionTarget(name=self.deploy_model.name, arn=self.deploy_model.arn)
+
+        def route(label: str, description: str, **event: Any) -> EventRoute:
+            return EventRoute(
+                label.replace(" ", "-"),
+                EventRouteArgs(
+                    description=description, target=target, alarm_topic_arn=args.alarm_topic_arn, **event
+                ),
+                child,
+            )
+
         routes = {
-            "endpoint changed": EventRoute(
-                "endpoint-changed",
-                EventRouteArgs(
-                    description="The endpoint completed a rollout or rolled it back",
-                    source="aws.sagemaker",
-                    detail_type="SageMaker Endpoint State Change",
-                    detail={"EndpointName": [self.endpoint.name]},
-                    target=target,
-                    alarm_topic_arn=args.alarm_topic_arn,
-                ),
-                child,
-            )
+            "endpoint changed": route(
+                "endpoint changed",
+                "The endpoint completed a rollout or rolled it back",
+                source="aws.sagemaker",
+                detail_type="SageMaker Endpoint State Change",
+                detail={"EndpointName": [self.endpoint.name]},
+            ),
+            "model reviewed": route(
+                "model reviewed",
+                "A person approved or rejected a model package",
+                source="aws.sagemaker",
+                detail_type="SageMaker Model Package State Change",
+                detail={
+                    "ModelPackageGroupName": [args.storage.packages.name],
+                    # Changes of a package's metadata send events too; they are not reviews.
+                    "UpdatedModelPackageFields": ["ModelApprovalStatus"],
+                    "ModelApprovalStatus": ["Approved", "Rejected"],
+                },
+            ),
         }
-        if args.manual_approval:
-            routes["model reviewed"] = EventRoute(
-                "model-reviewed",
-                EventRouteArgs(
-                    description="A person approved or rejected a model package",
-                    source="aws.sagemaker",
-                    detail_type="SageMaker Model Package State Change",
-                    detail={
-                        "ModelPackageGroupName": [args.storage.packages.name],
-                        # Changes of a package's metadata send events too; they are not reviews.
-                        "UpdatedModelPackageFields": ["ModelApprovalStatus"],
-                        "ModelApprovalStatus": ["Approved", "Rejected"],
-                    },
-                    target=target,
-                    alarm_topic_arn=args.alarm_topic_arn,
-                ),
-                child,
-            )
         if self.batch is not None:
-            routes["batch job failed"] = EventRoute(
-                "batch-job-failed",
-                EventRouteArgs(
-                    description="A job of the batch recommendations failed: it starts again",
-                    target=target,
-                    alarm_topic_arn=args.alarm_topic_arn,
-                    **self.batch.failed_event(),
-                ),
-                child,
+            routes["batch job failed"] = route(
+                "batch job failed",
+                "A job of the batch recommendations failed: it starts again",
+                **self.batch.failed_event(),
             )
         return routes
 

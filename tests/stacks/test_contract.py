@@ -97,10 +97,6 @@ def test_optional_resources_follow_the_stages_fields(stage: str) -> None:
     done = recorded(stage)
     scheduled = section(stage, "spark")["scheduler"] == "eventbridge"
     assert bool(done.of("aws:scheduler/schedule:Schedule")) is scheduled
-    reviewed = section(stage, "training")["approval"] == "manual"
-    assert (
-        bool([rule for rule in done.of("ncf:events:EventRoute") if rule.name == "model-reviewed"]) is reviewed
-    )
 
 
 def test_no_code_contains_the_name_of_a_stage(stage: str) -> None:

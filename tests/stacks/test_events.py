@@ -7,7 +7,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from tests.repository import ROOT, STAGES
-from tests.stacks.program import recorded, section
+from tests.stacks.program import recorded
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 
@@ -65,11 +65,11 @@ def test_only_events_of_the_stages_endpoint_match(stage: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["Approved", "Rejected", "PendingManualApproval"])
-def test_review_matches_with_manual_approval_only(stage: str, status: str) -> None:
+def test_approval_and_rejection_match_in_every_stage(stage: str, status: str) -> None:
     event = recorded_event("model_package_approved")
     event["detail"].update(ModelPackageGroupName=f"NCF-{stage}", ModelApprovalStatus=status)
-    expected = section(stage, "training")["approval"] == "manual" and status != "PendingManualApproval"
-    assert matching_rules(stage, event) == ({"model-reviewed"} if expected else set())
+    is_review = status != "PendingManualApproval"
+    assert matching_rules(stage, event) == ({"model-reviewed"} if is_review else set())
 
 
 def test_metadata_change_of_a_package_matches_no_rule(stage: str) -> None:
