@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -20,6 +21,7 @@ ARGUMENTS = (
     *("--window-size=1280,1000", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
 PAGE_TIMEOUT_S = 60
+ANSWER_TIMEOUT_S = 5
 CHANGE_TIMEOUT_S = 180  # a rollout on a loaded machine
 
 
@@ -69,18 +71,33 @@ class ConsolePage:
         self._browser.find_element(By.ID, f"{action}-{version}").click()
         WebDriverWait(self._browser, PAGE_TIMEOUT_S).until(alert_is_present()).accept()
 
-    def ask(self, user: str) -> None:
-        """Ask for a user's recommendations."""
-        self._browser.find_element(By.ID, "user").send_keys(user)
-        self._browser.find_element(By.CSS_SELECTOR, "#try button").click()
+    def ask(self, user: str, message: str) -> None:
+        """Ask for a user's recommendations until the page says so; the fallback may answer first."""
+        field = self._browser.find_element(By.ID, "user")
+        field.clear()
+        field.send_keys(user)
+        self._repeat("#try button", message)
 
-    def click_item(self) -> None:
-        """Add the first recommended item to the session."""
-        self._browser.find_element(By.CSS_SELECTOR, "[aria-label^='Click item']").click()
+    def click_item(self, message: str) -> None:
+        """Add the first recommended item to the session, until the page says so."""
+        self._repeat("[aria-label^='Click item']", message)
 
     def problems(self) -> list[str]:
         """Errors that the browser logged: of the script, of the content policy, of requests."""
         return [entry["message"] for entry in self._browser.get_log("browser")]
+
+    def _repeat(self, control: str, message: str) -> None:
+        def clicked_and_answered() -> bool:
+            self._browser.find_element(By.CSS_SELECTOR, control).click()
+            try:
+                WebDriverWait(self._browser, ANSWER_TIMEOUT_S).until(
+                    lambda _: self.text("message") == message
+                )
+            except TimeoutException:
+                return False
+            return True
+
+        self._wait_until(clicked_and_answered)
 
     def _wait_until(self, condition: Callable[[], object]) -> None:
         WebDriverWait(self._browser, CHANGE_TIMEOUT_S).until(lambda _: condition())

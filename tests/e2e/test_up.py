@@ -295,10 +295,8 @@ def test_person_withdraws_and_approves_a_model_in_the_console_and_sees_it_serve(
         page.wait_for("serves", f"serves version {previous['ModelPackageVersion']}, run {SECOND_RUN}")
         page.decide("approve", newest["ModelPackageVersion"])
         page.wait_for("serves", f"serves version {newest['ModelPackageVersion']}, run {BROKEN_RUN}")
-        page.ask("u000001")
-        page.wait_for("message", f"u000001: strategy ncf, model {BROKEN_RUN}")
-        page.click_item()
-        page.wait_for("message", f"u000001: strategy ncf+session, model {BROKEN_RUN}")
+        page.ask("u000001", f"u000001: strategy ncf, model {BROKEN_RUN}")
+        page.click_item(f"u000001: strategy ncf+session, model {BROKEN_RUN}")
         assert page.problems() == []
 
 
