@@ -13,13 +13,14 @@ from typer.core import TyperCommand
 
 from local.deploy.project import load_stage
 from local.errors import BadInputError
+from local.small_shop import missing_events
 from ml.preparation.detect.explain import common_settings, explanation
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.inspection import explain_input
 from ml.preparation.detect.local_files import data_files
 from ml.settings.fields import Setting, SettingError
-from ml.settings.flags import as_flags
-from ml.settings.preparation import ReadSettings, WeightSettings
+from ml.settings.flags import as_flags, given_flags
+from ml.settings.preparation import QualitySettings, ReadSettings, SplitSettings, WeightSettings
 from ml.settings.preparation_flags import add_step_arguments, flag_name, input_settings, step_options
 from ml.settings.stage_job import StageJob
 
@@ -43,7 +44,7 @@ def parse_job_options(given: Sequence[str]) -> tuple[str, ...]:
     Raises:
         BadInputError: an option is unknown or its value is not allowed.
     """
-    _settings(given)
+    _parsed(given)
     return tuple(given)
 
 
@@ -78,7 +79,8 @@ def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) ->
     """
     try:
         flags = replace_flags(StageJob.read(stage_job).arguments(), given)
-        read, weights = _settings(flags)
+        arguments = _parsed(flags)
+        read, weights = input_settings(arguments)
         explained = explain_input(data, read, weights)
         lines = list(explanation(explained, read, weights))
     except SettingError as error:
@@ -88,6 +90,10 @@ def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) ->
         raise BadInputError(f"{line}; {ADVICE}" if "--" in line else line) from error
     if len(explained) < len(data_files(data)):
         return ExplainedData(lines, tuple(given))
+    split = SplitSettings(**given_flags(SplitSettings, arguments))
+    quality = QualitySettings(**given_flags(QualitySettings, arguments))
+    if problem := missing_events(explained, split, quality):
+        raise BadInputError(f"{data}: too small: {problem}")
     found = common_settings(explained, read, weights)
     fixed = [text for group in (ReadSettings, WeightSettings) for text in as_flags(group, found)]
     return ExplainedData(lines, tuple(replace_flags(fixed, given)))
@@ -106,13 +112,16 @@ def replace_flags(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
     return [*kept, *given]
 
 
-def _settings(flags: Sequence[str]) -> Any:
+def _parsed(flags: Sequence[str]) -> argparse.Namespace:
+    """Parsed and checked flags."""
     parser = _Parser(add_help=False, allow_abbrev=False)
     add_step_arguments(parser)
     try:
-        return input_settings(parser.parse_args(list(flags)))
+        arguments = parser.parse_args(list(flags))
+        input_settings(arguments)
     except SettingError as error:
         raise BadInputError(error.flag_text(flag_name)) from error
+    return arguments
 
 
 def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:

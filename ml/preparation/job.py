@@ -14,8 +14,9 @@ from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
-from ml.contract import QUALITY_FILE
+from ml.contract import QUALITY_FILE, SPLITS, run_seconds
 from ml.manifest import Counts, Manifest
 from ml.preparation.arguments import parse_arguments
 from ml.preparation.clean.ingestion import IngestedEvents, ingest_events
@@ -113,6 +114,8 @@ def prepare(
             before = previous.manifest.counts if previous else None
             statistics = RunStatistics(counts, split.assignment.unseen, before, shift)
             _check_quality(writer, expectations, statistics)
+            if ingested.n_future:
+                _warn_of_future(writer, counts.validation + counts.test)
         with step("features"):
             write_features(writer, tables, settings.feature_store)
         with step("finish"):
@@ -131,6 +134,17 @@ def _check_quality(writer: RunWriter, expectations: Sequence[Expectation], stati
     report = evaluate(expectations, statistics)
     writer.write_text(QUALITY_FILE, quality_json(writer.run_id, report, statistics))
     require_passed(report, writer.uri)
+
+
+def _warn_of_future(writer: RunWriter, n_held_out: int) -> None:
+    """Warn of held-out events that are later than the run, which a wrong clock causes."""
+    is_future = F.col("timestamp") > run_seconds(writer.run_id)
+    n_future = sum(writer.read_split(split).where(is_future).count() for split in SPLITS[1:])
+    if n_future:
+        _log.warning(
+            "check: %d of %d held-out events are later than the run %s: a clock or --time-zone is wrong",
+            *(n_future, n_held_out, writer.run_id),
+        )
 
 
 def _counts(split: SplitPairs, ingested: IngestedEvents) -> Counts:

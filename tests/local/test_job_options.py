@@ -13,7 +13,8 @@ from local.job_options import explain_data, parse_job_options, replace_flags, st
 from ml.preparation.detect.inspection import explain_input
 from ml.settings.preparation import ReadSettings, WeightSettings
 
-ROWS = "user_id;item_id;timestamp\n" + "".join(f"u{n};i{n};16000000{n:02d}\n" for n in range(30))
+HEADER = "user_id;item_id;timestamp\n"
+ROWS = HEADER + "".join(f"u{n % 3};i{n};16000000{n:02d}\n" for n in range(30))
 
 
 @pytest.fixture
@@ -93,3 +94,28 @@ def test_help_lists_the_options_of_the_job_by_step(command: str) -> None:
     assert "Preparation job: Format, columns and days of the input files" in text
     assert "--encoding [utf-8|" in text
     assert "--event-weight TYPE=WEIGHT" in text
+
+
+@pytest.mark.parametrize(
+    ("n_items_of", "given", "problem"),
+    [
+        ([8], [], "8 items, of which a list of 10 has to leave one out; give at least 11"),
+        ([12], [], "0 users have 5 different items and an item that they have not seen; give events of at"),
+        ([4, 4, 4], [], "no user has 5 different items (the most: 4); give more events, or a lower --min"),
+        ([4, 4, 4], ["--min-interactions", "4"], None),
+        ([12, 6], [], None),
+        ([8, 7], ["--expect-at-least", "items=8"], None),
+    ],
+)
+def test_shop_that_is_too_small_is_refused_with_the_missing_number(
+    events: Path, n_items_of: list[int], given: list[str], problem: str | None
+) -> None:
+    n_items = sum(n_items_of) if max(n_items_of) < 8 else max(n_items_of)
+    pairs = [(user, (user * 4 + n) % n_items) for user, count in enumerate(n_items_of) for n in range(count)]
+    events.write_text(HEADER + "".join(f"u{user};i{item};1600000000\n" for user, item in pairs))
+    if problem is None:
+        assert explain_data(events, {}, given).options
+        return
+    with pytest.raises(BadInputError) as caught:
+        explain_data(events, {}, given)
+    assert f"{events}: too small: {problem}" in str(caught.value)

@@ -60,6 +60,7 @@ class IngestedEvents:
     left_out: Mapping[str, int]  # rows that the settings leave out, by reason
     sources: tuple[str, ...]  # URIs of the files that were read
     layouts: tuple[Mapping[str, Any], ...] = ()  # how they were read
+    n_future: int = 0  # usable events that are later than the run, by a day at most
 
 
 def ingest_events(
@@ -106,7 +107,11 @@ def ingest_events(
     reasons = count_by_reason(checked) if n_usable < totals["n_read"] else {}
     quarantined = {reason: n for reason, n in reasons.items() if reason not in LEFT_OUT}
     left_out = {reason: n for reason, n in reasons.items() if reason in LEFT_OUT}
-    _warn_of_times(totals, run, read)
+    if read.no_time:
+        _log.warning(
+            "read: no time: each user's last events cannot be held out, but two chosen by a hash; the "
+            "evaluation is weaker than one on later events"
+        )
     n_unusable = sum(quarantined.values())
     write_quarantine(
         storage, checked, n_unusable, unfinished=f"{unfinished_uri}/{QUARANTINE_FOLDER}", run=run_uri
@@ -117,8 +122,15 @@ def ingest_events(
         storage.delete(unfinished_uri)
         kept = f"; all: {run_uri}/{QUARANTINE_FOLDER}/" if n_unusable else ""
         raise InputError(f"{error}{kept}") from None
-    sources = tuple(each.uri for each in files)
-    return IngestedEvents(usable_events(checked), n_usable, quarantined, left_out, sources, found.layouts)
+    return IngestedEvents(
+        events=usable_events(checked),
+        n_usable=n_usable,
+        quarantined=quarantined,
+        left_out=left_out,
+        sources=tuple(each.uri for each in files),
+        layouts=found.layouts,
+        n_future=0 if read.no_time else totals["n_future"],
+    )
 
 
 def count_by_reason(validated: DataFrame) -> dict[str, int]:
@@ -169,21 +181,6 @@ def _advice(quarantined: Mapping[str, int]) -> str:
     """The option to give for the reason of most rows."""
     option = _OPTIONS.get(max(quarantined, key=lambda reason: quarantined[reason]))
     return f"; {option}" if option else ""
-
-
-def _warn_of_times(totals: Totals, run: RunSettings, read: ReadSettings) -> None:
-    if read.no_time:
-        _log.warning(
-            "read: no time: each user's last events cannot be held out, but two chosen by a hash; the "
-            "evaluation is weaker than one on later events"
-        )
-    elif totals["n_future"]:
-        _log.warning(
-            "read: %d events are up to a day later than the run %s: a clock or --time-zone is wrong; as the "
-            "newest of their users, they are held out",
-            totals["n_future"],
-            run.run_id,
-        )
 
 
 def _checkpoint(

@@ -189,17 +189,14 @@ def _first(columns: Sequence[str], names: Sequence[str]) -> int | None:
 
 def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
     """The column of users or items: the only noun that has values, or the one that is not constant."""
-    found = [position for noun in NOUNS[role] if (position := _first(samples.columns, noun)) is not None]
+    found = [each for noun in NOUNS[role] if (each := _of_noun(role, noun, samples, warnings)) is not None]
     filled = [each for each in found if samples.null_share(each) <= _MOSTLY] if samples.n_rows else found
     if role == "user" and not filled:
         session = _first(samples.columns, WEAK_USERS)
         if session is not None:
             if found:
-                empty = ", ".join(samples.columns[each] for each in found)
-                warnings.append(
-                    f"user = {samples.columns[session]}, because {empty} is empty in most rows; "
-                    f"to use it anyway, give --user-column {samples.columns[found[0]]}"
-                )
+                empty = [samples.columns[each] for each in found]
+                warnings.append(_empty_column(role, samples.columns[session], empty))
             return session
     if not filled:
         return found[0] if found else None
@@ -222,6 +219,26 @@ def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
     raise InputError(
         f"{len(options)} columns could be the {role}: {described}; give "
         + " or ".join(f"--{role}-column {_quoted(samples.columns[each])}" for each in options)
+    )
+
+
+def _of_noun(role: str, noun: Sequence[str], samples: Samples, warnings: list[str]) -> int | None:
+    """The column with the first name of a noun; if it is empty in most rows, with the next that is not."""
+    first = _first(samples.columns, noun)
+    if first is None or not samples.n_rows or samples.null_share(first) <= _MOSTLY:
+        return first
+    others = [_first(samples.columns, (name,)) for name in noun]
+    filled = [each for each in others if each is not None and samples.null_share(each) <= _MOSTLY]
+    if not filled:
+        return first
+    warnings.append(_empty_column(role, samples.columns[filled[0]], [samples.columns[first]]))
+    return filled[0]
+
+
+def _empty_column(role: str, used: str, empty: Sequence[str]) -> str:
+    return (
+        f"{role} = {printable(used)}, because {', '.join(map(printable, empty))} is empty in most rows; "
+        f"to use it anyway, give --{role}-column {_quoted(empty[0])}"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ml.preparation.detect.columns import POSITION, ColumnNames, position_of, printable
@@ -25,6 +25,7 @@ _MAX_RATINGS, _MAX_TYPES = 15, 30  # distinct values of ratings, and of event ty
 _CODE_LENGTH = 3  # such as S or 12
 _MIN_ROWS = 20  # fewer rows say nothing about distinct values
 _BURST_RATIO = 3.0
+_MIN_MATRIX = 30  # columns: more than events have without a header
 
 _RATING = re.compile(r"-?\d{1,3}(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d][^\W\d \-]{0,30}")
@@ -99,9 +100,15 @@ def _time(samples: Samples, taken: set[int], days: Sequence[int], uri: str) -> i
     if len(times) == 1 or (days and not times):
         return [*times, *days][0]
     if not times:
+        is_matrix = len(samples.columns) >= _MIN_MATRIX
         raise InputError(
-            f"{uri}: no header and no column of times in it; {_example(samples)}; give the position of the "
-            "time, as in --time-column '#3', with --time-format if it is unusual, or --no-time"
+            f"{uri}: no header and no column of times in it; {_example(samples)}; "
+            + (
+                f"if each of the {len(samples.columns)} columns is an item, write one row per user and item"
+                if is_matrix
+                else "give the position of the time, as in --time-column '#3', with --time-format if it is "
+                "unusual, or --no-time"
+            )
         )
     options = " or ".join(f"--time-column '{samples.columns[each]}'" for each in times)
     raise InputError(
@@ -153,7 +160,9 @@ def _ids(samples: Samples, excluded: set[int]) -> list[int]:
     ids = [
         position
         for position in range(len(samples.columns))
-        if position not in excluded and _mostly_ids(samples.present(position))
+        if position not in excluded
+        and _mostly_ids(samples.present(position))
+        and not (position == 0 and _is_row_number(samples.present(position)))
     ]
     if len(ids) <= 2:
         return ids
@@ -165,6 +174,21 @@ def _ids(samples: Samples, excluded: set[int]) -> list[int]:
 def _mostly_ids(values: Sequence[str]) -> bool:
     """Whether most values have no space, unlike titles."""
     return 2 * sum(map(bool, map(_ID.fullmatch, values))) > len(values)
+
+
+def _is_row_number(values: Sequence[str]) -> bool:
+    """Whether each value is one more than the one before, from 0 or 1 on."""
+    if len(values) < _MIN_ROWS or values[0] not in ("0", "1") or not all(map(str.isdigit, values)):
+        return False
+    return all(int(later) == int(sooner) + 1 for sooner, later in zip(values, values[1:]))
+
+
+def _is_list(values: Sequence[str]) -> bool:
+    """Whether most values are several ids separated by spaces, of which many occur in other values, too."""
+    words = [value.split() for value in values]
+    known = Counter(word for each in words for word in set(each))
+    n_lists = sum(len(each) > 1 and all(any(map(str.isdigit, word)) for word in each) for each in words)
+    return 2 * n_lists > len(values) >= _MIN_ROWS and sum(n > 1 for n in known.values()) > len(known) / 4
 
 
 def _determines(samples: Samples, first: int, second: int) -> bool:
@@ -249,10 +273,13 @@ def _median_gap(samples: Samples, position: int, time: int | None) -> float | No
 
 
 def _refusal(samples: Samples, why: str, uri: str) -> InputError:
-    return InputError(
-        f"{uri}: no header, and {why}; {_example(samples)}; give the positions, as in "
-        "--user-column '#1' --item-column '#2'"
+    lists = [n for n in range(len(samples.columns)) if _is_list(samples.present(n))]
+    advice = (
+        f"{samples.columns[lists[0]]} holds lists: write one row for each element"
+        if lists
+        else "give the positions, as in --user-column '#1' --item-column '#2'"
     )
+    return InputError(f"{uri}: no header, and {why}; {_example(samples)}; {advice}")
 
 
 def _example(samples: Samples) -> str:

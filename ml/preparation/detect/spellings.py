@@ -39,8 +39,8 @@ NOUNS: Mapping[str, Sequence[Sequence[str]]] = {
         _names("articleid article aid newsid clickarticleid postid documentid contentid 콘텐츠id"),
         _names("bookid isbn book 도서id"),
         _names("sku skuid stockcode"),
-        _names("asin"),
-        _names("gameid appid trackid songid recipeid businessid venueid poiid courseid"),
+        _names("asin parentasin"),
+        _names("gameid appid trackid songid recipeid businessid venueid poiid courseid artistid"),
         _names("jobid listingid hotelid restaurantid placeid locationid beerid beerbeerid"),
     ),
 }

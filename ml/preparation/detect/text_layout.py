@@ -5,6 +5,7 @@ Pure functions; no Spark.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from ml.preparation.detect.times import is_time
 
 MAX_COLUMNS = 2_000  # a table with more columns is not a list of events
 _MOSTLY = 0.5
+_BLOCK = re.compile(r"\d+:")  # in the files of the Netflix Prize
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,8 @@ def _has_header(dialect: Dialect, names: ColumnNames) -> bool:
 def _advice(header: Sequence[str], hints: TextHints) -> str:
     """The options to give if the columns were not found because the header was read in a wrong way."""
     text = "".join(header)
+    if _BLOCK.fullmatch(text):
+        return "; a line such as 1: begins the rows of an item: write the item into each row"
     options = []
     if len(header) == 1 and hints.separator is None:
         options.append("--separator if the columns are separated by something else")

@@ -11,6 +11,7 @@ from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import FORMS, ISO, AmbiguousTimeError, detect_times, is_local_time
 
 _MAX_VALUES = 1_000
+_MIN_VALUES = 20  # fewer may all be damaged
 
 
 def times_of(samples: Samples, layout: AnyLayout) -> list[str]:
@@ -43,6 +44,12 @@ def time_form_of(values: Sequence[str], names: ColumnNames, uri: str) -> tuple[s
             found = detect_times(values)
         except AmbiguousTimeError as error:
             raise InputError(f"{uri}: {error}") from None
+        filled = [each for each in values if each.strip()]
+        if found is None and len(filled) >= _MIN_VALUES:
+            raise InputError(
+                f"{uri}: times such as {filled[0].strip()[:40]!r} have no known form; give --time-format, "
+                "another --time-column, or --no-time"
+            )
         form = SECONDS if found is None else found.form
     if names.time_zone is not None or FORMS.get(form, FORMS[ISO]).units_per_s is not None:
         return form, None

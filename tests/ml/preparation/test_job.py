@@ -19,6 +19,7 @@ from ml.contract import (
     SPLITS,
     USER_FEATURES_FILE,
     USERS_FILE,
+    run_seconds,
 )
 from ml.preparation import job
 from ml.preparation.detect.record import record_line
@@ -224,3 +225,13 @@ def test_run_that_fails_while_writing_is_incomplete(spark: SparkSession, tmp_pat
     written = {path.name for path in tmp_path.rglob("*")}
     assert USERS_FILE in written
     assert not written & {"_SUCCESS", "_unfinished"}
+
+
+def test_held_out_events_that_are_later_than_the_run_are_counted_in_a_warning(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_s = run_seconds(RUN_ID)
+    later = [f"u{user:02d},i{item:02d},{run_s + item + 1}" for user in range(2) for item in range(20, 23)]
+    few = [f"few,i01,{run_s + 9}"]  # usable, but in no split
+    prepare(spark, write_shop(tmp_path, [*shop_lines(), *later, *few]), tmp_path / "prepared")
+    assert f"4 of 24 held-out events are later than the run {RUN_ID}" in caplog.text

@@ -170,3 +170,16 @@ def test_file_that_needs_an_option_is_refused_with_it(spark: SparkSession, tmp_p
     with pytest.raises(InputError) as caught:
         ingest(spark, case_file(case, name), tmp_path, [])
     assert option in str(caught.value)
+
+
+def test_one_id_in_four_spellings_gives_the_same_events(spark: SparkSession, tmp_path: Path) -> None:
+    names = ("20_float_ids.csv", "20b_float_ids.jsonl", "20c_float_ids.parquet", "20d_decimal_ids.parquet")
+    found = []
+    for name in names:
+        source = CASES / "../behaviour" / name
+        if not source.exists():
+            pytest.skip(f"the cases are not at {CASES}")
+        found.append({tuple(row) for row in ingest(spark, source.resolve(), tmp_path / name, []).collect()})
+    assert len(found[0]) == 64
+    assert {user for user, *_ in found[0]} == {str(number) for number in range(8)}
+    assert found[1:] == found[:1] * 3
