@@ -111,6 +111,13 @@ def test_repeated_event_of_a_failed_job_starts_one_attempt(
     assert len(names(fake)) == 2
 
 
+def test_later_event_keeps_the_newest_attempt(fake: FakeSageMaker, invoke_with_batch: Invoke) -> None:
+    arn = deploy(fake, invoke_with_batch)
+    invoke_with_batch(batch_failed(names(fake)[0]))
+    invoke_with_batch(endpoint_changed())
+    assert fake.metadata(arn)["batch_job"] == names(fake)[1]
+
+
 def test_failed_job_of_an_earlier_rollout_is_not_started_again(
     fake: FakeSageMaker, invoke_with_batch: Invoke
 ) -> None:
