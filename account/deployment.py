@@ -25,7 +25,6 @@ SERVICE_LINKED = (
     "spot.amazonaws.com",
 )
 NETWORK_KINDS = ("RouteTable", "SecurityGroup", "Subnet", "Vpc")
-# The endpoint's private names are in a hosted zone that EC2 owns (EC2 API, CreateVpcEndpoint).
 NETWORK = (
     *(f"ec2:{verb}{kind}" for kind in NETWORK_KINDS for verb in ("Create", "Delete")),
     "ec2:AssociateRouteTable",
@@ -44,7 +43,6 @@ NETWORK = (
     "ec2:ReplaceRouteTableAssociation",
     "ec2:RevokeSecurityGroup*",
     "ec2:UpdateSecurityGroupRuleDescriptions*",
-    "route53:AssociateVPCWithHostedZone",
 )
 # Read actions, and actions of services that have no resource-level permissions for them.
 ANY_RESOURCE = (
@@ -66,6 +64,9 @@ ANY_RESOURCE = (
     "logs:ListLogDeliveries",
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
+    "sns:GetSubscriptionAttributes",
+    "sns:SetSubscriptionAttributes",
+    "sns:Unsubscribe",
 )
 
 
@@ -158,6 +159,12 @@ def _by_kind_of_resource(account: Account, base: str) -> list[Statement]:
             ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"], [account.arn("kms", f"alias/{base}")]
         ),
         _allow(NETWORK, ["*"], {"StringEquals": {"aws:RequestedRegion": region}}),
+        # The private names of VPC endpoints are in hosted zones that EC2 owns (EC2 API, CreateVpcEndpoint).
+        # Route 53's region is us-east-1, whatever the stage's.
+        _allow(
+            ["route53:AssociateVPCWithHostedZone"],
+            [f"arn:{account.partition}:route53:::hostedzone/*"],
+        ),
         _allow(
             ["apigateway:*"],
             [

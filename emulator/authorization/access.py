@@ -14,7 +14,7 @@ from emulator.authorization.ledger import Ledger, Use
 from emulator.authorization.needs import Need
 from emulator.authorization.operations import CalledOperation
 from emulator.authorization.policies import Call, Decision
-from emulator.authorization.resource_policies import resource_policy
+from emulator.authorization.resource_policies import key_tags, resource_policy
 from emulator.authorization.resources import Place
 from emulator.authorization.s3_needs import bucket_arn, stored_object
 from emulator.operations import ApiCall
@@ -108,7 +108,7 @@ class Access:
 
     # -- decision -----------------------------------------------------------------------------------
     def _require(self, caller: Caller, need: Need, place: Place) -> None:
-        context = {**_global_context(caller, place), **need.context}
+        context = {**_global_context(caller, place), **key_tags(need.resource, place), **need.context}
         call = Call(
             need.action, need.resource, context=context, principals=(caller.role_arn, caller.session_arn)
         )
@@ -152,7 +152,7 @@ class Access:
             return "implicitDeny", "permissions boundary"
         if decisions["resource-based"] == "allowed":
             return "allowed", "resource-based"
-        if _needs_delegation(call.action) and not policies.delegates([resource], call):
+        if _needs_delegation(call) and not policies.delegates([resource], call):
             return "implicitDeny", "resource-based"
         return decisions[IDENTITY], IDENTITY
 
@@ -163,9 +163,13 @@ class Access:
             self._require(caller, Need("s3:ListBucket", bucket_arn(place, bucket)), place)
 
 
-def _needs_delegation(action: str) -> bool:
-    """Whether the policy of the resource must let the account's policies decide: keys, trust policies."""
-    return action.startswith("kms:") or action == "sts:AssumeRole"
+def _needs_delegation(call: Call) -> bool:
+    """Whether the policy of the resource must let the account's policies decide: keys, trust policies.
+
+    New keys and aliases have no policy.
+    """
+    is_key = ":key/" in call.resource and not call.resource.endswith(":key/*")
+    return (call.action.startswith("kms:") and is_key) or call.action == "sts:AssumeRole"
 
 
 def denied(request: Request, message: str) -> ServiceError:

@@ -14,11 +14,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from emulator.validation.supported import is_supported
+
 TABLE = Path(__file__).with_name("actions.json")
 SERVICES = (
-    *("cloudwatch", "codebuild", "ecr", "elasticmapreduce", "events", "execute-api", "iam", "kms", "lambda"),
-    *("logs", "s3", "sagemaker", "scheduler", "secretsmanager", "sns", "sqs", "sts", "xray"),
+    *("application-autoscaling", "budgets", "cloudwatch", "codebuild", "ec2", "ecr", "elasticmapreduce"),
+    *("events", "execute-api", "iam", "kms", "lambda", "logs", "s3", "sagemaker", "scheduler"),
+    *("secretsmanager", "sns", "sqs", "sts", "xray"),
 )
+REDUCED = ("ec2",)  # services of which the table has only actions that the emulator can have a request for
 DEPENDENT = ("iam:PassRole",)  # dependent actions that every caller of the operation needs
 
 
@@ -29,6 +33,8 @@ def service_table(definition: dict[str, Any]) -> dict[str, Any]:
     """
     actions: dict[str, list[str]] = {}
     for name, privilege in definition["privileges"].items():
+        if definition["prefix"] in REDUCED and not is_supported(definition["prefix"], name):
+            continue
         kinds = privilege["resource_types"]
         depends = {action for kind in kinds.values() for action in kind["dependent_actions"]}
         actions[name] = sorted(
@@ -36,7 +42,12 @@ def service_table(definition: dict[str, Any]) -> dict[str, Any]:
             + [action for action in DEPENDENT if action in depends]
         )
     return {
-        "resources": {kind: item["arn"] for kind, item in sorted(definition["resources"].items())},
+        "resources": {
+            kind: item["arn"]
+            for kind, item in sorted(definition["resources"].items())
+            if definition["prefix"] not in REDUCED
+            or any({kind, f"{kind}*"} & {*row} for row in actions.values())
+        },
         "actions": dict(sorted(actions.items())),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from emulator import moto_state
 from emulator.authorization import resources
 from emulator.authorization.conditions import Context
 from emulator.authorization.operations import CalledOperation
@@ -13,6 +14,7 @@ from emulator.authorization.resources import Place
 from emulator.wire import ServiceError
 
 PASSING = "iam:PassRole"
+CREATE_SERVICE_LINKED_ROLE = "iam:CreateServiceLinkedRole"
 ROLE_PARAMETERS = ("RoleArn", "RoleARN", "ExecutionRoleArn", "serviceRole")
 
 
@@ -70,6 +72,14 @@ def pass_role(role: str, service: str, place: Place) -> Need:
     prefix = f"arn:{place.partition}:iam::{place.account_id}:role/"
     arn = role if role.startswith("arn:") else prefix + role
     return Need(PASSING, arn, {"iam:PassedToService": service})
+
+
+def service_linked_role(place: Place, service: str, name: str) -> Iterator[Need]:
+    """Permission to create a service-linked role, unless the account has it."""
+    roles = moto_state.backend("iam", place.region).roles.values()
+    if name not in {role.name for role in roles}:
+        arn = f"arn:{place.partition}:iam::{place.account_id}:role/aws-service-role/{service}/{name}"
+        yield Need(CREATE_SERVICE_LINKED_ROLE, arn, {"iam:AWSServiceName": service})
 
 
 def request_tags(operation: CalledOperation) -> dict[str, str | Sequence[str]]:

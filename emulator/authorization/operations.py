@@ -22,11 +22,14 @@ class CalledOperation:
         prefix: prefix of the service's IAM actions (``elasticmapreduce``).
         name: of the operation, ``RunJobFlow``.
         parameters: members of the operation's input.
+        method, path: of the HTTP request; the path is percent-encoded.
     """
 
     prefix: str
     name: str
     parameters: Mapping[str, Any]
+    method: str = ""
+    path: str = ""
 
     @classmethod
     def of(cls, call: ApiCall, request: Request) -> CalledOperation:
@@ -36,4 +39,5 @@ class CalledOperation:
             ServiceError: the body is not well-formed.
         """
         signing_name = str(call.model.service_model.signing_name)
-        return cls(ACTION_PREFIXES.get(signing_name, signing_name), call.name, decode(call, request))
+        prefix = ACTION_PREFIXES.get(signing_name, signing_name)
+        return cls(prefix, call.name, decode(call, request), request.method, request.raw_path)

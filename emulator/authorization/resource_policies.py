@@ -8,6 +8,7 @@ from typing import Any
 from emulator import moto_state
 from emulator.authorization import roles
 from emulator.authorization.policies import Document, parse
+from emulator.authorization.resources import Place
 from emulator.wire import ServiceError
 
 EMPTY: Document = {"Statement": []}
@@ -19,6 +20,14 @@ def resource_policy(arn: str) -> Document:
     reader = READERS.get(parts[2]) if len(parts) == 6 else None
     text = reader(arn, parts[3], parts[5]) if reader is not None else None
     return parse(text) if text else EMPTY
+
+
+def key_tags(arn: str, place: Place) -> dict[str, str]:
+    """Condition keys of the tags of a KMS key; none for other resources."""
+    if ":kms:" not in arn or ":key/" not in arn:
+        return {}
+    tags = moto_state.backend("kms", place.region).tagger.get_tag_dict_for_resource(arn.rpartition("/")[2])
+    return {f"aws:ResourceTag/{key}": str(value) for key, value in tags.items()}
 
 
 def _of_bucket(_arn: str, _region: str, resource: str) -> str | None:

@@ -16,15 +16,22 @@ REQUIRED = "*"  # suffix of required resource types in the table
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 # Parameters that hold a variable of an ARN format under another name.
 PARAMETERS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("codebuild", "ProjectName"): ("projectName", "name", "id", "ids"),
+    ("ec2", "RouteTableId"): ("RouteTableId", "RouteTableIds"),
+    ("ec2", "SecurityGroupId"): ("GroupId", "SecurityGroupIds"),
+    ("ec2", "SubnetId"): ("SubnetId", "SubnetIds"),
+    ("ec2", "VpcEndpointId"): ("VpcEndpointId", "VpcEndpointIds"),
+    ("ec2", "VpcFlowLogId"): ("FlowLogIds",),
+    ("codebuild", "ProjectName"): ("projectName", "name", "names", "id", "ids"),
     ("codebuild", "BuildId"): ("id", "ids"),
     ("elasticmapreduce", "ClusterId"): ("ClusterId", "JobFlowId", "JobFlowIds", "ResourceId"),
     ("events", "EventBusName"): ("EventBusName", "Name"),
     ("events", "RuleName"): ("Name", "Rule"),
+    ("iam", "InstanceProfileNameWithPath"): ("InstanceProfileName",),
     ("iam", "RoleNameWithPath"): ("RoleName",),
     ("kms", "KeyId"): ("KeyId",),
     ("s3", "BucketName"): ("Bucket",),
     ("s3", "ObjectName"): ("Key",),
+    ("scheduler", "ScheduleName"): ("Name",),
     ("sns", "TopicName"): ("Name",),
     ("sqs", "QueueName"): ("QueueName", "QueueUrl"),
 }

@@ -148,6 +148,29 @@ def _on_bucket(action: str) -> NeedsOf:
     return lambda operation, place: iter([S3Request(operation, place).on_bucket(action)])
 
 
+# Actions on a bucket's settings whose names differ from the operations (service authorization reference).
+BUCKET_ACTIONS: Mapping[str, str] = {
+    "DeleteBucketCors": "PutBucketCORS",
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+    "DeleteBucketTagging": "PutBucketTagging",
+    "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
+    "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
+    "GetBucketCors": "GetBucketCORS",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "GetBucketReplication": "GetReplicationConfiguration",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "PutBucketCors": "PutBucketCORS",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
 S3_NEEDS: Mapping[str, NeedsOf] = {
     "GetObject": get_object,
     "HeadObject": get_object,
@@ -172,9 +195,7 @@ S3_NEEDS: Mapping[str, NeedsOf] = {
     "GetBucketLocation": _on_bucket("s3:GetBucketLocation"),
     "GetBucketAcl": _on_bucket("s3:GetBucketAcl"),
     "GetBucketVersioning": _on_bucket("s3:GetBucketVersioning"),
-    "GetBucketEncryption": _on_bucket("s3:GetEncryptionConfiguration"),
-    "GetBucketLifecycleConfiguration": _on_bucket("s3:GetLifecycleConfiguration"),
-    "GetBucketNotificationConfiguration": _on_bucket("s3:GetBucketNotification"),
+    **{operation: _on_bucket(f"s3:{action}") for operation, action in BUCKET_ACTIONS.items()},
     "ListBuckets": lambda _operation, _place: iter([Need("s3:ListAllMyBuckets")]),
 }
 

@@ -8,13 +8,20 @@ from typing import Any
 from moto.core.exceptions import JsonRESTError
 
 from emulator import moto_state
-from emulator.authorization.needs import Need, NeedsOf, from_table, pass_role, request_tags
+from emulator.authorization.infrastructure_needs import INFRASTRUCTURE_NEEDS, WHOLE_SERVICES
+from emulator.authorization.needs import (
+    Need,
+    NeedsOf,
+    from_table,
+    pass_role,
+    request_tags,
+    service_linked_role,
+)
 from emulator.authorization.operations import CalledOperation
 from emulator.authorization.resources import Place
 from emulator.authorization.s3_needs import S3_NEEDS, key_arn
 
 CREATE_GRANT = "kms:CreateGrant"
-CREATE_SERVICE_LINKED_ROLE = "iam:CreateServiceLinkedRole"
 FOR_AWS_RESOURCE = {"kms:GrantIsForAWSResource": "true"}
 
 
@@ -24,8 +31,11 @@ def needs(operation: CalledOperation, place: Place) -> list[Need]:
     Raises:
         ServiceError: NotImplemented, the emulator cannot authorise the operation.
     """
-    of_service = S3_NEEDS if operation.prefix == "s3" else SERVICE_NEEDS.get(operation.prefix, {})
-    return list(of_service.get(operation.name, from_table)(operation, place))
+    prefix, name = operation.prefix, operation.name
+    for table in (SERVICE_NEEDS, INFRASTRUCTURE_NEEDS):
+        if (needs_of := table.get(prefix, {}).get(name)) is not None:
+            return list(needs_of(operation, place))
+    return list(WHOLE_SERVICES.get(prefix, from_table)(operation, place))
 
 
 # -- EMR --------------------------------------------------------------------------------------------------
@@ -65,14 +75,6 @@ def on_cluster(operation: CalledOperation, place: Place) -> Iterator[Need]:
             for prefix in ("aws", "elasticmapreduce")
         }
         yield Need(need.action, need.resource, {**need.context, **context})
-
-
-def service_linked_role(place: Place, service: str, name: str) -> Iterator[Need]:
-    """Permission to create a service-linked role, unless the account has it."""
-    roles = moto_state.backend("iam", place.region).roles.values()
-    if name not in {role.name for role in roles}:
-        arn = f"arn:{place.partition}:iam::{place.account_id}:role/aws-service-role/{service}/{name}"
-        yield Need(CREATE_SERVICE_LINKED_ROLE, arn, {"iam:AWSServiceName": service})
 
 
 def find_profile(name: str, place: Place) -> Any:
@@ -235,6 +237,7 @@ SERVICE_NEEDS: Mapping[str, Mapping[str, NeedsOf]] = {
     "elasticmapreduce": {"RunJobFlow": run_job_flow, **dict.fromkeys(ON_CLUSTER, on_cluster)},
     "lambda": {"Invoke": invoke_function},
     "logs": dict.fromkeys(ON_LOG_GROUP, on_log_group),
+    "s3": S3_NEEDS,
     "sagemaker": {
         "CreateEndpoint": deploy_endpoint,
         "CreateModelPackage": create_package,

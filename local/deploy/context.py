@@ -13,13 +13,20 @@ from local.deploy.errors import CreateError
 from local.deploy.inputs import Inputs
 from local.deploy.project import Stage
 
+SESSION = "deployment"  # name of the role session
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Emulator and stage that a creator works with."""
+    """Emulator and stage that a creator works with.
+
+    Attributes:
+        role_arn: role with whose credentials resources are created; None: the account's administrator.
+    """
 
     emulator: Emulator
     stage: Stage
+    role_arn: str | None = None
 
     @property
     def region(self) -> str:
@@ -36,7 +43,9 @@ class Context:
 
     def client(self, service: str) -> Any:
         """boto3 client of a service in the stage's region."""
-        return self.emulator.client(service, self.region)
+        if self.role_arn is None:
+            return self.emulator.client(service, self.region)
+        return self.emulator.host.role_client(service, self.region, self.role_arn, SESSION)
 
     def arn(self, service: str, resource: str) -> str:
         """ARN of a regional resource of the account."""

@@ -68,6 +68,7 @@ def deploy(
     *,
     root: Path,
     emulator: Emulator,
+    role_arn: str | None = None,
     on_progress: Progress | None = None,
     creators: Mapping[str, Creator] = CREATORS,
     not_emulated: Container[tuple[str, str]] = NOT_EMULATED,
@@ -75,6 +76,7 @@ def deploy(
     """Run the program of a stage against a running emulator.
 
     Args:
+        role_arn: role with whose credentials the resources are created; None: the account's administrator.
         creators: type token to the function that creates resources of that type.
         not_emulated: inputs that may have no effect, as type and path.
 
@@ -84,7 +86,7 @@ def deploy(
         ProgramError: a look-up, a duplicate URN, an output that was not computed, or an exception.
     """
     settings = load_stage(stage, root)
-    context = Context(emulator=emulator, stage=settings)
+    context = Context(emulator=emulator, stage=settings, role_arn=role_arn)
     provider = EmulatorProvider(
         context, creators, not_emulated, on_progress or (lambda _type, _name, _n: None)
     )

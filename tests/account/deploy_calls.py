@@ -156,7 +156,7 @@ BY_TYPE: dict[str, tuple[tuple[str, ...], str]] = {
     "aws:sns/topic:Topic": (("sns:CreateTopic", "sns:DeleteTopic"), arn("sns", "{name}")),
     "aws:sns/topicPolicy:TopicPolicy": (("sns:SetTopicAttributes",), arn("sns", "{name}")),
     "aws:sns/topicSubscription:TopicSubscription": (
-        ("sns:Subscribe", "sns:Unsubscribe"),
+        ("sns:Subscribe",),  # sns:Unsubscribe has no resource
         arn("sns", "{name}"),
     ),
     "aws:sqs/queue:Queue": (("sqs:CreateQueue", "sqs:DeleteQueue"), arn("sqs", "{name}")),

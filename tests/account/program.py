@@ -41,10 +41,11 @@ def trust(role: str) -> dict[str, Any]:
     return json.loads(recorded().one("aws:iam/role:Role", role).inputs["assumeRolePolicy"])
 
 
-def policies(role: str) -> list[str]:
+def policies(role: str, recording: Recording | None = None) -> list[str]:
     """Inline policies of a role."""
-    name = recorded().one("aws:iam/role:Role", role).outputs["name"]
-    found = [each for each in recorded().of("aws:iam/rolePolicy:RolePolicy") if each.inputs["role"] == name]
+    recording = recording or recorded()
+    name = recording.one("aws:iam/role:Role", role).outputs["name"]
+    found = [each for each in recording.of("aws:iam/rolePolicy:RolePolicy") if each.inputs["role"] == name]
     assert found
     return [each.inputs["policy"] for each in found]
 

@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
 from local.deploy.creators import CREATORS
 from local.deploy.engine import Deployment, deploy
 from local.deploy.not_emulated import NOT_EMULATED, as_markdown
 from ml.contract import RUN_ID_PLACEHOLDER, parse_run_id
+from tests.account.program import policies, run_program, trust
+from tests.account.program import recorded as recorded_account
+from tests.local.projects import REGION
 from tests.polling import eventually
-from tests.pulumi_engine import RecordedResource
+from tests.pulumi_engine import RecordedResource, Recording
 from tests.repository import FUNCTIONS, ROOT, STAGES
 from tests.stacks.program import recorded, section
 
@@ -32,10 +36,28 @@ def registered(stage: str) -> list[RecordedResource]:
     return [resource for resource in recorded(stage).resources if resource.custom]
 
 
+def role_of_ci(emulator: Emulator, role: str, account: Recording) -> str:
+    """ARN of a new role with the policies of a role of the account program."""
+    iam, name = (
+        emulator.client("iam"),
+        f"ncf-account-{len(emulator.client('iam').list_roles()['Roles'])}-{role}",
+    )
+    created = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust(role)))
+    for number, document in enumerate(policies(role, account)):
+        iam.put_role_policy(RoleName=name, PolicyName=f"policy-{number}", PolicyDocument=document)
+    return str(created["Role"]["Arn"])
+
+
 @pytest.fixture(scope="module")
-def deployment(stage: str, emulator: Emulator) -> Deployment:
-    """All stages are deployed to one emulator, as to one account."""
-    return deploy(stage, root=ROOT, emulator=emulator)
+def deploy_role(stage: str, emulator: Emulator) -> str:
+    """ARN of the role with which CI deploys the stage, created by the account's administrator."""
+    return role_of_ci(emulator, f"{stage}-deploy", recorded_account())
+
+
+@pytest.fixture(scope="module")
+def deployment(stage: str, emulator: Emulator, deploy_role: str) -> Deployment:
+    """All stages are deployed to one emulator, as to one account, each with the permissions of CI."""
+    return deploy(stage, root=ROOT, emulator=emulator, role_arn=deploy_role)
 
 
 def test_every_registered_type_has_a_creator(registered: list[RecordedResource]) -> None:
@@ -98,6 +120,34 @@ def test_documentation_lists_inputs_that_are_not_emulated() -> None:
     table = text.partition("<!-- not-emulated:begin -->\n")[2].partition("\n<!-- not-emulated:end -->")[0]
 
     assert table == as_markdown()
+
+
+def test_roles_of_ci_use_the_state_of_their_stage(stage: str, emulator: Emulator) -> None:
+    s3, key = emulator.client("s3"), emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
+    bucket, stack = f"state-of-{stage}", f".pulumi/stacks/ncf/{stage}.json"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": encryption}]},
+    )
+    for name in (".pulumi/meta.yaml", stack, ".pulumi/stacks/ncf/other.json"):
+        s3.put_object(Bucket=bucket, Key=name, Body=b"{}")
+    account = run_program(state={"bucket": bucket, "key_arn": key})
+    for kind in ("preview", "deploy"):
+        role = role_of_ci(emulator, f"{stage}-{kind}", account)
+        own = emulator.host.role_client("s3", REGION, role, "ci")
+        assert own.list_objects_v2(Bucket=bucket)["KeyCount"] >= 3
+        assert own.get_object(Bucket=bucket, Key=stack)["Body"].read() == b"{}"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            own.get_object(Bucket=bucket, Key=".pulumi/stacks/ncf/other.json")
+        lock = f".pulumi/locks/organization/ncf/{stage}/1.json"
+        if kind == "deploy":
+            own.put_object(Bucket=bucket, Key=lock, Body=b"{}")
+            own.delete_object(Bucket=bucket, Key=lock)
+        else:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                own.put_object(Bucket=bucket, Key=lock, Body=b"{}")
 
 
 def steps(emulator: Emulator) -> list[dict[str, Any]]:
