@@ -77,6 +77,19 @@ install_torch() {
     pip_install --constraint "$lock" "$pin"
 }
 
+# Jobs and builds see the environment read-only, so that each of their processes would compile all that it imports,
+# torch and the SageMaker SDK among it. pip would compile all 25,000 modules, one after another. A module that cannot
+# be imported is reported by the command that needs it. The SageMaker SDK makes a client when it is imported,
+# with the variables that local.up removes.
+compile_modules() {
+    [[ $lock == requirements/lock.txt ]] || return 0
+    env -u PYTHONDONTWRITEBYTECODE AWS_DEFAULT_REGION=us-east-1 "$venv/bin/python" -c '
+import ml.ncf.jobs.evaluate, ml.ncf.jobs.train, ml.pipeline.definition, ml.pipeline.session
+import pip._internal.commands.install, pyspark.sql
+import local.up, stacks.platform
+' >> "$log" 2>&1 || true
+}
+
 digest() { # LOCK
     # The links of .venv-container lead into .venv, so that it depends on the lock of .venv too.
     local locks=("$1")
@@ -113,5 +126,6 @@ fi
 pip_install --no-deps --requirement "$venv/requirements.txt"
 install_torch
 "$venv/bin/python" -m pip check --disable-pip-version-check > /dev/null || fail "the versions in $lock are incompatible: run 'make lock'"
+compile_modules
 echo "$PWD $(digest "$lock")" > "$venv/.stamp"
 pack_for_spark
