@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,14 +30,18 @@ class ProcessTree:
         self._descendants: set[psutil.Process] = set()
 
     def observe(self) -> None:
-        """Add the descendants that run now."""
-        parents = list(self._descendants)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if self.root.poll() is None:
-                parents.append(psutil.Process(self.root.pid))
-        for parent in parents:
+        """Add the descendants that run now, found in one pass over the processes of this machine."""
+        children = defaultdict(list)
+        for process in psutil.process_iter():
             with contextlib.suppress(psutil.NoSuchProcess):
-                self._descendants.update(parent.children(recursive=True))
+                children[process.ppid()].append(process)
+        parents = [process.pid for process in self._descendants if process.is_running()]
+        if self.root.poll() is None:
+            parents.append(self.root.pid)
+        while parents:
+            new = set(children[parents.pop()]) - self._descendants
+            self._descendants |= new
+            parents += [process.pid for process in new]
 
     def interrupt(self) -> list[psutil.Process]:
         """Send SIGINT to the process, as Ctrl-C does; returns the descendants that are still running."""
