@@ -10,8 +10,9 @@ of the batch recommendations starts if the stage has them. A job that failed is 
 an operator starts a further attempt with ``{"batch_job": NAME}``, the name of the newest job.
 The result is written to the customer metadata of the package: ``deployment`` (Requested, Deployed,
 RolledBack, Waiting), ``endpoint_config`` and ``model``. When the pipeline has registered a package, the
-warnings of its evaluation report are written to ``evaluation_warnings``, for the person who approves it. A
-package that was rolled back is deployed again only after a new approval or a new invocation that names it.
+warnings and the gate's decision of its evaluation report are written to ``evaluation_warnings`` and
+``evaluation_gate``, for the person who approves it. A package that was rolled back is deployed again only
+after a new approval or a new invocation that names it.
 
 Environment:
     ENDPOINT_NAME: exact name of the endpoint.
@@ -53,7 +54,6 @@ from logic import (
     REQUESTED,
     ROLLED_BACK,
     WAITING,
-    WARNINGS,
     BatchRestart,
     EndpointState,
     Ignored,
@@ -70,7 +70,7 @@ from logic import (
     resource_name,
 )
 from popular import PopularLists
-from report import read_warnings
+from report import read_metadata
 from service import SageMaker
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
@@ -125,9 +125,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
 def _promote(request: Promotion) -> dict[str, str]:
     package = sagemaker.package(request.package_arn)
     if request.model_name:
-        warnings = read_warnings(s3, package)
-        metadata = {MODEL: request.model_name} | ({WARNINGS: warnings} if warnings else {})
-        package = sagemaker.annotate(package, **metadata)
+        package = sagemaker.annotate(package, **{MODEL: request.model_name}, **read_metadata(s3, package))
     if package.approval != "Approved":
         status = "Rejected" if package.approval == "Rejected" else "AwaitingApproval"
         return _answer(status, package=package)

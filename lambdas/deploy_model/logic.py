@@ -24,7 +24,7 @@ JOB_EVENT = "SageMaker Processing Job State Change"
 # Keys and values of the customer metadata. A versioned package cannot be tagged: it has the tags of its
 # group.
 DEPLOYMENT, ENDPOINT_CONFIG, ENDPOINT_SEEN, MODEL = "deployment", "endpoint_config", "endpoint_seen", "model"
-WARNINGS = "evaluation_warnings"
+WARNINGS, GATE = "evaluation_warnings", "evaluation_gate"
 BATCH_JOB = "batch_job"  # newest job of the batch recommendations
 REQUESTED, DEPLOYED, ROLLED_BACK, WAITING = "Requested", "Deployed", "RolledBack", "Waiting"
 

@@ -1,7 +1,7 @@
 """Sends the notification that a candidate failed the quality gate.
 
-Invoked by the pipeline step NCFRejected with ``{"run_id", "report_uri", "floors", "tolerance"}``, once per
-execution. A lost gate is a normal outcome: the execution succeeds, and this is its only notification.
+Invoked by the pipeline step NCFRejected with ``{"run_id", "report_uri"}``, once per execution. A lost gate is
+a normal outcome: the execution succeeds, and this is its only notification.
 
 Environment:
     STAGE_NAME: stage in the subject of the notification.
@@ -17,7 +17,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from logic import comparison, notification, rejection_of
+from logic import decision_of, notification, rejection_of
 
 STAGE_NAME = os.environ["STAGE_NAME"]
 TOPIC_ARN = os.environ["TOPIC_ARN"]
@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     """
     rejection = rejection_of(event)
     report = s3.get_object(Bucket=rejection.report_bucket, Key=rejection.report_key)["Body"].read()
-    lines = comparison(rejection, report)
-    sns.publish(TopicArn=TOPIC_ARN, **notification(STAGE_NAME, rejection, lines))
-    logger.info("candidate rejected", extra={"run_id": rejection.run_id})
-    return {"summary": lines}
+    decision = decision_of(rejection, report)
+    sns.publish(TopicArn=TOPIC_ARN, **notification(STAGE_NAME, rejection, decision))
+    logger.info("candidate rejected", extra={"run_id": rejection.run_id, "reason": decision.reason})
+    return {"summary": decision.lines}

@@ -1,4 +1,4 @@
-"""Comparison of a rejected candidate with floors and champion, and its notification, without AWS calls."""
+"""Decision of the quality gate against a candidate, and its notification, without AWS calls."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ class Rejection:
 
     Attributes:
         report_bucket, report_key: location of ``evaluation.json``.
-        floors, tolerance: thresholds of the gate by metric.
     """
 
     run_id: str
     report_uri: str
     report_bucket: str
     report_key: str
-    floors: Mapping[str, float]
-    tolerance: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Decision in an evaluation report: the reason, and a line per metric of the gate."""
+
+    reason: str
+    lines: str
 
 
 def rejection_of(event: Mapping[str, Any]) -> Rejection:
@@ -42,43 +47,30 @@ def rejection_of(event: Mapping[str, Any]) -> Rejection:
     """
     try:
         run_id, found = event["run_id"], REPORT_URI.fullmatch(event["report_uri"])
-        floors, tolerance = dict(json.loads(event["floors"])), dict(json.loads(event["tolerance"]))
     except KeyError as error:
         raise EventError(f"event: {error.args[0]} is missing") from None
     except (TypeError, ValueError) as error:
         raise EventError(f"event: not the arguments of the step ({error})") from None
     if found is None:
         raise EventError(f"event: report_uri is {event['report_uri']!r}: expected the URI of an S3 object")
-    if set(floors) != set(tolerance):
-        raise EventError("event: floors and tolerance are of different metrics")
-    return Rejection(run_id, event["report_uri"], found["bucket"], found["key"], floors, tolerance)
+    return Rejection(run_id, event["report_uri"], found["bucket"], found["key"])
 
 
-def comparison(rejection: Rejection, content: bytes) -> str:
-    """One line per metric of the gate: candidate, floor, champion, change and tolerance; then the memory.
+def decision_of(rejection: Rejection, content: bytes) -> Decision:
+    """The decision in a report: metrics, floors, champion, change with its bounds, and tolerance.
 
     Raises:
         EventError: the report is not valid.
     """
     try:
         report = json.loads(content)
-        lines = [*(_line(rejection, report, metric) for metric in rejection.floors), *_memory(report)]
-        return "\n".join(lines)[:MAX_SUMMARY]
+        reason, lines = str(report["gate"]["decision"]), [str(line) for line in report["gate"]["lines"]]
+        memory = _memory(report)
+        if memory:
+            reason = f"rejected: the model does not fit the endpoint's instance; its metrics: {reason}"
+        return Decision(reason, "\n".join([*lines, *memory])[:MAX_SUMMARY])
     except (KeyError, TypeError, ValueError) as error:
         raise EventError(f"{rejection.report_uri}: not an evaluation report ({error!r})") from None
-
-
-def _line(rejection: Rejection, report: Mapping[str, Any], metric: str) -> str:
-    floor, tolerance = rejection.floors[metric], rejection.tolerance[metric]
-    reached, change = report["model"][metric], report["change"][metric]
-    compared = f"{metric} {reached:.4f}, floor {floor:.4f}: {_verdict(reached >= floor)}"
-    if report["champion"] is None:
-        return f"{compared}; no champion"
-    champion = report["champion"][metric]
-    return (
-        f"{compared}; champion {champion:.4f}, change {change:+.4f}, tolerance {tolerance:.4f}: "
-        f"{_verdict(change >= -tolerance)}"
-    )
 
 
 def _memory(report: Mapping[str, Any]) -> list[str]:
@@ -91,15 +83,11 @@ def _memory(report: Mapping[str, Any]) -> list[str]:
     return [f"{needed}, {available}: FAILED; write a larger serving.instance_type in the stage file"]
 
 
-def _verdict(passed: bool) -> str:
-    return "passed" if passed else "FAILED"
-
-
-def notification(stage: str, rejection: Rejection, lines: str) -> dict[str, str]:
+def notification(stage: str, rejection: Rejection, decision: Decision) -> dict[str, str]:
     """``Subject`` and ``Message`` of the notification."""
     return {
         "Subject": f"NCF {stage}: candidate of run {rejection.run_id} not better"[:MAX_SUBJECT],
         "Message": f"Run {rejection.run_id}: the candidate failed the quality gate and was not registered. "
         "The endpoint keeps its model; nothing has to be done.\n\n"
-        f"{lines}\n\nReport: {rejection.report_uri}",
+        f"{decision.reason}\n{decision.lines}\n\nReport: {rejection.report_uri}",
     }

@@ -29,7 +29,6 @@ from ml.pipeline.environment import PipelineStage
 from ml.pipeline.jobs import SERVICE_RETRY, evaluation_step, training_step
 from ml.pipeline.parameters import RunParameters
 from ml.pipeline.session import DefinitionSession
-from ml.settings.metrics import GATED_METRICS
 
 APPROVAL_STATUS = {"automatic": "Approved", "manual": "PendingManualApproval"}
 CONTENT_TYPE = "application/json"
@@ -61,21 +60,17 @@ def gate_step(
     report: PropertyFile,
     passed: list[Any],
 ) -> ConditionStep:
-    """NCFQualityGate: absolute floors, no regression from the champion beyond the tolerance, and a model that
-    fits the endpoint's instance."""
-    training = stage.training
+    """NCFQualityGate: the decision of the evaluation (`ml.ncf.evaluation.gate`), and a model that fits the
+    endpoint's instance.
 
-    def reported(path: str) -> JsonGet:
-        return JsonGet(step_name=evaluation.name, property_file=report, json_path=path)
-
-    conditions = []
-    for metric in GATED_METRICS:
-        floor, tolerance = training.floors[metric.key], training.tolerance[metric.key]
-        conditions += [
-            ConditionGreaterThanOrEqualTo(left=reported(f"model.{metric.key}"), right=floor),
-            ConditionGreaterThanOrEqualTo(left=reported(f"change.{metric.key}"), right=-tolerance),
-        ]
-    conditions.append(ConditionGreaterThanOrEqualTo(left=reported("serving.free_mib"), right=0))
+    Numbers and not booleans: SageMaker documents the comparison of JSON booleans nowhere.
+    """
+    conditions = [
+        ConditionGreaterThanOrEqualTo(
+            left=JsonGet(step_name=evaluation.name, property_file=report, json_path=path), right=0
+        )
+        for path in ("gate.margin", "serving.free_mib")
+    ]
     return ConditionStep(
         name=contract.STEP_QUALITY_GATE,
         conditions=conditions,
@@ -95,8 +90,6 @@ def rejected_step(stage: PipelineStage, parameters: RunParameters) -> LambdaStep
         inputs={
             "run_id": parameters.run_id,
             "report_uri": parameters.below_output("evaluation", contract.EVALUATION_FILE),
-            "floors": json.dumps(stage.training.floors),
-            "tolerance": json.dumps(stage.training.tolerance),
         },
         outputs=[
             LambdaOutput(output_name=contract.REJECTION_SUMMARY, output_type=LambdaOutputTypeEnum.String)

@@ -166,6 +166,7 @@ def evaluation_step(
                 *("--output", PROCESSING_EVALUATION),
                 *("--model-package-group", stage.model_package_group),
                 *("--serving-instance-type", stage.training.serving_instance_type),
+                *("--gate", stage.training.gate.to_json()),
             ],
         ),
         property_files=[report],

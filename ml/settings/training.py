@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Optional
 
 from ml.settings.containers import FRAMEWORK_VERSION, IMAGE_URI, PY_VERSION, image_uri
-from ml.settings.fields import REQUIRED, Scalar, SettingError, Settings, read, setting, settings_of
-from ml.settings.metrics import GATED_METRICS
+from ml.settings.fields import Scalar, SettingError, read, setting, settings_of
+from ml.settings.gate import GateSettings
 
 Approval = Literal["automatic", "manual"]
 
@@ -29,19 +29,11 @@ def _sagemaker_type(use: str) -> Any:
     )
 
 
-def _thresholds(defaults: Mapping[str, Any], help: str) -> Any:  # noqa: A002 (argparse's word)
-    keys = {key: REQUIRED if default is None else default for key, default in defaults.items()}
-    return setting(keys=keys, at_least=0, at_most=1, help=help)
-
-
 @dataclass(frozen=True)
-class TrainingSettings(Settings):
+class TrainingSettings(GateSettings):
     """Settings of a stage's training, evaluation and quality gate.
 
-    A candidate passes the gate if each gated metric is at least its floor and at most the tolerance below the
-    champion's. Defaults of floors and tolerances (`ml.settings.metrics`) are filled in by `read` only: the
-    constructor requires a value for every gated metric. NCF trains on one instance, so there is no instance
-    count.
+    NCF trains on one instance, so there is no instance count.
     """
 
     framework_version: str = setting(
@@ -69,14 +61,12 @@ class TrainingSettings(Settings):
         wanted="a finite number or a text",
         help="preset and hyperparameters, see python -m ml.ncf.jobs.train --help",
     )
-    floors: Mapping[str, float] = _thresholds(
-        {metric.key: metric.default_floor for metric in GATED_METRICS}, "lowest metrics of a new model"
-    )
-    tolerance: Mapping[str, float] = _thresholds(
-        {metric.key: metric.default_tolerance for metric in GATED_METRICS},
-        "how far a new model's metrics may be below the champion's",
-    )
     approval: Approval = setting(help="approval of a model that passed the gate")
+
+    @property
+    def gate(self) -> GateSettings:
+        """The settings of the quality gate alone."""
+        return GateSettings(**{each.name: getattr(self, each.name) for each in settings_of(GateSettings)})
 
     def image(self, region: str, instance_type: str) -> str:
         """URI of the image for training or evaluation on an instance type.

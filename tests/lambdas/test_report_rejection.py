@@ -1,4 +1,4 @@
-"""`report_rejection`: one notification with the candidate's metrics against floors and champion."""
+"""`report_rejection`: one notification with the decision of the quality gate."""
 
 from __future__ import annotations
 
@@ -20,18 +20,12 @@ BUCKET, KEY = "artifacts", "models/20261123T020000Z/evaluation/evaluation.json"
 REQUEST = {
     "run_id": "20261123T020000Z",
     "report_uri": f"s3://{BUCKET}/{KEY}",
-    "floors": '{"hr_at_10": 0.5, "ndcg_at_10": 0.25}',
-    "tolerance": '{"hr_at_10": 0.01, "ndcg_at_10": 0.02}',
 }
-REPORT: dict[str, Any] = {
-    "model": {"hr_at_10": 0.48, "ndcg_at_10": 0.26},
-    "champion": {"model_package_arn": "arn", "hr_at_10": 0.476, "ndcg_at_10": 0.29},
-    "change": {"hr_at_10": 0.004, "ndcg_at_10": -0.03},
-}
-LINES = (
-    "hr_at_10 0.4800, floor 0.5000: FAILED; champion 0.4760, change +0.0040, tolerance 0.0100: passed\n"
-    "ndcg_at_10 0.2600, floor 0.2500: passed; champion 0.2900, change -0.0300, tolerance 0.0200: FAILED"
-)
+LINES = [
+    "hr_at_10 0.4800, floor 0.5000: FAILED; no champion",
+    "ndcg_at_10 0.2600, floor 0.2500: passed; no champion",
+]
+REPORT: dict[str, Any] = {"gate": {"decision": "rejected: hr_at_10 below the floor", "lines": LINES}}
 
 
 @pytest.fixture
@@ -55,46 +49,37 @@ def logic(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return load("report_rejection", "logic", monkeypatch)
 
 
-def test_one_notification_has_metrics_against_floors_and_champion(handler: Any, topic_arn: str) -> None:
-    assert handler.handler(REQUEST, FakeContext()) == {contract.REJECTION_SUMMARY: LINES}
+def test_one_notification_has_the_decision_and_a_line_per_metric(handler: Any, topic_arn: str) -> None:
+    assert handler.handler(REQUEST, FakeContext()) == {contract.REJECTION_SUMMARY: "\n".join(LINES)}
     topic = sns_backends[DEFAULT_ACCOUNT_ID]["ap-northeast-2"].topics[topic_arn]
     ((_, message, subject, *_),) = topic.sent_notifications
     assert subject == "NCF dev: candidate of run 20261123T020000Z not better"
-    assert LINES in message
+    assert "rejected: hr_at_10 below the floor\n" + "\n".join(LINES) in message
     assert REQUEST["report_uri"] in message
 
 
 def test_model_that_does_not_fit_its_instance_is_named_with_the_memory(logic: ModuleType) -> None:
     serving = {"instance_type": "ml.m5.large", "workers": 2, "needed_mib": 9000, "memory_mib": 8192}
-    found = logic.comparison(
-        logic.rejection_of(REQUEST), json.dumps({**REPORT, "serving": {**serving, "free_mib": -808}}).encode()
-    )
-    assert found == (
-        f"{LINES}\nmemory 9000 MiB with 2 workers, ml.m5.large has 8192 MiB: FAILED; write a larger "
-        "serving.instance_type in the stage file"
-    )
-    fitting = {**REPORT, "serving": {**serving, "free_mib": 0}}
-    assert logic.comparison(logic.rejection_of(REQUEST), json.dumps(fitting).encode()) == LINES
-
-
-def test_candidate_without_a_champion_is_compared_with_the_floors(logic: ModuleType) -> None:
-    report = {**REPORT, "champion": None, "change": {"hr_at_10": 0.0, "ndcg_at_10": 0.0}}
-    assert logic.comparison(logic.rejection_of(REQUEST), json.dumps(report).encode()) == (
-        "hr_at_10 0.4800, floor 0.5000: FAILED; no champion\n"
-        "ndcg_at_10 0.2600, floor 0.2500: passed; no champion"
-    )
+    too_large = json.dumps({**REPORT, "serving": {**serving, "free_mib": -808}}).encode()
+    found = logic.decision_of(logic.rejection_of(REQUEST), too_large)
+    assert found.lines.splitlines() == [
+        *LINES,
+        "memory 9000 MiB with 2 workers, ml.m5.large has 8192 MiB: FAILED; write a larger "
+        "serving.instance_type in the stage file",
+    ]
+    assert found.reason.startswith("rejected: the model does not fit the endpoint's instance; its metrics: ")
+    fitting = json.dumps({**REPORT, "serving": {**serving, "free_mib": 0}}).encode()
+    assert logic.decision_of(logic.rejection_of(REQUEST), fitting).lines.splitlines() == LINES
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"report_uri": "https://example.com"}, "report_uri is 'https://example.com'"),
-        ({"floors": "0.5"}, "not the arguments"),
-        ({"floors": "{"}, "not the arguments"),
-        ({"tolerance": "{}"}, "of different metrics"),
+        ({"report_uri": None}, "not the arguments"),
     ],
 )
-def test_invalid_arguments_are_refused(logic: ModuleType, change: dict[str, str], message: str) -> None:
+def test_invalid_arguments_are_refused(logic: ModuleType, change: dict[str, Any], message: str) -> None:
     with pytest.raises(logic.EventError, match=message):
         logic.rejection_of({**REQUEST, **change})
 
@@ -104,7 +89,7 @@ def test_missing_argument_is_named(logic: ModuleType) -> None:
         logic.rejection_of({name: value for name, value in REQUEST.items() if name != "run_id"})
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"model": {}}', b'{"model": null}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"gate": {}}', b'{"gate": null}'])
 def test_invalid_report_is_refused_with_its_uri(logic: ModuleType, content: bytes) -> None:
     with pytest.raises(logic.EventError, match=r"^s3://artifacts/models/.*: not an evaluation report"):
-        logic.comparison(logic.rejection_of(REQUEST), content)
+        logic.decision_of(logic.rejection_of(REQUEST), content)

@@ -83,6 +83,11 @@ class CatalogueSet:
         items = held_out.indices[chosen].astype(np.int64)
         return cls(users[chosen], items, seen, n_available=len(users), n_left_out=n_left_out)
 
+    @property
+    def n_others(self) -> Tensor:
+        """Number of items that each held-out one is ranked among: (C,)."""
+        return torch.from_numpy(self.seen.n_items - 1 - self.seen.counts[self.users])
+
     def rank(self, scores_of: CatalogueScores, k: int) -> CatalogueResult:
         """Rank the pairs by the scores of a model; ties count against it.
 

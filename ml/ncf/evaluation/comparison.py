@@ -40,11 +40,24 @@ class Comparison:
 
         Without a champion there is no change.
         """
-        values = {**self.values, **self._change()}
         return {
-            **{name: {key: each.mean().item() for key, each in of.items()} for name, of in values.items()},
-            "intervals": {name: self._intervals(of) for name, of in values.items()},
+            **self.means(),
+            "intervals": {name: self._intervals(of) for name, of in self._with_change().items()},
         }
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Metrics by model, and `change` if there is a champion."""
+        return {
+            name: {key: each.mean().item() for key, each in of.items()}
+            for name, of in self._with_change().items()
+        }
+
+    def changes(self) -> PairValues:
+        """Candidate minus champion for each pair; empty without a champion."""
+        if CHAMPION not in self.values:
+            return {}
+        champion = self.values[CHAMPION]
+        return {key: each - champion[key] for key, each in self.values[CANDIDATE].items()}
 
     def by_segment(self, segments: Sequence[Segment]) -> dict[str, Any]:
         """The report of each segment's pairs, with its number of pairs; only that if it has none."""
@@ -55,11 +68,9 @@ class Comparison:
             found[segment.name] = described | (self._subset(mask).report() if mask.any() else {})
         return found
 
-    def _change(self) -> dict[str, PairValues]:
-        if CHAMPION not in self.values:
-            return {}
-        champion = self.values[CHAMPION]
-        return {CHANGE: {key: each - champion[key] for key, each in self.values[CANDIDATE].items()}}
+    def _with_change(self) -> dict[str, PairValues]:
+        changes = self.changes()
+        return {**self.values, **({CHANGE: changes} if changes else {})}
 
     def _subset(self, mask: NDArray[np.bool_]) -> Comparison:
         chosen = torch.from_numpy(mask)

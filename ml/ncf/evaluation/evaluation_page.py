@@ -16,6 +16,10 @@ def render(report: Mapping[str, Any]) -> str:
     catalogue = report["whole_catalogue"]
     sampled_title = f"The held-out item among {report['protocol']['negatives']} sampled ones"
     parts = [html_page.paragraph(f"Warning: {warning}.") for warning in report["warnings"]]
+    if report["gate"]:
+        parts += [
+            html_page.paragraph(line) for line in (report["gate"]["decision"], *report["gate"]["lines"])
+        ]
     parts.append(html_page.paragraph(f"Behind each number, in brackets: {report['protocol']['intervals']}."))
     parts += _section(sampled_title, report, report["protocol"]["n_users"])
     parts += _section("The held-out item among all unseen ones", catalogue, catalogue["protocol"]["n_pairs"])

@@ -25,6 +25,7 @@ from ml.ncf.evaluation import baselines, bootstrap, catalogue, metrics
 from ml.ncf.evaluation.catalogue import CatalogueResult, CatalogueSet
 from ml.ncf.evaluation.comparison import Comparison
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.evaluation.expected_metrics import expected_values
 from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.new_users import SESSION_LENGTH, session_scores
 from ml.ncf.evaluation.segments import segments_of
@@ -107,6 +108,16 @@ class HeldOut:
         return Ranks(metrics.rank_of_first(scores))
 
     # -- reports --------------------------------------------------------------------------------
+
+    def expected_comparison(self, ranks: Mapping[str, Ranks]) -> Comparison:
+        """Values per pair in expectation over the sampled negatives, for the quality gate."""
+        n_others = self.catalogue.n_others
+        values = {
+            name: expected_values(of.catalogue.ranks, n_others, N_TEST_NEGATIVES, CUTOFF)
+            for name, of in ranks.items()
+            if of.catalogue is not None
+        }
+        return Comparison(self.catalogue.users, values, self.seed)
 
     def sampled_report(self, ranks: Mapping[str, Ranks]) -> dict[str, Any]:
         """Metrics, changes and intervals of models in the sampled protocol, in all and by segment."""

@@ -39,6 +39,7 @@ from ml.ncf.evaluation import champion, evaluation_page, metrics, serving_checks
 from ml.ncf.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES
 from ml.ncf.evaluation.comparison import CANDIDATE, CHAMPION, CHANGE
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
+from ml.ncf.evaluation.gate import decide
 from ml.ncf.evaluation.held_out import HeldOut
 from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.popular_list import popular_list
@@ -47,6 +48,7 @@ from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.training.console import log, log_error
 from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT
+from ml.settings.gate import GateSettings
 from ml.settings.metrics import CUTOFF
 
 PAGE_FILE = "evaluation.html"
@@ -63,10 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path(PROCESSING_EVALUATION))
     parser.add_argument("--model-package-group", help="group of the champion (default: no champion)")
     parser.add_argument("--serving-instance-type", help="of the endpoint, which the model has to fit")
+    parser.add_argument("--gate", help="JSON of the stage's quality gate (default: no decision)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the sampled negatives")
     arguments = parser.parse_args(argv)
     try:
         packages.add_to_path()
+        gate = GateSettings.from_json(arguments.gate) if arguments.gate else None
         run = read_run(lambda channel: arguments.input / channel)
         with tempfile.TemporaryDirectory() as workspace:
             group = arguments.model_package_group
@@ -77,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 Path(workspace),
                 current,
                 arguments.seed,
+                gate=gate,
                 warnings=warnings,
                 serving_instance_type=arguments.serving_instance_type,
             )
@@ -89,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     (arguments.output / EVALUATION_FILE).write_text(f"{text}\n", encoding="utf-8")
     (arguments.output / PAGE_FILE).write_text(evaluation_page.render(report), encoding="utf-8")
     (arguments.output / POPULAR_LIST_FILE).write_text(f"{json.dumps(popular_list(run))}\n", encoding="utf-8")
+    if report["gate"] is not None:
+        log(f"gate: {report['gate']['decision']}")
     for warning in report["warnings"]:
         log(f"warning: {warning}")
     for name in (CANDIDATE, POPULARITY, ITEM_KNN):
@@ -113,6 +120,7 @@ def evaluate(
     current: champion.Champion | None = None,
     seed: int = 42,
     *,
+    gate: GateSettings | None = None,
     warnings: Sequence[str] = (),
     serving_instance_type: str | None = None,
 ) -> dict[str, Any]:
@@ -124,6 +132,7 @@ def evaluate(
         workspace: an empty folder for the unpacked candidate.
         current: the champion; None if there is none.
         seed: of the sampled negatives.
+        gate: thresholds of the quality gate; None: the report has no decision.
         warnings: for the report, in addition to those of the evaluation.
         serving_instance_type: of the endpoint; None: whether the model fits is not checked.
 
@@ -169,6 +178,7 @@ def evaluate(
         CHAMPION: None,
         CHANGE: dict.fromkeys(sampled[CANDIDATE], 0.0),
         **sampled,
+        "gate": None if gate is None else decide(sampled, held_out.expected_comparison(ranks), gate),
         "whole_catalogue": {CHAMPION: None, **held_out.catalogue_report(ranks)},
         "new_users": held_out.new_users_report(candidate),
         "retrieval": retrieval,

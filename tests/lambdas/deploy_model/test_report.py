@@ -1,4 +1,4 @@
-"""The warnings of a package's evaluation are in its metadata before anybody approves it."""
+"""Warnings and gate decision of a package's evaluation are in its metadata before anybody approves it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ def test_package_of_an_evaluation_without_warnings_has_none(fake: FakeSageMaker,
     arn = fake.register("PendingManualApproval")
     invoke(promotion(arn, "pipelines-model"))
     assert "evaluation_warnings" not in fake.metadata(arn)
+
+
+def test_decision_of_the_gate_is_on_the_package(fake: FakeSageMaker, s3: FakeS3, invoke: Invoke) -> None:
+    metrics = {"hr_at_10": {"value": 0.7}, "ndcg_at_10": {"change": -0.004, "bounds": [-0.015, 0.007]}}
+    gate = {"decision": "adopted: no metric is worse", "metrics": metrics}
+    s3.objects["artifacts", REPORT_KEY] = json.dumps({"warnings": [], "gate": gate}).encode()
+    arn = fake.register("PendingManualApproval")
+    invoke(promotion(arn, "pipelines-model"))
+    expected = "adopted: no metric is worse - ndcg_at_10 -0.0040 from -0.0150 to +0.0070"
+    assert fake.metadata(arn)["evaluation_gate"] == expected
 
 
 def test_invalid_report_is_refused(fake: FakeSageMaker, s3: FakeS3, invoke: Invoke) -> None:

@@ -14,6 +14,7 @@ from ml.pipeline.aws import aws_session
 from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.execution import parameter_values
 from ml.pipeline.session import DRIVERS_PREFIX, DefinitionSession, tree_digest
+from ml.settings.gate import GateSettings
 from ml.settings.metrics import METRICS
 from tests.ml.pipeline.conftest import ENVIRONMENT, environment
 
@@ -99,20 +100,19 @@ def test_steps_depend_on_each_other_in_order(steps: dict[str, Any]) -> None:
     assert set(references(steps[contract.STEP_DEPLOY])) == set(PATH[3:5])
 
 
-def test_gate_compares_with_the_floors_and_the_champion(steps: dict[str, Any]) -> None:
+def test_gate_tests_the_decision_of_the_evaluation_and_the_memory(steps: dict[str, Any]) -> None:
     conditions = steps[contract.STEP_QUALITY_GATE]["Arguments"]["Conditions"]
-    assert {(each["LeftValue"]["Std:JsonGet"]["Path"], each["RightValue"]) for each in conditions} == {
-        ("model.hr_at_10", 0.5),
-        ("model.ndcg_at_10", 0.25),
-        ("change.hr_at_10", -0.01),
-        ("change.ndcg_at_10", -0.02),
-        ("serving.free_mib", 0),
-    }
+    found = [(each["LeftValue"]["Std:JsonGet"]["Path"], each["RightValue"]) for each in conditions]
+    assert found == [("gate.margin", 0), ("serving.free_mib", 0)]
     assert {each["Type"] for each in conditions} == {"GreaterThanOrEqualTo"}
-    arguments = steps[contract.STEP_EVALUATION]["Arguments"]["AppSpecification"]["ContainerArguments"]
-    assert arguments[arguments.index("--serving-instance-type") + 1] == "ml.c5.large"
     (report,) = steps[contract.STEP_EVALUATION]["PropertyFiles"]
     assert report["FilePath"] == contract.EVALUATION_FILE
+    arguments = steps[contract.STEP_EVALUATION]["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert GateSettings.from_json(arguments[arguments.index("--gate") + 1]) == GateSettings(
+        floors={"hr_at_10": 0.5, "ndcg_at_10": 0.25}, tolerance={"hr_at_10": 0.01, "ndcg_at_10": 0.02}
+    )
+    assert arguments[arguments.index("--serving-instance-type") + 1] == "ml.c5.large"
+    assert max(map(len, arguments)) <= 256  # SageMaker API, ContainerArgument
 
 
 def test_training_reads_the_channels_of_the_contract_and_the_code(steps: dict[str, Any]) -> None:
@@ -236,7 +236,7 @@ def test_deploy_step_invokes_the_function_by_its_arn(steps: dict[str, Any]) -> N
     }
 
 
-def test_rejected_candidate_is_reported_with_the_thresholds_of_the_gate(steps: dict[str, Any]) -> None:
+def test_rejected_candidate_is_reported_from_its_evaluation(steps: dict[str, Any]) -> None:
     rejected = steps[contract.STEP_REJECTED]
     assert rejected["FunctionArn"] == ENVIRONMENT[contract.ENV_REJECTION_FUNCTION_ARN]
     arguments = rejected["Arguments"]
@@ -244,8 +244,6 @@ def test_rejected_candidate_is_reported_with_the_thresholds_of_the_gate(steps: d
         "Std:Join": {"On": "/", "Values": [{"Get": "Parameters.OutputUri"}, "evaluation", "evaluation.json"]}
     }
     assert (arguments["run_id"], arguments["report_uri"]) == ({"Get": "Parameters.RunId"}, report)
-    assert json.loads(arguments["floors"]) == {"hr_at_10": 0.5, "ndcg_at_10": 0.25}
-    assert json.loads(arguments["tolerance"]) == {"hr_at_10": 0.01, "ndcg_at_10": 0.02}
     assert [each["OutputName"] for each in rejected["OutputParameters"]] == [contract.REJECTION_SUMMARY]
 
 

@@ -54,6 +54,7 @@ def read(**changes: Any) -> PipelineSettings:
             {"tolerance": {"hr_at_10": 0, "ndcg_at_10": 0, "xyz_at_10": 0}},
             "tolerance.xyz_at_10 is not known: write one of",
         ),
+        ({"gate_confidence": 1}, "gate_confidence is 1: write a number greater than 0.5 and less than 1"),
         ({"tags": {"Owner": 7}}, "tags.Owner is 7: write a text"),
     ],
 )
@@ -94,7 +95,7 @@ def test_settings_of_a_stage_survive_json() -> None:
     values = {name: value for name, value in TRAINING.items() if name not in own}
     training = StageSection(**values, build_image="standard:5.0")
     settings = PipelineSettings.of_stage(training, **{name: TRAINING[name] for name in own})
-    assert json.loads(settings.to_json()) == TRAINING
+    assert json.loads(settings.to_json()) == TRAINING | {"gate_confidence": 0.9}
     assert PipelineSettings.from_json(settings.to_json()) == settings
 
 

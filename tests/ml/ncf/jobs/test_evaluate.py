@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 import tarfile
@@ -20,6 +21,7 @@ from ml.ncf.jobs import evaluate
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.ids import IdMap
+from ml.settings.gate import GateSettings
 from ml.settings.metrics import GATED_METRICS
 from tests.ml.ncf.conftest import N_USERS
 
@@ -244,3 +246,38 @@ def test_users_treated_as_new_are_ranked_better_than_by_popularity(job_input: Pa
     assert found["protocol"] == {"n_pairs": N_USERS, "last_items": 10, "seed": 42}
     assert found["model"]["hr_at_10"] > found["popularity"]["hr_at_10"]
     assert "Users treated as new" in (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
+
+
+def gate_of(tolerance: float) -> GateSettings:
+    keys = [metric.key for metric in GATED_METRICS]
+    return GateSettings(floors=dict.fromkeys(keys, 0.1), tolerance=dict.fromkeys(keys, tolerance))
+
+
+def test_gate_rejects_a_candidate_that_is_worse_than_the_champion(
+    job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, worse = artifact.read(model_dir), artifact.read(model_dir)
+    with torch.no_grad():
+        weights = worse.model.gmf.item_embedding.weight
+        weights += weights.std() * torch.randn(weights.shape, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(artifact, "read", lambda _: worse)
+    run = run_in(prepared_run)
+    report = evaluate.evaluate(job_input, run, tmp_path, Champion("arn", champion), gate=gate_of(0.0))
+    gate = report["gate"]
+    assert not gate["adopted"]
+    assert "worse than the champion's beyond noise" in gate["decision"]
+    # Of one sample of the negatives, and in expectation over all.
+    assert gate["metrics"]["ndcg_at_10"]["change"] == pytest.approx(report["change"]["ndcg_at_10"], abs=0.03)
+    assert html.escape(gate["decision"]) in evaluation_page.render(report)
+
+
+def test_first_model_passes_the_gate_by_its_floors(job_input: Path, tmp_path: Path) -> None:
+    report = report_of(job_input, tmp_path / "out", "--gate", gate_of(0.0).to_json())
+    assert (report["gate"]["adopted"], report["gate"]["decision"]) == (True, "adopted: no champion")
+
+
+def test_invalid_gate_fails_the_job_with_its_name(
+    job_input: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert evaluate.main(["--input", str(job_input), "--output", str(tmp_path), "--gate", "{}"]) == 1
+    assert capsys.readouterr().err.startswith("evaluation: ")
