@@ -115,6 +115,7 @@ TRAINING_CODE = "/opt/ml/input/data/code"  # channel "code" of the training job
 CHECKPOINTS = "/opt/ml/checkpoints"
 PROCESSING_INPUT = "/opt/ml/processing/input"
 PROCESSING_EVALUATION = "/opt/ml/processing/evaluation"
+PROCESSING_MESSAGE = "/opt/ml/output/message"  # DescribeProcessingJob, ExitMessage
 
 # -- CloudWatch log groups -----------------------------------------------------------------------
 # Key of the job in the metadata of a pipeline step -> log group of the job.

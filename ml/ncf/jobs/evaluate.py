@@ -44,13 +44,15 @@ from ml.ncf.evaluation.held_out import HeldOut
 from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.popular_list import popular_list
 from ml.ncf.jobs import packages
+from ml.ncf.jobs.exit_reason import JobParser, exit_status, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
-from ml.ncf.training.console import log, log_error
-from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT
+from ml.ncf.training.console import log
+from ml.settings.containers import PROCESSING_EVALUATION, PROCESSING_INPUT, PROCESSING_MESSAGE
 from ml.settings.gate import GateSettings
 from ml.settings.metrics import CUTOFF
 
+MESSAGE_FILE = Path(PROCESSING_MESSAGE)
 PAGE_FILE = "evaluation.html"
 RETRIEVAL_STREAM = 3  # of the seed; `ml.ncf.evaluation.held_out` has the streams before
 POPULARITY, ITEM_KNN = "popularity", "item_knn"  # keys of the baselines in the report
@@ -58,42 +60,50 @@ POPULARITY, ITEM_KNN = "popularity", "item_knn"  # keys of the baselines in the 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate and write the report; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ml.ncf.jobs.evaluate", description="Evaluate a model.", allow_abbrev=False
+    parser = JobParser(
+        prog="python -m ml.ncf.jobs.evaluate", description="Evaluate a model.", reason_file=MESSAGE_FILE
     )
     parser.add_argument("--input", type=Path, default=Path(PROCESSING_INPUT))
     parser.add_argument("--output", type=Path, default=Path(PROCESSING_EVALUATION))
     parser.add_argument("--model-package-group", help="group of the champion (default: no champion)")
     parser.add_argument("--serving-instance-type", help="of the endpoint, which the model has to fit")
     parser.add_argument("--gate", help="JSON of the stage's quality gate (default: no decision)")
-    parser.add_argument("--seed", type=int, default=42, help="seed of the sampled negatives")
+    parser.add_argument("--seed", type=int, default=42, help="seed of samples, negatives and intervals")
     arguments = parser.parse_args(argv)
-    try:
-        packages.add_to_path()
-        gate = GateSettings.from_json(arguments.gate) if arguments.gate else None
-        run = read_run(lambda channel: arguments.input / channel)
-        with tempfile.TemporaryDirectory() as workspace:
-            group = arguments.model_package_group
-            current, warnings = find_champion(group, Path(workspace)) if group else (None, [])
-            report = evaluate(
-                arguments.input,
-                run,
-                Path(workspace),
-                current,
-                arguments.seed,
-                gate=gate,
-                warnings=warnings,
-                serving_instance_type=arguments.serving_instance_type,
-            )
-        text = json.dumps(report, indent=2, allow_nan=False)
-    # ValueError: of data, manifest and artifact, and of a number that is not finite
-    except (ValueError, OSError) as error:
-        log_error(f"evaluation: {error}")
-        return 1
+    # ValueError: of data, manifest, gate and artifact, and of a number that is not finite
+    return exit_status("evaluation", lambda: write_evaluation(arguments), MESSAGE_FILE, (ValueError, OSError))
+
+
+def write_evaluation(arguments: argparse.Namespace) -> None:
+    """Evaluate, and write the files of the job.
+
+    Raises:
+        ValueError, OSError: the message says what is wrong; nothing is written.
+    """
+    packages.add_to_path()
+    gate = GateSettings.from_json(arguments.gate) if arguments.gate else None
+    run = read_run(lambda channel: arguments.input / channel)
+    with tempfile.TemporaryDirectory() as name:
+        workspace, group = Path(name), arguments.model_package_group
+        current, warnings = find_champion(group, workspace) if group else (None, [])
+        report = evaluate(
+            arguments.input,
+            run,
+            workspace,
+            current,
+            arguments.seed,
+            gate=gate,
+            warnings=warnings,
+            serving_instance_type=arguments.serving_instance_type,
+        )
+    files = {
+        EVALUATION_FILE: json.dumps(report, indent=2, allow_nan=False),
+        PAGE_FILE: evaluation_page.render(report),
+        POPULAR_LIST_FILE: json.dumps(popular_list(run)),
+    }
     arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / EVALUATION_FILE).write_text(f"{text}\n", encoding="utf-8")
-    (arguments.output / PAGE_FILE).write_text(evaluation_page.render(report), encoding="utf-8")
-    (arguments.output / POPULAR_LIST_FILE).write_text(f"{json.dumps(popular_list(run))}\n", encoding="utf-8")
+    for name, text in files.items():
+        (arguments.output / name).write_text(f"{text}\n", encoding="utf-8")
     if report["gate"] is not None:
         log(f"gate: {report['gate']['decision']}")
     for warning in report["warnings"]:
@@ -102,7 +112,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if report[name] is not None:
             values = {key.removesuffix(f"_at_{CUTOFF}"): value for key, value in report[name].items()}
             log(f"{name}: {metrics.log_line(values)}")
-    return 0
 
 
 def find_champion(group: str, workspace: Path) -> tuple[champion.Champion | None, list[str]]:
@@ -241,4 +250,5 @@ def _few_negatives(evaluation_set: EvaluationSet) -> list[str]:
 
 
 if __name__ == "__main__":
+    stop_on_sigterm()
     sys.exit(main())

@@ -7,8 +7,8 @@ pipeline passes it (`--checkpoint-dir`). The default hyperparameters are those o
 selects another set, and `--print-plan` prints the phases of the training and exits.
 
 The log starts with the plan and has one line per epoch with the validation metrics, which the regexes of
-`ml.settings.metrics` parse. A failed job exits with status 1, writes no artifact, and writes one line to
-stderr and to the file that SageMaker reads as the failure reason.
+`ml.settings.metrics` parse. A failed job exits with status 1 (2: its arguments; 143: stopped), writes no
+artifact, and writes one line to stderr and to the file that SageMaker reads as the failure reason.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import packages
+from ml.ncf.jobs.exit_reason import JobParser, exit_status, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.item_index import require_library
 from ml.ncf.training import report
 from ml.ncf.training.checkpoint import CheckpointFolder
-from ml.ncf.training.console import log, log_error
+from ml.ncf.training.console import log
 from ml.ncf.training.distributed import process_group
 from ml.ncf.training.loop import Epoch, TrainingError, ignore_epoch
 from ml.ncf.training.plan import plan_text, training_plan
@@ -47,53 +48,66 @@ SOURCE_ROOT = Path(__file__).resolve().parents[3]
 VALIDATION_LIMIT = 50_000  # validation pairs that are ranked after each epoch: standard error of HR 0.002
 REPORT_FILE = "report.html"
 SESSION_STREAM = 1_000  # of the seed; the phases of training have the first numbers
-FAILURE_REASON_BYTES = 1024  # SageMaker, DescribeTrainingJob: FailureReason is at most 1024 characters
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train on the prepared run of the environment's channels; returns the exit status."""
     arguments = _arguments(argv)
-    try:
-        settings = hyperparameters.from_arguments(arguments)
-        plan = training_plan(settings)
-        if arguments.print_plan:
+    return exit_status(
+        "training",
+        lambda: train(arguments),
+        failure_file(arguments.output_data_dir),
+        (DataError, ManifestError, TrainingError, ValueError, OSError),
+    )
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train and write report and artifact, or print the plan.
+
+    Raises:
+        DataError, ManifestError, TrainingError, ValueError, OSError: the message says what to change.
+    """
+    settings = hyperparameters.from_arguments(arguments)
+    plan = training_plan(settings)
+    if arguments.print_plan:
+        log(plan_text(plan))
+        return
+    packages.add_to_path()
+    run = read_run(channel)
+    require_library(run.n_items)  # before the training, which takes hours
+    check_trainable(run, settings)
+    data = training_data(run, settings)
+    with process_group() as process:
+        is_first = process.rank == 0
+        if is_first:
+            log_start(arguments.run_id, run, process.world_size)
             log(plan_text(plan))
-            return 0
-        packages.add_to_path()
-        run = read_run(channel)
-        require_library(run.n_items)  # before the training, which takes hours
-        check_trainable(run, settings)
-        data = training_data(run, settings)
-        with process_group() as process:
-            is_first = process.rank == 0
-            if is_first:
-                log_start(arguments.run_id, run, process.world_size)
-                log(plan_text(plan))
-            on_epoch = log_epoch if is_first else ignore_epoch
-            trained = run_plan(
-                plan, data, rank=process, checkpoints=checkpoints_of(arguments), on_epoch=on_epoch
-            )
-            if is_first:
-                for note in trained.notes:
-                    log(note)
-                write_report(arguments.output_data_dir, run, settings, data, trained)
-                write_artifact(arguments, run, settings, data, trained)
-    except (DataError, ManifestError, TrainingError, ValueError, OSError) as error:
-        return _failed(f"training: {error}", arguments.output_data_dir)
-    return 0
+        on_epoch = log_epoch if is_first else ignore_epoch
+        trained = run_plan(plan, data, rank=process, checkpoints=checkpoints_of(arguments), on_epoch=on_epoch)
+        if is_first:
+            for note in trained.notes:
+                log(note)
+            write_report_or_warn(arguments.output_data_dir, run, settings, data, trained)
+            write_artifact(arguments, run, settings, data, trained)
+
+
+def failure_file(output_data_dir: Path) -> Path:
+    """The file that SageMaker reads as the failure reason."""
+    return Path(output_data_dir).parent / "failure"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m ml.ncf.jobs.train", description="Train a model.", allow_abbrev=False
+    output_data_dir = os.environ.get("SM_OUTPUT_DATA_DIR", "/opt/ml/output/data")
+    parser = JobParser(
+        prog="python -m ml.ncf.jobs.train",
+        description="Train a model.",
+        reason_file=failure_file(Path(output_data_dir)),
     )
     parser.add_argument("--print-plan", action="store_true", help="print the training plan and exit")
     hyperparameters.add_arguments(parser)
     paths = parser.add_argument_group("paths and versions")
     paths.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
-    paths.add_argument(
-        "--output-data-dir", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR", "/opt/ml/output/data")
-    )
+    paths.add_argument("--output-data-dir", type=Path, default=output_data_dir)
     paths.add_argument("--checkpoint-dir", type=Path, help="resume from it and write to it; default: neither")
     paths.add_argument("--run-id", default=os.environ.get(ENV_RUN_ID), help="default: that of the manifest")
     paths.add_argument("--code-version", default=os.environ.get(ENV_CODE_VERSION))
@@ -170,6 +184,16 @@ def log_epoch(epoch: Epoch, model: RankingModel) -> None:
     )
 
 
+def write_report_or_warn(
+    folder: Path, run: PreparedRun, settings: Hyperparameters, data: TrainingData, trained: Trained
+) -> None:
+    """Write the report; without room for it, the model is what counts."""
+    try:
+        write_report(folder, run, settings, data, trained)
+    except OSError as error:
+        log(f"warning: {folder / REPORT_FILE}: cannot be written: {error}")
+
+
 def write_report(
     folder: Path, run: PreparedRun, settings: Hyperparameters, data: TrainingData, trained: Trained
 ) -> None:
@@ -229,14 +253,6 @@ def write_artifact(
     )
 
 
-def _failed(message: str, output_data_dir: Path) -> int:
-    """Write the reason to stderr and to the file that SageMaker reads; returns the exit status."""
-    line = log_error(message)
-    failure = Path(output_data_dir).parent / "failure"
-    if failure.parent.is_dir():
-        failure.write_bytes(line.encode()[:FAILURE_REASON_BYTES])
-    return 1
-
-
 if __name__ == "__main__":
+    stop_on_sigterm()
     sys.exit(main())

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,37 @@ class Checkpoint:
     path: Path
     identity: Mapping[str, Any]
 
+    def save_or_warn(self, state: Mapping[str, Any]) -> None:
+        """As `save`; a file that cannot be written costs the checkpoint, with a warning in the log.
+
+        The training goes on: after an interruption it continues from the last file that was written.
+        """
+        try:
+            self.save(state)
+        except OSError as error:
+            with suppress(OSError):  # the folder may not be writable at all
+                self._partial.unlink(missing_ok=True)  # its room is needed by report and artifact
+            log(f"warning: checkpoint {self.path}: cannot be written: {error}; the training goes on")
+
+    @property
+    def _partial(self) -> Path:
+        return self.path.with_suffix(".partial")
+
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the file atomically: after an interruption it holds the old state or the new one."""
+        """Replace the file atomically: after an interruption it holds the old state or the new one.
+
+        Raises:
+            OSError: the file cannot be written; the old one is unchanged.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save({"identity": dict(self.identity), "state": dict(state)}, content)
-        partial = self.path.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        with self._partial.open("wb") as stream:
             stream.write(hashlib.sha256(content.getbuffer()).digest())
             stream.write(content.getbuffer())
             stream.flush()
             os.fsync(stream.fileno())  # the content is stored before the name
-        os.replace(partial, self.path)
+        os.replace(self._partial, self.path)
 
     def load_or_warn(self) -> dict[str, Any] | None:
         """The saved state; None, with a warning in the log, if the checkpoint cannot be resumed.

@@ -107,7 +107,7 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
         if epoch is best_epoch(epochs):
             best = copy.deepcopy(model.state_dict())
         if context.checkpoint is not None and context.rank.rank == 0:
-            context.checkpoint.save(
+            context.checkpoint.save_or_warn(
                 {
                     "epochs": [asdict(each) for each in epochs],
                     "model": model.state_dict(),

@@ -15,6 +15,7 @@ from ml.ncf.evaluation import metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.evaluation.new_users import session_scores
 from ml.ncf.model.base import RankingModel
+from ml.ncf.model.finite import require_finite
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.session import DEFAULT_HALF_LIFE, SessionMap
@@ -95,6 +96,9 @@ def _fit(
         for ridge in ridges:
             matrix = gram + ridge * unit * torch.eye(len(gram), dtype=gram.dtype)
             found[ridge].append(torch.linalg.solve(matrix, product).float())
+    for maps in found.values():
+        for each in maps:
+            require_finite(each, "maps of sessions")
     return {ridge: SessionMap(half_life, tuple(maps)) for ridge, maps in found.items()}
 
 

@@ -87,3 +87,32 @@ def test_any_damage_to_a_checkpoint_is_found(tmp_path: Path) -> None:
             checkpoint.path.write_bytes(written)
             with pytest.raises(CheckpointError, match="cannot be read"):
                 checkpoint.load()
+
+
+def test_full_disk_costs_the_checkpoint_and_not_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "gmf.partial").symlink_to("/dev/full")  # every write: no space left on device
+    assert same(train(checkpoints=CheckpointFolder(tmp_path)), train())
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"warning: checkpoint {tmp_path}/gmf.pt: cannot be written: ")
+    assert line.endswith("No space left on device; the training goes on")
+    assert epochs_run(SMALL, CheckpointFolder(tmp_path)) == []  # the next epoch had room again
+
+
+def test_folder_that_cannot_be_written_costs_all_checkpoints(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "checkpoints").write_text("not a folder", encoding="utf-8")
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    assert same(train(checkpoints=folder), train())
+    assert capsys.readouterr().out.count("cannot be written") == SMALL.epochs
+
+
+def test_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "phase.pt", {})
+    checkpoint.save_or_warn({"epoch": 1})
+    (tmp_path / "phase.partial").symlink_to("/dev/full")
+    checkpoint.save_or_warn({"epoch": 2})
+    assert checkpoint.load() == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [checkpoint.path]
