@@ -40,7 +40,7 @@ test-container: environment-container
 	@CONTAINER_PYTHON='$(CURDIR)/.venv-container/bin/python' $(PYTHON) -m pytest tests/container $(ARGS)
 
 test-policies: environment environment-policies
-	@POLICIES_PYTHON='$(CURDIR)/policies/.venv/bin/python' $(PYTHON) -m pytest tests/policies/test_pack.py $(ARGS)
+	@POLICIES_PYTHON='$(CURDIR)/.venv-policies/bin/python' $(PYTHON) -m pytest tests/policies/test_pack.py $(ARGS)
 
 # Lambdas share module names, so mypy checks each from its own folder.
 check: environment
@@ -85,4 +85,4 @@ lock: environment
 	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock
 
 clean:
-	@rm -rf .venv .venv-airflow .venv-container policies/.venv .local build out dist
+	@rm -rf .venv .venv-airflow .venv-container .venv-policies .local build out dist

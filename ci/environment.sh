@@ -3,7 +3,7 @@
 #   environment.sh            .venv from requirements/lock.txt, and build/spark-packages.zip
 #   environment.sh airflow    .venv-airflow, for dags/, from requirements/airflow.lock
 #   environment.sh container  .venv-container, SageMaker's serving stack, from requirements/container.lock and .venv
-#   environment.sh policies  policies/.venv, Pulumi's policy SDK, from policies/requirements.txt
+#   environment.sh policies   .venv-policies, Pulumi's policy SDK, from policies/requirements.txt
 #   environment.sh program    .venv with the packages of the Pulumi programs only, for CI; keeps a complete .venv
 # Packages come from the indexes that pip is configured for. TORCH_INDEX_URL replaces PyTorch's index of CPU builds.
 set -euo pipefail
@@ -15,7 +15,7 @@ case "${1:-platform}" in
     platform) venv=.venv lock=requirements/lock.txt ;;
     airflow) venv=.venv-airflow lock=requirements/airflow.lock ;;
     container) venv=.venv-container lock=requirements/container.lock ;;
-    policies) venv=policies/.venv lock=policies/requirements.txt ;;
+    policies) venv=.venv-policies lock=policies/requirements.txt ;;
     program) venv=.venv lock=requirements/program.txt ;;
     *) fail "unknown environment '$1': use platform, airflow, container, policies or program" ;;
 esac
