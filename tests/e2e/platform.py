@@ -72,6 +72,7 @@ class ServedPlatform:
         state = folder / STATE_FILE
         with started(up, folder, state.exists) as processes:
             stage = DeployedStage(**json.loads(state.read_text()))
+            _disable_schedule(stage)
             yield cls(folder, processes, stage, json.loads((folder / "out" / "run.json").read_text()))
 
     def get(self, path: str, **params: str) -> requests.Response:
@@ -121,3 +122,13 @@ class ServedPlatform:
         sagemaker = self.stage.client("sagemaker")
         group = self.stage.outputs["model_package_group"]
         return sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+
+def _disable_schedule(stage: DeployedStage) -> None:
+    """Disable the nightly run: it would begin if the tests run at that hour."""
+    scheduler = stage.client("scheduler")
+    (listed,) = scheduler.list_schedules()["Schedules"]
+    found = scheduler.get_schedule(Name=listed["Name"])
+    names = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")
+    kept = {name: found[name] for name in names if name in found}
+    scheduler.update_schedule(Name=listed["Name"], State="DISABLED", **kept)

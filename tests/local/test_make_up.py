@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# What `make test` hands to programs that it starts: options and variables of its own command line.
+OF_MAKE = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS", "DATA", "STAGE", "SERVE"}
 NAMES = [
     "o'brien.csv",
     "o'brien's.csv",
@@ -31,6 +34,7 @@ def test_path_of_the_data_reaches_the_command_unchanged(tmp_path: Path, name: st
     done = subprocess.run(
         ["make", "-s", "-o", "environment", "-o", "spark-classes", "up", f"PYTHON={python}", f"DATA={name}"],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in OF_MAKE},
         capture_output=True,
         text=True,
         timeout=60,

@@ -92,8 +92,9 @@ def test_log_groups_have_the_stages_retention(stage: str) -> None:
     assert kept == {section(stage, "storage")["log_retention_days"]}
 
 
-def test_prepared_runs_and_logs_expire_and_models_do_not(stage: str) -> None:
+def test_runs_recommendations_and_logs_expire_and_models_do_not(stage: str) -> None:
     done, keep = recorded(stage), section(stage, "storage")
+    runs_days = keep["expire_prepared_runs_after_days"]
     expiry = {}
     for bucket, inputs in by_bucket(done, "BucketLifecycleConfiguration").items():
         rules = [rule for rule in inputs["rules"] if "days" in rule["expiration"]]
@@ -101,7 +102,7 @@ def test_prepared_runs_and_logs_expire_and_models_do_not(stage: str) -> None:
             rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in rules
         }
     assert expiry == {
-        "data": {"prepared/": keep["expire_prepared_runs_after_days"], "scratch/": 2},
+        "data": {"prepared/": runs_days, "recommendations/": runs_days, "scratch/": 2},
         "artifacts": {},
         "logs": {"": keep["expire_logs_after_days"]},
     }

@@ -44,7 +44,7 @@ from ml.ncf.evaluation.held_out import HeldOut
 from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.popular_list import popular_list
 from ml.ncf.jobs import packages
-from ml.ncf.jobs.exit_reason import JobParser, exit_status, stop_on_sigterm
+from ml.ncf.jobs.exit_reason import JobExit, JobParser, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.training.console import log
@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=42, help="seed of samples, negatives and intervals")
     arguments = parser.parse_args(argv)
     # ValueError: of data, manifest, gate and artifact, and of a number that is not finite
-    return exit_status("evaluation", lambda: write_evaluation(arguments), MESSAGE_FILE, (ValueError, OSError))
+    with JobExit("evaluation", MESSAGE_FILE, (ValueError, OSError)) as job:
+        write_evaluation(arguments)
+    return job.status
 
 
 def write_evaluation(arguments: argparse.Namespace) -> None:

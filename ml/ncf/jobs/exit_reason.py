@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import signal
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 from ml.ncf.training.console import log_error
@@ -37,30 +36,45 @@ class JobParser(argparse.ArgumentParser):
         super().error(message)
 
 
-def exit_status(
-    name: str, job: Callable[[], None], reason_file: Path, expected: tuple[type[Exception], ...]
-) -> int:
-    """Run a job; its exit status.
+class JobExit:
+    """Context manager of a job: an error ends the block, and `status` is the exit status of the process.
 
     Args:
         name: of the job, before the message.
-        job: the work.
         reason_file: where SageMaker reads the reason; written only if its folder exists.
         expected: errors whose message is written for people; any other also gets its traceback on stderr.
+
+    >>> with JobExit("training", reason_file, (ValueError,)) as job:
+    ...     train(arguments)
+    >>> return job.status
     """
-    try:
-        job()
-    except expected as error:
-        write_reason(reason_file, log_error(f"{name}: {error}"))
-        return 1
-    except StoppedError:
-        write_reason(reason_file, log_error(f"{name}: stopped by SIGTERM"))
-        return STOPPED
-    except Exception as error:
-        traceback.print_exc()
-        write_reason(reason_file, log_error(f"{name}: unexpected {type(error).__name__}: {error}"))
-        return 1
-    return 0
+
+    def __init__(self, name: str, reason_file: Path, expected: tuple[type[Exception], ...]) -> None:
+        self.status = 0
+        self._name = name
+        self._reason_file = reason_file
+        self._expected = expected
+
+    def __enter__(self) -> JobExit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, StoppedError):
+            self._fail("stopped by SIGTERM", STOPPED)
+        elif isinstance(error, self._expected):
+            self._fail(str(error))
+        elif isinstance(error, Exception):
+            traceback.print_exception(error)
+            self._fail(f"unexpected {type(error).__name__}: {error}")
+        else:
+            return False  # no error, or one such as SystemExit that is not the job's
+        return True
+
+    def _fail(self, reason: str, status: int = 1) -> None:
+        self.status = status
+        write_reason(self._reason_file, log_error(f"{self._name}: {reason}"))
 
 
 def stop_on_sigterm() -> None:

@@ -29,7 +29,7 @@ from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import baselines, metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.jobs import packages
-from ml.ncf.jobs.exit_reason import JobParser, exit_status, stop_on_sigterm
+from ml.ncf.jobs.exit_reason import JobExit, JobParser, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.item_index import require_library
@@ -53,12 +53,10 @@ SESSION_STREAM = 1_000  # of the seed; the phases of training have the first num
 def main(argv: Sequence[str] | None = None) -> int:
     """Train on the prepared run of the environment's channels; returns the exit status."""
     arguments = _arguments(argv)
-    return exit_status(
-        "training",
-        lambda: train(arguments),
-        failure_file(arguments.output_data_dir),
-        (DataError, ManifestError, TrainingError, ValueError, OSError),
-    )
+    expected = (DataError, ManifestError, TrainingError, ValueError, OSError)
+    with JobExit("training", failure_file(arguments.output_data_dir), expected) as job:
+        train(arguments)
+    return job.status
 
 
 def train(arguments: argparse.Namespace) -> None:

@@ -58,5 +58,5 @@ def test_batch_reaches_the_model_in_few_calls(
     sizes = ["--epochs", "1", "--factor-num", "4", "--mlp-factor-num", "4"]
     folders = ["--model-dir", str(tmp_path / "model"), "--output-data-dir", str(tmp_path / "data")]
     chain = chain_to(scores, lambda: train.main([*flags, *sizes, *folders]))
-    assert chain == ["main", "run_plan", "fit", "train_epoch", "loss", scores.__name__]
+    assert chain == ["main", "train", "run_plan", "fit", "train_epoch", "loss", scores.__name__]
     assert len(chain) - 1 <= MAX_CALLS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ml.ncf.jobs import train
-from ml.ncf.jobs.exit_reason import REASON_BYTES, STOPPED, exit_status, stop_on_sigterm
+from ml.ncf.jobs.exit_reason import REASON_BYTES, STOPPED, JobExit, stop_on_sigterm
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -21,7 +21,9 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 def status(job: Callable[[], None], reason: Path) -> int:
-    return exit_status("training", job, reason, (ValueError,))
+    with JobExit("training", reason, (ValueError,)) as ended:
+        job()
+    return ended.status
 
 
 @pytest.fixture
