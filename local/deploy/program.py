@@ -21,6 +21,7 @@ from pulumi.runtime.stack import run_in_stack
 
 from local.deploy.errors import ProgramError, ProjectError
 from local.deploy.monitor import Monitor
+from local.deploy.output_tasks import OutputTasks
 from local.deploy.project import Stage
 
 PROGRAM = "__main__.py"
@@ -78,17 +79,17 @@ def execute(
 def _execute(main: Callable[[], Any], stage: Stage, monitor: Monitor, timeout_s: float | None) -> None:
     settings.ROOT.set(None)
     runtime_config.set_all_config(stage.config, [])
-    settings.configure(
-        settings.Settings(
-            project=stage.project,
-            stack=stage.name,
-            organization="organization",  # the engine's name for no organization
-            root_directory=str(stage.root),
-            monitor=monitor,
-            engine=MockEngine(logging.getLogger("pulumi.program")),
-            dry_run=False,
-        )
+    runtime = settings.Settings(
+        project=stage.project,
+        stack=stage.name,
+        organization="organization",  # the engine's name for no organization
+        root_directory=str(stage.root),
+        monitor=monitor,
+        engine=MockEngine(logging.getLogger("pulumi.program")),
+        dry_run=False,
     )
+    runtime.outputs = OutputTasks()
+    settings.configure(runtime)
     asyncio.run(_await(main, timeout_s))
 
 
