@@ -239,9 +239,10 @@ class Emulator:
             refused = Response(403, {"message": "the emulator answers requests from this machine only"})
             return http.send(refused, start_response)
         request = http.read_request(environ, self.region)
-        return http.send(http.answer(request, self._dispatch), start_response)
+        return http.send(http.answer(request, self.dispatch), start_response)
 
-    def _dispatch(self, request: Request) -> Response:
+    def dispatch(self, request: Request) -> Response:
+        """Validate, authorise and answer one request."""
         if request.path == PERMISSIONS_PATH:
             return Response(200, self.host.access.ledger.as_json())
         if (call := identify(request)) is not None:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console as Terminal
 
-from bench import faults, fuzz_api
+from bench import endpoint_faults, fuzz_api
 from emulator.environment import client_environment
 from local.api import recommend
 from local.aws import STATE_FILE
@@ -140,16 +140,16 @@ def test_popular_list_of_the_deployed_model_answers_while_the_endpoint_is_thrott
     platform: ServedPlatform,
 ) -> None:
     api_url = platform.stage.outputs["api_url"].rstrip("/")
-    with faults.faulty_runtime(platform.stage) as runtime:
+    with endpoint_faults.faulty_runtime(platform.stage) as runtime:
         assert platform.get("/recommendations/u000001").json()["strategy"] == "ncf"
         runtime.fault = "throttled"
         answer = platform.get("/recommendations/u000001").json()
         assert (answer["strategy"], answer["model_version"]) == ("fallback", platform.run["run_id"])
         assert len(answer["items"]) == 10
-        answers = faults.ask(api_url, 8, n_clients=1)
+        answers = endpoint_faults.ask(api_url, 8, n_clients=1)
     assert {(each.status, each.strategy) for each in answers} == {(200, "fallback")}
     assert runtime.n_calls <= 1 + 3  # then the circuit is open
-    starts, n_fallbacks = faults.alarm_on_fallbacks(platform.stage)
+    starts, n_fallbacks = endpoint_faults.alarm_on_fallbacks(platform.stage)
     assert n_fallbacks >= 9
     assert starts
 

@@ -15,10 +15,14 @@ log = logging.getLogger("emulator.services.events.delivery")
 
 
 class RuleDelivery(Delivery):
-    """Delivery of one event to one target: renders the input and sends it."""
+    """Delivery of one event to one target: renders the input and sends it.
+
+    Attributes:
+        event: the event with its rule and target.
+    """
 
     def __init__(self, event: TargetEvent, targets: Targets, policy: RetryPolicy) -> None:
-        self._event = event
+        self.event = event
         self._targets = targets
         self.label = f"{event.rule_name} -> {event.arn}"
         self.policy = policy.limited(event.target.get("RetryPolicy", {}))
@@ -31,10 +35,10 @@ class RuleDelivery(Delivery):
             DeliveryError: the target did not accept the event, or its input cannot be rendered.
         """
         del number
-        rule = {"arn": self._event.rule_arn, "name": self._event.rule_name}
+        rule = {"arn": self.event.rule_arn, "name": self.event.rule_name}
         try:
-            payload = render_input(self._event.target, self._event.event, rule)
-            self._targets.send(self._event, payload)
+            payload = render_input(self.event.target, self.event.event, rule)
+            self._targets.send(self.event, payload)
         except DeliveryError:
             raise
         except Exception as error:
@@ -44,13 +48,13 @@ class RuleDelivery(Delivery):
     def send_dead_letter(self, failure: Failure) -> None:
         """Send the event with EventBridge's error attributes (user guide, "Using dead-letter queues")."""
         attributes = {
-            "RULE_ARN": self._event.rule_arn,
-            "TARGET_ARN": self._event.arn,
+            "RULE_ARN": self.event.rule_arn,
+            "TARGET_ARN": self.event.arn,
             "ERROR_CODE": failure.error.code,
             "ERROR_MESSAGE": str(failure.error)[:MAX_ERROR_MESSAGE],
             "RETRY_ATTEMPTS": str(failure.n_retries),
         }
         if failure.exhausted:
             attributes["EXHAUSTED_RETRY_CONDITION"] = EXHAUSTED[failure.exhausted]
-        body = json.dumps(self._event.event)
-        self._targets.send_to_queue(self._event, self.dead_letter_arn, body, attributes=attributes)
+        body = json.dumps(self.event.event)
+        self._targets.send_to_queue(self.event, self.dead_letter_arn, body, attributes=attributes)

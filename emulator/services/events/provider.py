@@ -36,13 +36,24 @@ S3_REASONS = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject"}
 
 
 class EventsProvider(Provider):
-    """Sends events to the targets of the rules that match them."""
+    """Sends events to the targets of the rules that match them.
 
-    def __init__(self, host: Host, retry_policy: RetryPolicy = RETRY_POLICY) -> None:
+    Args:
+        host: of the emulator.
+        retry_policy: of targets; a target's own limits apply within it.
+        deliveries: queue of the deliveries; for tests that change their order or number.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        retry_policy: RetryPolicy = RETRY_POLICY,
+        deliveries: DeliveryQueue | None = None,
+    ) -> None:
         self._host = host
         self._targets = Targets(host)
         self._retry_policy = retry_policy
-        self._deliveries = DeliveryQueue("events", N_WORKERS)
+        self._deliveries = deliveries or DeliveryQueue("events", N_WORKERS)
         self._held = threading.local()  # S3 events of the request in progress
         self._patches = MotoPatches()
         # moto delivers to few kinds of target and raises for the others.
