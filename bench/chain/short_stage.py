@@ -23,6 +23,7 @@ from rich.console import Console
 
 from bench.chain.deliveries import FaultyDeliveries, at_once
 from bench.chain.throttled_emulator import ThrottledEmulator
+from bench.prepared_runs import grouped_shop, write_run
 from emulator.app import PROVIDERS
 from emulator.services.events.provider import N_WORKERS, EventsProvider
 from emulator.services.sagemaker.provider import SageMakerProvider
@@ -32,7 +33,6 @@ from local.deploy.project import load_stage
 from local.timeline import Timeline
 from local.up import deploy_stage, publish_code
 from ml import contract
-from tests.ml.ncf.prepared import grouped_shop, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = "dev"

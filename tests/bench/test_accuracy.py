@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import accuracy
-from tests.ml.ncf.prepared import grouped_shop
+from bench.prepared_runs import grouped_shop
 
 QUICK = [
     "--epochs",

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from bench import prepared_runs as prepared
 from ml.ncf.jobs import evaluate, train
 from ml.preparation.write.quality import QualityError
-from tests.ml.ncf import prepared
 from tests.ml.preparation.shop import START_S, prepare, write_shop
 
 pytestmark = pytest.mark.spark

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import prepared_runs as prepared
 from ml.ncf.jobs import train
-from tests.ml.ncf import prepared
 
 N_USERS, N_ITEMS = 120, 120
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import prepared_runs as prepared
 from ml.ncf.jobs import evaluate, train
 from ml.ncf.model.ease import MAX_ITEMS
 from ml.serving import inference
 from ml.serving.request import Instance
 from ml.settings.metrics import GATED_METRICS
-from tests.ml.ncf import prepared
 from tests.ml.ncf.serving_process import serve
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import prepared_runs as prepared
 from ml.ncf.jobs import evaluate, train
 from ml.serving import inference
 from ml.serving.recent_items import RecentItem
 from ml.serving.request import Instance
-from tests.ml.ncf import prepared
 from tests.ml.ncf.serving_process import serve
 
 N_USERS, N_ITEMS, LENGTH = 150, 120, 12

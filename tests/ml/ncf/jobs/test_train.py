@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import prepared_runs as prepared
 from ml.ncf.data.prepared_run import read_run
 from ml.ncf.jobs import train
 from ml.ncf.model import artifact
@@ -16,7 +17,6 @@ from ml.serving import inference
 from ml.serving.request import Instance
 from ml.settings import hyperparameters
 from ml.settings.metrics import METRICS
-from tests.ml.ncf import prepared
 from tests.ml.ncf.conftest import N_ITEMS, N_USERS
 
 QUICK = ["--epochs", "1", "--batch-size", "64", "--factor-num", "4", "--mlp-factor-num", "4"]

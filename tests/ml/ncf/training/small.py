@@ -7,12 +7,12 @@ from functools import cache
 import numpy as np
 import torch
 
+from bench.prepared_runs import grouped_shop
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.training.plan import training_plan
 from ml.ncf.training.runner import Trained, TrainingData, run_plan
 from ml.settings.hyperparameters import Hyperparameters
-from tests.ml.ncf.prepared import grouped_shop
 
 N_USERS, N_ITEMS = 60, 110
 

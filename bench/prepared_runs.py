@@ -1,4 +1,4 @@
-"""Prepared runs for tests, written with pyarrow in the layout of `ml.preparation`."""
+"""Small prepared runs for tests and benchmarks, written with pyarrow in the layout of `ml.preparation`."""
 
 from __future__ import annotations
 
