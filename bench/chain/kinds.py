@@ -122,7 +122,7 @@ def killed_endpoint(stage: ShortStage, rng: random.Random) -> Injected:
     run_id = stage.new_run_id()
     stage.write_run(run_id)
     time.sleep(rng.uniform(0, 6))
-    for process in _processes(stage, SERVING):
+    for process in _processes(SERVING):
         _kill(process)
     stage.settle()
     return Injected((run_id,))
@@ -267,9 +267,8 @@ def _drop_one(rule: str) -> Callable[[RuleDelivery], Sequence[float]]:
     return fault
 
 
-def _processes(stage: ShortStage, program: str) -> list[psutil.Process]:
+def _processes(program: str) -> list[psutil.Process]:
     """Running children of the emulator with a word of the command line that contains a program."""
-    del stage
     found = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -281,8 +280,8 @@ def _processes(stage: ShortStage, program: str) -> list[psutil.Process]:
 def _wait_for_process(stage: ShortStage, program: str) -> psutil.Process | None:
     """The newest process of a program, when there is one; None if none comes."""
     with contextlib.suppress(TimeoutError):
-        stage.wait(lambda: _processes(stage, program), program, PROCESS_TIMEOUT_S)
-        return next(reversed(_processes(stage, program)), None)
+        stage.wait(lambda: _processes(program), program, PROCESS_TIMEOUT_S)
+        return next(reversed(_processes(program)), None)
     return None
 
 
