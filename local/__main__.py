@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import requests
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from local import clients
 from local.console.source import Source
-from local.errors import (
-    EXIT_BAD_INPUT,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_REJECTED,
-    EXIT_RISK,
-    BadInputError,
-    StepFailedError,
-)
+from local.errors import EXIT_RISK
 from local.job_options import JobCommand, explain_data, parse_job_options, stage_job
+from local.terminal import err, exit_codes, out, serve_until_interrupted
 
 DEFAULT_PORT = 4566  # conventional port of AWS emulators
 
@@ -41,8 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 StageOption = Annotated[str, typer.Option(help="Stage: dev, prod, or another Pulumi.<stage>.yaml.")]
 TitlesOption = Annotated[
@@ -234,7 +220,7 @@ def cloud(
     with exit_codes(), Emulator(region=region).start(port) as emulator:
         if emulator.moved:
             err.print(f"port {port} is in use: using {emulator.port} instead")
-        serve_until_interrupted(client_settings(emulator.url, region))
+        serve_until_interrupted(clients.instructions(emulator.url, region))
 
 
 @app.command()
@@ -289,41 +275,6 @@ def open_console(source: Source, titles: dict[str, str], port: int = 0) -> Itera
         yield url
 
 
-@contextmanager
-def exit_codes() -> Iterator[None]:
-    """Print an expected error as one line and exit with its code; handle SIGTERM like Ctrl-C."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        # SIGINT too: a shell starts background jobs with SIGINT ignored.
-        signal.signal(signum, signal.default_int_handler)
-    try:
-        yield
-    except BadInputError as error:
-        err.print(f"[red]bad input:[/] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(EXIT_BAD_INPUT) from None
-    except StepFailedError as error:
-        for line in error.log_lines:
-            err.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
-        name = "rejected" if error.rejected else "failed"
-        reason = escape(" ".join(error.reason.split()))
-        err.print(f"[red]{error.step} {name}:[/] {reason}", soft_wrap=True)
-        raise typer.Exit(EXIT_REJECTED if error.rejected else EXIT_FAILED) from None
-    except (BotoCoreError, ClientError, requests.RequestException) as error:
-        err.print(f"[red]failed:[/] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    except KeyboardInterrupt:
-        err.print("interrupted; all processes have ended")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
-def serve_until_interrupted(message: str) -> None:
-    """Print a message and block until Ctrl-C or SIGTERM; neither is a failure here."""
-    try:
-        out.print(message, soft_wrap=True)
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        out.print("\nstopped")
-
-
 def _usage(api_url: str, console_url: str) -> str:
     url = api_url.rstrip("/")
     return (
@@ -332,20 +283,6 @@ def _usage(api_url: str, console_url: str) -> str:
         f"  curl '{url}/recommendations/USER?k=10'\n"
         "  .venv/bin/python -m local recommend USER --recent ITEM --recent NEWER_ITEM\n"
         "  .venv/bin/python -m local train MORE_INTERACTIONS\n"
-    )
-
-
-def client_settings(url: str, region: str) -> str:
-    """Settings of clients, in the markup of rich."""
-    exports = " ".join(f"{name}={value}" for name, value in clients.environment(url, region).items())
-    return (
-        f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
-        "[dim]# boto3, the aws command line, and most other clients[/]\n"
-        f"export {exports}\n\n"
-        "[dim]# pulumi up with the real AWS provider: in a separate Pulumi.<stage>.yaml[/]\n"
-        f"{escape(clients.stage_yaml(url, region))}\n\n"
-        "[dim]# Terraform with the real AWS provider[/]\n"
-        f"{escape(clients.terraform_hcl(url, region))}\n"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from rich.markup import escape
 
 # Services of the Pulumi program, by the names that the AWS provider uses in its `endpoints` setting.
 PROVIDER_SERVICES = (
@@ -65,6 +66,20 @@ def terraform_hcl(url: str, region: str) -> str:
     (endpoints,) = settings.pop("endpoints")
     lines = [*_assignments(settings, "  "), "  endpoints {", *_assignments(endpoints, "    "), "  }"]
     return "\n".join(['provider "aws" {', *lines, "}"])
+
+
+def instructions(url: str, region: str) -> str:
+    """How each client is set up, in the markup of rich."""
+    exports = " ".join(f"{name}={value}" for name, value in environment(url, region).items())
+    return (
+        f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"
+        "[dim]# boto3, the aws command line, and most other clients[/]\n"
+        f"export {exports}\n\n"
+        "[dim]# pulumi up with the real AWS provider: in a separate Pulumi.<stage>.yaml[/]\n"
+        f"{escape(stage_yaml(url, region))}\n\n"
+        "[dim]# Terraform with the real AWS provider[/]\n"
+        f"{escape(terraform_hcl(url, region))}\n"
+    )
 
 
 def _assignments(values: Mapping[str, Any], indent: str) -> list[str]:

@@ -12,7 +12,6 @@ from pulumi_aws import ProviderEndpointArgs
 from rich.text import Text
 
 from local import clients
-from local.__main__ import client_settings
 from tests.repository import STAGES
 from tests.stacks.program import recorded
 
@@ -23,7 +22,7 @@ ENDPOINT_OF = {"vpc": "ec2"}  # provider modules without a separate endpoint set
 
 @pytest.fixture(scope="module")
 def printed() -> str:
-    return Text.from_markup(client_settings(URL, REGION)).plain
+    return Text.from_markup(clients.instructions(URL, REGION)).plain
 
 
 def test_printed_stage_settings_are_valid_stage_config(printed: str) -> None:
