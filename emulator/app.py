@@ -23,6 +23,7 @@ from emulator.provider import EmitEvent, Forward, FunctionResult, InvokeFunction
 from emulator.services.apigateway.provider import ApiGatewayProvider
 from emulator.services.autoscaling.provider import AutoScalingProvider
 from emulator.services.budgets.provider import BudgetsProvider
+from emulator.services.cloudwatch.provider import CloudWatchProvider
 from emulator.services.codebuild.provider import CodeBuildProvider
 from emulator.services.ec2.provider import Ec2Provider
 from emulator.services.emr.provider import EmrProvider
@@ -60,6 +61,7 @@ PROVIDERS: Mapping[str, ProviderFactory] = {
     "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward),
     "autoscaling": lambda wiring: AutoScalingProvider(wiring.forward),
     "budgets": lambda wiring: BudgetsProvider(wiring.host, wiring.forward),
+    "cloudwatch": lambda wiring: CloudWatchProvider(wiring.host, wiring.emit),
     "codebuild": lambda wiring: CodeBuildProvider(wiring.host, wiring.forward, wiring.emit),
     "ec2": lambda _: Ec2Provider(),
     "emr": lambda wiring: EmrProvider(wiring.host, wiring.forward, wiring.emit),

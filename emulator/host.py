@@ -16,6 +16,7 @@ import psutil
 from emulator.authorization.access import Access
 from emulator.environment import ACCOUNT_ID, Credentials, make_client
 from emulator.logs import Logs, file_name
+from emulator.metrics import Metrics
 from emulator.mounts import View, views_work
 from emulator.processes import Processes
 from emulator.role_sessions import RoleSessions
@@ -32,6 +33,7 @@ class Host:
         sessions: role sessions of containers and instances.
         has_views: whether child processes see private folders at the documented paths.
         access: decisions about the calls of roles.
+        metrics: of CloudWatch.
     """
 
     def __init__(self, root: Path, default_region: str, *, has_views: bool | None = None) -> None:
@@ -41,6 +43,7 @@ class Host:
         self.access = Access(ACCOUNT_ID)
         self.processes = Processes()
         self.logs = Logs(root / "logs")
+        self.metrics = Metrics()
         self._all_work = root / "work"
         self._work = self._all_work / str(os.getpid())
         self._view_root = self._work / "view"

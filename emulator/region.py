@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +51,13 @@ class Region:
         return f"arn:aws:{service}:{self.name}:{self.account_id}:{resource}"
 
     def log(self, group: str, stream: str, line: str) -> None:
-        """Append one event to CloudWatch Logs and to the stream's file."""
+        """Append one event to CloudWatch Logs and to the stream's file; it may have embedded metrics."""
         self.host.logs.put(group, stream, line, self.name)
+        self.host.metrics.put_embedded(self.name, line)
+
+    def metric(self, namespace: str, dimensions: Mapping[str, str], **values: float) -> None:
+        """Add a value to each of a service's metrics in CloudWatch."""
+        self.host.metrics.put(self.name, namespace, dimensions, values)
 
     def machine_env(self) -> dict[str, str]:
         """Variables of every child process beside those of its service, see `machine_environment`."""

@@ -30,6 +30,7 @@ from emulator.wire import Request, Response, Route, ServiceError
 
 PREFIX = "/_aws/execute-api"
 MAX_BODY_BYTES = 10 * 2**20  # API Gateway quotas, HTTP API payload
+METRICS = "AWS/ApiGateway"  # API Gateway developer guide, "Monitor CloudWatch metrics for HTTP APIs"
 OPEN_AUTHORIZATION = ("NONE", "AWS_IAM")
 log = logging.getLogger("emulator.services.apigateway.provider")
 
@@ -83,7 +84,9 @@ class ApiGatewayProvider(Provider):
         if stage is None:
             return _message(404, "Not Found", exchange)
         exchange.matched = match_route(list(api.routes.values()), request.method, path)
+        started = time.perf_counter()
         response = self._respond(exchange)
+        self._count(exchange, response.status, 1e3 * (time.perf_counter() - started))
         self._log_access(exchange, response)
         return response
 
@@ -181,6 +184,13 @@ class ApiGatewayProvider(Provider):
         if bucket is None or (bucket.rate, bucket.burst) != (rate, burst):
             bucket = self._buckets[key] = TokenBucket(rate, burst)
         return bucket.take()
+
+    def _count(self, exchange: Exchange, status: int, latency_ms: float) -> None:
+        """Metrics of the API and of its stage."""
+        region, api_id = Region(self._host, exchange.api.backend.region_name), exchange.api.api_id
+        values = {"Count": 1.0, "4xx": float(400 <= status < 500), "5xx": float(status >= 500)}
+        for dimensions in ({"ApiId": api_id}, {"ApiId": api_id, "Stage": exchange.stage.name}):
+            region.metric(METRICS, dimensions, **values, Latency=latency_ms)
 
     def _log_access(self, exchange: Exchange, response: Response) -> None:
         settings = exchange.stage.access_log_settings

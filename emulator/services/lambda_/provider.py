@@ -27,6 +27,7 @@ MAX_SYNC_BYTES = 6 * 2**20  # Lambda quotas: invocation payload
 MAX_ASYNC_BYTES = 2**20
 MAX_SANDBOXES = 8  # per function; a limit of this machine, not of Lambda
 WAIT_FOR_SANDBOX_S = 60.0
+METRICS = "AWS/Lambda"  # Lambda developer guide, "Types of metrics for Lambda functions"
 
 
 class LambdaProvider(Provider):
@@ -66,11 +67,23 @@ class LambdaProvider(Provider):
         """
         with self._lock:
             pool = self._pools.setdefault(function.function_arn, SandboxPool(self._host, self._packages))
-        sandbox = pool.acquire(function)
+        region, dimensions = Region(self._host, function.region), {"FunctionName": function.function_name}
         try:
-            return _within_size(sandbox.invoke(invocation))
+            sandbox = pool.acquire(function)
+        except ServiceError as error:
+            if error.status == 429:
+                region.metric(METRICS, dimensions, Throttles=1)
+            raise
+        started = time.perf_counter()
+        try:
+            outcome = _within_size(sandbox.invoke(invocation))
         finally:
             pool.release(sandbox)
+        duration_ms = 1e3 * (time.perf_counter() - started)
+        region.metric(
+            METRICS, dimensions, Invocations=1, Errors=1 if outcome.error else 0, Duration=duration_ms
+        )
+        return outcome
 
     def invoke(self, function: Any, payload: str) -> Outcome:
         """Invoke a function for other services: API Gateway, and moto's S3, SNS and SQS.

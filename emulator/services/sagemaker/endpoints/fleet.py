@@ -17,7 +17,7 @@ class EndpointFleet:
 
     def __init__(self, region: Region, endpoint: str, config_name: str, specs: Sequence[VariantSpec]) -> None:
         self.config_name = config_name
-        self.variants = {spec.name: VariantServer(region, endpoint, spec) for spec in specs}
+        self.variants = {spec.name: VariantServer(region, endpoint, config_name, spec) for spec in specs}
 
     def start(self) -> None:
         """Start all variants and wait until they are healthy.

@@ -123,9 +123,12 @@ class VariantServer:
         in_flight: number of invocations being answered; changed by the endpoint, under its lock.
     """
 
-    def __init__(self, region: Region, endpoint: str, spec: VariantSpec) -> None:
+    def __init__(self, region: Region, endpoint: str, config_name: str, spec: VariantSpec) -> None:
         self.spec = spec
         self.in_flight = 0
+        # Of its metrics: CloudWatch has them with and without the endpoint configuration.
+        variant = {"EndpointName": endpoint, "VariantName": spec.name}
+        self.dimensions = (variant, {**variant, "EndpointConfigName": config_name})
         self._region = region
         self._endpoint = endpoint
         folder = region.host.folder("endpoint", f"{endpoint}-{spec.name}")

@@ -1,0 +1,1 @@
+"""CloudWatch: metrics, and evaluation and actions of alarms."""

@@ -1,0 +1,149 @@
+"""Metric math of alarms: arithmetic, comparisons and functions on the data points of one period.
+
+CloudWatch user guide, "Using math expressions with CloudWatch metrics". A missing operand, or a division by
+zero, makes the result missing.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Value = float | None  # None: a missing data point
+
+BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+FUNCTIONS: Mapping[str, Callable[..., float]] = {
+    "ABS": abs,
+    "CEIL": math.ceil,
+    "FLOOR": math.floor,
+    "MAX": lambda *values: max(values),
+    "MIN": lambda *values: min(values),
+    "SUM": lambda *values: math.fsum(values),
+    "AVG": lambda *values: math.fsum(values) / len(values),
+}
+
+
+NODES = (
+    *(ast.Name, ast.Load, ast.UnaryOp, ast.USub, ast.UAdd, ast.BinOp, ast.BoolOp, ast.And, ast.Or, ast.List),
+    *BINARY,
+    *COMPARISONS,
+)
+
+
+class ExpressionError(ValueError):
+    """An expression that is invalid, or has a function or operator that the emulator does not have."""
+
+
+class Expression:
+    """A parsed expression.
+
+    Raises:
+        ExpressionError: see there.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        python = re.sub(r"&&|\bAND\b", " and ", text)
+        python = re.sub(r"\|\||\bOR\b", " or ", python).replace("^", "**").strip()
+        try:
+            self._tree = ast.parse(python, mode="eval").body
+        except SyntaxError as error:
+            raise ExpressionError(f"{text!r} is no metric math expression: {error.msg}") from None
+        # What is not supported is an error when the alarm is made, not when a branch is reached.
+        for node in ast.walk(self._tree):
+            if not _is_supported(node):
+                raise ExpressionError(f"{text!r}: the emulator does not support {ast.unparse(node)!r}")
+        nodes = list(ast.walk(self._tree))
+        functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        self.names = frozenset(
+            node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in functions
+        )
+
+    def value(self, metrics: Mapping[str, Value]) -> Value:
+        """Value for the data points of the metrics; a missing metric is None.
+
+        Raises:
+            ExpressionError: a name is neither a metric nor another expression.
+        """
+        if unknown := sorted(self.names - metrics.keys()):
+            raise ExpressionError(f"{self.text!r}: no metric {unknown[0]!r}")
+        return _evaluate(self._tree, metrics)
+
+
+def _is_supported(node: ast.AST) -> bool:
+    """Whether a node is part of metric math."""
+    match node:
+        case ast.Constant(value=value):
+            return type(value) in (int, float)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            return _has_function(name, len(args))
+        case ast.Compare(ops=ops):
+            return len(ops) == 1
+    return isinstance(node, NODES)
+
+
+def _has_function(name: str, n_args: int) -> bool:
+    return {"IF": n_args == 3, "FILL": n_args == 2}.get(name, name in FUNCTIONS and n_args > 0)
+
+
+def _evaluate(node: ast.expr, metrics: Mapping[str, Value]) -> Value:
+    value: Value
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            value = float(number)
+        case ast.Name(id=name):
+            value = metrics[name]
+        case ast.Call(func=ast.Name(id=name), args=args):
+            value = _call(name, args, metrics)
+        case ast.UnaryOp(op=op, operand=operand):
+            sign = -1.0 if isinstance(op, ast.USub) else 1.0
+            value = _apply(lambda each: sign * each, _evaluate(operand, metrics))
+        case ast.BinOp(left=left, op=op, right=right):
+            value = _apply(BINARY[type(op)], _evaluate(left, metrics), _evaluate(right, metrics))
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]):
+            compare = COMPARISONS[type(comparison)]
+            value = _apply(compare, _evaluate(left, metrics), _evaluate(right, metrics))
+        case ast.BoolOp(op=ast.And() | ast.Or() as both, values=values):
+            join = all if isinstance(both, ast.And) else any
+            value = _apply(lambda *each: join(each), *(_evaluate(each, metrics) for each in values))
+        case _:
+            raise AssertionError(ast.dump(node))
+    return value
+
+
+def _call(name: str, args: list[ast.expr], metrics: Mapping[str, Value]) -> Value:
+    if name == "IF":
+        condition = _evaluate(args[0], metrics)
+        return None if condition is None else _evaluate(args[1] if condition else args[2], metrics)
+    if name == "FILL":
+        value = _evaluate(args[0], metrics)
+        return _evaluate(args[1], metrics) if value is None else value
+    elements = [each for arg in args for each in (arg.elts if isinstance(arg, ast.List) else [arg])]
+    return _apply(FUNCTIONS[name], *(_evaluate(each, metrics) for each in elements))
+
+
+def _apply(function: Callable[..., Any], *values: Value) -> Value:
+    if any(value is None for value in values):
+        return None
+    try:
+        return float(function(*values))
+    except (ZeroDivisionError, OverflowError):
+        return None
