@@ -135,6 +135,10 @@ class RankingModel(nn.Module, ABC):
     def item_features(self, items: Tensor) -> Features:
         """Features of items (...): tensors of shape (..., F)."""
 
+    def catalogue_features(self) -> Features:
+        """Features of all I items: tensors of shape (I, F)."""
+        return self.item_features(torch.arange(self.config.n_items))
+
     @abstractmethod
     def pairs(self, user: Features, item: Features) -> Tensor:
         """Logits of features that broadcast against each other: (..., F) and (..., F) to (...)."""
@@ -165,8 +169,7 @@ class RankingModel(nn.Module, ABC):
 
     def score_catalogue(self, users: Tensor, history: History | None = None) -> Tensor:
         """Logits of users (B,) with all I items: (B, I)."""
-        items = torch.arange(self.config.n_items, device=users.device)
-        return self.cross(self.user_features(users, history), self.item_features(items))
+        return self.cross(self.user_features(users, history), self.catalogue_features())
 
 
 def require_at_least_one(config: ModelConfig, *names: str) -> None:

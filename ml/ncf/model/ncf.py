@@ -164,6 +164,9 @@ class NCF(RankingModel):
         first, *rest = (t.cross(u, i) for t, u, i in zip(self.towers, user, item, strict=True))
         return first + rest[0] if rest else first
 
+    def catalogue_features(self) -> Features:
+        return tuple(tower.catalogue_features() for tower in self.towers)
+
     def item_vectors(self, items: Tensor) -> Tensor | None:
         return None if self.gmf is None else self.gmf.item_features(items)
 

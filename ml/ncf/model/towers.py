@@ -6,7 +6,7 @@ A tower computes the features of each user and item once (`user_features`, `item
 in one of two ways, both returning logits:
 
 * `pairs`:  (B, ..., F) with (B, ..., F), broadcast, to (B, ...): for training on pairs;
-* `cross`:  (B, F) with (K, F) to (B, K): for scoring a catalogue.
+* `cross`:  (B, F) with (K, F) to (B, K): for scoring a catalogue, whose features are `catalogue_features`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812 -- the name that PyTorch's own doc
 from torch import Tensor, nn
 
 from ml.ncf.model.base import History, ModelConfig, require_at_least_one
+from ml.ncf.model.pooling import pooled_rows, whole_table
 
 ARCHITECTURES = ("gmf", "mlp", "neumf")
 CROSS_CHUNK_BYTES = 32 * 2**20  # limit of the size of a hidden layer when scoring the catalogue
@@ -91,15 +92,7 @@ class UserInput(nn.Module):
         vectors = self.embedding(users)
         if self.history is None or history is None:
             return vectors
-        pooled = F.embedding_bag(
-            history.items,
-            self.history.weight,
-            history.offsets,
-            mode="sum",
-            per_sample_weights=history.weights,
-            sparse=self.history.sparse,
-        )
-        return vectors + pooled
+        return vectors + pooled_rows(self.history, history)
 
 
 class GMF(nn.Module):
@@ -121,6 +114,9 @@ class GMF(nn.Module):
 
     def item_features(self, items: Tensor) -> Tensor:
         return self.item_embedding(items)
+
+    def catalogue_features(self) -> Tensor:
+        return whole_table(self.item_embedding)
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         return (user * item).sum(-1)
@@ -160,6 +156,9 @@ class MLP(nn.Module):
 
     def item_features(self, items: Tensor) -> Tensor:
         return self.item_part(self.dropout(self.item_embedding(items)))
+
+    def catalogue_features(self) -> Tensor:
+        return self.item_part(self.dropout(whole_table(self.item_embedding)))
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         return self.output(self.hidden(user + item)).squeeze(-1)

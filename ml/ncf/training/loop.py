@@ -28,8 +28,12 @@ from ml.ncf.training.console import Progress
 from ml.ncf.training.distributed import average_gradients, mean_over_terms
 from ml.ncf.training.optimizer import Optimizers
 from ml.ncf.training.plan import TrainingPhase
+from ml.settings.hyperparameters import Hyperparameters
 
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # native bfloat16 products (Linux, cpufeatures.h)
+
+
+N_VALIDATIONS = 10  # of a phase with a one-cycle schedule
 
 
 class TrainingError(RuntimeError):
@@ -64,6 +68,15 @@ def ignore_epoch(epoch: Epoch, model: RankingModel) -> None:
     del epoch, model
 
 
+IsUseless = Callable[[RankingModel], bool]  # whether training ends because the model will not be used
+
+
+def is_never_useless(model: RankingModel) -> bool:
+    """`IsUseless` of a model that is used in any case."""
+    del model
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhaseContext:
     """Arguments of `fit` in addition to the phase and the model."""
@@ -75,17 +88,18 @@ class PhaseContext:
     rank: ProcessRank = SINGLE_PROCESS
     checkpoint: Checkpoint | None = None
     on_epoch: OnEpoch = ignore_epoch
+    is_useless: IsUseless = is_never_useless
 
 
 def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> list[Epoch]:
-    """Train the model in place until the epochs or the patience run out; keep the weights of the best epoch.
+    """Train the model in place until epochs or patience run out, or it is useless; keep the best weights.
 
     The best epoch has the highest validation NDCG@k; epoch 0 stands for the initial weights of a fused model.
     The result depends only on the initial weights, the settings and the numbers of processes and threads,
-    also after an interruption and a resume.
+       also after an interruption and a resume.
 
-    Raises:
-        TrainingError: a loss, a weight or a score is not finite.
+       Raises:
+           TrainingError: a loss, a weight or a score is not finite.
     """
     optimizers = Optimizers(model, phase.settings, phase.settings.epochs * context.objective.n_steps)
     epochs, best, spent = _resume(model, optimizers, context.checkpoint)
@@ -96,13 +110,18 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
 
     number = epochs[-1].number if epochs else 0
     if phase.parts and not epochs:
-        epochs.append(evaluated(phase, model, context, number=0, loss=math.nan, seconds=seconds()))
+        epochs.append(
+            evaluated(phase, model, context, context.validation, number=0, loss=math.nan, seconds=seconds())
+        )
         best = copy.deepcopy(model.state_dict())
         context.on_epoch(epochs[-1], model)
-    while number < context.max_epochs and not _out_of_patience(epochs, phase.settings.patience):
+    while number < context.max_epochs and not (
+        _out_of_patience(epochs, phase.settings.patience) or (number and context.is_useless(model))
+    ):
         number += 1
         loss = train_epoch(phase, model, optimizers, number, context)
-        epoch = evaluated(phase, model, context, number=number, loss=loss, seconds=seconds())
+        validation = context.validation if is_validated(phase.settings, number, context.max_epochs) else None
+        epoch = evaluated(phase, model, context, validation, number=number, loss=loss, seconds=seconds())
         epochs.append(epoch)
         if epoch is best_epoch(epochs):
             best = copy.deepcopy(model.state_dict())
@@ -120,11 +139,21 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
     return epochs
 
 
+def is_validated(settings: Hyperparameters, number: int, max_epochs: int) -> bool:
+    """Whether an epoch (from 1) of at most `max_epochs` is validated.
+
+    With a constant learning rate, every epoch. A one-cycle schedule reaches its best epochs at its end, where
+    they hardly differ: about `N_VALIDATIONS` epochs at equal distances, the last one among them.
+    """
+    if settings.schedule == "constant":
+        return True
+    return (max_epochs - number) % max(1, settings.epochs // N_VALIDATIONS) == 0
+
+
 def best_epoch(epochs: list[Epoch]) -> Epoch:
     """The first epoch with the highest validation NDCG; the last epoch if nothing was validated."""
-    if math.isnan(epochs[-1].ndcg):
-        return epochs[-1]
-    return max(epochs, key=lambda epoch: epoch.ndcg)
+    validated = [epoch for epoch in epochs if not math.isnan(epoch.ndcg)]
+    return max(validated, key=lambda epoch: epoch.ndcg) if validated else epochs[-1]
 
 
 def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
@@ -193,20 +222,21 @@ def evaluated(
     phase: TrainingPhase,
     model: RankingModel,
     context: PhaseContext,
+    validation: EvaluationSet | None,
     *,
     number: int,
     loss: float,
     seconds: float,
 ) -> Epoch:
-    """The record of an epoch, with the metrics of the model on the validation split.
+    """The record of an epoch, with the metrics of the model on `validation`; None: without metrics.
 
     Raises:
         TrainingError: a score is not finite.
     """
     values: dict[str, float] = {}
-    if context.validation is not None:
+    if validation is not None:
         try:
-            scores = context.validation.scores(model, context.history_of)
+            scores = validation.scores(model, context.history_of)
         except NotFiniteError as error:
             raise TrainingError(f"{phase.name}: epoch {number}: {error}; lower the learning rate") from error
         values = metrics.of_scores(scores, phase.settings.top_k)

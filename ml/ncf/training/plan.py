@@ -29,6 +29,7 @@ class TrainingPhase:
         settings: hyperparameters of this phase.
         max_epochs: epochs to train at most; `settings.epochs` is the length of the learning rate schedule.
         parts: names of the phases whose models this phase starts from; empty: random initial weights.
+        beside: names of earlier parts; the phase ends when its model gets the blend weight 0 beside them.
         base: name of the phase to whose model this phase adds the MLP over recent items; None: it adds none.
         repeats: name of the phase that this one repeats on train and validation together; None: this phase is
             trained on the train split and selects its best epoch on the validation split.
@@ -40,6 +41,7 @@ class TrainingPhase:
     settings: Hyperparameters
     max_epochs: int
     parts: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     base: str | None = None
     repeats: str | None = None
 
@@ -103,6 +105,7 @@ def _refit(phase: TrainingPhase) -> TrainingPhase:
         phase,
         name=_refit_name(phase.name),
         parts=tuple(_refit_name(part) for part in phase.parts),
+        beside=(),
         base=_refit_name(phase.base) if phase.base else None,
         repeats=phase.name,
     )
@@ -117,7 +120,12 @@ def _pretrained(settings: Hyperparameters) -> list[TrainingPhase]:
     parts = _parts(settings)
     phases = [
         TrainingPhase(
-            name=name, index=index, architecture=architecture, settings=of_part, max_epochs=of_part.epochs
+            name=name,
+            index=index,
+            architecture=architecture,
+            settings=of_part,
+            max_epochs=of_part.epochs,
+            beside=tuple(before for before, *_ in parts[:index]) if architecture == "mlp" else (),
         )
         for index, (name, architecture, of_part) in enumerate(parts)
     ]

@@ -7,38 +7,35 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
-from ml.ncf.evaluation import metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet, no_history
 from ml.ncf.model.base import HistoryOf, RankingModel
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.registry import family_of
 from ml.ncf.objectives.factory import objective_of
-from ml.ncf.objectives.histories import full_histories
-from ml.ncf.training.blending import GRID, best_blend_weights, gain_of_part
+from ml.ncf.training.blending import GRID
 from ml.ncf.training.checkpoint import Checkpoint, CheckpointFolder
 from ml.ncf.training.loop import (
     Epoch,
+    IsUseless,
     OnEpoch,
     PhaseContext,
     TrainingError,
     best_epoch,
     fit,
     ignore_epoch,
+    is_never_useless,
     peak_memory_mib,
 )
 from ml.ncf.training.plan import TrainingPhase
 from ml.ncf.training.recent_phase import RecentPhase, SelectedPart, no_mlp_sentence
-
-# Half-lives of an item's weight in a history, counted in newer items; the first of equal results is chosen.
-HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0)
+from ml.ncf.training.selection import HALF_LIVES, Selection, Selector, history_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +60,6 @@ class Trained:
     epochs: list[Epoch]  # of every phase, in order
     best: Epoch  # the epoch that validation selected
     notes: tuple[str, ...] = ()  # sentences about what was selected
-
-
-@dataclass
-class Selection:
-    """Result of the selection on validation, shared by a phase and its refit."""
-
-    best: Epoch
-    half_life: float = math.inf
-    blend_weight: float = 1.0  # of this phase's model in a fused one
 
 
 def run_plan(
@@ -106,8 +94,12 @@ def run_plan(
         data=data,
         rank=rank,
         checkpoints=checkpoints,
-        half_lives=half_lives,
-        blend_grid=blend_grid,
+        selector=Selector(
+            validation=data.validation,
+            k=plan[0].settings.top_k,
+            half_lives=half_lives,
+            blend_grid=blend_grid,
+        ),
         recent=RecentPhase.of_plan(plan, data.train),
     )
     for phase in plan:
@@ -141,8 +133,7 @@ class _PlanRun:
     data: TrainingData
     rank: ProcessRank
     checkpoints: CheckpointFolder | None
-    half_lives: Sequence[float]
-    blend_grid: Sequence[float]
+    selector: Selector
     models: dict[str, RankingModel] = field(default_factory=dict)  # by phase; removed when they are fused
     selections: dict[str, Selection] = field(default_factory=dict)  # by phase; shared with its refit
     epochs: list[Epoch] = field(default_factory=list)
@@ -174,11 +165,13 @@ class _PlanRun:
         """Arguments of the training loop for a phase."""
         settings, train = phase.settings, self._fitted(phase)
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
+        histories = history_of(self._known(phase)) if settings.history else no_history
         return PhaseContext(
             objective=objective_of(model, settings, train, self.rank),
             validation=self._validation(phase),
             max_epochs=repeated.best.number if repeated else phase.max_epochs,
-            history_of=self._history_of(phase) if settings.history else no_history,
+            history_of=histories,
+            is_useless=self._gets_no_weight(phase, histories) if phase.beside else is_never_useless,
             rank=self.rank,
             checkpoint=self._checkpoint(phase),
             on_epoch=on_epoch,
@@ -189,7 +182,7 @@ class _PlanRun:
         began = time.perf_counter()
         model.fit(self._fitted(phase))
         validation = self._validation(phase)
-        values = {} if validation is None else self._metrics(phase, validation.scores(model))
+        values = {} if validation is None else self.selector.metrics_of(validation.scores(model))
         epoch = Epoch(phase.name, 1, math.nan, values, time.perf_counter() - began, peak_memory_mib())
         on_epoch(epoch, model)
         return [epoch]
@@ -246,54 +239,41 @@ class _PlanRun:
         """The pairs on which the model of a phase is trained."""
         if self.recent is not None and phase.repeats is None:
             return self.recent.fitted
-        return self._train(phase)
+        return self._known(phase)
 
-    def _train(self, phase: TrainingPhase) -> Interactions:
+    def _known(self, phase: TrainingPhase) -> Interactions:
         """The pairs that are known of the users: their histories."""
         return self.data.train if phase.repeats is None else self.data.all_pairs
 
     def _validation(self, phase: TrainingPhase) -> EvaluationSet | None:
         return self.data.validation if phase.repeats is None else None
 
+    def _gets_no_weight(self, phase: TrainingPhase, histories: HistoryOf) -> IsUseless:
+        return self.selector.gets_no_weight([self.models[part] for part in phase.beside], histories)
+
     def _select_blend_weights(self, phase: TrainingPhase) -> None:
-        validation = self.data.validation
-        logits = [validation.logits(self.models[part]) for part in phase.parts]
-
-        def ndcg(blended: Tensor) -> float:
-            return self._metrics(phase, validation.masked(blended))["ndcg"]
-
-        weights = best_blend_weights(logits, ndcg, self.blend_grid)
+        parts = [self.models[part] for part in phase.parts]
+        weights = self.selector.blend_weights(parts)
         for part, weight in zip(phase.parts, weights, strict=True):
             self.selections[part].blend_weight = weight
         if "mlp" in phase.parts:
             place = phase.parts.index("mlp")
-            gain = gain_of_part(place, logits, weights, ndcg)
+            gain = self.selector.gain(place, parts, weights)
             use = "used" if weights[place] else "left out"
             self.notes.append(
                 f"The MLP is {use}: it changes validation NDCG@{phase.settings.top_k} by {gain:+.4f}."
             )
 
     def _folded(self, phase: TrainingPhase, model: RankingModel) -> RankingModel:
-        """The model without history, with the half-life that gives the highest validation NDCG."""
-        selection, validation = self.selections[phase.name], self.data.validation
+        """The model without history, with the half-life that validation selects."""
+        selection, known = self.selections[phase.name], self._known(phase)
         if phase.repeats is not None:
-            return model.folded(self._history_of(phase, selection.half_life))
-
-        def ndcg(half_life: float) -> float:
-            scores = validation.scores(model, self._history_of(phase, half_life))
-            return self._metrics(phase, scores)["ndcg"]
-
-        if self.data.train.recency is not None:
-            selection.half_life = max(self.half_lives, key=ndcg)
-        folded = model.folded(self._history_of(phase, selection.half_life))
-        selection.best = replace(selection.best, metrics=self._metrics(phase, validation.scores(folded)))
+            return model.folded(history_of(known, selection.half_life))
+        selection.half_life = self.selector.half_life(model, known)
+        folded = model.folded(history_of(known, selection.half_life))
+        found = self.selector.metrics_of(self.data.validation.scores(folded))
+        selection.best = replace(selection.best, metrics=found)
         return folded
-
-    def _metrics(self, phase: TrainingPhase, scores: Tensor) -> dict[str, float]:
-        return metrics.of_scores(scores, phase.settings.top_k)
-
-    def _history_of(self, phase: TrainingPhase, half_life: float = math.inf) -> HistoryOf:
-        return partial(full_histories, self._train(phase), half_life=half_life)
 
     def _checkpoint(self, phase: TrainingPhase) -> Checkpoint | None:
         if self.checkpoints is None:

@@ -82,3 +82,21 @@ def test_log_q_correction_makes_the_sampled_sum_unbiased() -> None:
         sample = torch.multinomial(probability, 10, replacement=True, generator=generator)
         estimates.append((logits[sample] - (10 * probability[sample]).log()).exp().sum())
     assert torch.stack(estimates).mean().item() == pytest.approx(logits.exp().sum().item(), rel=0.03)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_gradients_of_the_losses_over_a_catalogue_equal_those_of_finite_differences(
+    weights: torch.Tensor | None,
+) -> None:
+    exact = None if weights is None else weights.double()
+    logits = LOGITS.double().requires_grad_()
+    for loss in (
+        lambda found: losses.catalogue_softmax(found, ROWS, ITEMS, exact),
+        lambda found: losses.catalogue_bce(found, ROWS, ITEMS, 3, exact),
+    ):
+        (gradient,) = torch.autograd.grad(2 * loss(logits), logits)
+        for place in range(logits.numel()):
+            step = torch.zeros(logits.numel(), dtype=torch.float64)
+            step[place] = 1e-4
+            change = (loss(logits + step.view_as(logits)) - loss(logits - step.view_as(logits))).item()
+            assert gradient.flatten()[place].item() == pytest.approx(change / 1e-4, abs=1e-6)

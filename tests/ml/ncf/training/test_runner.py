@@ -174,3 +174,21 @@ def test_blend_that_is_not_finite_is_not_selected() -> None:
 def test_training_runs_without_functions_newer_than_torch_2_6(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # of later versions
     assert train(replace(SMALL, epochs=1, precision="auto")).epochs
+
+
+def test_mlp_without_a_blend_weight_is_not_trained_to_its_end() -> None:
+    settings = replace(SMALL, architecture="neumf", pretrain=True, mlp_epochs=4)
+    useless = train(replace(settings, mlp_lr=1e-9), blend_grid=(0.0, 1.0))
+    assert [epoch.number for epoch in useless.epochs if epoch.phase == "mlp"] == [1]
+    used = train(settings, blend_grid=(0.5,))
+    assert [epoch.number for epoch in used.epochs if epoch.phase == "mlp"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("schedule", "validated"), [("constant", 20), ("one-cycle", 10)])
+def test_half_of_twenty_epochs_are_validated_unless_the_rate_is_constant(
+    schedule: str, validated: int
+) -> None:
+    epochs = train(replace(SMALL, epochs=20, patience=20, schedule=schedule)).epochs
+    assert len(epochs) == 20
+    assert sum(bool(epoch.metrics) for epoch in epochs) == validated
+    assert epochs[-1].metrics
