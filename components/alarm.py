@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -97,6 +98,7 @@ class Threshold:
         above: the alarm starts when the statistic exceeds this value, in the metric's unit.
         period_s: length of one data point.
         n_periods: number of consecutive data points that must exceed `above`.
+        missing: whether a period without data counts as one above the threshold (``breaching``).
         description: the first step for the person on call.
     """
 
@@ -107,6 +109,7 @@ class Threshold:
     above: float
     period_s: int = 60
     n_periods: int = 1
+    missing: Literal["breaching", "notBreaching"] = "notBreaching"
     description: str
 
 
@@ -174,7 +177,7 @@ def metric_alarm(
 ) -> aws.cloudwatch.MetricAlarm:
     """CloudWatch alarm that notifies the topic when it starts and when it ends.
 
-    Missing data does not trigger it: metrics of failures have no data points while nothing fails.
+    Missing data does not trigger it by default: metrics of failures have no data points while nothing fails.
     """
     is_percentile = threshold.statistic.startswith("p")
     return aws.cloudwatch.MetricAlarm(
@@ -187,7 +190,7 @@ def metric_alarm(
         threshold=threshold.above,
         period=threshold.period_s,
         evaluation_periods=threshold.n_periods,
-        treat_missing_data="notBreaching",
+        treat_missing_data=threshold.missing,
         alarm_actions=[topic_arn],
         ok_actions=[topic_arn],
         statistic=None if is_percentile else threshold.statistic,

@@ -119,7 +119,13 @@ def _clients(stage: DeployedStage) -> tuple[Any, Any, Any]:
         emr = stage.role_client("emr", role)
         return stage.role_client("s3", role), emr, emr
     scheduler = stage.client("scheduler")
-    (schedule,) = scheduler.list_schedules()["Schedules"]
+    pages = scheduler.get_paginator("list_schedules").paginate()
+    (schedule,) = (
+        each
+        for page in pages
+        for each in page["Schedules"]
+        if each["Target"]["Arn"].endswith(":emr:runJobFlow")
+    )
     role = scheduler.get_schedule(Name=schedule["Name"])["Target"]["RoleArn"]
     return stage.client("s3"), stage.client("emr"), stage.role_client("emr", role)
 

@@ -122,6 +122,9 @@ VARIANT_NAME = "AllTraffic"  # fixed, because autoscaling is registered on the v
 
 # -- metrics of the API -------------------------------------------------------------------------
 METRICS_NAMESPACE = "NCF"
+STAGE_DIMENSION = "Stage"
+PREPARATION_OVERDUE_METRIC = "PreparationOverdue"  # 0 or 1, lambdas/check_runs
+TRAINING_OVERDUE_METRIC = "TrainingOverdue"
 FALLBACK_METRIC = "Fallbacks"  # requests that the popular list answered; dimension FunctionName
 
 # -- environment variables of the CodeBuild project (stage) and of the rendered buildspec (run) --

@@ -12,7 +12,9 @@ from components.budget import Budget, BudgetArgs
 from components.dashboard import Dashboard, DashboardArgs, Graph
 from components.dead_letter_queue import DeadLetterQueue
 from components.event_route import EventRoute, EventRouteArgs, InputTransformer, TopicTarget
+from components.lambda_function import LambdaFunction
 from stacks.batch_recommendations import BatchRecommendations
+from stacks.functions import FunctionDefaults
 from stacks.graphs import (
     endpoint_graph,
     fallback_graph,
@@ -22,8 +24,10 @@ from stacks.graphs import (
     run_graph,
 )
 from stacks.preparation import Preparation
-from stacks.sections import OperationsConfig
+from stacks.run_deadlines import RunDeadlines, RunDeadlinesArgs
+from stacks.sections import DeadlinesConfig, OperationsConfig
 from stacks.serving import Serving
+from stacks.storage import Storage
 from stacks.training import Training
 
 INTRODUCTION = """\
@@ -43,12 +47,18 @@ class OperationsArgs:
         region: region of the metrics.
         config: section `operations` of the stage configuration.
         preparation, training, serving: the slices to monitor.
+        timezone: of the deadlines.
+        functions: arguments that all functions share.
+        storage: bucket of the prepared runs.
         alarm_topic_arn: topic that is notified.
     """
 
     stage_name: str
     region: str
     config: OperationsConfig
+    timezone: str
+    functions: FunctionDefaults
+    storage: Storage
     preparation: Preparation
     training: Training
     serving: Serving
@@ -58,10 +68,12 @@ class OperationsArgs:
 class Operations(pulumi.ComponentResource):
     """Notifications of failed clusters, builds and pipeline executions, a budget and a dashboard.
 
-    Creates: EventRoute (3, or 4 with batch recommendations), Budget, Dashboard.
+    Creates: EventRoute (3, or 4 with batch recommendations), Budget, Dashboard, and RunDeadlines if the stage
+    has them.
     """
 
     dashboard: Dashboard
+    functions: dict[str, LambdaFunction]
     dead_letter_queues: dict[str, DeadLetterQueue]
 
     def __init__(self, name: str, args: OperationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -75,6 +87,11 @@ class Operations(pulumi.ComponentResource):
         if (batch := args.serving.batch) is not None:
             routes["batch failed"] = EventRoute("batch-failed", _batch_failed(args, batch), child)
         self.dead_letter_queues = {label: route.dead_letter_queue for label, route in routes.items()}
+        self.functions = {}
+        if (deadlines := args.config.deadlines) is not None:
+            check = RunDeadlines("run-deadlines", _run_deadlines(args, deadlines), child)
+            self.functions["check runs"] = check.function
+            self.dead_letter_queues.update(check.dead_letter_queues)
         Budget(
             "budget",
             BudgetArgs(
@@ -90,21 +107,21 @@ class Operations(pulumi.ComponentResource):
                 dashboard_name=f"ncf-{args.stage_name}",
                 region=args.region,
                 introduction=INTRODUCTION.format(stage=args.stage_name, email=args.config.alarm_email),
-                graphs=_graphs(args),
+                graphs=_graphs(args, self.functions),
             ),
             child,
         )
         self.register_outputs({})
 
 
-def _graphs(args: OperationsArgs) -> list[Graph]:
+def _graphs(args: OperationsArgs, functions: Mapping[str, LambdaFunction]) -> list[Graph]:
     """Graphs of the dashboard in reading order; functions and queues come from the slices."""
     preparation, training, serving = args.preparation, args.training, args.serving
     return [
         *request_graphs(serving.api),
         fallback_graph(serving.recommend),
         endpoint_graph(serving.endpoint),
-        function_graph({**training.functions, **serving.functions}),
+        function_graph({**training.functions, **serving.functions, **functions}),
         run_graph(training),
         queue_graph(
             {
@@ -114,6 +131,19 @@ def _graphs(args: OperationsArgs) -> list[Graph]:
             }
         ),
     ]
+
+
+def _run_deadlines(args: OperationsArgs, deadlines: DeadlinesConfig) -> RunDeadlinesArgs:
+    return RunDeadlinesArgs(
+        stage_name=args.stage_name,
+        deadlines=deadlines,
+        timezone=args.timezone,
+        functions=args.functions,
+        storage=args.storage,
+        pipeline_name=args.training.pipeline_name,
+        pipeline_arn=args.training.pipeline_arn,
+        alarm_topic_arn=args.alarm_topic_arn,
+    )
 
 
 def _preparation_failed(args: OperationsArgs) -> EventRouteArgs:

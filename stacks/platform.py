@@ -45,6 +45,9 @@ class Platform:
                 stage_name=stage.stage,
                 region=stage.region,
                 config=stage.operations,
+                timezone=stage.spark.timezone,
+                functions=functions,
+                storage=self.storage,
                 preparation=self.preparation,
                 training=self.training,
                 serving=self.serving,
@@ -134,7 +137,7 @@ class Platform:
 
     def _function_outputs(self) -> dict[str, pulumi.Input[str]]:
         """Name and log group of each Lambda function, such as `recommend_function`, `recommend_log_group`."""
-        functions = {**self.training.functions, **self.serving.functions}
+        functions = {**self.training.functions, **self.serving.functions, **self.operations.functions}
         return {
             key: value
             for label, function in functions.items()
@@ -146,7 +149,7 @@ class Platform:
 
     def _queue_outputs(self) -> dict[str, pulumi.Input[str]]:
         """URL of each dead-letter queue, such as `run_prepared_dead_letter_queue_url`."""
-        functions = {**self.training.functions, **self.serving.functions}
+        functions = {**self.training.functions, **self.serving.functions, **self.operations.functions}
         queues = {
             **{label: function.dead_letter_queue for label, function in functions.items()},
             **self.preparation.dead_letter_queues,

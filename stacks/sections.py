@@ -157,11 +157,24 @@ class FunctionsConfig(Section):
     recommend_concurrency: Annotated[int, Field(ge=1)] | None
 
 
+class DeadlinesConfig(Section):
+    """Hours of the day, in `spark.timezone`, by which the run of the night must be complete.
+
+    Attributes:
+        prepared_by_hour: of the prepared run.
+        trained_by_hour: of the pipeline execution.
+    """
+
+    prepared_by_hour: Annotated[int, Field(ge=0, le=23)]
+    trained_by_hour: Annotated[int, Field(ge=0, le=23)]
+
+
 class OperationsConfig(Section):
-    """Alarm recipient and budget."""
+    """Alarm recipient, budget and deadlines; without deadlines (null) nobody is told of a missing run."""
 
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
     monthly_budget_usd: Annotated[int, Field(ge=1)]
+    deadlines: DeadlinesConfig | None
 
 
 class UsageConfig(Section):

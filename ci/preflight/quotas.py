@@ -18,7 +18,7 @@ from ci.preflight.finding import Finding, error_code, findings_of, found
 from ci.preflight.stage import StageInAccount
 
 MIN_UNRESERVED = 100  # Lambda developer guide, reserved concurrency: it stays for functions without one
-OTHER_FUNCTIONS = 3  # render_buildspec, report_rejection and deploy_model, one execution at a time each
+OTHER_FUNCTIONS = 4  # render_buildspec, report_rejection, deploy_model and check_runs, one at a time each
 BUILD_SIZES = {
     "SMALL": "Small",
     "MEDIUM": "Medium",

@@ -42,7 +42,7 @@ _HERE = "ap-northeast-2:<account>"
 _KEY = f"arn:aws:kms:{_HERE}:key/<key>"
 _MODEL = "arn:aws:s3:::<artifacts>/models/<run>/model.tar.gz"
 _FOR_AWS_RESOURCE = {"kms:GrantIsForAWSResource": "true"}
-_FUNCTIONS = ("deploy-model", "recommend", "render-buildspec", "report-rejection")
+_FUNCTIONS = ("check-runs", "deploy-model", "recommend", "render-buildspec", "report-rejection")
 
 
 def _packages(role: str, actions: Sequence[str], group: str, reason: str) -> list[Documented]:
@@ -101,13 +101,16 @@ DOCUMENTED: Sequence[Documented] = (
         )
         for function in _FUNCTIONS
     ),
-    Documented(
-        roles=["preparation-schedule-role"],
-        actions=["sqs:SendMessage"],
-        resources=[f"arn:aws:sqs:{_HERE}:<preparation-schedule-undelivered>"],
-        stages=["dev"],
-        reason="Scheduler sends calls that failed to the dead-letter queue with the role of the target "
-        "(tests/emulator/services/scheduler).",
+    *(
+        Documented(
+            roles=[f"{schedule}-role"],
+            actions=["sqs:SendMessage"],
+            resources=[f"arn:aws:sqs:{_HERE}:<{schedule}-undelivered>"],
+            stages=stages,
+            reason="Scheduler sends calls that failed to the dead-letter queue with the role of the target "
+            "(tests/emulator/services/scheduler).",
+        )
+        for schedule, stages in (("preparation-schedule", ["dev"]), ("check-runs-schedule", ["dev", "prod"]))
     ),
     Documented(
         roles=["build-role"],

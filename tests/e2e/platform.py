@@ -72,7 +72,7 @@ class ServedPlatform:
         state = folder / STATE_FILE
         with started(up, folder, state.exists) as processes:
             stage = DeployedStage(**json.loads(state.read_text()))
-            _disable_schedule(stage)
+            _disable_schedules(stage)
             yield cls(folder, processes, stage, json.loads((folder / "out" / "run.json").read_text()))
 
     def get(self, path: str, **params: str) -> requests.Response:
@@ -124,11 +124,11 @@ class ServedPlatform:
         return sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
 
 
-def _disable_schedule(stage: DeployedStage) -> None:
-    """Disable the nightly run: it would begin if the tests run at that hour."""
+def _disable_schedules(stage: DeployedStage) -> None:
+    """Disable the nightly run and its check: they would begin if the tests run at that time."""
     scheduler = stage.client("scheduler")
-    (listed,) = scheduler.list_schedules()["Schedules"]
-    found = scheduler.get_schedule(Name=listed["Name"])
-    names = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")
-    kept = {name: found[name] for name in names if name in found}
-    scheduler.update_schedule(Name=listed["Name"], State="DISABLED", **kept)
+    for listed in scheduler.list_schedules()["Schedules"]:
+        found = scheduler.get_schedule(Name=listed["Name"])
+        names = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
+        kept = {name: found[name] for name in (*names, "KmsKeyArn") if name in found}
+        scheduler.update_schedule(Name=listed["Name"], State="DISABLED", **kept)

@@ -96,7 +96,9 @@ def test_generated_names_fit_the_services_limits(stage: str) -> None:
 def test_optional_resources_follow_the_stages_fields(stage: str) -> None:
     done = recorded(stage)
     scheduled = section(stage, "spark")["scheduler"] == "eventbridge"
-    assert bool(done.of("aws:scheduler/schedule:Schedule")) is scheduled
+    schedules = {each.name for each in done.of("aws:scheduler/schedule:Schedule")}
+    assert ("preparation-schedule" in schedules) is scheduled
+    assert ("check-runs-schedule" in schedules) is (section(stage, "operations")["deadlines"] is not None)
 
 
 def test_no_code_contains_the_name_of_a_stage(stage: str) -> None:

@@ -162,15 +162,20 @@ def test_dashboard_shows_the_queues_of_event_handlers(stage: str) -> None:
     body = json.loads(done.one("aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
     graphs = {each["properties"].get("title"): each["properties"].get("metrics") for each in body["widgets"]}
     shown = {line[3] for line in graphs["Messages in dead-letter queues"]}
-    # All queues but those of functions that handle no events and of the failure notifications.
+    # All queues but those of functions that handle no events and of the operations slice.
     invoked = {each.inputs["arn"] for each in done.of(TARGET)}
     handlers = {each.name for each in done.of(FUNCTION) if each.outputs["arn"] in invoked}
-    notifications = {"preparation-failed", "build-failed", "pipeline-failed", "batch-failed"}
+    operations = {
+        "preparation-failed",
+        "build-failed",
+        "pipeline-failed",
+        "batch-failed",
+        "check-runs-schedule",
+    }
     expected = {f"{name}-failed" for name in handlers} | {
         queue.name
         for queue in done.of(QUEUE)
-        if queue.name.endswith("-undelivered")
-        and queue.name.removesuffix("-undelivered") not in notifications
+        if queue.name.endswith("-undelivered") and queue.name.removesuffix("-undelivered") not in operations
     }
     assert len(expected) >= 5
     assert shown == {done.one(QUEUE, name).outputs["name"] for name in expected}

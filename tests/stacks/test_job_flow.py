@@ -104,7 +104,7 @@ def test_cluster_has_the_configured_nodes(stage: str) -> None:
 
 
 def test_schedule_launches_the_document_with_its_scheduled_time_as_run_id(stage: str) -> None:
-    schedules = recorded(stage).of(SCHEDULE)
+    schedules = [each for each in recorded(stage).of(SCHEDULE) if each.name == "preparation-schedule"]
     assert len(schedules) == (section(stage, "spark")["scheduler"] == "eventbridge")
     for schedule in schedules:
         text = schedule.inputs["target"]["input"]
