@@ -138,8 +138,11 @@ def _explained(stage: ShortStage, injected: Injected, notifications: list[str]) 
         notified = sum(text.startswith(what) for text in notifications)
         if notified < count:
             yield f"{count} x {what} failed, but there are {notified} notifications"
-    headings = re.findall(r'^### "(.+?)"', RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
+    runbook = RUNBOOK.read_text(encoding="utf-8")
+    headings = re.findall(r'^### "(.+?)"', runbook, re.MULTILINE)
     patterns = [".*".join(map(re.escape, heading.split("…"))) for heading in headings]
+    of_alarms = re.findall(r"^### Alarm (.+)$", runbook, re.MULTILINE)
+    patterns += [f'(ALARM|OK): "{name}' for line in of_alarms for name in re.findall("`(.+?)`", line)]
     for text in notifications:
         if not any(re.search(pattern, text) for pattern in patterns):
             yield f"the runbook has no section for the notification: {text[:200]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,14 @@ from typing import Any
 from emulator.region import Region
 from emulator.services.sagemaker.endpoints.fleet import EndpointFleet
 from emulator.services.sagemaker.endpoints.variant import FleetStartError
-from emulator.services.sagemaker.errors import not_emulated
+from emulator.services.sagemaker.errors import invalid, not_emulated
 
 MAX_BAKING_S = 1.0  # SageMaker has no such limit: it waits for the whole period
 ALARM_INTERVAL_S = 0.2
+# API reference, TrafficRoutingConfig: at most half of the variant's instances, and linear steps of 10 percent
+# or more.
+MAX_STEP_PERCENT, MIN_LINEAR_PERCENT = 50, 10
+SIZES = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}
 
 
 @dataclass(frozen=True)
@@ -33,22 +38,28 @@ class RolloutPolicy:
     alarms: Sequence[str] = field(default_factory=tuple)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], max_baking_s: float = MAX_BAKING_S) -> RolloutPolicy:
+    def from_config(
+        cls, config: Mapping[str, Any], n_instances: int, max_baking_s: float = MAX_BAKING_S
+    ) -> RolloutPolicy:
         """Policy of a DeploymentConfig; the default moves all traffic at once.
 
         Args:
+            config: the DeploymentConfig.
+            n_instances: of the new fleet's smallest variant.
             max_baking_s: longer waiting and baking periods are cut to this.
 
         Raises:
-            ServiceError: rolling update.
+            ServiceError: rolling update, or a policy that does not fit the instances or its own timeout.
         """
         if config.get("RollingUpdatePolicy"):
             raise not_emulated("RollingUpdatePolicy")
         blue_green = config.get("BlueGreenUpdatePolicy") or {}
         routing = blue_green.get("TrafficRoutingConfiguration") or {"Type": "ALL_AT_ONCE"}
         alarms = (config.get("AutoRollbackConfiguration") or {}).get("Alarms", [])
+        shares = _shares(routing, n_instances)
+        _check_timeout(blue_green, routing, len(shares))
         return cls(
-            shares=_shares(routing),
+            shares=shares,
             wait_s=min(routing.get("WaitIntervalInSeconds", 0), max_baking_s),
             termination_wait_s=min(blue_green.get("TerminationWaitInSeconds", 0), max_baking_s),
             alarms=tuple(alarm["AlarmName"] for alarm in alarms),
@@ -119,20 +130,46 @@ def find_alarms(region: Region, names: Sequence[str]) -> list[Mapping[str, Any]]
     return [*answer["MetricAlarms"], *answer["CompositeAlarms"]]
 
 
-def _shares(routing: Mapping[str, Any]) -> list[float]:
-    """Shares after each step; one instance counts as a tenth, because each variant is one process."""
+def _shares(routing: Mapping[str, Any], n_instances: int) -> list[float]:
+    """Share of the traffic after each step.
+
+    Raises:
+        ServiceError: the first step has no size, or not a size that SageMaker takes.
+    """
     kind = routing["Type"]
-    if kind == "CANARY":
-        return [_share(routing.get("CanarySize")), 1.0]
-    if kind == "LINEAR":
-        step = max(_share(routing.get("LinearStepSize")), 0.1)
-        n_steps = max(1, round(1 / step))
-        return [min(1.0, step * (number + 1)) for number in range(n_steps - 1)] + [1.0]
-    return [1.0]
-
-
-def _share(size: Mapping[str, Any] | None) -> float:
+    if kind not in SIZES:
+        return [1.0]
+    field_name = f"TrafficRoutingConfiguration.{SIZES[kind]}"
+    size = routing.get(SIZES[kind])
     if not size:
-        return 0.1
-    scale = 100 if size["Type"] == "CAPACITY_PERCENT" else 10
-    return min(1.0, size["Value"] / scale)
+        raise invalid(f"{field_name}: required with Type {kind}")
+    is_percent = size["Type"] == "CAPACITY_PERCENT"
+    percent = size["Value"] if is_percent else 100 * size["Value"] / n_instances
+    smallest = math.ceil(n_instances * percent / 100)
+    if percent > MAX_STEP_PERCENT or 100 * smallest > MAX_STEP_PERCENT * n_instances:
+        raise invalid(
+            f"{field_name}: {size['Value']} ({size['Type']}) is {smallest} of {n_instances} instances; "
+            f"at most {MAX_STEP_PERCENT} percent of the instances are allowed"
+        )
+    if kind == "CANARY":
+        return [percent / 100, 1.0]
+    if percent < MIN_LINEAR_PERCENT:
+        raise invalid(f"{field_name}: {size['Value']} is less than {MIN_LINEAR_PERCENT} percent")
+    n_steps = math.ceil(100 / percent)
+    return [percent / 100 * (number + 1) for number in range(n_steps - 1)] + [1.0]
+
+
+def _check_timeout(blue_green: Mapping[str, Any], routing: Mapping[str, Any], n_steps: int) -> None:
+    """API reference, BlueGreenUpdatePolicy: the timeout is larger than the total waiting time.
+
+    Raises:
+        ServiceError: it is not.
+    """
+    timeout_s = blue_green.get("MaximumExecutionTimeoutInSeconds")
+    waits_s = (n_steps - 1) * routing.get("WaitIntervalInSeconds", 0)
+    waits_s += blue_green.get("TerminationWaitInSeconds", 0)
+    if timeout_s is not None and timeout_s <= waits_s:
+        raise invalid(
+            f"BlueGreenUpdatePolicy.MaximumExecutionTimeoutInSeconds: {timeout_s} is not larger than the "
+            f"total waiting time of {waits_s} seconds"
+        )

@@ -48,12 +48,12 @@ class Endpoints:
         """CreateEndpoint: status Creating until the containers answer pings."""
         spec = request.json
         name = spec["EndpointName"]
-        policy = self._policy(spec.get("DeploymentConfig"))
         with self._lock:
             if name in self._backend.endpoints:
                 raise invalid(f'Cannot create already existing endpoint "{self._arn(name)}".')
             config_name = spec["EndpointConfigName"]
             specs = variant_specs(self.region, config_name)
+            policy = self._policy(spec.get("DeploymentConfig"), [each.summary() for each in specs])
             fleet = EndpointFleet(self.region, name, config_name, specs)
             response = self._forward(request)
             if response.status != 200:
@@ -76,14 +76,14 @@ class Endpoints:
             config = spec.get("DeploymentConfig")
             if config is None and spec.get("RetainDeploymentConfig"):
                 config = record.last_deployment_config
-            policy = self._policy(config)
-            self._check_alarms(policy)
             specs = variant_specs(self.region, config_name)
             fleet = EndpointFleet(self.region, name, config_name, specs)
             summaries = [variant.summary() for variant in specs]
             if spec.get("RetainAllVariantProperties"):
                 excluded = spec.get("ExcludeRetainedVariantProperties", [])
                 _retain_properties(summaries, record.production_variants, excluded)
+            policy = self._policy(config, summaries)
+            self._check_alarms(policy)
             record.last_deployment_config = config
             record.failure_reason = None
             record.pending_deployment_summary = {
@@ -176,8 +176,11 @@ class Endpoints:
     def _in_background(self, name: str, work: Callable[[], None]) -> None:
         run_in_background(self.region.host, name, work)
 
-    def _policy(self, deployment_config: dict[str, Any] | None) -> RolloutPolicy:
-        return RolloutPolicy.from_config(deployment_config or {}, self._max_baking_s)
+    def _policy(
+        self, deployment_config: dict[str, Any] | None, summaries: list[dict[str, Any]]
+    ) -> RolloutPolicy:
+        n_instances = min(int(summary["DesiredInstanceCount"]) for summary in summaries)
+        return RolloutPolicy.from_config(deployment_config or {}, n_instances, self._max_baking_s)
 
     def _find_updatable(self, name: str) -> RunningEndpoint:
         if name not in self._endpoints:

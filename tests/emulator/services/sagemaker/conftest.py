@@ -112,13 +112,15 @@ def put(emulator: Emulator) -> Put:
 
 
 MakeConfig = Callable[..., str]
-"""Creates a model and an endpoint configuration (version, script, files); returns the latter's name."""
+"""Creates a model and an endpoint configuration (version, script, files, n_instances); returns its name."""
 
 
 def config_factory(sagemaker: Any, put: Put, prefix: str) -> MakeConfig:
     """Factory of endpoint configurations whose names begin with a prefix."""
 
-    def make(version: str, script: str = SCRIPT, files: dict[str, str] | None = None) -> str:
+    def make(
+        version: str, script: str = SCRIPT, files: dict[str, str] | None = None, n_instances: int = 1
+    ) -> str:
         content = {"answer": version, "code/inference.py": script, **(files or {})}
         uri = put(f"{prefix}/{version}/model.tar.gz", archive(content))
         config = f"{prefix}-{version}"
@@ -129,7 +131,7 @@ def config_factory(sagemaker: Any, put: Put, prefix: str) -> MakeConfig:
             "VariantName": "AllTraffic",
             "ModelName": config,
             "InstanceType": "ml.m5.large",
-            "InitialInstanceCount": 1,
+            "InitialInstanceCount": n_instances,
             "InitialVariantWeight": 1.0,
         }
         sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[production])

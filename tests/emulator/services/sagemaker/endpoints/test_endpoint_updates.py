@@ -10,7 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from emulator.app import Emulator
+from emulator.metrics import Metric
 from emulator.services.sagemaker.endpoints.deployment import RolloutPolicy
+from emulator.wire import ServiceError
 from tests.emulator.services.sagemaker.conftest import Event, MakeConfig
 from tests.emulator.services.sagemaker.support import WAIT_S, in_service, invoke
 from tests.polling import eventually
@@ -130,9 +132,9 @@ def test_alarm_during_baking_rolls_the_update_back(
     sagemaker, before = emulator.client("sagemaker"), set(emulator.host.processes.pids)
     alarm = f"{endpoint}-alarm"
     set_alarm(emulator, alarm, "OK")
-    config = blue_green(alarm, baking_s=300, **routing)
+    config = blue_green(alarm, baking_s=200, **routing)
     sagemaker.update_endpoint(
-        EndpointName=endpoint, EndpointConfigName=make_config("two"), DeploymentConfig=config
+        EndpointName=endpoint, EndpointConfigName=make_config("two", n_instances=2), DeploymentConfig=config
     )
     eventually(lambda: invoke(emulator, endpoint)["answer"] == "two", WAIT_S, "the new model answers")
     assert set(emulator.host.processes.pids) > before
@@ -204,12 +206,54 @@ def test_policy_moves_traffic_in_steps() -> None:
         {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
         for routing in ({"Type": "ALL_AT_ONCE"}, canary, linear)
     ]
-    shares = [list(RolloutPolicy.from_config(config).shares) for config in configs]
+    shares = [list(RolloutPolicy.from_config(config, n_instances=4).shares) for config in configs]
     assert shares == [[1.0], [0.3, 1.0], [0.25, 0.5, 0.75, 1.0]]
 
 
+@pytest.mark.parametrize(
+    ("routing", "n_instances", "message"),
+    [
+        ({"Type": "CANARY"}, 2, "CanarySize: required"),
+        (CANARY, 1, "1 of 1 instances; at most 50 percent"),
+        ({"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 2}}, 3, "2 of 3 instances"),
+        ({"Type": "LINEAR", "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 5}}, 20, "less than 10"),
+        ({**CANARY, "WaitIntervalInSeconds": 700}, 2, "not larger than the total waiting time of 700 s"),
+    ],
+)
+def test_policy_that_sagemaker_refuses_is_refused(
+    routing: dict[str, Any], n_instances: int, message: str
+) -> None:
+    with pytest.raises(ServiceError, match=message):
+        RolloutPolicy.from_config(blue_green(**routing), n_instances)
+
+
+def test_metrics_of_invocations_tell_the_configurations_apart(
+    emulator: Emulator, sagemaker: Any, endpoint: str, make_config: MakeConfig
+) -> None:
+    def count(metric: str, **dimensions: str) -> float:
+        found = {"EndpointName": endpoint, "VariantName": "AllTraffic", **dimensions}
+        key = Metric.of(emulator.region, "AWS/SageMaker", metric, found)
+        return sum(emulator.host.metrics.between(key, 0, 2**40))
+
+    config = make_config("two")
+    invoke(emulator, endpoint)
+    for request in ({"refuse": 1}, {"raise": 1}):
+        with pytest.raises(ClientError):
+            invoke(emulator, endpoint, request)
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+    in_service(sagemaker, endpoint)
+    invoke(emulator, endpoint)
+    with pytest.raises(ClientError):
+        invoke(emulator, endpoint, "crash")
+    names = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
+    assert [count(name, EndpointConfigName=f"{endpoint}-one") for name in names] == [3, 1, 1, 2]
+    assert [count(name, EndpointConfigName=config) for name in names] == [2, 0, 0, 1]
+    assert [count(name) for name in names] == [5, 1, 1, 3]
+    assert count("ModelLatency") > 0
+
+
 def test_waiting_and_baking_periods_are_limited_to_the_maximum() -> None:
-    policy = RolloutPolicy.from_config(blue_green(baking_s=300), max_baking_s=0.5)
+    policy = RolloutPolicy.from_config(blue_green(baking_s=300), 1, max_baking_s=0.5)
     assert (policy.wait_s, policy.termination_wait_s) == (0.5, 0.5)
-    policy = RolloutPolicy.from_config(blue_green(baking_s=0), max_baking_s=0.5)
+    policy = RolloutPolicy.from_config(blue_green(baking_s=0), 1, max_baking_s=0.5)
     assert (policy.wait_s, policy.termination_wait_s) == (0, 0)
