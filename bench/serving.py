@@ -2,12 +2,13 @@
 
     python bench/serving.py --items 100000 --json out.json
 
-Trains a model with the preset gmf for a few epochs on synthetic interactions with structure (each user
-prefers a few categories, popularity follows Zipf's law), writes its artifact as the training job does, and
-times `input_fn`, `predict_fn` and `output_fn` with one thread. Baselines of the same run: scoring the whole
-catalogue (`predict_fn` without the index), one exact matrix product with torch, and faiss alone (one flat
-index of the same codes, without ids, seen items and exact scores). CPU time is stated beside wall time, since
-only it is comparable on a busy machine. `--model` keeps the artifact in a folder, and uses the one there.
+Trains a model for a few epochs on synthetic interactions (`bench/serving_model.py`), writes its artifact as
+the training job does, and times `input_fn`, `predict_fn` and `output_fn` with one thread. Baselines of the
+same run: scoring the whole catalogue (`predict_fn` without the index), one exact matrix product with torch,
+and faiss alone (one flat index of the same codes, without ids, seen items and exact scores). CPU time is
+stated beside wall time, since only it is comparable on a busy machine. The lists of `--compared` users are
+compared with those of scoring the whole catalogue, and so is their NDCG. `--model` keeps the artifact in a
+folder, and uses the one there.
 """
 
 from __future__ import annotations
@@ -31,96 +32,18 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from ml.ncf.data.interactions import Interactions
-from ml.ncf.evaluation.evaluation_set import EvaluationSet
-from ml.ncf.model import artifact
+from bench.serving_model import PRESETS, TEST_ITEMS_FILE, Sizes, write_model
+from ml.ncf.model.artifact import Artifact
 from ml.ncf.model.item_index import CODE_BITS
 from ml.ncf.model.retrieval import best_items
-from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
 from ml.serving import inference
 from ml.serving.store import Recommender
-from ml.settings import hyperparameters
 
-ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
-N_CATEGORIES_PER_USER = 8
-ITEM_SKEW = 0.9  # exponent of Zipf's law within a category
 N_WORKERS = 2
-NOTHING = np.empty(0, dtype=np.int32)
-
-
-def structured_pairs(n_users: int, n_items: int, n_interactions: int, seed: int) -> np.ndarray:
-    """Distinct user-item pairs (n, 2); each user draws from a few categories."""
-    rng = np.random.default_rng(seed)
-    n_categories = max(2, round(0.7 * n_items**0.5))
-    order = np.argsort(rng.permutation(np.arange(n_items) % n_categories), kind="stable")
-    starts = np.linspace(0, n_items, n_categories + 1).astype(np.int64)
-    activity = rng.lognormal(sigma=0.8, size=n_users)
-    counts = np.maximum(6, activity / activity.sum() * n_interactions).astype(np.int64)
-    users = np.repeat(np.arange(n_users), counts)
-    weight = np.cumsum(np.arange(1, n_categories + 1) ** -0.5)
-    preferred = np.searchsorted(weight, rng.random((n_users, N_CATEGORIES_PER_USER)) * weight[-1])
-    slot = (rng.random(len(users)) ** 2 * N_CATEGORIES_PER_USER).astype(np.int64)
-    category = preferred[users, slot]
-    size = starts[category + 1] - starts[category]
-    popularity = np.cumsum(np.arange(1, size.max() + 1) ** -ITEM_SKEW)
-    place = np.searchsorted(popularity, rng.random(len(users)) * popularity[size - 1])
-    keys = np.unique(users * n_items + order[starts[category] + np.minimum(place, size - 1)])
-    return np.stack([keys // n_items, keys % n_items], axis=1)
-
-
-def split(pairs: np.ndarray, n_users: int, n_items: int) -> tuple[Interactions, Interactions]:
-    """Train split, and one held-out pair per user; items without interactions stay in the catalogue."""
-    rng = np.random.default_rng(1)
-    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    counts = np.diff(starts, append=len(pairs))
-    is_held_out = np.zeros(len(pairs), dtype=bool)
-    is_held_out[starts + (rng.random(len(starts)) * counts).astype(np.int64)] = True
-    parts = (pairs[~is_held_out], pairs[is_held_out])
-    train, held_out = (
-        Interactions.from_pairs(part[:, 0], part[:, 1], n_users, n_items, np.zeros(len(part), dtype=np.int64))
-        for part in parts
-    )
-    return train, held_out
-
-
-def write_model(folder: Path, given: argparse.Namespace, flags: list[str]) -> None:
-    """Train and write an artifact; users beyond the trained ones get the vectors of trained users."""
-    settings = hyperparameters.parse(
-        [
-            *("--preset", "gmf", "--epochs", "2", "--refit", "false", "--pretrain", "false"),
-            *("--pointwise-factor-num", "0", "--factor-num", str(given.factors), *flags),
-        ]
-    )
-    pairs = structured_pairs(given.trained_users, given.items, given.interactions, seed=7)
-    train, held_out = split(pairs, given.trained_users, given.items)
-    seen = train.union(held_out)
-    validation = EvaluationSet.sampled(held_out, seen, 99, np.random.default_rng(2), limit=5000)
-    data = TrainingData(train=train, held_out=held_out, validation=validation)
-    trained = run_plan(
-        training_plan(settings), data, on_epoch=lambda epoch, _: print(f"  {epoch.phase} {epoch.metrics}")
-    )
-    model = trained.model
-    n_users = max(given.users, seen.n_users)
-    copies = torch.arange(n_users) % seen.n_users
-    for table in model.user_tables():
-        table.weight = torch.nn.Parameter(table.weight.detach()[copies])
-    model.config = replace(model.config, n_users=n_users)
-    counts = np.diff(seen.indptr)
-    indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts[copies.numpy()])])
-    repeats = -(-n_users // seen.n_users)
-    serving = artifact.ServingData.of(
-        user_ids=np.array([f"u{n}" for n in range(n_users)]),
-        item_ids=np.array([f"i{n}" for n in range(given.items)]),
-        seen_indptr=indptr,
-        seen_indices=np.tile(seen.indices, repeats)[: indptr[-1]],
-        popularity=seen.item_counts(),
-    )
-    info = {"model_version": "bench", "hyperparameters": settings.as_dict()}
-    began = time.perf_counter()
-    artifact.write(folder, model, serving, info, ROOT)
-    print(f"  written in {time.perf_counter() - began:.1f} s, the index included")
+SHOWN = 10  # items of a list
+MAX_EXACT = 20  # users whose whole catalogue is scored for its time
+COMPARED_BATCH = 10  # users whose lists are compared at once
 
 
 def times(call: Callable[[int], Any], n: int) -> dict[str, float]:
@@ -161,38 +84,32 @@ def faiss_alone(table: NDArray[np.float32], queries: NDArray[np.float32], n: int
     }
 
 
-def measure(folder: Path, n: int) -> dict[str, Any]:
-    """Times and recall of one process with one thread."""
+def load(folder: Path) -> tuple[Recommender, float]:
+    """The model of a process with one thread, and the seconds of `model_fn`."""
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     began = time.perf_counter()
-    model = inference.model_fn(str(folder))
-    load_s = time.perf_counter() - began
+    return inference.model_fn(str(folder)), time.perf_counter() - began
+
+
+def speed(model: Recommender, n: int) -> dict[str, Any]:
+    """Times of answers, and of the baselines."""
     loaded = model.artifact
-    if loaded.model is None or loaded.data is None:
-        raise SystemExit(f"{folder}: no model")
-    network, index = loaded.model, loaded.retrieval
+    assert loaded.model is not None  # noqa: S101 -- `run` has checked
+    network = loaded.model
     users = np.random.default_rng(3).permutation(network.config.n_users)
-    exact = Recommender(replace(loaded, retrieval=None))
-    n_exact = min(n, 50)
+    exact, n_exact = Recommender(replace(loaded, retrieval=None)), min(n, MAX_EXACT)
     result: dict[str, Any] = {
-        "model_fn_s": load_s,
         "answer": times(lambda number: answer(model, users[[number]]), n),
         "answer_100_users": times(lambda number: answer(model, np.roll(users, -100 * number)[:100]), 10),
         "whole_catalogue": times(lambda number: answer(exact, users[[number]]), n_exact),
     }
     with torch.inference_mode():
-        chosen = torch.from_numpy(users[:n_exact])
-        features = network.user_features(chosen)
+        features = network.user_features(torch.from_numpy(users[:n_exact]))
         vectors, table = network.query(features), network.item_vectors(torch.arange(network.config.n_items))
         if vectors is not None and table is not None:
-            result["matrix_product"] = times(lambda number: (table @ vectors[number]).topk(10), n_exact)
+            result["matrix_product"] = times(lambda number: (table @ vectors[number]).topk(SHOWN), n_exact)
             result["faiss_alone"] = faiss_alone(table.numpy(), vectors.numpy(), n_exact)
-        hidden = [loaded.data.seen(user) for user in chosen.tolist()]
-        found = best_items(network, index, features, hidden, 10, users=chosen)
-        wanted = best_items(network, None, features, hidden, 10, users=chosen)
-    same = [len(set(a.tolist()) & set(b.tolist())) / 10 for (a, _), (b, _) in zip(found, wanted, strict=True)]
-    result["recall_at_10"] = float(np.mean(same))
     result["cpu_ratio_to_whole_catalogue"] = {
         name: result["whole_catalogue"]["cpu_median_ms"] / result[name]["cpu_median_ms"]
         for name in ("answer", "matrix_product", "faiss_alone")
@@ -201,16 +118,54 @@ def measure(folder: Path, n: int) -> dict[str, Any]:
     return result
 
 
+@torch.inference_mode()
+def quality(loaded: Artifact, test_items: NDArray[np.int32], n: int) -> dict[str, Any]:
+    """Lists of n users against those of the full model's scores of the whole catalogue.
+
+    NDCG is that of the user's test item among all items that the user has not seen; recall is the share of
+    the exact list that is found.
+    """
+    network, data = loaded.model, loaded.data
+    assert network is not None and data is not None  # noqa: S101, PT018 -- `run` has checked
+    users = np.random.default_rng(4).choice(len(test_items), min(n, len(test_items)), replace=False)
+    same, gains, exact_gains = [], [], []
+    for part in np.array_split(users, max(1, len(users) // COMPARED_BATCH)):
+        chosen = torch.from_numpy(part)
+        features, hidden = network.user_features(chosen), [data.seen(user) for user in part.tolist()]
+        found = best_items(network, loaded.retrieval, features, hidden, SHOWN, users=chosen)
+        exact = best_items(network, None, features, hidden, SHOWN, users=chosen)
+        for (items, _), (wanted, _), test_item in zip(found, exact, test_items[part].tolist(), strict=True):
+            same.append(len(np.intersect1d(items, wanted)) / SHOWN)
+            gains.append(gain(items, test_item))
+            exact_gains.append(gain(wanted, test_item))
+    difference = np.subtract(gains, exact_gains)
+    return {
+        "users": len(users),
+        "recall_at_10": float(np.mean(same)),
+        "lowest_recall_at_10": float(np.min(same)),
+        "ndcg_at_10": float(np.mean(gains)),
+        "exact_ndcg_at_10": float(np.mean(exact_gains)),
+        "ndcg_difference": float(difference.mean()),
+        "standard_error": float(difference.std() / len(users) ** 0.5),
+    }
+
+
+def gain(items: NDArray[np.int64], test_item: int) -> float:
+    """NDCG of a list with one relevant item."""
+    place = np.flatnonzero(items == test_item)
+    return float(1 / np.log2(place[0] + 2)) if len(place) else 0.0
+
+
 def worker(folder: Path, ready: Any, done: Any) -> None:
     """A worker of the model server: loads the artifact, answers 200 users, reports its memory."""
-    torch.set_num_threads(1)
-    model = inference.model_fn(str(folder))
+    model, _ = load(folder)
+    loaded = psutil.Process().memory_full_info()
     for user in range(200):
         answer(model, np.array([user * 37]))
     ready.put(None)
     done.wait()
     memory = psutil.Process().memory_full_info()
-    ready.put((memory.pss, memory.uss))
+    ready.put((memory.pss, memory.uss, loaded.uss))
     done.wait()
 
 
@@ -229,27 +184,45 @@ def memory_of_workers(folder: Path) -> dict[str, float]:
         process.join()
     return {
         "workers": N_WORKERS,
-        "all_mib": sum(pss for pss, _ in sizes) / MIB,
-        "private_mib": sum(uss for _, uss in sizes) / MIB,
+        "all_mib": sum(pss for pss, _, _ in sizes) / MIB,
+        "private_mib": sum(uss for _, uss, _ in sizes) / MIB,
+        "private_after_model_fn_mib": sum(uss for _, _, uss in sizes) / MIB,
+    }
+
+
+def run(folder: Path, n_requests: int, n_compared: int) -> dict[str, Any]:
+    """All measurements of an artifact."""
+    model, load_s = load(folder)
+    if model.artifact.model is None or model.artifact.data is None:
+        raise SystemExit(f"{folder}: no model")
+    return {
+        "model": model.artifact.info["model"],
+        "model_fn_s": load_s,
+        "memory": memory_of_workers(folder),
+        **speed(model, n_requests),
+        "quality": quality(model.artifact, np.load(folder / TEST_ITEMS_FILE), n_compared),
     }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python bench/serving.py", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--preset", choices=PRESETS, default="neumf-recent")
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--users", type=int, default=100_000, help="in the artifact")
     parser.add_argument("--trained-users", type=int, default=20_000)
-    parser.add_argument("--interactions", type=int, default=1_200_000)
+    parser.add_argument("--interactions", type=int, default=2_000_000)
     parser.add_argument("--factors", type=int, default=384)
     parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--compared", type=int, default=200, help="users whose lists are compared")
     parser.add_argument("--model", type=Path, help="folder of the artifact; written if absent")
     parser.add_argument("--json", type=Path, help="file for the result")
     given, flags = parser.parse_known_args(argv)
+    sizes = Sizes(given.users, given.trained_users, given.items, given.interactions, given.factors)
     with tempfile.TemporaryDirectory() as workspace:
         folder = given.model or Path(workspace) / "model"
-        if not (folder / "model.json").is_file():
-            write_model(folder, given, flags)
-        result = measure(folder, given.requests) | {"memory": memory_of_workers(folder)}
+        if not (folder / TEST_ITEMS_FILE).is_file():
+            write_model(folder, sizes, given.preset, flags)
+        result = run(folder, given.requests, given.compared)
     text = json.dumps(result, indent=2)
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)

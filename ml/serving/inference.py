@@ -24,7 +24,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ml.serving import ranking, request, store
+from ml.ncf.model.artifact import ArtifactError
+from ml.serving import model_server, ranking, request, store
 from ml.serving.request import JSON, Instance
 from ml.serving.store import Recommender
 
@@ -33,9 +34,14 @@ def model_fn(model_dir: str) -> Recommender:
     """Load an unpacked artifact.
 
     Raises:
-        ml.ncf.model.artifact.ArtifactError: it cannot be loaded; the container then fails its health check.
+        ml.ncf.model.artifact.ArtifactError: it cannot be loaded; TorchServe is stopped, so that the container
+            fails its health check.
     """
-    return store.load(Path(model_dir))
+    try:
+        return store.load(Path(model_dir))
+    except ArtifactError as error:
+        model_server.stop(str(error))
+        raise
 
 
 def input_fn(body: str | bytes | bytearray, content_type: str) -> list[Instance]:

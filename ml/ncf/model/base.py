@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 if TYPE_CHECKING:  # serving imports this module without them
@@ -157,6 +158,18 @@ class RankingModel(nn.Module, ABC):
 
     def query(self, features: Features) -> Tensor | None:
         """Vectors for retrieval of users with features (B, F): (B, F); None if the family has none."""
+        del features
+        return None
+
+    def further_candidates(self, features: Features) -> NDArray[np.int64] | None:
+        """Items that may have a high logit without a high inner product with `query`, for retrieval.
+
+        Args:
+            features: of one user, (1, F).
+
+        Returns:
+            Items (n,), each once; None if the family has none.
+        """
         del features
         return None
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml.ncf.model.base import Features, History, HistoryOf, RankingModel, require_at_least_one
@@ -32,6 +33,7 @@ DECAYS = (0.0, 0.5, 0.8, 0.95)
 N_INPUTS = len(DECAYS) + 4
 N_RECENT = 20
 N_NEIGHBOURS = 100
+N_CANDIDATES = 128  # items by co-visits that retrieval adds to the best inner products, per decay
 HIDDEN = (32, 16)
 LOG_SCALE = 0.3  # of logarithms of counts, so that all inputs have a range of a few units
 
@@ -193,6 +195,23 @@ class RecentNCF(RankingModel):
 
     def query(self, features: Features) -> Tensor | None:
         return self.base.query(features)
+
+    def further_candidates(
+        self, features: Features, n_per_decay: int = N_CANDIDATES
+    ) -> NDArray[np.int64] | None:
+        """The items that are visited together with the recent items most, by each of `DECAYS`."""
+        recent = features[-2][0]
+        ages = torch.nonzero(recent >= 0)[:, 0]
+        known = recent[ages]
+        neighbours, strengths = self.neighbours[known].numpy(), self.strengths[known].numpy()  # (R, N) each
+        is_neighbour = neighbours >= 0
+        items, place = np.unique(neighbours[is_neighbour], return_inverse=True)
+        best = []
+        for decay in DECAYS:
+            weights = strengths * np.power(decay, ages.numpy())[:, None]
+            pooled = np.bincount(place, weights[is_neighbour], minlength=len(items))
+            best.append(np.argsort(-pooled, kind="stable")[:n_per_decay])
+        return items[np.unique(np.concatenate(best))].astype(np.int64)
 
     # -- scoring --------------------------------------------------------------------------------
 

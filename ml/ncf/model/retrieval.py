@@ -49,11 +49,19 @@ def best_items(
     found = index.search(model, queries, excluded, k if model.is_dot_product else max(SHORTLIST, 2 * k))
     ranked: list[Ranked] = []
     for row, items in enumerate(found):
-        best, scores = ordered(
-            items, score_items(model, tuple(each[row : row + 1] for each in features), items)
-        )
+        of_user = tuple(each[row : row + 1] for each in features)
+        candidates = _with_further(items, model.further_candidates(of_user), excluded[row])
+        best, scores = ordered(candidates, score_items(model, of_user, candidates))
         ranked.append((best[:k], scores[:k]))
     return ranked
+
+
+def _with_further(
+    items: NDArray[np.int64], further: NDArray[np.int64] | None, excluded: NDArray
+) -> NDArray[np.int64]:
+    if further is None:
+        return items
+    return np.union1d(items, np.setdiff1d(further, excluded, assume_unique=True))
 
 
 def ordered(items: NDArray[np.int64], scores: NDArray[np.float32]) -> Ranked:

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from ml.ncf.model import artifact, registry
+from ml.ncf.model.item_index import ItemIndex
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import DECAYS, RecentNCF, RecentStatistics, log_count
+from ml.ncf.model.retrieval import SHORTLIST, best_items
 from ml.ncf.model.session import Session, SessionMap
 from ml.ncf.model.towers import NCFConfig
 
@@ -98,6 +100,50 @@ def test_items_of_a_session_are_newer_than_those_of_the_training(model: RecentNC
     assert new is not None
     assert new[-2].tolist() == [[9, -1, -1, -1]]
     assert model.cross(new, model.item_features(torch.arange(N_ITEMS))).shape == (1, N_ITEMS)
+
+
+@torch.no_grad()
+def test_further_candidates_are_the_neighbours_of_the_recent_items(model: RecentNCF) -> None:
+    for user in range(N_USERS):
+        recent = [item for item in model.recent[user].tolist() if item >= 0]
+        neighbours = {item for each in recent for item in model.neighbours[each].tolist() if item >= 0}
+        found = model.further_candidates(model.user_features(torch.tensor([user])))
+        assert found is not None
+        assert sorted(neighbours) == found.tolist()
+
+
+@torch.no_grad()
+def test_few_further_candidates_have_the_most_co_visits_of_a_decay(model: RecentNCF) -> None:
+    features = model.user_features(torch.tensor([3]))
+    co_visits = model.co_visits(features[-2], torch.arange(N_ITEMS)[None])[0]  # (I, P)
+    found = model.further_candidates(features, n_per_decay=1)
+    assert found is not None
+    assert found.tolist() == sorted(set(co_visits.argmax(0).tolist()))
+
+
+@torch.no_grad()
+def test_retrieval_finds_an_item_that_only_the_mlp_ranks_high() -> None:
+    n_items = SHORTLIST + 200
+    torch.manual_seed(4)
+    base = NCF(NCFConfig(n_users=1, n_items=n_items, architecture="gmf", factor_num=5))
+    lowest = base.score_catalogue(torch.tensor([0]))[0].argsort()[:3]
+    statistics = RecentStatistics(
+        neighbours=lowest.int().expand(n_items, -1),
+        strengths=torch.ones(n_items, 3),
+        recent=torch.tensor([[1, -1]], dtype=torch.int32),
+        item_counts=torch.zeros(n_items, 2),
+        user_counts=torch.zeros(1),
+    )
+    model = RecentNCF.of(base, statistics).eval()
+    for layer in model.layers:
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.zero_()
+            layer.weight[0, 0] = 100.0  # the co-visits with the last item
+    index = ItemIndex.build(model, min_items=1)
+    features, excluded = model.user_features(torch.tensor([0])), np.sort(lowest[:1].numpy())
+    (found, _), (exact, _) = (best_items(model, each, features, [excluded], 10)[0] for each in (index, None))
+    assert set(found[:2].tolist()) == set(lowest[1:].tolist())
+    assert found.tolist() == exact.tolist()
 
 
 @torch.no_grad()
