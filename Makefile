@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Where it is set (container images often do), every process would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up test test-dags test-container test-policies check preview review lock clean environment environment-airflow environment-container environment-policies spark-classes
+.PHONY: help up test test-dags test-container test-policies test-peers check preview review lock clean environment environment-airflow environment-container environment-policies environment-peers spark-classes
 
 STAGE ?= dev
 BASE ?= origin/main
@@ -16,6 +16,7 @@ help: ## list the targets
 	@echo "make test-dags                              run the tests of the Airflow DAG, in a separate environment"
 	@echo "make test-container                         serve a model artifact with SageMaker's own serving stack"
 	@echo "make test-policies                          run the policy pack as Pulumi does, in a separate environment"
+	@echo "make test-peers                             run the tests of bench/peers.py with the other recommenders, in a separate environment"
 	@echo "make check                                  lint, formatting, types and the GitLab CI definition"
 	@echo "make preview [STAGE=dev|prod]               list the resources that pulumi up would register, offline"
 	@echo "make review [STAGE=prod] [BASE=origin/main]  show what pulumi up would change, replace and cost, offline"
@@ -41,6 +42,9 @@ test-container: environment-container
 
 test-policies: environment environment-policies
 	@POLICIES_PYTHON='$(CURDIR)/.venv-policies/bin/python' $(PYTHON) -m pytest tests/policies/test_pack.py $(ARGS)
+
+test-peers: environment-peers
+	@PEERS_PYTHON='$(CURDIR)/.venv-peers/bin/python' $(PYTHON) -m pytest tests/bench/test_peer_models.py $(ARGS)
 
 # Lambdas share module names, so mypy checks each from its own folder.
 check: environment
@@ -68,6 +72,9 @@ environment-container: environment
 environment-policies:
 	@bash ci/environment.sh policies
 
+environment-peers: environment
+	@bash ci/environment.sh peers
+
 # Once per environment: the JVMs of Spark start from the classes that one of them has loaded.
 spark-classes: environment
 	@[[ -f .venv/spark-classes.jsa ]] || $(PYTHON) -m local.spark_classes
@@ -81,8 +88,10 @@ lock: environment
 	@{ echo '# Packages of the Pulumi programs, see program.in. Written by make lock.'; cat requirements/program.txt; } > requirements/program.new && mv requirements/program.new requirements/program.txt
 	@$(PYTHON) -m uv pip compile requirements/airflow.in --exclude-newer 2025-09-05 --python-version 3.11 --no-annotate --no-header --quiet -o requirements/airflow.lock
 	@$(PYTHON) -m uv pip compile requirements/container.in --constraint <(grep -v '^setuptools==' requirements/lock.txt) --python-version 3.11 --no-annotate --no-header --quiet -o requirements/container.lock
+	@$(PYTHON) -m uv pip compile requirements/peers.in --constraint <(grep -Ev '^(numpy|pandas|scipy|setuptools)==' requirements/lock.txt) --python-version 3.11 --no-annotate --no-header --quiet -o requirements/peers.lock
+	@sed -i.bak -E '/^(torch==|cuda-|nvidia-|triton==)/d' requirements/peers.lock && rm requirements/peers.lock.bak
 	@$(PYTHON) -m uv pip compile requirements/jobs.in --no-deps --python-version 3.12 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/jobs.lock
 	@$(PYTHON) -m uv pip compile requirements/spark.in --python-version 3.9 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes --no-annotate --no-header --quiet -o requirements/spark.lock
 
 clean:
-	@rm -rf .venv .venv-airflow .venv-container .venv-policies .local build out dist
+	@rm -rf .venv .venv-airflow .venv-container .venv-policies .venv-peers .local build out dist

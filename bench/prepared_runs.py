@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from ml.contract import SPLITS
 
 RUN_ID = "20261123T020000Z"
 Rows = NDArray[np.integer]  # (n, 2): user index, item index
@@ -97,9 +99,14 @@ def write_run(
     return folder
 
 
+def locate(run: Path) -> Callable[[str], Path]:
+    """The folder of each channel of a run, for `ml.ncf.data.prepared_run.read_run`."""
+    return lambda channel: run / channel if channel in SPLITS else run
+
+
 def mount(run: Path, root: Path) -> dict[str, str]:
     """Copy the channels of a run below `root` as SageMaker does; returns the environment variables."""
-    channels = {split: [*(run / split).iterdir()] for split in ("train", "validation", "test")}
+    channels = {split: [*(run / split).iterdir()] for split in SPLITS}
     channels |= {name: [run / f"{name}.parquet"] for name in ("users", "items", "popularity")}
     channels["manifest"] = [run / "manifest.json"]
     environment = {}

@@ -4,6 +4,7 @@
 #   environment.sh airflow    .venv-airflow, for dags/, from requirements/airflow.lock
 #   environment.sh container  .venv-container, SageMaker's serving stack, from requirements/container.lock and .venv
 #   environment.sh policies   .venv-policies, Pulumi's policy SDK, from policies/requirements.txt
+#   environment.sh peers      .venv-peers, other recommenders for bench/peers.py, from requirements/peers.lock and .venv
 #   environment.sh program    .venv with the packages of the Pulumi programs only, for CI; keeps a complete .venv
 # Packages come from the indexes that pip is configured for. TORCH_INDEX_URL replaces PyTorch's index of CPU builds.
 set -euo pipefail
@@ -16,8 +17,9 @@ case "${1:-platform}" in
     airflow) venv=.venv-airflow lock=requirements/airflow.lock ;;
     container) venv=.venv-container lock=requirements/container.lock ;;
     policies) venv=.venv-policies lock=policies/requirements.txt ;;
+    peers) venv=.venv-peers lock=requirements/peers.lock ;;
     program) venv=.venv lock=requirements/program.txt ;;
-    *) fail "unknown environment '$1': use platform, airflow, container, policies or program" ;;
+    *) fail "unknown environment '$1': use platform, airflow, container, policies, peers or program" ;;
 esac
 
 is_python_311() { "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
@@ -91,9 +93,9 @@ import local.up, stacks.platform
 }
 
 digest() { # LOCK
-    # The links of .venv-container lead into .venv, so that it depends on the lock of .venv too.
+    # The links of an environment lead into .venv, so that it depends on the lock of .venv too.
     local locks=("$1")
-    [[ $venv != .venv-container ]] || locks+=(requirements/lock.txt)
+    ! $is_linked || locks+=(requirements/lock.txt)
     cat "${locks[@]}" | { sha256sum 2>/dev/null || shasum -a 256; }
 }
 
@@ -101,6 +103,9 @@ is_complete() { # LOCK: whether the environment was created here, from this vers
     [[ -x $venv/bin/python && -f $venv/.stamp && "$(cat "$venv/.stamp")" == "$PWD $(digest "$1")" ]]
 }
 
+# .venv has most packages of these environments, torch among them: they are linked instead of installed twice.
+is_linked=false
+[[ $venv != .venv-container && $venv != .venv-peers ]] || is_linked=true
 is_program=false
 [[ $lock != requirements/program.txt ]] || is_program=true
 $is_program || check_java
@@ -115,8 +120,7 @@ echo "setup: creating $venv from $lock (takes a few minutes)"
 rm -rf "$venv"
 "$python" -m venv "$venv"
 log=$venv/pip.log
-# .venv has most packages of .venv-container, torch among them: they are linked instead of installed twice.
-if [[ $venv == .venv-container ]]; then
+if $is_linked; then
     site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     .venv/bin/python -m ci.link_packages "$lock" "$site" torch > "$venv/requirements.txt"
 else

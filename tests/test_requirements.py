@@ -28,6 +28,8 @@ DISTRIBUTION_OF = {
 }
 # Of the PyTorch inference container (requirements/container.in), and of the policy pack's environment.
 PROVIDED = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "pulumi_policy"}
+# Run in the environment of bench/peers.py (requirements/peers.in), with torch and numpy of the project.
+PEERS_FILES = ("bench/peer_models", "tests/bench/recbole_checks.py")
 AIRFLOW_FOLDERS = ("dags", "tests/dags")  # run in the Airflow environment
 BUILD_OUTPUTS = ("build", "out", "dist")
 
@@ -63,6 +65,10 @@ def declared_for_container() -> list[Requirement]:
     return declared_in("container.in")
 
 
+def declared_for_peers() -> list[Requirement]:
+    return declared_in("peers.in")
+
+
 def source_files() -> Iterator[Path]:
     """Every Python file of the repository, relative to its root."""
     for path in sorted(ROOT.rglob("*.py")):
@@ -73,6 +79,10 @@ def source_files() -> Iterator[Path]:
 
 def runs_in_airflow(path: Path) -> bool:
     return any(path.is_relative_to(folder) for folder in AIRFLOW_FOLDERS)
+
+
+def runs_with_peers(path: Path) -> bool:
+    return any(path.is_relative_to(each) for each in PEERS_FILES)
 
 
 def imported_distributions(path: Path) -> set[str]:
@@ -100,9 +110,15 @@ def undeclared(files: list[Path], declared: list[Requirement]) -> dict[str, list
 
 
 def test_every_package_imported_by_the_project_is_declared() -> None:
-    files = [path for path in source_files() if not runs_in_airflow(path)]
+    files = [path for path in source_files() if not runs_in_airflow(path) and not runs_with_peers(path)]
     assert Path("ml/contract.py") in files
     assert undeclared(files, declared_by_project()) == {}
+
+
+def test_every_package_imported_by_the_peers_is_declared() -> None:
+    files = [path for path in source_files() if runs_with_peers(path)]
+    assert Path("bench/peer_models/recbole_models.py") in files
+    assert undeclared(files, [*declared_by_project(), *declared_for_peers()]) == {}
 
 
 def test_every_package_imported_by_the_dag_and_its_tests_is_declared() -> None:
@@ -123,8 +139,9 @@ def test_undeclared_package_is_named_with_the_files_that_import_it() -> None:
         (declared_by_project, "lock.txt"),
         (declared_for_airflow, "airflow.lock"),
         (declared_for_container, "container.lock"),
+        (declared_for_peers, "peers.lock"),
     ],
-    ids=["project", "airflow", "container"],
+    ids=["project", "airflow", "container", "peers"],
 )
 def test_locked_version_is_in_the_declared_range(
     declared: Callable[[], list[Requirement]], lock: str
