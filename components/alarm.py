@@ -98,7 +98,8 @@ class Threshold:
         above: the alarm starts when the statistic exceeds this value, in the metric's unit.
         period_s: length of one data point.
         n_periods: number of consecutive data points that must exceed `above`.
-        missing: whether a period without data counts as one above the threshold (``breaching``).
+        missing: what a period without data counts as: above the threshold (``breaching``), not above it, or
+            neither, so that the alarm keeps its state (``ignore``).
         description: the first step for the person on call.
     """
 
@@ -109,7 +110,7 @@ class Threshold:
     above: float
     period_s: int = 60
     n_periods: int = 1
-    missing: Literal["breaching", "notBreaching"] = "notBreaching"
+    missing: Literal["breaching", "ignore", "notBreaching"] = "notBreaching"
     description: str
 
 

@@ -143,6 +143,16 @@ def grant_container_logs_and_metrics(
     ]
 
 
+def grant_put_metrics(namespace: str) -> Allow:
+    """Permission to publish metrics in one namespace."""
+    return Allow(
+        actions=["cloudwatch:PutMetricData"],
+        resources=[ANY_RESOURCE],
+        reason="metrics have no resource-level permissions; the namespace is restricted instead",
+        conditions={"StringEquals": {"cloudwatch:namespace": namespace}},
+    )
+
+
 def grant_pass_role(role_arn: pulumi.Input[str], service: str) -> Allow:
     """Permission to pass a role to one service."""
     return Allow(

@@ -56,8 +56,8 @@ class Metrics:
         self._ahead_s += seconds
 
     def add(self, metric: Metric, values: Sequence[float], at: float | None = None) -> None:
-        """Add values at a time, by default now."""
-        minute = int((self.now() if at is None else at) // MINUTE_S)
+        """Add values at a time of the machine's clock, by default now."""
+        minute = int((self.now() if at is None else at + self._ahead_s) // MINUTE_S)
         with self._lock:
             minutes = self._minutes.setdefault(metric, {})
             if minute not in minutes:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationError, mod
 
 from ml.settings.containers import image_region
 from ml.settings.fields import SettingError, read
+from ml.settings.monitoring import MonitoringSettings
 from ml.settings.regions import supported_region
 from stacks.sections import (
     ApiConfig,
@@ -58,6 +59,7 @@ class StageConfig(Section):
     api: ApiConfig
     functions: FunctionsConfig
     operations: OperationsConfig
+    monitoring: Annotated[MonitoringSettings, PlainValidator(partial(read, MonitoringSettings))]
     usage: UsageConfig
 
     @model_validator(mode="after")

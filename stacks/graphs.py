@@ -12,6 +12,7 @@ from components.endpoint import Endpoint
 from components.http_api import HttpApi
 from components.lambda_function import LambdaFunction
 from ml import contract
+from ml.settings.monitoring import MONITORED_METRICS
 from stacks.training import Training
 
 Dimensions = Mapping[str, pulumi.Input[str]]
@@ -106,6 +107,28 @@ def run_graph(training: Training) -> Graph:
             )
         ],
     )
+
+
+def model_graphs(stage_name: str) -> list[Graph]:
+    """Quality of the model that serves, and how the newest day differs from the days before."""
+    quality = ("hr_at_10", "ndcg_at_10", "coverage")
+    return [
+        Graph(
+            title=title,
+            metrics=[
+                GraphMetric(
+                    namespace=contract.METRICS_NAMESPACE,
+                    metric=metric.name,
+                    dimensions={contract.STAGE_DIMENSION: stage_name},
+                    statistic="Maximum",
+                    label=metric.label,
+                )
+                for metric in MONITORED_METRICS
+                if (metric.key in quality) is is_quality
+            ],
+        )
+        for title, is_quality in (("Model that serves, newest day", True), ("Drift", False))
+    ]
 
 
 def queue_graph(queues: Mapping[str, DeadLetterQueue]) -> Graph:

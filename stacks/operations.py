@@ -13,12 +13,15 @@ from components.dashboard import Dashboard, DashboardArgs, Graph
 from components.dead_letter_queue import DeadLetterQueue
 from components.event_route import EventRoute, EventRouteArgs, InputTransformer, TopicTarget
 from components.lambda_function import LambdaFunction
+from ml.settings.monitoring import MonitoringSettings
 from stacks.batch_recommendations import BatchRecommendations
+from stacks.drift_alarms import drift_alarms
 from stacks.functions import FunctionDefaults
 from stacks.graphs import (
     endpoint_graph,
     fallback_graph,
     function_graph,
+    model_graphs,
     queue_graph,
     request_graphs,
     run_graph,
@@ -48,6 +51,7 @@ class OperationsArgs:
         config: section `operations` of the stage configuration.
         preparation, training, serving: the slices to monitor.
         timezone: of the deadlines.
+        monitoring: section `monitoring` of the stage configuration.
         functions: arguments that all functions share.
         storage: bucket of the prepared runs.
         alarm_topic_arn: topic that is notified.
@@ -57,6 +61,7 @@ class OperationsArgs:
     region: str
     config: OperationsConfig
     timezone: str
+    monitoring: MonitoringSettings
     functions: FunctionDefaults
     storage: Storage
     preparation: Preparation
@@ -68,8 +73,8 @@ class OperationsArgs:
 class Operations(pulumi.ComponentResource):
     """Notifications of failed clusters, builds and pipeline executions, a budget and a dashboard.
 
-    Creates: EventRoute (3, or 4 with batch recommendations), Budget, Dashboard, and RunDeadlines if the stage
-    has them.
+    Creates: EventRoute (3, or 4 with batch recommendations), MetricAlarm (4), Budget, Dashboard, and
+    RunDeadlines if the stage has them.
     """
 
     dashboard: Dashboard
@@ -92,6 +97,7 @@ class Operations(pulumi.ComponentResource):
             check = RunDeadlines("run-deadlines", _run_deadlines(args, deadlines), child)
             self.functions["check runs"] = check.function
             self.dead_letter_queues.update(check.dead_letter_queues)
+        drift_alarms(args.stage_name, args.monitoring, args.alarm_topic_arn, child)
         Budget(
             "budget",
             BudgetArgs(
@@ -123,6 +129,7 @@ def _graphs(args: OperationsArgs, functions: Mapping[str, LambdaFunction]) -> li
         endpoint_graph(serving.endpoint),
         function_graph({**training.functions, **serving.functions, **functions}),
         run_graph(training),
+        *model_graphs(args.stage_name),
         queue_graph(
             {
                 **preparation.dead_letter_queues,

@@ -16,6 +16,7 @@ from components.iam import (
     ServiceRoleArgs,
     grant_container_logs_and_metrics,
     grant_pass_role,
+    grant_put_metrics,
 )
 from components.lambda_function import LambdaFunction
 from ml import contract
@@ -41,6 +42,7 @@ def job_role(storage: Storage, images: Collection[str], opts: pulumi.ResourceOpt
         *key.grant_encrypt_volumes(),
         storage.packages.grant_read(),
         *grant_container_logs_and_metrics(log_groups, creates_groups=True),
+        grant_put_metrics(contract.METRICS_NAMESPACE),  # of the model that serves
         *grant_pull_images(key.partition, *images),
     ]
     return ServiceRole("job-role", _args(storage, allows), opts)

@@ -46,6 +46,7 @@ class Platform:
                 region=stage.region,
                 config=stage.operations,
                 timezone=stage.spark.timezone,
+                monitoring=stage.monitoring,
                 functions=functions,
                 storage=self.storage,
                 preparation=self.preparation,

@@ -153,16 +153,19 @@ def _storage_and_monitoring(
 
 
 def _custom_metrics(by_type: Mapping[str, list[PreviewedResource]]) -> set[str]:
-    """Metrics that alarms watch and no AWS service publishes."""
+    """Metrics that alarms or dashboards show and no AWS service publishes."""
     alarms = by_type.get("aws:cloudwatch/metricAlarm:MetricAlarm", [])
-    return {
-        json.dumps(
-            [each.inputs["namespace"], each.inputs.get("metricName"), each.inputs.get("dimensions")],
-            sort_keys=True,
-        )
+    watched = [
+        (each.inputs["namespace"], each.inputs.get("metricName"), each.inputs.get("dimensions"))
         for each in alarms
-        if "namespace" in each.inputs and not each.inputs["namespace"].startswith("AWS/")
-    }
+        if "namespace" in each.inputs
+    ]
+    for dashboard in by_type.get("aws:cloudwatch/dashboard:Dashboard", []):
+        for widget in json.loads(dashboard.inputs["dashboardBody"])["widgets"]:
+            for line in widget["properties"].get("metrics", []):
+                names = [part for part in line if isinstance(part, str)]
+                watched.append((names[0], names[1], dict(zip(names[2::2], names[3::2], strict=True))))
+    return {json.dumps(each, sort_keys=True) for each in watched if not str(each[0]).startswith("AWS/")}
 
 
 def _line(item: str, key: str, units: float, *, share: float = 1) -> Line:

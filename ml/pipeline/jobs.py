@@ -167,6 +167,7 @@ def evaluation_step(
                 *("--model-package-group", stage.model_package_group),
                 *("--serving-instance-type", stage.training.serving_instance_type),
                 *("--gate", stage.training.gate.to_json()),
+                *("--stage", stage.name),
             ],
         ),
         property_files=[report],

@@ -15,7 +15,8 @@ from tests.stacks.program import STORE, engine_config, stage_file
 
 Config = dict[str, Any]
 SECTIONS = (
-    *("api", "batch_recommendations", "feature_store", "functions", "network", "operations", "protect_data"),
+    *("api", "batch_recommendations", "feature_store", "functions", "monitoring", "network", "operations"),
+    "protect_data",
     *("serving", "spark", "storage", "training", "usage"),
 )
 

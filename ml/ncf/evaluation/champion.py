@@ -7,9 +7,10 @@ one table. There are two because a Lambda function is deployed without the rest 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.contract import MODEL_ARCHIVE
+from ml.ncf.evaluation.comparison import CANDIDATE
 from ml.ncf.model import artifact
+from ml.settings.metrics import GATED_METRICS
 
 # Bounded timeouts and retries: 5 s to connect, 60 s between bytes, six attempts with up to 20 s between them.
 # A registry that still fails weakens the gate: the champion counts as absent.
@@ -35,10 +38,15 @@ class ChampionError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The current package and its model."""
+    """The current package and its model.
+
+    Attributes:
+        gate_metrics: the model's metrics when it passed the gate; empty if its report cannot be read.
+    """
 
     model_package_arn: str
     artifact: artifact.Artifact
+    gate_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class ModelPackage:
     approval: str
     metadata: Mapping[str, str]
     model_data_url: str = ""
+    report_uri: str = ""  # of its evaluation; empty for a package without one
 
     @property
     def version(self) -> int:
@@ -93,7 +102,18 @@ def find(model_package_group: str, workspace: Path) -> Champion | None:
     except (BotoCoreError, ClientError, KeyError, IndexError) as error:
         raise ChampionError(f"champion of {model_package_group}: {error!r}") from error
     artifact.unpack(archive, workspace / "champion")
-    return Champion(package.arn, artifact.read(workspace / "champion"))
+    return Champion(package.arn, artifact.read(workspace / "champion"), _gate_metrics(package.report_uri))
+
+
+def _gate_metrics(report_uri: str) -> dict[str, float]:
+    """Metrics of the gate in an evaluation report; empty if there is no report, or an unreadable one."""
+    location = urlsplit(report_uri)
+    try:
+        found = _client("s3").get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))
+        model = json.loads(found["Body"].read())[CANDIDATE]
+        return {metric.key: float(model[metric.key]) for metric in GATED_METRICS}
+    except (BotoCoreError, ClientError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _client(service: str) -> Any:
@@ -114,4 +134,11 @@ def _approved(sagemaker: Any, model_package_group: str) -> Iterator[ModelPackage
             approval=package["ModelApprovalStatus"],
             metadata=package.get("CustomerMetadataProperties") or {},
             model_data_url=package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"],
+            report_uri=_report_uri(package),
         )
+
+
+def _report_uri(package: Mapping[str, Any]) -> str:
+    """URI of the evaluation report of a package; empty if it has none."""
+    quality = (package.get("ModelMetrics") or {}).get("ModelQuality") or {}
+    return str((quality.get("Statistics") or {}).get("S3Uri", ""))

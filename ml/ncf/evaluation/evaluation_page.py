@@ -7,6 +7,7 @@ from typing import Any
 
 from ml.ncf.evaluation import html_page
 from ml.ncf.evaluation.comparison import CANDIDATE, CHAMPION, CHANGE
+from ml.settings.monitoring import MONITORED_METRICS
 
 MODELS = {CANDIDATE: "candidate", CHAMPION: "champion", "popularity": "popularity", "item_knn": "item-kNN"}
 
@@ -27,6 +28,10 @@ def render(report: Mapping[str, Any]) -> str:
         protocol = report["new_users"]["protocol"]
         title = f"Users treated as new, ranked by their last {protocol['last_items']} items"
         parts += _section(title, report["new_users"], protocol["n_pairs"])
+    if served := report.get("served"):
+        title = f"The model that serves, on the newest day: {served['n_pairs']} pairs that it had not seen"
+        rows = [[metric.label, _known(served[metric.key])] for metric in MONITORED_METRICS]
+        parts += [html_page.heading(title), html_page.table(["", "value"], rows)]
     return html_page.page(f"Evaluation of run {report['run_id']}", parts)
 
 
@@ -66,6 +71,10 @@ def _number(report: Mapping[str, Any], name: str, key: str) -> str:
     value = f"{report[name][key]:.4f}"
     bounds = report["intervals"][name].get(key)
     return value if bounds is None else f"{value} ({bounds[0]:.4f} to {bounds[1]:.4f})"
+
+
+def _known(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.4f}"
 
 
 def _plain(values: Mapping[str, Any], keys: list[str]) -> list[object]:

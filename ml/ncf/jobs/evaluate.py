@@ -11,6 +11,9 @@ numbers. Ties count against the model. Models are loaded from their artifacts, a
 scores that are not finite fails the job; a champion with such scores, or that cannot be read, counts as
 absent, with a warning in the report: the registry, S3 or the artifact of another model must not stop
 retraining. `deploy_model` copies the warnings to the package.
+
+The section `served` is the monitoring of the champion (`ml.ncf.evaluation.served_model`); with `--stage` its
+values are published to CloudWatch.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ from ml.ncf.evaluation.gate import decide
 from ml.ncf.evaluation.held_out import HeldOut
 from ml.ncf.evaluation.matched_model import MatchedModel
 from ml.ncf.evaluation.popular_list import popular_list
-from ml.ncf.jobs import packages
+from ml.ncf.evaluation.served_model import served_report
+from ml.ncf.jobs import packages, published_metrics
 from ml.ncf.jobs.exit_reason import JobExit, JobParser, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
@@ -68,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model-package-group", help="group of the champion (default: no champion)")
     parser.add_argument("--serving-instance-type", help="of the endpoint, which the model has to fit")
     parser.add_argument("--gate", help="JSON of the stage's quality gate (default: no decision)")
+    parser.add_argument("--stage", help="whose metrics are published to CloudWatch (default: none)")
     parser.add_argument("--seed", type=int, default=42, help="seed of samples, negatives and intervals")
     arguments = parser.parse_args(argv)
     # ValueError: of data, manifest, gate and artifact, and of a number that is not finite
@@ -98,6 +103,8 @@ def write_evaluation(arguments: argparse.Namespace) -> None:
             warnings=warnings,
             serving_instance_type=arguments.serving_instance_type,
         )
+    if arguments.stage and (warning := published_metrics.publish(report["served"], arguments.stage)):
+        report["warnings"].append(warning)
     files = {
         EVALUATION_FILE: json.dumps(report, indent=2, allow_nan=False),
         PAGE_FILE: evaluation_page.render(report),
@@ -178,6 +185,11 @@ def evaluate(
             # First: the package's metadata has room for the beginning of the warnings only.
             warnings.insert(0, f"the champion counts as absent: {current.model_package_arn}: {error}")
             current = None
+    served = None
+    try:
+        served = served_report(run, current, seed)
+    except (NotFiniteError, DataError) as error:
+        warnings.append(f"the model that serves was not monitored: {error}")
     sampled = held_out.sampled_report(ranks)
     if current is not None:
         sampled[CHAMPION] = {"model_package_arn": current.model_package_arn, **sampled[CHAMPION]}
@@ -192,6 +204,7 @@ def evaluate(
         "gate": None if gate is None else decide(sampled, held_out.expected_comparison(ranks), gate),
         "whole_catalogue": {CHAMPION: None, **held_out.catalogue_report(ranks)},
         "new_users": held_out.new_users_report(candidate),
+        "served": served,
         "retrieval": retrieval,
         "serving": serving,
         "warnings": warnings,

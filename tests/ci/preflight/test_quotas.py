@@ -22,7 +22,7 @@ def test_needed_quotas_follow_from_the_stage_files() -> None:
     spot = "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests"
     build = "Concurrently running builds for Linux/Medium environment"
     assert quotas_of(stage_at("http://127.0.0.1:9", "dev")) == {
-        "Concurrent executions": 28,  # 50 requests per second of 0.5 s, and three functions
+        "Concurrent executions": 29,  # 50 requests per second of 0.5 s, and four functions
         on_demand: 20,
         spot: 8,
         "ml.m5.xlarge for spot training job usage": 1,
@@ -110,7 +110,7 @@ def test_quota_below_the_need_is_missing_and_applied_values_win(
     }
     assert {each.status for each in found} == {OK, MISSING}
     (concurrency,) = [each for each in found if "Concurrent executions" in each.subject]
-    assert "request 28 in Service Quotas (lambda, ap-northeast-2)" in concurrency.action
+    assert "request 29 in Service Quotas (lambda, ap-northeast-2)" in concurrency.action
 
 
 def test_quota_that_aws_does_not_list_is_not_ok(emulator: Emulator, fake_url: str, answers: Answers) -> None:

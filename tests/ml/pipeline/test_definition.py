@@ -112,6 +112,7 @@ def test_gate_tests_the_decision_of_the_evaluation_and_the_memory(steps: dict[st
         floors={"hr_at_10": 0.5, "ndcg_at_10": 0.25}, tolerance={"hr_at_10": 0.01, "ndcg_at_10": 0.02}
     )
     assert arguments[arguments.index("--serving-instance-type") + 1] == "ml.c5.large"
+    assert arguments[arguments.index("--stage") + 1] == "dev"
     assert max(map(len, arguments)) <= 256  # SageMaker API, ContainerArgument
 
 

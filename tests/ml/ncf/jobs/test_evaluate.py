@@ -7,10 +7,12 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 import torch
+from moto import mock_aws
 
-from ml.contract import RANDOM_SPLIT
+from ml.contract import METRICS_NAMESPACE, RANDOM_SPLIT
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.evaluation import evaluation_page
 from ml.ncf.evaluation.champion import Champion, ChampionError
@@ -23,6 +25,7 @@ from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.ids import IdMap
 from ml.settings.gate import GateSettings
 from ml.settings.metrics import GATED_METRICS
+from ml.settings.monitoring import MONITORED_METRICS
 from tests.ml.ncf.conftest import N_USERS
 
 ZEROS = {metric.key: 0.0 for metric in GATED_METRICS}
@@ -61,6 +64,39 @@ def test_trained_model_exceeds_popularity(job_input: Path, tmp_path: Path) -> No
     popular = json.loads((tmp_path / "out" / "popular.json").read_text())
     assert popular["model_version"] == report["run_id"]
     assert popular["items"]
+
+
+def test_metrics_of_the_model_that_serves_are_published_for_the_stage(
+    job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = artifact.read(model_dir)
+    known = run_in(prepared_run).splits["train"]
+    data = replace(before.data, seen_indptr=known.indptr, seen_indices=known.indices)
+    current = Champion("arn:champion", replace(before, data=data), {"ndcg_at_10": 1.0})
+    monkeypatch.setattr(evaluate, "find_champion", lambda *_: (current, []))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-2")
+    with mock_aws():
+        report = report_of(job_input, tmp_path / "out", "--model-package-group", "NCF-dev", "--stage", "dev")
+        cloudwatch = boto3.client("cloudwatch", region_name="ap-northeast-2")
+        found = cloudwatch.list_metrics(Namespace=METRICS_NAMESPACE)["Metrics"]
+    assert report["served"]["n_pairs"] == 2 * N_USERS  # all of validation and test
+    assert {each["Dimensions"][0]["Value"] for each in found} == {"dev"}
+    # All pairs are of one day: there is no week before.
+    published = {metric.name for metric in MONITORED_METRICS} - {"PopularityShift"}
+    assert {each["MetricName"] for each in found} == published
+    assert "unknown items" in (tmp_path / "out" / "evaluation.html").read_text()
+
+
+def test_evaluation_goes_on_when_cloudwatch_does_not_answer(
+    job_input: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift = {metric.key: 0.0 for metric in MONITORED_METRICS}
+    monkeypatch.setattr(evaluate, "served_report", lambda *_: shift | {"n_pairs": 0})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-2")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    report = report_of(job_input, tmp_path / "out", "--stage", "dev")
+    assert "were not published" in report["warnings"][-1]
 
 
 def test_change_is_candidate_minus_champion(
