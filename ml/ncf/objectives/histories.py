@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +12,39 @@ from torch import Tensor
 
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.model.base import History
+
+
+@dataclass(frozen=True)
+class HistoryWeights:
+    """Relative weights of the items of a history, by the number of newer items of the same user.
+
+    Preferences drift (Koren 2009, "Collaborative filtering with temporal dynamics"); age is counted in items
+    because users differ in pace.
+
+    Attributes:
+        half_life: number of newer items after which an item weighs half as much; infinite: equal weights.
+        equal_share: part of the sum of the weights that all items share equally, for preferences that last.
+    """
+
+    half_life: float = math.inf
+    equal_share: float = 0.0
+
+    def of(
+        self, newer: NDArray[np.integer], rows: NDArray[np.int64], n_users: int
+    ) -> NDArray[np.floating] | None:
+        """Weights (p,) of items with numbers of newer items (p,), of users (p,); None: all equal."""
+        if math.isinf(self.half_life):
+            return None
+        decayed = np.exp2(-newer / self.half_life)
+        if not self.equal_share:
+            return decayed
+        decayed /= np.bincount(rows, decayed, minlength=n_users)[rows]
+        return (1 - self.equal_share) * decayed + self.equal_share / np.bincount(rows, minlength=n_users)[
+            rows
+        ]
+
+
+EQUAL_WEIGHTS = HistoryWeights()
 
 
 def pooled_history(
@@ -42,18 +76,16 @@ def pooled_history(
     )
 
 
-def full_histories(train: Interactions, users: Tensor, half_life: float = math.inf) -> History:
+def full_histories(train: Interactions, users: Tensor, weights: HistoryWeights = EQUAL_WEIGHTS) -> History:
     """Complete training histories of users (B,), without dropout: the input of a trained model.
 
     Args:
         train: training pairs.
         users: (B,) user indices.
-        half_life: number of newer items of the same user after which an item weighs half as much; infinite:
-            equal weights. Preferences drift (Koren 2009, "Collaborative filtering with temporal dynamics");
-            age is counted in items because users differ in pace. Ignored if the times are not known.
+        weights: of the items of a history; ignored if the times are not known.
     """
     rows, positions = train.gather_positions(users.numpy())
     relevance = None
-    if train.recency is not None and math.isfinite(half_life):
-        relevance = np.exp2(-train.recency[positions] / half_life)
+    if train.recency is not None:
+        relevance = weights.of(train.recency[positions], rows, len(users))
     return pooled_history(rows, train.indices[positions], len(users), relevance)

@@ -9,7 +9,6 @@ Shapes: S samples, n negatives, P pairs, U users, I items, N neighbours, R recen
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.data.sampling import UnseenSampler
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import N_NEIGHBOURS, N_RECENT, RecentNCF, RecentStatistics, log_count
-from ml.ncf.objectives.histories import pooled_history
+from ml.ncf.objectives.histories import HistoryWeights, pooled_history
 
 WITHHELD_PART = 4  # of a user's pairs at most one in four is withheld
 MAX_SAMPLES = 50_000  # many times the weights of the MLP
@@ -48,7 +47,7 @@ class Part:
     """A trained GMF part that still reads histories, with what validation selected for it."""
 
     model: NCF
-    half_life: float
+    history: HistoryWeights
     blend_weight: float
 
 
@@ -180,9 +179,7 @@ def _vectors_before(
     """Vectors of users with only their first pairs: (B, D) of the fused model's factors of this part."""
     rows = np.repeat(np.arange(len(users)), n_before)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(n_before) - n_before, n_before)
-    relevance = None
-    if math.isfinite(part.half_life):
-        relevance = np.exp2(-(np.repeat(n_before, n_before) - 1 - within) / part.half_life)
+    relevance = part.history.of(np.repeat(n_before, n_before) - 1 - within, rows, len(users))
     items = ordered[np.repeat(starts[users], n_before) + within]
     history = pooled_history(rows, items, len(users), relevance)
     return part.model.user_features(torch.from_numpy(users), history)[0] * part.blend_weight

@@ -15,6 +15,7 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import RecentNCF
+from ml.ncf.objectives.histories import HistoryWeights
 from ml.ncf.training.loop import Epoch, best_epoch, peak_memory_mib
 from ml.ncf.training.plan import TrainingPhase
 from ml.ncf.training.recent_data import Part, draw_samples, inputs_of, statistics_of, without_newest
@@ -25,7 +26,7 @@ from ml.ncf.training.recent_mlp import MLPResult, fit_layers
 class SelectedPart:
     """What validation selected for a part of the base model."""
 
-    half_life: float
+    history: HistoryWeights
     blend_weight: float
 
 
@@ -79,7 +80,7 @@ class RecentPhase:
         began = time.perf_counter()
         rng = np.random.default_rng([phase.settings.seed, phase.index])
         parts = [
-            Part(model, selected[name].half_life, selected[name].blend_weight)
+            Part(model, selected[name].history, selected[name].blend_weight)
             for name, model in self.parts.items()
             if isinstance(model, NCF) and selected[name].blend_weight
         ]

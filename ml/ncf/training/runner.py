@@ -214,7 +214,7 @@ class _PlanRun:
             self.notes.append(no_mlp_sentence(self.data.train))
             return
         selected = {
-            name: SelectedPart(each.half_life, each.blend_weight) for name, each in self.selections.items()
+            name: SelectedPart(each.history, each.blend_weight) for name, each in self.selections.items()
         }
         self.models[phase.name], epochs, best, note = self.recent.fit(
             phase, base, selected, self.data.all_pairs, self.data.validation
@@ -265,12 +265,12 @@ class _PlanRun:
             )
 
     def _folded(self, phase: TrainingPhase, model: RankingModel) -> RankingModel:
-        """The model without history, with the half-life that validation selects."""
+        """The model without history, with the weights of histories that validation selects."""
         selection, known = self.selections[phase.name], self._known(phase)
         if phase.repeats is not None:
-            return model.folded(history_of(known, selection.half_life))
-        selection.half_life = self.selector.half_life(model, known)
-        folded = model.folded(history_of(known, selection.half_life))
+            return model.folded(history_of(known, selection.history))
+        selection.history = self.selector.history_weights(model, known)
+        folded = model.folded(history_of(known, selection.history))
         found = self.selector.metrics_of(self.data.validation.scores(folded))
         selection.best = replace(selection.best, metrics=found)
         return folded

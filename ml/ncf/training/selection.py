@@ -1,10 +1,10 @@
-"""Choices that are made on validation while a plan runs: epoch, half-life and blend weights."""
+"""Choices that are made on validation while a plan runs: epoch, weights of histories, and blend weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor
@@ -13,12 +13,13 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation import metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model.base import HistoryOf, RankingModel
-from ml.ncf.objectives.histories import full_histories
+from ml.ncf.objectives.histories import EQUAL_WEIGHTS, HistoryWeights, full_histories
 from ml.ncf.training.blending import GRID, best_blend_weights, gain_of_part
 from ml.ncf.training.loop import Epoch
 
 # Half-lives of an item's weight in a history, counted in newer items; the first of equal results is chosen.
 HALF_LIVES = (math.inf, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0)
+EQUAL_SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Selection:
     """Result of the selection on validation, shared by a phase and its refit."""
 
     best: Epoch
-    half_life: float = math.inf
+    history: HistoryWeights = EQUAL_WEIGHTS
     blend_weight: float = 1.0  # of this phase's model in a fused one
 
 
@@ -50,15 +51,21 @@ class Selector:
         """Metrics of scores (C, 1 + N) of the validation pairs."""
         return metrics.of_scores(scores, self.k)
 
-    def half_life(self, model: RankingModel, known: Interactions) -> float:
-        """Half-life of the items in the histories of `known`; infinite if the times are not known."""
+    def history_weights(self, model: RankingModel, known: Interactions) -> HistoryWeights:
+        """Weights of the items in the histories of `known`; equal ones if the times are not known.
+
+        First the half-life, then the share of equal weights beside it.
+        """
         if known.recency is None:
-            return math.inf
+            return EQUAL_WEIGHTS
 
-        def ndcg(half_life: float) -> float:
-            return self.metrics_of(self.validation.scores(model, history_of(known, half_life)))["ndcg"]
+        def ndcg(weights: HistoryWeights) -> float:
+            return self.metrics_of(self.validation.scores(model, history_of(known, weights)))["ndcg"]
 
-        return max(self.half_lives, key=ndcg)
+        decayed = max((HistoryWeights(half_life) for half_life in self.half_lives), key=ndcg)
+        if math.isinf(decayed.half_life):
+            return decayed
+        return max((replace(decayed, equal_share=share) for share in EQUAL_SHARES), key=ndcg)
 
     def blend_weights(self, parts: Sequence[RankingModel]) -> list[float]:
         """Blend weight of each part; 0: the blend is better, or as good, without it."""
@@ -87,6 +94,6 @@ class Selector:
         return self.metrics_of(self.validation.masked(blended))["ndcg"]
 
 
-def history_of(known: Interactions, half_life: float = math.inf) -> HistoryOf:
+def history_of(known: Interactions, weights: HistoryWeights = EQUAL_WEIGHTS) -> HistoryOf:
     """The complete histories of users."""
-    return partial(full_histories, known, half_life=half_life)
+    return partial(full_histories, known, weights=weights)

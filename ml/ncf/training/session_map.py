@@ -19,7 +19,7 @@ from ml.ncf.model.finite import require_finite
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.session import DEFAULT_HALF_LIFE, SessionMap
-from ml.ncf.objectives.histories import full_histories
+from ml.ncf.objectives.histories import HistoryWeights, full_histories
 from ml.settings.metrics import CUTOFF
 
 HALF_LIVES = (DEFAULT_HALF_LIFE, 32.0, 8.0, 4.0, math.inf)
@@ -80,7 +80,7 @@ def _fit(
     The ridge is a number of users whose pooled vectors are as long as those of the users on average.
     """
     rows = torch.from_numpy(users.astype(np.int64))
-    history = full_histories(train, rows, half_life)
+    history = full_histories(train, rows, HistoryWeights(half_life))
     found: dict[float, list[Tensor]] = {ridge: [] for ridge in ridges}
     for tower in model.towers:
         pooled = F.embedding_bag(

@@ -12,7 +12,7 @@ import torch
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.model.ease import EASE, EASEConfig
 from ml.ncf.model.session import Session, SessionMap
-from ml.ncf.objectives.histories import full_histories
+from ml.ncf.objectives.histories import HistoryWeights, full_histories
 
 
 @pytest.mark.parametrize("half_life", [math.inf, 16.0, 4.0])
@@ -22,13 +22,13 @@ def test_session_is_pooled_as_the_newest_items_of_a_history(half_life: float, n_
     n = n_known + m
     pairs = np.zeros(n, dtype=np.int64), np.arange(n)
     trained = Interactions.from_pairs(*pairs, 1, n, times=np.arange(n))
-    whole = full_histories(trained, torch.tensor([0]), half_life).weights
+    whole = full_histories(trained, torch.tensor([0]), HistoryWeights(half_life)).weights
     session = Session(torch.arange(m), torch.ones(m), user=0 if n_known else None, n_known=n_known)
     kept, weights = session.pooling(half_life)
     assert torch.allclose(weights, whole[n_known:], atol=1e-6)
     if n_known:
         before = Interactions.from_pairs(pairs[0][:n_known], pairs[1][:n_known], 1, n, np.arange(n_known))
-        alone = full_histories(before, torch.tensor([0]), half_life).weights
+        alone = full_histories(before, torch.tensor([0]), HistoryWeights(half_life)).weights
         assert torch.allclose(kept * alone, whole[:n_known], atol=1e-6)
     else:
         assert kept == 0.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
-from ml.ncf.objectives.histories import full_histories
+from ml.ncf.objectives.histories import HistoryWeights, full_histories
 from ml.ncf.training.plan import training_plan
 from ml.ncf.training.runner import Trained, TrainingData, run_plan
 from tests.ml.ncf.training.small import SMALL
@@ -62,7 +62,7 @@ def test_union_has_times_if_both_operands_have_them(
 def test_weight_halves_per_half_life_and_the_sum_is_unchanged() -> None:
     train = timed([(0, 5, 30), (0, 2, 10), (0, 7, 20), (1, 3, 5)])
     uniform = full_histories(train, torch.tensor([0, 1]))
-    decayed = full_histories(train, torch.tensor([0, 1]), half_life=1.0)
+    decayed = full_histories(train, torch.tensor([0, 1]), HistoryWeights(1.0))
     by_item = dict(zip(decayed.items.tolist(), decayed.weights.tolist(), strict=True))
     assert by_item[7] == pytest.approx(by_item[5] / 2)
     assert by_item[2] == pytest.approx(by_item[5] / 4)
@@ -71,9 +71,18 @@ def test_weight_halves_per_half_life_and_the_sum_is_unchanged() -> None:
     assert torch.allclose(uniform.weights[:3], torch.tensor(3**-0.5))
 
 
+def test_equal_share_is_a_mean_of_decayed_and_equal_weights() -> None:
+    train, users = timed([(0, 5, 30), (0, 2, 10), (0, 7, 20), (1, 3, 5)]), torch.tensor([0, 1])
+    uniform, decayed, mixed = (
+        full_histories(train, users, weights).weights
+        for weights in (HistoryWeights(), HistoryWeights(1.0), HistoryWeights(1.0, equal_share=0.25))
+    )
+    assert torch.allclose(mixed, 0.25 * uniform + 0.75 * decayed)
+
+
 def test_half_life_has_no_effect_without_times() -> None:
     train = replace(timed([(0, 5, 30), (0, 2, 10)]), times=None)
-    decayed = full_histories(train, torch.tensor([0]), half_life=1.0)
+    decayed = full_histories(train, torch.tensor([0]), HistoryWeights(1.0))
     assert torch.equal(decayed.weights, full_histories(train, torch.tensor([0])).weights)
 
 

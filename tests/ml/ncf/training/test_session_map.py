@@ -12,7 +12,7 @@ from ml.ncf.model.ease import EASE, EASEConfig
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.session import Session, SessionMap
 from ml.ncf.model.towers import NCFConfig
-from ml.ncf.objectives.histories import full_histories
+from ml.ncf.objectives.histories import HistoryWeights, full_histories
 from ml.ncf.training.session_map import fit_session_map
 
 N_USERS, N_ITEMS, N_FACTORS, HALF_LIFE = 300, 60, 6, 8.0
@@ -47,7 +47,7 @@ def linear_model(train: Interactions, architecture: str) -> NCF:
             dropout=0.0,
         )
     ).eval()
-    history = full_histories(train, torch.arange(N_USERS), HALF_LIFE)
+    history = full_histories(train, torch.arange(N_USERS), HistoryWeights(HALF_LIFE))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
