@@ -23,6 +23,7 @@ SLOWEST_FILES = (
     "tests/e2e/test_bad_input.py",
     "tests/ml/preparation/test_hostile_files.py",
     "tests/ml/preparation/read/test_previous_run.py",
+    "tests/stacks/alarms/test_alarms.py",
     "tests/ml/preparation/split/test_rules.py",
     "tests/local/deploy/test_stages.py",
     "tests/ml/preparation/test_job.py",
