@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Where it is set (container images often do), every process would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up test test-dags test-container test-policies test-peers check preview review lock clean environment environment-airflow environment-container environment-policies environment-peers spark-classes
+.PHONY: help up tune test test-dags test-container test-policies test-peers check preview review lock clean environment environment-airflow environment-container environment-policies environment-peers spark-classes
 
 STAGE ?= dev
 BASE ?= origin/main
@@ -12,6 +12,7 @@ LAMBDAS := $(patsubst %/handler.py,%,$(wildcard lambdas/*/handler.py))
 
 help: ## list the targets
 	@echo "make up [STAGE=dev] [DATA=path] [SERVE=1] [ARGS='--user-column buyer']   run the whole platform on this machine, up to the first recommendations"
+	@echo "make tune [DATA=path] [MINUTES=20] [STAGE=dev]   search hyperparameters on the validation split; continues on later runs"
 	@echo "make test [ARGS='-k gate']                  run the tests"
 	@echo "make test-dags                              run the tests of the Airflow DAG, in a separate environment"
 	@echo "make test-container                         serve a model artifact with SageMaker's own serving stack"
@@ -27,6 +28,10 @@ help: ## list the targets
 up: export NCF_DATA = $(value DATA)
 up: spark-classes
 	@$(PYTHON) -m local up --stage '$(STAGE)' $(if $(value DATA),--data "$$NCF_DATA") $(if $(filter-out 0,$(SERVE)),--serve) $(ARGS)
+
+tune: export NCF_DATA = $(value DATA)
+tune: spark-classes
+	@$(PYTHON) -m local tune --stage '$(STAGE)' $(if $(value DATA),--data "$$NCF_DATA") $(if $(MINUTES),--minutes '$(MINUTES)') $(ARGS)
 
 # Three processes keep two cores busy: one of them usually waits for a job, a build or an event.
 # loadfile: the tests of a file share a process, because a process runs at most one emulator at a time.

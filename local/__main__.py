@@ -108,6 +108,51 @@ def train(
         out.print(f"model [bold]{run_id}[/] is deployed: HR@10 {evaluation['model']['hr_at_10']:.3f}")
 
 
+@app.command(cls=JobCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def tune(
+    context: typer.Context,
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Interactions in the formats of `up --data`, or the folder of a prepared run; default: a "
+            "synthetic shop."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time of the trials; a training is not cut off.")
+    ] = 20.0,
+    stage: StageOption = "dev",
+    preset: Annotated[
+        str | None, typer.Option(help="Preset to start from; default: the stage's hyperparameters.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the trainings and of the search.")] = 42,
+    output: Annotated[Path, typer.Option(help="Folder for the search and its result.")] = Path("out/tune"),
+) -> None:
+    """Search better hyperparameters on the validation split; run it again to go on.
+
+    Takes the options of the preparation job, too.
+    """
+    with exit_codes():
+        from local.tune.command import TuneOptions
+        from local.tune.command import run as run_search
+        from local.up import synthetic_interactions
+
+        job_options = parse_job_options(context.args)
+        options = TuneOptions(
+            stage=stage,
+            data=data.expanduser() if data is not None else synthetic_interactions(),
+            job_options=job_options,
+            preset=preset,
+            minutes=minutes,
+            seed=seed,
+            output=output,
+        )
+        path = run_search(options, lambda line: out.print(line, markup=False, soft_wrap=True))
+        out.print(path.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+        out.print(f"[dim]written to[/] {path}: the section is for ncf:training in Pulumi.{stage}.yaml")
+
+
 @app.command()
 def preview(
     stage: StageOption = "dev",

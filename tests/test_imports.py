@@ -113,6 +113,7 @@ MAY_IMPORT = {
         "google.protobuf",
         "grpc",
         "msgpack",
+        "optuna",
         "policies",
         "psutil",
         "pulumi",

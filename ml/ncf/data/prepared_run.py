@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class PreparedRun:
     run_id: str
     user_ids: NDArray[np.str_]  # (U,), in the order of the id map of the run
     item_ids: NDArray[np.str_]  # (I,)
-    splits: Mapping[str, Interactions]  # train, validation, test
+    splits: Mapping[str, Interactions]  # train, validation, test, or those of them that were read
     popularity: NDArray[np.int64]  # (I,), number of train interactions per item
     split_rule: str = ""  # as in the manifest
 
@@ -44,16 +44,17 @@ class PreparedRun:
         return len(self.item_ids)
 
     def seen(self) -> Interactions:
-        """Items that each user has in any split."""
-        train, *rest = (self.splits[split] for split in SPLITS)
+        """Items that each user has in any split that was read."""
+        train, *rest = self.splits.values()
         return train.union(*rest)
 
 
-def read_run(locate: LocateChannel) -> PreparedRun:
+def read_run(locate: LocateChannel, splits: Sequence[str] = SPLITS) -> PreparedRun:
     """Read and check a prepared run.
 
     Args:
         locate: returns the folder of a channel of `ml.contract.TRAINING_CHANNELS`.
+        splits: to read. Users and items of the other splits alone are not in the result.
 
     Raises:
         DataError: a channel or file is missing, an index is outside the id maps, or a split is empty.
@@ -64,7 +65,7 @@ def read_run(locate: LocateChannel) -> PreparedRun:
     items_path = _single(locate, "items", ITEMS_FILE)
     popularity_path = _single(locate, "popularity", POPULARITY_FILE)
     files = {USERS_FILE: users_path, ITEMS_FILE: items_path, POPULARITY_FILE: popularity_path}
-    for split in SPLITS:
+    for split in splits:
         folder = locate(split)
         files |= {name: folder / Path(name).name for name in manifest.split_files(split)}
     manifests.verify_files(manifest, files)
@@ -75,7 +76,7 @@ def read_run(locate: LocateChannel) -> PreparedRun:
         split: _read_split(
             split, [files[name] for name in manifest.split_files(split)], len(user_ids), len(item_ids)
         )
-        for split in SPLITS
+        for split in splits
     }
     has_user, new_user = _occurring([users for users, *_ in pairs.values()], len(user_ids))
     has_item, new_item = _occurring([items for _, items, *_ in pairs.values()], len(item_ids))

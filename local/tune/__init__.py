@@ -1,0 +1,1 @@
+"""Search of hyperparameters on the validation split of a prepared run (`make tune`)."""
