@@ -84,6 +84,7 @@ class PhaseContext:
     objective: Objective
     validation: EvaluationSet | None  # None: no selection, the weights of the last epoch are kept
     max_epochs: int
+    first_epoch: int = 1  # of the schedule; above 1 for trained weights
     history_of: HistoryOf = no_history
     rank: ProcessRank = SINGLE_PROCESS
     checkpoint: Checkpoint | None = None
@@ -101,14 +102,15 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
        Raises:
            TrainingError: a loss, a weight or a score is not finite.
     """
-    optimizers = Optimizers(model, phase.settings, phase.settings.epochs * context.objective.n_steps)
+    n_steps, done = context.objective.n_steps, context.first_epoch - 1
+    optimizers = Optimizers(model, phase.settings, phase.settings.epochs * n_steps, n_done=done * n_steps)
     epochs, best, spent = _resume(model, optimizers, context.checkpoint)
     began = time.perf_counter() - spent
 
     def seconds() -> float:
         return time.perf_counter() - began
 
-    number = epochs[-1].number if epochs else 0
+    number = epochs[-1].number if epochs else done
     if phase.parts and not epochs:
         epochs.append(
             evaluated(phase, model, context, context.validation, number=0, loss=math.nan, seconds=seconds())
@@ -116,7 +118,7 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
         best = copy.deepcopy(model.state_dict())
         context.on_epoch(epochs[-1], model)
     while number < context.max_epochs and not (
-        _out_of_patience(epochs, phase.settings.patience) or (number and context.is_useless(model))
+        _out_of_patience(epochs, phase.settings.patience) or (epochs and context.is_useless(model))
     ):
         number += 1
         loss = train_epoch(phase, model, optimizers, number, context)

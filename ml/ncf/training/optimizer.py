@@ -91,6 +91,7 @@ class Optimizers:
         model: the model; `sparse` is set on the embeddings that are updated row-wise.
         settings: hyperparameters of the phase.
         n_steps: length of the schedule.
+        n_done: steps of the schedule before the first one.
         row_wise_elements: tables with more elements are updated row-wise.
     """
 
@@ -99,6 +100,8 @@ class Optimizers:
         model: RankingModel,
         settings: Hyperparameters,
         n_steps: int,
+        *,
+        n_done: int = 0,
         row_wise_elements: int = ROW_WISE_ELEMENTS,
     ) -> None:
         user_tables = model.user_tables() if settings.objective != "bce" else []
@@ -119,7 +122,7 @@ class Optimizers:
             self._all.append(torch.optim.AdamW(dense, rate, betas=betas, fused=True))
         if is_row_wise:
             self._all.append(RowWiseAdamW(row_wise, rate, betas))
-        self._schedules = [_schedule(optimizer, settings, n_steps) for optimizer in self._all]
+        self._schedules = [_schedule(optimizer, settings, n_steps, n_done) for optimizer in self._all]
 
     @property
     def rate(self) -> float:
@@ -164,12 +167,12 @@ def _row_wise_tables(
 
 
 def _schedule(
-    optimizer: torch.optim.Optimizer, settings: Hyperparameters, n_steps: int
+    optimizer: torch.optim.Optimizer, settings: Hyperparameters, n_steps: int, n_done: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Learning rate per step: constant, or one-cycle (Smith and Topin 2018, "Super-convergence")."""
 
     def one_cycle(step: int) -> float:
-        done = step / max(1, n_steps)
+        done = (n_done + step) / max(1, n_steps)
         if done < WARM_UP:
             return START_RATE + (1 - START_RATE) * done / WARM_UP
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP))))

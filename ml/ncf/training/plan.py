@@ -2,7 +2,8 @@
 
 Without `pretrain` the plan has one phase. With it, each part is trained separately, then a fused model starts
 from all of them (He et al. 2017, section 3.4.1). With `refit`, every phase is repeated on train and
-validation together, for the number of epochs that validation chose.
+validation together: from random weights for the number of epochs that validation chose, or the end of a
+one-cycle schedule from the selected weights, if few pairs are new.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class TrainingPhase:
         """Whether the model is computed in one step, without epochs."""
         return family_of(self.architecture).is_closed_form
 
+    @property
+    def may_continue(self) -> bool:
+        """Whether the phase may start from the selected weights of `repeats` and train to the same end."""
+        is_of_one_model = not (self.parts or self.base or self.is_closed_form)
+        return self.repeats is not None and is_of_one_model and self.settings.schedule == "one-cycle"
+
     def row(self) -> tuple[str, ...]:
         """The phase as text, one value for each of `COLUMNS`."""
         settings = self.settings
@@ -61,6 +68,8 @@ class TrainingPhase:
             objective, rate, batch_size = settings.objective, f"{settings.lr:g}", str(settings.batch_size)
             epochs = str(self.max_epochs) if self.repeats is None else f"best of {self.repeats}"
         start = f"blend of {', '.join(self.parts)}" if self.parts else self.base or "random weights"
+        if self.may_continue:
+            start += f", or {self.repeats}"
         data = "train" if self.repeats is None else "train + validation"
         return (
             self.name,

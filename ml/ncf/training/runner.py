@@ -35,6 +35,7 @@ from ml.ncf.training.loop import (
 )
 from ml.ncf.training.plan import TrainingPhase
 from ml.ncf.training.recent_phase import RecentPhase, SelectedPart, no_mlp_sentence
+from ml.ncf.training.refit import Refits
 from ml.ncf.training.selection import HALF_LIVES, Selection, Selector, history_of
 
 
@@ -90,6 +91,8 @@ def run_plan(
         ml.ncf.training.loop.TrainingError: a loss, a weight or a score is not finite.
         ValueError: the model family does not support the size of the data.
     """
+    recent = RecentPhase.of_plan(plan, data.train)
+    n_fitted = len(data.train if recent is None else recent.fitted)
     run = _PlanRun(
         data=data,
         rank=rank,
@@ -100,7 +103,8 @@ def run_plan(
             half_lives=half_lives,
             blend_grid=blend_grid,
         ),
-        recent=RecentPhase.of_plan(plan, data.train),
+        recent=recent,
+        refits=Refits.of_plan(plan, n_fitted, len(data.train) + len(data.held_out)),
     )
     for phase in plan:
         try:
@@ -134,6 +138,7 @@ class _PlanRun:
     rank: ProcessRank
     checkpoints: CheckpointFolder | None
     selector: Selector
+    refits: Refits
     models: dict[str, RankingModel] = field(default_factory=dict)  # by phase; removed when they are fused
     selections: dict[str, Selection] = field(default_factory=dict)  # by phase; shared with its refit
     epochs: list[Epoch] = field(default_factory=list)
@@ -144,6 +149,9 @@ class _PlanRun:
         """The untrained model of a phase; a fused one with the weights of its parts."""
         if phase.parts:
             return self._fused(phase)
+        selected = self.refits.take(phase)
+        if selected is not None:
+            return selected
         settings, train = phase.settings, self._fitted(phase)
         model = family_of(phase.architecture).from_settings(
             phase.architecture, settings, train.n_users, train.n_items
@@ -165,11 +173,13 @@ class _PlanRun:
         """Arguments of the training loop for a phase."""
         settings, train = phase.settings, self._fitted(phase)
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
+        first_epoch, max_epochs = self.refits.epochs_of(phase, repeated.best.number if repeated else None)
         histories = history_of(self._known(phase)) if settings.history else no_history
         return PhaseContext(
             objective=objective_of(model, settings, train, self.rank),
             validation=self._validation(phase),
-            max_epochs=repeated.best.number if repeated else phase.max_epochs,
+            max_epochs=max_epochs,
+            first_epoch=first_epoch,
             history_of=histories,
             is_useless=self._gets_no_weight(phase, histories) if phase.beside else is_never_useless,
             rank=self.rank,
@@ -193,6 +203,7 @@ class _PlanRun:
         repeated = self.selections.get(phase.repeats) if phase.repeats else None
         self.selections[phase.name] = repeated or Selection(best=best_epoch(epochs))
         unfolded = model
+        self.refits.keep(phase, unfolded)
         if model.uses_history:
             model = self._folded(phase, model)
         if self.recent is not None and phase.repeats is None and not phase.parts:
@@ -233,6 +244,7 @@ class _PlanRun:
     def skip(self, phase: TrainingPhase) -> None:
         """Train nothing: the part is left out of the fused model."""
         if phase.repeats is not None:
+            self.refits.take(phase)
             self.selections[phase.name] = self.selections[phase.repeats]
 
     def _fitted(self, phase: TrainingPhase) -> Interactions:

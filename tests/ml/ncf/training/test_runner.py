@@ -132,6 +132,26 @@ def test_refit_trains_on_validation_too_for_the_selected_epochs() -> None:
     assert not same(trained, train())
 
 
+@pytest.mark.parametrize(
+    ("n_held_out", "schedule", "expected"),
+    [(15, "one-cycle", [9, 10]), (60, "one-cycle", None), (15, "constant", None)],
+)
+def test_refit_with_few_new_pairs_repeats_the_end_of_the_schedule_from_the_selected_weights(
+    n_held_out: int, schedule: str, expected: list[int] | None
+) -> None:
+    whole = small_data()
+    kept = np.arange(len(whole.held_out)) < n_held_out
+    data = replace(whole, held_out=whole.held_out.where(kept))
+    models: dict[str, RankingModel] = {}
+    settings = replace(SMALL, epochs=10, refit=True, schedule=schedule, patience=10)
+    trained = run_plan(
+        training_plan(settings), data, on_epoch=lambda epoch, model: models.update({epoch.phase: model})
+    )
+    numbers = [epoch.number for epoch in trained.epochs if epoch.phase == "gmf-refit"]
+    assert numbers == (expected or [*range(1, trained.best.number + 1)])
+    assert (models["gmf"] is models["gmf-refit"]) is bool(expected)
+
+
 @pytest.mark.parametrize("coverage", ["whole", "sampled"])
 @pytest.mark.parametrize("objective", ["softmax", "row-bce"])
 def test_event_weights_change_the_training_only_if_they_differ(objective: str, coverage: str) -> None:
