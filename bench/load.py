@@ -5,8 +5,9 @@
 
 `stack`: TorchServe and sagemaker-pytorch-inference (`make environment-container`) with an artifact of
 `bench/serving.py --model`. `api`: the dev stage on the emulator with a small model, through the HTTP API, the
-function `recommend` and the endpoint. Each rate is one measurement. Client and server share this machine; the
-CPU seconds of both are in the result. With --max-p99-ms, the exit status is 1 unless some rate has no error
+function `recommend` and the endpoint. Each rate is one measurement; with several --workers, --threads or
+--queues, each combination starts its own stack. Client and server share this machine; the CPU seconds of both
+are in the result. With --max-p99-ms, the exit status is 1 unless some rate has no error
 and a 99th percentile below it.
 """
 
@@ -18,7 +19,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTAINER_PYTHON = ROOT / ".venv-container" / "bin" / "python"
 N_REQUESTS = 10_000  # different ones; more users than a cache of answers could help
 WARM_UP_S = 5.0
+WORKER_SCRIPT = "model_service_worker.py"
 
 
 def invocations(model: Path, n_items: int) -> list[Request]:
@@ -60,34 +64,48 @@ def api_requests(n_items: int) -> list[Request]:
     return requests
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Settings of the container; None: its default."""
+
+    workers: int | None
+    threads: int
+    queue: int | None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        values = {
+            "OMP_NUM_THREADS": self.threads,
+            "SAGEMAKER_MODEL_SERVER_WORKERS": self.workers,
+            "TS_JOB_QUEUE_SIZE": self.queue,
+        }
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+
 @contextmanager
-def stack(given: argparse.Namespace) -> Iterator[tuple[str, list[Request]]]:
+def stack(given: argparse.Namespace, settings: Stack) -> Iterator[tuple[str, list[Request]]]:
     """The serving stack on an artifact: its URL and its requests."""
     if not CONTAINER_PYTHON.exists():
         raise SystemExit(f"{CONTAINER_PYTHON} is missing: run `make environment-container`")
-    environment = {
-        "OMP_NUM_THREADS": str(given.threads),
-        **({"SAGEMAKER_MODEL_SERVER_WORKERS": str(given.workers)} if given.workers else {}),
-    }
     with (
         tempfile.TemporaryDirectory() as folder,
-        toolkit(CONTAINER_PYTHON, given.model, Path(folder), environment) as server,
+        toolkit(CONTAINER_PYTHON, given.model, Path(folder), settings.environment) as server,
     ):
         yield f"http://{HOST}:{server.port}", invocations(given.model, given.k)
 
 
 @contextmanager
-def api(given: argparse.Namespace) -> Iterator[tuple[str, list[Request]]]:
+def api(given: argparse.Namespace, _: Stack) -> Iterator[tuple[str, list[Request]]]:
     """The API of the dev stage: its URL and its requests."""
     with served_stage() as served:
         yield served.api_url.replace("localhost", HOST), api_requests(given.k)
 
 
-TARGETS: dict[str, Callable[[argparse.Namespace], Any]] = {"stack": stack, "api": api}
+TARGETS: dict[str, Callable[[argparse.Namespace, Stack], Any]] = {"stack": stack, "api": api}
 
 
-def server_cpu_s() -> float:
-    """CPU seconds so far of this process, of its children, and of all processes of the sessions they started.
+def server_processes() -> set[psutil.Process]:
+    """This process, its children, and all processes of the sessions that they started.
 
     The processes of TorchServe are no descendants of the entrypoint, but are in its session.
     """
@@ -95,14 +113,28 @@ def server_cpu_s() -> float:
     children = own.children(recursive=True)
     sessions = {_session(each.pid) for each in children} - {own_session, None}
     others = (each for each in psutil.process_iter() if _session(each.pid) in sessions)
+    return {own, *children, *others}
+
+
+def server_cpu_s() -> float:
+    """CPU seconds of the server so far."""
     total = 0.0
-    for process in {own, *children, *others}:
-        try:
+    for process in server_processes():
+        with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
+            total += times.user + times.system
     return total
+
+
+def worker_mib() -> float:
+    """Largest anonymous memory of a worker of TorchServe, without mapped files; 0 without a worker."""
+    found = [0.0]
+    for process in server_processes():
+        with suppress(psutil.NoSuchProcess, OSError):
+            if any(WORKER_SCRIPT in part for part in process.cmdline()):
+                lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+                found += [int(line.split()[1]) / 1024 for line in lines if line.startswith("Anonymous:")]
+    return max(found)
 
 
 def _session(pid: int) -> int | None:
@@ -122,32 +154,27 @@ def measure(load: Load) -> dict[str, Any]:
     return {**summary, "server_cpu_s": server_s, "server_cpu_ms_per_answer": 1e3 * server_s / n_answers}
 
 
-def run(given: argparse.Namespace) -> dict[str, Any]:
-    """All measurements of a target."""
-    with TARGETS[given.target](given) as (url, requests):
+def run(given: argparse.Namespace, settings: Stack) -> list[dict[str, Any]]:
+    """All measurements of a target with one stack."""
+    rows = []
+    with TARGETS[given.target](given, settings) as (url, requests):
 
         def load(rate: float, seconds: float) -> Load:
             return Load(url, requests, rate, seconds, given.connections, given.k)
 
         drive(load(min(given.rates), WARM_UP_S))
-        rows = []
         for rate in given.rates:
-            row = measure(load(rate, given.seconds))
+            row = asdict(settings) | measure(load(rate, given.seconds))
+            row["worker_mib"] = worker_mib()
             rows.append(row)
             print(
-                f"{rate:6g}/s: p50 {row['p50_ms'] or 0:.1f} ms, p99 {row['p99_ms'] or 0:.1f} ms, "
+                f"{settings} {rate:6g}/s: p50 {row['p50_ms'] or 0:.1f} ms, p99 {row['p99_ms'] or 0:.1f} ms, "
                 f"{row['errors']} errors of {row['requests']}, "
-                f"{row['server_cpu_ms_per_answer']:.1f} ms of CPU per answer",
+                f"{row['server_cpu_ms_per_answer']:.1f} ms of CPU per answer, "
+                f"{row['worker_mib']:.0f} MiB per worker",
                 flush=True,
             )
-    return {
-        "target": given.target,
-        "cpus": os.cpu_count(),
-        "load_average": os.getloadavg(),
-        "k": given.k,
-        **({"workers": given.workers, "threads": given.threads} if given.target == "stack" else {}),
-        "measurements": rows,
-    }
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,20 +185,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--k", type=int, default=10, help="items per user")
-    parser.add_argument("--workers", type=int, help="of TorchServe (default: one per CPU)")
-    parser.add_argument("--threads", type=int, default=1, help="of each worker")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[None], help="of TorchServe (default: one per CPU)"
+    )
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="of each worker")
+    parser.add_argument(
+        "--queues", type=int, nargs="+", default=[None], help="requests that TorchServe holds"
+    )
     parser.add_argument("--max-p99-ms", type=float)
     parser.add_argument("--json", type=Path, help="file for the result")
     given = parser.parse_args(argv)
     if given.target == "stack" and given.model is None:
         parser.error("--model is required: the folder of an artifact, see bench/serving.py")
-    result = run(given)
+    rows = []
+    for settings in product(given.workers, given.threads, given.queues):
+        rows += run(given, Stack(*settings))
+    result = {
+        "target": given.target,
+        "cpus": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "k": given.k,
+        "measurements": rows,
+    }
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(result, indent=2) + "\n")
     if given.max_p99_ms is None:
         return 0
-    good = [row for row in result["measurements"] if row["errors"] == 0 and row["p99_ms"] <= given.max_p99_ms]
+    good = [row for row in rows if row["errors"] == 0 and row["p99_ms"] <= given.max_p99_ms]
     return 0 if good else 1
 
 

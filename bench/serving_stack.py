@@ -92,7 +92,6 @@ def toolkit(
         "TMPDIR": str(temp),
         "HOME": str(temp),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
         # Listen on the loopback interface only, and on ports that nothing else on this machine uses.
         "TS_INFERENCE_ADDRESS": address,
         "TS_MANAGEMENT_ADDRESS": address,
@@ -110,7 +109,7 @@ def toolkit(
 def emulated(model: Path, folder: Path) -> Iterator[Server]:
     """The emulator's inference server on an artifact."""
     shutil.copytree(model, folder / "opt/ml/model")
-    environment = {**rerooted(contract.SERVING_ENVIRONMENT, folder / "opt/ml"), "OMP_NUM_THREADS": "1"}
+    environment = rerooted(contract.SERVING_ENVIRONMENT, folder / "opt/ml")
     with listen(HOST, 0) as listener:
         port = int(listener.getsockname()[1])
         command = [sys.executable, "-P", inference_server.__file__, str(listener.fileno())]

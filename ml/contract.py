@@ -100,6 +100,9 @@ SERVING_PROGRAM = "inference.py"  # in code/
 SERVING_ENVIRONMENT = {
     "SAGEMAKER_PROGRAM": SERVING_PROGRAM,
     "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{MODEL_CODE_FOLDER}",
+    # Of each worker: TorchServe starts one per vCPU, and by default each would have a thread per vCPU, which
+    # wait for each other (docs/adr/0034).
+    "OMP_NUM_THREADS": "1",
 }
 SERVING_PACKAGES = ("ml/ncf/model", "ml/serving")  # packages whose modules are all copied to code/
 SERVING_FILES = {  # path inside code/ -> path in the source tree

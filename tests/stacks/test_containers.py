@@ -23,6 +23,7 @@ def test_endpoint_has_the_image_and_environment_of_the_pytorch_container(stage: 
     assert model["primaryContainer"]["environment"] == {
         "SAGEMAKER_PROGRAM": "inference.py",
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -206,12 +206,14 @@ class RecentNCF(RankingModel):
         neighbours, strengths = self.neighbours[known].numpy(), self.strengths[known].numpy()  # (R, N) each
         is_neighbour = neighbours >= 0
         items, place = np.unique(neighbours[is_neighbour], return_inverse=True)
-        best = []
+        if len(items) <= n_per_decay:
+            return items.astype(np.int64)
+        is_best = np.zeros(len(items), dtype=bool)
         for decay in DECAYS:
             weights = strengths * np.power(decay, ages.numpy())[:, None]
             pooled = np.bincount(place, weights[is_neighbour], minlength=len(items))
-            best.append(np.argsort(-pooled, kind="stable")[:n_per_decay])
-        return items[np.unique(np.concatenate(best))].astype(np.int64)
+            is_best[np.argpartition(-pooled, n_per_decay - 1)[:n_per_decay]] = True
+        return items[is_best].astype(np.int64)
 
     # -- scoring --------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from ml.ncf.model.base import Features, RankingModel
 from ml.ncf.model.item_index import ItemIndex
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]  # items and their scores, highest first
-SHORTLIST = 512  # items with the best inner products, which a model with further parts ranks again
+SHORTLIST = 256  # items with the best inner products, which a model with further parts ranks again
 EXHAUSTIVE_BATCH = 16  # users whose scores of the whole catalogue are in memory
 
 
