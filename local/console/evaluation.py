@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,6 +14,7 @@ from ml import contract
 from ml.pipeline.environment import Run
 from ml.pipeline.report import job_log
 from ml.settings.metrics import METRICS
+from ml.settings.monitoring import MONITORED_METRICS
 
 EPOCH = re.compile(r"(?P<phase>[^;,]+), epoch (?P<number>\d+), ")  # ml.ncf.jobs.train.log_epoch
 N_EVENTS = 10_000  # maximum of GetLogEvents
@@ -29,6 +30,14 @@ def evaluation_of(source: Source, run_id: str) -> dict[str, Any] | None:
             return None
         raise
     return json.load(found["Body"])
+
+
+def served_values(evaluation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Label and value of each monitored metric of the model that served; none before the evaluation."""
+    served = (evaluation or {}).get("served")
+    if not served:
+        return []
+    return [{"label": metric.label, "value": served[metric.key]} for metric in MONITORED_METRICS]
 
 
 def training_curve(source: Source, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from local.console.alarms import alarms
 from local.console.dead_letters import dead_letters
-from local.console.evaluation import evaluation_of, training_curve
+from local.console.evaluation import evaluation_of, served_values, training_curve
 from local.console.logs import step_log
 from local.console.models import decide, endpoint_state, newest_packages
 from local.console.runs import Runs
@@ -36,7 +37,7 @@ class Console:
         self._lock = threading.Lock()  # pages of several tabs read one after the other
 
     def state(self) -> dict[str, Any]:
-        """Runs, packages, endpoint and dead letters at this moment."""
+        """Runs, packages, endpoint, dead letters and alarms at this moment."""
         with self._lock:
             packages = newest_packages(self._source)
             endpoint = endpoint_state(self._source)
@@ -50,6 +51,7 @@ class Console:
                 "packages": [package.as_json(endpoint["config"]) for package in packages],
                 "endpoint": endpoint,
                 "dead_letters": dead_letters(self._source),
+                "alarms": alarms(self._source),
             }
 
     def act(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +79,11 @@ class Console:
 
     def _model(self, request: Mapping[str, Any]) -> dict[str, Any]:
         run_id = _run_id(request)
+        evaluation = evaluation_of(self._source, run_id)
         return {
             "run_id": run_id,
-            "evaluation": evaluation_of(self._source, run_id),
+            "evaluation": evaluation,
+            "served": served_values(evaluation),
             "curve": training_curve(self._source, self._runs.pipeline_steps(run_id)),
         }
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -35,8 +36,9 @@ from local.permissions.report import read_uses, report, without_equivalent
 from local.timeline import Timeline
 from ml import contract
 from ml.pipeline.execution import display_name
+from ml.settings.monitoring import MONITORED_METRICS
 from tests.e2e.browser import ConsolePage, chromium
-from tests.e2e.platform import Inbox, ServedPlatform
+from tests.e2e.platform import Inbox, ServedPlatform, update_schedule
 from tests.e2e.processes import ROOT
 from tests.polling import eventually
 
@@ -225,6 +227,21 @@ def test_second_run_is_deployed_without_api_downtime(platform: ServedPlatform, q
     assert chain.evaluation()["champion"]["model_package_arn"] == packages[1]
 
 
+def test_scheduled_check_finds_the_run_and_ends_the_alarms(platform: ServedPlatform) -> None:
+    cloudwatch, scheduler = platform.stage.client("cloudwatch"), platform.stage.client("scheduler")
+
+    def overdue() -> dict[str, str]:
+        found = cloudwatch.describe_alarms(AlarmNamePrefix=f"ncf-{platform.stage.stage}-")["MetricAlarms"]
+        return {each["AlarmName"]: each["StateValue"] for each in found if "overdue" in each["AlarmName"]}
+
+    (check,) = (each["Name"] for each in scheduler.list_schedules()["Schedules"] if "check" in each["Name"])
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    changes = {"ScheduleExpression": f"at({due:%Y-%m-%dT%H:%M:%S})", "ScheduleExpressionTimezone": "UTC"}
+    update_schedule(platform.stage, check, State="ENABLED", **changes)
+    # Without a check in the last half hour, both are in ALARM.
+    eventually(lambda: set(overdue().values()) == {"OK"}, EVENT_TIMEOUT_S, "prepared and trained in time")
+
+
 def test_lost_gate_registers_nothing_and_gives_one_notification_of_its_own(
     platform: ServedPlatform, quiet: Timeline, inbox: Inbox
 ) -> None:
@@ -240,6 +257,12 @@ def test_lost_gate_registers_nothing_and_gives_one_notification_of_its_own(
     assert notification["Subject"] == f"NCF dev: candidate of run {REJECTED_RUN} not better"
     assert "\n".join(failure.value.log_lines) in notification["Message"]
     assert "champion" in failure.value.log_lines[0]
+    # The shuffled rows of the newest day are new to the model that serves.
+    served = _evaluation(platform, REJECTED_RUN)["served"]
+    assert served["model_package_arn"].endswith("/2")
+    assert served["n_pairs"] > 0
+    found = platform.stage.client("cloudwatch").list_metrics(Namespace=contract.METRICS_NAMESPACE)["Metrics"]
+    assert {metric.name for metric in MONITORED_METRICS} <= {each["MetricName"] for each in found}
 
 
 def test_failed_training_keeps_the_served_model_and_gives_the_failure_notifications(
@@ -403,6 +426,13 @@ def _split(platform: ServedPlatform, split: str) -> pa.Table:
         Bucket=platform.stage.outputs["data_bucket"], Prefix=f"{prefix}{split}/"
     )["Contents"]
     return pa.concat_tables([_table(platform, o["Key"].removeprefix(prefix)) for o in listed])
+
+
+def _evaluation(platform: ServedPlatform, run_id: str) -> dict[str, Any]:
+    """Evaluation report of a run."""
+    key = f"{contract.MODELS_PREFIX}{run_id}/evaluation/{contract.EVALUATION_FILE}"
+    bucket = platform.stage.outputs["artifacts_bucket"]
+    return dict(json.load(platform.stage.client("s3").get_object(Bucket=bucket, Key=key)["Body"]))
 
 
 def _shuffle_items(files: dict[str, bytes]) -> None:

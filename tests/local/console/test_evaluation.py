@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from local.console.evaluation import parse_epoch
+from local.console.evaluation import parse_epoch, served_values
 from ml.ncf.jobs import train
 from ml.ncf.training.loop import Epoch
+from ml.settings.monitoring import MONITORED_METRICS
 
 
 def test_lines_that_training_logs_are_parsed_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +18,14 @@ def test_lines_that_training_logs_are_parsed_back(monkeypatch: pytest.MonkeyPatc
     assert [parse_epoch(line) for line in lines] == [
         {"phase": "gmf", "epoch": 3, "HR@10": 0.7, "NDCG@10": 0.4, "Loss": 0.25}
     ]
+
+
+def test_monitoring_has_a_label_per_value_and_reports_of_earlier_code_have_none() -> None:
+    served = {metric.key: n / 10 for n, metric in enumerate(MONITORED_METRICS)}
+    found = served_values({"served": served})
+    assert [each["value"] for each in found] == list(served.values())
+    assert {each["label"] for each in found} == {metric.label for metric in MONITORED_METRICS}
+    assert served_values({}) == served_values(None) == []
 
 
 def test_epoch_without_loss_has_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
