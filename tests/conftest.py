@@ -19,9 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # first, so that no worker starts a long file at the end.
 SLOWEST_FILES = (
     "tests/e2e/test_up.py",
-    "tests/ml/preparation/test_kill.py",
-    "tests/e2e/test_bad_input.py",
     "tests/ml/preparation/test_hostile_files.py",
+    "tests/ml/preparation/test_kill.py",
+    "tests/ml/preparation/test_published_files.py",
     "tests/ml/preparation/read/test_previous_run.py",
     "tests/stacks/alarms/test_alarms.py",
     "tests/ml/preparation/split/test_rules.py",
@@ -35,6 +35,11 @@ SLOWEST_FILES = (
     "tests/ml/ncf/jobs/test_spot.py",
     "tests/ml/pipeline/test_definition.py",
     "tests/bench/test_scale.py",
+    "tests/local/review/test_command.py",
+    "tests/lambdas/test_render_buildspec.py",
+    "tests/stacks/test_job_flow.py",
+    "tests/ci/test_teardown.py",
+    "tests/e2e/test_bad_input.py",
     "tests/emulator/test_processes.py",
     "tests/emulator/services/emr/test_clusters.py",
     "tests/ml/preparation/features/test_feature_store.py",
@@ -58,17 +63,23 @@ def has_spark_session(file: str) -> bool:
     return "spark: SparkSession" in Path(__file__).parents[1].joinpath(file).read_text()
 
 
-# Has a Spark session, but waits for processes most of the time: with the others it would be the longest unit.
-WAITS_FOR_JOBS = "tests/ml/preparation/test_kill.py"
+# Files of the second Spark session. With one for all files, its process would end long after the others.
+IN_SECOND_SESSION = {
+    "tests/ml/preparation/test_kill.py",  # waits for other processes most of the time
+    "tests/ml/preparation/test_published_files.py",
+    "tests/ml/preparation/read/test_layouts.py",
+    "tests/ml/test_small_shops.py",
+}
 
 
 class FileScheduling(LoadFileScheduling):
-    """Gives each file to one worker, and the files with a Spark session to the same: it starts one JVM."""
+    """Gives each file to one worker, and files that share a Spark session to the same: it starts one JVM."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = file_of(nodeid)
-        shares_session = has_spark_session(file) and file != WAITS_FOR_JOBS
-        return "files with a Spark session" if shares_session else file
+        if not has_spark_session(file):
+            return file
+        return f"files of Spark session {2 if file in IN_SECOND_SESSION else 1}"
 
 
 @pytest.hookimpl(optionalhook=True)

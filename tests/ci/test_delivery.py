@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from components.gitlab import AUDIENCE
-from tests.conftest import SLOWEST_FILES, WAITS_FOR_JOBS, file_of, has_spark_session
+from tests.conftest import IN_SECOND_SESSION, SLOWEST_FILES, file_of, has_spark_session
 from tests.repository import ROOT, STAGES
 
 GITLAB = ROOT / ".gitlab-ci.yml"
@@ -267,7 +267,7 @@ def test_requirements_of_the_ci_jobs_equal_the_lock() -> None:
 
 
 def test_slowest_files_exist() -> None:
-    assert [name for name in (*SLOWEST_FILES, WAITS_FOR_JOBS) if not (ROOT / name).is_file()] == []
+    assert [name for name in (*SLOWEST_FILES, *IN_SECOND_SESSION) if not (ROOT / name).is_file()] == []
 
 
 def test_files_with_a_spark_session_are_found_by_their_text(request: pytest.FixtureRequest) -> None:

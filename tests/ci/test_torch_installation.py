@@ -6,12 +6,12 @@ here are empty wheels on a package index of this machine.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -78,15 +78,8 @@ def set_up(checkout: Path, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def installed(checkout: Path) -> dict[str, str]:
-    python = checkout / ".venv/bin/python"
-    listing = subprocess.run(
-        [python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    packages = {entry["name"]: entry["version"] for entry in json.loads(listing.stdout)}
+    site_packages = map(str, checkout.glob(".venv/lib/python*/site-packages"))
+    packages = {each.name: each.version for each in distributions(path=[*site_packages])}
     return {name: packages[name] for name in ("torch", "leaf", "fakecuda") if name in packages}
 
 
