@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from components.alarm import ExpressionThreshold, expression_alarm
 from components.iam import Allow, ServiceRole, ServiceRoleArgs, grant_container_logs_and_metrics
+from components.rollout_alarms import AnswerMetrics, RolloutAlarms, RolloutAlarmsArgs
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # SageMaker API, CreateEndpoint
 SCALE_IN_COOLDOWN_S = 300
@@ -36,7 +37,9 @@ class EndpointArgs:
         bootstrap_bucket, bootstrap_key: location that `bootstrap` is uploaded to.
         instance_type, min_instances, max_instances: instances of the variant and the bounds of autoscaling.
         target_invocations_per_minute: target of autoscaling, per instance.
-        max_latency_ms: p99 model latency above which a rollout is rolled back.
+        max_latency_ms: p99 model latency above which an alarm starts; see `RolloutAlarmsArgs`.
+        bootstrap_version: model version of `bootstrap`.
+        latency_minutes, answers: see `RolloutAlarmsArgs`.
         model_allows: permissions of the container, in addition to writing its log and metrics.
         kms_key_arn: encrypts the instances' volumes, the log group and the artifact.
         log_retention_days: retention of the log group.
@@ -56,6 +59,9 @@ class EndpointArgs:
     max_instances: int
     target_invocations_per_minute: int
     max_latency_ms: int
+    bootstrap_version: str
+    latency_minutes: int
+    answers: AnswerMetrics
     model_allows: Sequence[Allow]
     kms_key_arn: pulumi.Input[str]
     log_retention_days: int
@@ -74,19 +80,19 @@ class EndpointArgs:
 
 
 class Endpoint(pulumi.ComponentResource):
-    """SageMaker endpoint on a bootstrap model, with autoscaling and the alarms that roll a deployment back.
+    """SageMaker endpoint on a bootstrap model, with autoscaling, alarms, and those that roll a rollout back.
 
     Pulumi manages the endpoint, but not the model that it serves: later deployments replace the bootstrap
     model and its endpoint config, so changes to them are ignored.
 
     Creates: LogGroup, ServiceRole, BucketObjectv2, Model, EndpointConfiguration, Endpoint, Target, Policy
-    (autoscaling), MetricAlarm (2).
+    (autoscaling), MetricAlarm (2), RolloutAlarms.
     """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     model_role_arn: pulumi.Output[str]
-    alarm_names: list[pulumi.Output[str]]
+    rollout_alarms: RolloutAlarms
     log_group_name: pulumi.Output[str]
 
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -114,7 +120,21 @@ class Endpoint(pulumi.ComponentResource):
         self.name = endpoint.name
         self.arn = endpoint.arn
         self.model_role_arn = role.arn
-        self.alarm_names = self._alarms(name, args)
+        self._alarms(name, args)
+        self.rollout_alarms = RolloutAlarms(
+            f"{name}-rollout",
+            RolloutAlarmsArgs(
+                endpoint_name=args.endpoint_name,
+                variant_name=args.variant_name,
+                config_name=config.name,
+                model_version=args.bootstrap_version,
+                max_latency_ms=args.max_latency_ms,
+                latency_minutes=args.latency_minutes,
+                answers=args.answers,
+                alarm_topic_arn=args.alarm_topic_arn,
+            ),
+            child,
+        )
         self.log_group_name = log_group.name
         self.register_outputs({"name": self.name, "arn": self.arn, "model_role_arn": self.model_role_arn})
 
@@ -201,11 +221,11 @@ class Endpoint(pulumi.ComponentResource):
             opts=child,
         )
 
-    def _alarms(self, name: str, args: EndpointArgs) -> list[pulumi.Output[str]]:
-        """Alarms on errors and latency of the container; a deployment is rolled back when one starts.
+    def _alarms(self, name: str, args: EndpointArgs) -> None:
+        """Alarms on errors and latency of the model that serves, whichever it is.
 
         Both need several invocations in a minute. A single failure, such as one of an instance that is
-        replaced, is no reason to roll back; the 99th percentile of a few invocations is their maximum.
+        replaced, is no reason for an alarm; the 99th percentile of a few invocations is their maximum.
         """
         dimensions = {"EndpointName": args.endpoint_name, "VariantName": args.variant_name}
         requests = ("Invocations", "Sum")
@@ -216,8 +236,7 @@ class Endpoint(pulumi.ComponentResource):
                 metrics={"failures": ("Invocation5XXErrors", "Sum"), "requests": requests},
                 expression=f"IF(failures >= {MIN_FAILURES}, 100 * failures / requests, 0)",
                 above=MAX_FAILED_PERCENT,
-                description=f"{args.endpoint_name} answers with errors: read its log. "
-                "A rollout in progress is rolled back.",
+                description=f"{args.endpoint_name} answers with errors: read its log.",
             ),
             "latency": ExpressionThreshold(
                 namespace="AWS/SageMaker",
@@ -226,13 +245,10 @@ class Endpoint(pulumi.ComponentResource):
                 expression=f"IF(requests >= {MIN_INVOCATIONS}, latency, 0)",
                 above=args.max_latency_ms * 1000,  # the metric is in microseconds
                 n_periods=3,
-                description=f"{args.endpoint_name} is slow: look at the invocations of an instance. "
-                "A rollout in progress is rolled back.",
+                description=f"{args.endpoint_name} is slow: look at the invocations of an instance.",
             ),
         }
-        return [
+        for label, threshold in thresholds.items():
             expression_alarm(
                 f"{name}-{label}", threshold, args.alarm_topic_arn, pulumi.ResourceOptions(parent=self)
-            ).name
-            for label, threshold in thresholds.items()
-        ]
+            )

@@ -129,6 +129,10 @@ STAGE_DIMENSION = "Stage"
 PREPARATION_OVERDUE_METRIC = "PreparationOverdue"  # 0 or 1, lambdas/check_runs
 TRAINING_OVERDUE_METRIC = "TrainingOverdue"
 FALLBACK_METRIC = "Fallbacks"  # requests that the popular list answered; dimension FunctionName
+# Answers of the model to the API's requests, and those that are invalid, empty or late; dimensions are
+# EndpointName and ModelVersion.
+ANSWERS_METRIC, BAD_ANSWERS_METRIC = "Answers", "BadAnswers"
+UNKNOWN_MODEL_VERSION = "unknown"  # of an answer without a readable version
 
 # -- environment variables of the CodeBuild project (stage) and of the rendered buildspec (run) --
 ENV_STAGE = "NCF_STAGE"

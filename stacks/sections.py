@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -20,6 +21,10 @@ LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653
 ]
 MIN_LINEAR_PERCENT = 10  # SageMaker API, TrafficRoutingConfig.LinearStepSize
+MIN_STEP_INSTANCES = 2  # SageMaker API, TrafficRoutingConfig: a step is at most half of the instances
+MAX_ROLLOUT_S = 28_800  # SageMaker API, MaximumExecutionTimeoutInSeconds
+SETUP_S = 1_800  # of a rollout: instances, images and models
+SLOW_MINUTES = 3  # before a rollout is rolled back for its latency, if its steps are long enough
 
 
 class Section(BaseModel):
@@ -93,8 +98,11 @@ class ServingConfig(Section):
     target_invocations_per_minute: Annotated[int, Field(ge=1)]
     max_latency_ms: Annotated[int, Field(ge=1)]
     rollout: Literal["all_at_once", "canary", "linear"]
-    step_percent: Annotated[int, Field(ge=1, le=50)]  # SageMaker API, CapacitySize of a canary or step
-    wait_s: Annotated[int, Field(ge=0, le=3600)]
+    # SageMaker API, TrafficRoutingConfig: CanarySize and LinearStepSize
+    step_percent: Annotated[int, Field(ge=1, le=50)]
+    # SageMaker API, WaitIntervalInSeconds and TerminationWaitInSeconds: 0 to 3600. The metrics of a minute
+    # arrive in the next one, so that an alarm needs two.
+    wait_s: Annotated[int, Field(ge=120, le=3600)]
     keep_last: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
@@ -107,7 +115,28 @@ class ServingConfig(Section):
             raise ValueError(
                 f"step_percent is {self.step_percent}: a linear rollout takes {MIN_LINEAR_PERCENT} to 50"
             )
+        if self.rollout != "all_at_once" and self.min_instances < MIN_STEP_INSTANCES:
+            raise ValueError(
+                f"min_instances is {self.min_instances}: a {self.rollout} rollout needs "
+                f"{MIN_STEP_INSTANCES}, because a step is at most half of the instances; or write rollout: "
+                "all_at_once"
+            )
+        if self.n_steps * self.wait_s + SETUP_S > MAX_ROLLOUT_S:
+            raise ValueError(
+                f"wait_s is {self.wait_s}: {self.n_steps} steps take more than the {MAX_ROLLOUT_S} s of a "
+                f"rollout, {SETUP_S} s of which are for starting the instances"
+            )
         return self
+
+    @property
+    def n_steps(self) -> int:
+        """Number of times that a rollout waits."""
+        return {"all_at_once": 1, "canary": 2, "linear": math.ceil(100 / self.step_percent)}[self.rollout]
+
+    @property
+    def latency_minutes(self) -> int:
+        """Consecutive slow minutes that roll back a rollout: less than a step, and three at most."""
+        return min(SLOW_MINUTES, max(1, self.wait_s // 120))
 
     def image(self, region: str) -> str:
         """URI of the endpoint's image.

@@ -19,6 +19,7 @@ from components.iam import Allow, grant_pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.model_artifact import bootstrap_artifact
 from components.network import Network
+from components.rollout_alarms import AnswerMetrics
 from ml import contract
 from stacks import paths
 from stacks.batch_recommendations import BatchRecommendations, BatchRecommendationsArgs
@@ -197,6 +198,14 @@ def _endpoint(args: ServingArgs) -> EndpointArgs:
         max_instances=args.serving.max_instances,
         target_invocations_per_minute=args.serving.target_invocations_per_minute,
         max_latency_ms=args.serving.max_latency_ms,
+        bootstrap_version=contract.BOOTSTRAP_MODEL_VERSION,
+        latency_minutes=args.serving.latency_minutes,
+        answers=AnswerMetrics(
+            namespace=contract.METRICS_NAMESPACE,
+            answers=contract.ANSWERS_METRIC,
+            bad_answers=contract.BAD_ANSWERS_METRIC,
+            unknown_version=contract.UNKNOWN_MODEL_VERSION,
+        ),
         model_allows=endpoint_model_role(args.storage, {args.image, args.serving.aws_image(args.region)}),
         kms_key_arn=key.arn,
         log_retention_days=args.log_retention_days,
@@ -234,7 +243,7 @@ def _deploy_model(
             "ROLLOUT": serving.rollout,
             "STEP_PERCENT": str(serving.step_percent),
             "WAIT_S": str(serving.wait_s),
-            "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.alarm_names),
+            "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.rollout_alarms.names),
             "KEEP_LAST": str(serving.keep_last),
             "BATCH_JOB": batch.request if batch else json.dumps(None),
             **_popular_list(storage),
@@ -283,6 +292,11 @@ def deploy_model_role(stage_name: str, storage: Storage, endpoint: Endpoint) -> 
             conditions={"StringEquals": {"aws:ResourceTag/Stage": stage_name}},
         ),
         storage.packages.grant_update(),
+        # A rollout writes its endpoint configs into its alarms; a withdrawn one is rolled back by an alarm.
+        Allow(
+            actions=["cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"],
+            resources=endpoint.rollout_alarms.arns,
+        ),
         # UpdateEndpoint checks the rollout's alarms and encrypts volumes with the caller's permissions.
         _grant_describe_alarms(storage),
         *key.grant_encrypt_volumes(),

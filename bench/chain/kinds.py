@@ -186,7 +186,7 @@ def rollback(stage: ShortStage, rng: random.Random) -> Injected:
     run_id = stage.new_run_id()
     cloudwatch = stage.stage.client("cloudwatch")
     names = [each["AlarmName"] for each in cloudwatch.describe_alarms()["MetricAlarms"]]
-    alarm = next(name for name in names if "endpoint-errors" in name)
+    alarm = next(name for name in names if "endpoint-rollout-errors" in name)
     stage.write_run(run_id)
     with contextlib.suppress(TimeoutError):
         stage.wait(lambda: stage.endpoint()["EndpointStatus"] == "Updating", "the rollout", PROCESS_TIMEOUT_S)

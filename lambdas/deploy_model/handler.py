@@ -14,6 +14,11 @@ warnings and the gate's decision of its evaluation report are written to ``evalu
 ``evaluation_gate``, for the person who approves it. A package that was rolled back is deployed again only
 after a new approval or a new invocation that names it.
 
+Before a rollout, the alarms that roll it back are set to the new and the old endpoint config. A package that
+is rejected during its rollout is rolled back at once. A rollout that returns to an endpoint config that was
+deployed before moves all traffic at once and without alarms: they would compare it with the model that is to
+be left.
+
 Environment:
     ENDPOINT_NAME: exact name of the endpoint.
     MODEL_PACKAGE_GROUP: group whose packages are deployed.
@@ -24,7 +29,7 @@ Environment:
     ROLLOUT: all_at_once, canary or linear.
     STEP_PERCENT: percentage of the capacity in the canary or in each linear step, 1 to 50.
     WAIT_S: seconds to monitor each step, and to keep the old fleet after the last step.
-    ALARM_NAMES: JSON list of the CloudWatch alarms that roll back a rollout.
+    ALARM_NAMES: JSON list of the CloudWatch alarms that roll back a rollout; see `alarms`.
     KEEP_LAST: number of endpoint configs, with their models, to keep.
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the API's popular list.
     BATCH_JOB: JSON of the CreateProcessingJob request of the batch recommendations, without name and model;
@@ -35,9 +40,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
+from alarms import RolloutAlarms
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batch import MAX_ATTEMPTS, BatchJob
@@ -64,10 +71,13 @@ from logic import (
     decide,
     deployment_config,
     desired_package,
+    fleet_of,
     is_managed_config,
+    is_return,
     outcome,
     request_of,
     resource_name,
+    withdrawn_package,
 )
 from popular import PopularLists
 from report import read_metadata
@@ -89,12 +99,14 @@ DEPLOYMENT_CONFIG = deployment_config(
     int(os.environ["WAIT_S"]),
     json.loads(os.environ["ALARM_NAMES"]),
 )
+RETURN_CONFIG = deployment_config("all_at_once", 100, 0, [])
 BATCH_TEMPLATE = json.loads(os.environ["BATCH_JOB"])
 
 logger = Logger(service="deploy_model")
 config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
 sagemaker = SageMaker(boto3.client("sagemaker", config=config))
 s3 = boto3.client("s3", config=config)
+alarms = RolloutAlarms(boto3.client("cloudwatch", config=config), json.loads(os.environ["ALARM_NAMES"]))
 popular_lists = PopularLists(s3, os.environ["FALLBACK_BUCKET"], os.environ["FALLBACK_KEY"])
 
 
@@ -105,7 +117,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     Returns:
         ``endpoint_config_name`` (empty if there is none) and ``status``: ``Deploying``, ``AlreadyDeploying``,
         ``AlreadyDeployed``, ``Deferred`` (until the current rollout ends), ``AwaitingApproval``,
-        ``Rejected``, ``Superseded`` (a newer package is approved), ``NothingApproved``, ``BatchStarted`` or
+        ``Rejected``, ``Superseded`` (a newer package is approved), ``Withdrawn`` (the package of the current
+        rollout is no longer approved, which is rolled back), ``NothingApproved``, ``BatchStarted`` or
         ``Ignored``.
 
     Raises:
@@ -138,21 +151,36 @@ def _reconcile(requested: Package | None = None) -> dict[str, str]:
     """Record ended rollouts, start the rollout of the desired package, and delete old endpoint configs."""
     endpoint = sagemaker.endpoint(ENDPOINT_NAME)
     packages = [
-        _record_outcome(package, endpoint) for package in sagemaker.approved_packages(MODEL_PACKAGE_GROUP)
+        _record_outcome(package, endpoint) for package in sagemaker.packages(MODEL_PACKAGE_GROUP, "Approved")
     ]
+    if endpoint.settled:
+        alarms.rest()
+    elif withdrawn := withdrawn_package(sagemaker.packages(MODEL_PACKAGE_GROUP, "Rejected"), endpoint):
+        return _stop_rollout(withdrawn)
     package = desired_package(packages)
     if package is None:
         return _answer("NothingApproved")
     config_name = resource_name(ENDPOINT_NAME, package, VARIANT)
     status = decide(endpoint, config_name)
     if status == "Deploy":
-        status = _deploy(package, endpoint, config_name)
+        status = _deploy(package, endpoint, config_name, packages)
     elif endpoint.settled:
         package = _start_batch(package)
-        _delete_old_configs(endpoint)
+        _delete_old_configs(endpoint, packages)
+    elif endpoint.pending_config is not None:
+        # Two invocations that start a rollout at once leave the alarms to either; the event of the start
+        # invokes this function again.
+        alarms.watch(fleet_of(endpoint.pending_config, packages), fleet_of(endpoint.config, packages))
     if requested is not None and requested.arn != package.arn:
         return _answer("Superseded", package=requested)
     return _answer(status, package=package, config_name=config_name)
+
+
+def _stop_rollout(package: Package) -> dict[str, str]:
+    """Roll the current rollout back, because its package was rejected."""
+    alarms.stop_rollout("The approval of the package was withdrawn.")
+    sagemaker.annotate(package, **{DEPLOYMENT: ROLLED_BACK})
+    return _answer("Withdrawn", package=package, config_name=package.metadata[ENDPOINT_CONFIG])
 
 
 def _record_outcome(package: Package, endpoint: EndpointState) -> Package:
@@ -168,11 +196,12 @@ def _record_outcome(package: Package, endpoint: EndpointState) -> Package:
     return sagemaker.annotate(package, **{DEPLOYMENT: ended})
 
 
-def _deploy(package: Package, endpoint: EndpointState, config_name: str) -> str:
+def _deploy(package: Package, endpoint: EndpointState, config_name: str, packages: Sequence[Package]) -> str:
+    deployment = RETURN_CONFIG if is_return(package, config_name) else DEPLOYMENT_CONFIG
     model = sagemaker.ensure_model(package.metadata.get(MODEL), config_name, package, MODEL_ROLE_ARN)
     sagemaker.ensure_config(config_name, model, VARIANT)
     # Written before UpdateEndpoint: the event of the end of the rollout may arrive before this call returns.
-    sagemaker.annotate(
+    requested = sagemaker.annotate(
         package,
         **{
             DEPLOYMENT: REQUESTED,
@@ -181,8 +210,9 @@ def _deploy(package: Package, endpoint: EndpointState, config_name: str) -> str:
             MODEL: model,
         },
     )
+    alarms.watch(fleet_of(config_name, [requested, *packages]), fleet_of(endpoint.config, packages))
     try:
-        sagemaker.update_endpoint(ENDPOINT_NAME, config_name, DEPLOYMENT_CONFIG)
+        sagemaker.update_endpoint(ENDPOINT_NAME, config_name, deployment)
     except ClientError:
         now = sagemaker.endpoint(ENDPOINT_NAME)
         if now.settled:
@@ -208,7 +238,7 @@ def _restart_batch(request: BatchRestart) -> dict[str, str]:
     job = BatchJob.parse(request.job_name, ENDPOINT_NAME)
     if job.attempt >= MAX_ATTEMPTS and not request.by_operator:
         return _answer("Ignored", reason=f"attempt {job.attempt} of {MAX_ATTEMPTS} failed")
-    package = desired_package(sagemaker.approved_packages(MODEL_PACKAGE_GROUP))
+    package = desired_package(sagemaker.packages(MODEL_PACKAGE_GROUP, "Approved"))
     if package is None or package.metadata.get(BATCH_JOB) != job.name:
         return _answer("Ignored", reason=f"{job.name} is not the newest job of the deployed package")
     _start_attempt(package, job.next())
@@ -227,10 +257,11 @@ def _start_attempt(package: Package, job: BatchJob) -> Package:
     return sagemaker.annotate(package, **{BATCH_JOB: job.name})
 
 
-def _delete_old_configs(endpoint: EndpointState) -> None:
+def _delete_old_configs(endpoint: EndpointState, packages: Sequence[Package]) -> None:
     names = sagemaker.config_names(f"{ENDPOINT_NAME}-v")
-    old = configs_to_delete(names, endpoint, KEEP_LAST)
-    if not old:
+    old = configs_to_delete(names, endpoint, packages, KEEP_LAST)
+    # Another invocation may have started a rollout meanwhile: the event of its end deletes them.
+    if not old or sagemaker.endpoint(ENDPOINT_NAME) != endpoint:
         return
     kept = [name for name in names if is_managed_config(name, ENDPOINT_NAME) and name not in old]
     in_use = set().union(*(sagemaker.model_names(name) for name in kept))

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from alarms import Fleet
+
 MAX_NAME = 63  # SageMaker API, EndpointConfigName and ModelName
 DIGEST_LENGTH = 8
+MAX_ROLLOUT_S = 28_800  # SageMaker API, MaximumExecutionTimeoutInSeconds
+SETUP_S = 1_800  # of a rollout: instances, images and models
 PACKAGE_ARN = re.compile(
     r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/(?P<group>[^/]+)/(?P<version>\d+)"
 )
@@ -25,6 +30,8 @@ JOB_EVENT = "SageMaker Processing Job State Change"
 # group.
 DEPLOYMENT, ENDPOINT_CONFIG, ENDPOINT_SEEN, MODEL = "deployment", "endpoint_config", "endpoint_seen", "model"
 WARNINGS, GATE = "evaluation_warnings", "evaluation_gate"
+RUN_ID = "run_id"
+BOOTSTRAP_VERSION = "bootstrap"  # of the model that the endpoint serves before the first package
 BATCH_JOB = "batch_job"  # newest job of the batch recommendations
 REQUESTED, DEPLOYED, ROLLED_BACK, WAITING = "Requested", "Deployed", "RolledBack", "Waiting"
 
@@ -192,14 +199,38 @@ def outcome(package: Package, endpoint: EndpointState) -> str | None:
     return ROLLED_BACK if deployment == REQUESTED and has_started else None
 
 
+def is_adoptable(package: Package) -> bool:
+    """Whether a package is approved and was not rolled back."""
+    return package.approval == "Approved" and package.metadata.get(DEPLOYMENT) != ROLLED_BACK
+
+
 def desired_package(packages: Iterable[Package]) -> Package | None:
     """The newest approved package that was not rolled back, or None; ``packages`` may be in any order."""
-    candidates = [
-        package
+    return max(filter(is_adoptable, packages), key=lambda package: package.version, default=None)
+
+
+def withdrawn_package(rejected: Iterable[Package], endpoint: EndpointState) -> Package | None:
+    """The package that is being rolled out, if it is one of the rejected ones."""
+    if endpoint.status != "Updating" or endpoint.pending_config is None:
+        return None
+    found = (each for each in rejected if each.metadata.get(ENDPOINT_CONFIG) == endpoint.pending_config)
+    return next(found, None)
+
+
+def fleet_of(config_name: str, packages: Iterable[Package]) -> Fleet:
+    """What the metrics of an endpoint config are found by; the model version of a package is its run id."""
+    versions = (
+        package.metadata.get(RUN_ID)
         for package in packages
-        if package.approval == "Approved" and package.metadata.get(DEPLOYMENT) != ROLLED_BACK
-    ]
-    return max(candidates, key=lambda package: package.version, default=None)
+        if package.metadata.get(ENDPOINT_CONFIG) == config_name
+    )
+    return Fleet(config_name, next(versions, None) or BOOTSTRAP_VERSION)
+
+
+def is_return(package: Package, config_name: str) -> bool:
+    """Whether a rollout returns to an endpoint config that was deployed before."""
+    metadata = package.metadata
+    return metadata.get(DEPLOYMENT) == DEPLOYED and metadata.get(ENDPOINT_CONFIG) == config_name
 
 
 def decide(endpoint: EndpointState, config_name: str) -> str:
@@ -223,10 +254,19 @@ def decide(endpoint: EndpointState, config_name: str) -> str:
     return "Deferred"
 
 
-def configs_to_delete(newest_first: Sequence[str], endpoint: EndpointState, keep_last: int) -> list[str]:
-    """The endpoint configs beyond the newest ``keep_last``, except the active and the pending one."""
+def configs_to_delete(
+    newest_first: Sequence[str], endpoint: EndpointState, packages: Iterable[Package], keep_last: int
+) -> list[str]:
+    """The endpoint configs beyond the newest ``keep_last`` that are not served, nor about to be.
+
+    About to be: the pending one, that of the desired package, and that of the package which would replace it
+    after a rejection.
+    """
+    adoptable = sorted(filter(is_adoptable, packages), key=lambda package: -package.version)[:2]
+    kept = {endpoint.config, endpoint.pending_config}
+    kept |= {package.metadata.get(ENDPOINT_CONFIG) for package in adoptable}
     managed = [name for name in newest_first if is_managed_config(name, endpoint.name)]
-    return [name for name in managed[keep_last:] if name not in (endpoint.config, endpoint.pending_config)]
+    return [name for name in managed[keep_last:] if name not in kept]
 
 
 def deployment_config(
@@ -246,10 +286,12 @@ def deployment_config(
         traffic["CanarySize"] = size
     if rollout == "linear":
         traffic["LinearStepSize"] = size
+    n_waits = {"all_at_once": 1, "canary": 2, "linear": math.ceil(100 / step_percent)}[rollout]
     config: dict[str, Any] = {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": traffic,
             "TerminationWaitInSeconds": wait_s,
+            "MaximumExecutionTimeoutInSeconds": min(MAX_ROLLOUT_S, n_waits * wait_s + SETUP_S),
         }
     }
     if alarm_names:

@@ -43,11 +43,11 @@ class SageMaker:
             model_data_url=_model_data_url(found),
         )
 
-    def approved_packages(self, group: str) -> list[Package]:
-        """The newest approved packages of the group, newest first, at most ``N_PACKAGES``."""
+    def packages(self, group: str, approval: str) -> list[Package]:
+        """The newest packages of the group with an approval status, newest first, at most ``N_PACKAGES``."""
         found = self._client.list_model_packages(
             ModelPackageGroupName=group,
-            ModelApprovalStatus="Approved",
+            ModelApprovalStatus=approval,
             SortBy="CreationTime",
             SortOrder="Descending",
             MaxResults=N_PACKAGES,

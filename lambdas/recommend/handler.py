@@ -1,15 +1,15 @@
 """The recommendation API: ``GET /recommendations/{user_id}?k=10`` and ``POST /recommendations``.
 
 Takes HTTP API events (payload format 2.0) and responds as described in ``openapi.yaml``. If the endpoint does
-not answer within its time budget, the newest popular list does (strategy ``fallback``). Every failure is an
-error response of that file. Logs contain counts and outcomes, and no user ids.
+not answer within its time budget, or without items, the newest popular list does (strategy ``fallback``).
+Every failure is an error response of that file. Logs contain counts and outcomes, and no user ids.
 
 Environment:
     ENDPOINT_NAME: SageMaker endpoint to invoke.
     MODEL_TIMEOUT_MS: time budget of an invocation, with the connection.
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the popular list, written by `deploy_model`.
     EVENT_WEIGHTS: JSON object with the weight of each event type of recent items.
-    METRICS_NAMESPACE: CloudWatch namespace of the metric ``Fallbacks``.
+    METRICS_NAMESPACE: CloudWatch namespace of the metrics ``Fallbacks``, ``Answers`` and ``BadAnswers``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
@@ -31,7 +31,15 @@ from breaker import CircuitBreaker
 from fallback import EMPTY, PopularList, PopularListCache, PopularListError
 from ids import ApiError
 from logic import JSON, Query, batch_query, single_query
-from model import ModelError, model_error, model_request, model_timeout, recommendations, strategies
+from model import (
+    ModelError,
+    is_empty,
+    model_error,
+    model_request,
+    model_timeout,
+    recommendations,
+    strategies,
+)
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
 MODEL_TIMEOUT_S = int(os.environ["MODEL_TIMEOUT_MS"]) / 1000
@@ -40,6 +48,8 @@ FALLBACK_KEY = os.environ["FALLBACK_KEY"]
 EVENT_WEIGHTS: dict[str, float] = json.loads(os.environ["EVENT_WEIGHTS"])
 METRICS_NAMESPACE = os.environ["METRICS_NAMESPACE"]
 FALLBACK_METRIC = "Fallbacks"
+EMPTY_ANSWER = "EmptyAnswer"  # reason of a fallback: the model answered with no item
+ANSWERS_METRIC, BAD_ANSWERS_METRIC = "Answers", "BadAnswers"
 RETRY_AFTER_S = 1
 CONNECT_TIMEOUT_S = 0.2  # a part of the time budget
 MAX_FAILURES, OPEN_S = 3, 10.0  # of the circuit breaker
@@ -118,8 +128,12 @@ def _recommend(query: Query, function_name: str) -> tuple[list[dict[str, Any]], 
         popular = popular_lists.newest(LIST_MAX_AGE_S)
         if popular is None:
             raise
-        _count_fallback(function_name, error)
+        _count_fallback(function_name, error.code)
         found, version = popular.recommend(query), popular.model_version
+    else:
+        if is_empty(found, query) and (popular := popular_lists.newest(LIST_MAX_AGE_S)) and popular.items:
+            _count_fallback(function_name, EMPTY_ANSWER)
+            found, version = popular.recommend(query), popular.model_version
     logger.info(
         "request answered",
         extra={"users": len(found), "k": query.k, "strategies": strategies(found), "model_version": version},
@@ -137,13 +151,16 @@ def _ask_model(query: Query) -> tuple[list[dict[str, Any]], str]:
     if not breaker.permits_call:
         raise model_error("CircuitOpen", None)
     try:
-        found = recommendations(_invoke(body), query)
+        found, version = recommendations(_invoke(body), query)
     except ModelError as error:
         if error.is_outage:
             breaker.record_failure()
+        if error.bad_version is not None:
+            _count_answer(error.bad_version, is_bad=True)
         raise
     breaker.record_success()
-    return found
+    _count_answer(version, is_bad=is_empty(found, query))
+    return found, version
 
 
 def _invoke(body: str) -> bytes:
@@ -178,7 +195,17 @@ def _read_popular_list() -> PopularList:
 popular_lists = PopularListCache(_read_popular_list, retry_s=LIST_RETRY_S)
 
 
-def _count_fallback(function_name: str, error: ModelError) -> None:
+def _count_answer(version: str, *, is_bad: bool) -> None:
+    """Write the metrics of an answer of the model to the log; alarms on rollouts compare the versions."""
+    metrics = EphemeralMetrics(namespace=METRICS_NAMESPACE)
+    metrics.add_dimension("EndpointName", ENDPOINT_NAME)
+    metrics.add_dimension("ModelVersion", version)
+    metrics.add_metric(ANSWERS_METRIC, MetricUnit.Count, 1)
+    metrics.add_metric(BAD_ANSWERS_METRIC, MetricUnit.Count, int(is_bad))
+    metrics.flush_metrics()
+
+
+def _count_fallback(function_name: str, reason: str) -> None:
     """Write the metric to the log, in CloudWatch's embedded metric format."""
     with single_metric(
         name=FALLBACK_METRIC,
@@ -187,7 +214,7 @@ def _count_fallback(function_name: str, error: ModelError) -> None:
         namespace=METRICS_NAMESPACE,
         default_dimensions={"FunctionName": function_name},
     ) as metric:
-        metric.add_metadata("reason", error.code)
+        metric.add_metadata("reason", reason)
 
 
 def _response(status: HTTPStatus, content: dict[str, Any], **headers: str) -> dict[str, Any]:

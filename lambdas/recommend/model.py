@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
@@ -16,16 +17,31 @@ MAX_REQUEST_BYTES = 5 * 1024 * 1024  # to the endpoint; its limit is 6 MB (SageM
 STRATEGIES = ("ncf", "ncf+session", "session", "popular")
 
 
+UNKNOWN_VERSION = "unknown"  # of an answer without a readable model version
+VERSION = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of versions that are a metric's dimension
+
+
 class ModelError(ApiError):
     """The model did not answer; the error response if there is no popular list either.
 
     Attributes:
         is_outage: other requests would fail too, so that the circuit breaker counts it.
+        bad_version: model version of an answer that is invalid or late; None: there was no answer, which
+            SageMaker's own metrics count.
     """
 
-    def __init__(self, status: HTTPStatus, code: str, message: str, *, is_outage: bool = True) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        message: str,
+        *,
+        is_outage: bool = True,
+        bad_version: str | None = None,
+    ) -> None:
         super().__init__(status, code, message)
         self.is_outage = is_outage
+        self.bad_version = bad_version
 
 
 def model_request(query: Query) -> str:
@@ -56,21 +72,31 @@ def recommendations(content: bytes, query: Query) -> tuple[list[dict[str, Any]],
     Raises:
         ModelError: 502, the response does not have the expected structure.
     """
+    version: Any = None
     try:
         answer = json.loads(content)
-        found = [_recommendation(prediction) for prediction in answer["predictions"]]
         version = answer["model_version"]
+        found = [_recommendation(prediction) for prediction in answer["predictions"]]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise _invalid_response() from None
+        raise _invalid_response(version) from None
     if [each["user_id"] for each in found] != list(query.user_ids) or not isinstance(version, str):
-        raise _invalid_response()
+        raise _invalid_response(version)
     return found, version
+
+
+def is_empty(found: Sequence[Mapping[str, Any]], query: Query) -> bool:
+    """Whether no user got an item, although the request does not restrict the items."""
+    is_free = query.candidates is None and not query.exclude_items
+    return is_free and not any(each["items"] for each in found)
 
 
 def model_timeout() -> ModelError:
     """The endpoint did not answer within the time budget."""
     return ModelError(
-        HTTPStatus.GATEWAY_TIMEOUT, "ModelTimeout", "the model did not respond in time: try again later"
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "ModelTimeout",
+        "the model did not respond in time: try again later",
+        bad_version=UNKNOWN_VERSION,
     )
 
 
@@ -111,9 +137,13 @@ def _recommendation(prediction: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _invalid_response() -> ModelError:
+def _invalid_response(version: Any) -> ModelError:
+    is_readable = isinstance(version, str) and VERSION.fullmatch(version)
     return ModelError(
-        HTTPStatus.BAD_GATEWAY, "ModelFailed", "the response of the model is invalid: try again later"
+        HTTPStatus.BAD_GATEWAY,
+        "ModelFailed",
+        "the response of the model is invalid: try again later",
+        bad_version=version if is_readable else UNKNOWN_VERSION,
     )
 
 

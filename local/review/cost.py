@@ -143,8 +143,9 @@ def _storage_and_monitoring(
     yield _line("VPC interface endpoints", "interface endpoint", zones * HOURS)
     yield _line("S3 storage", "s3", config["usage.stored_gb"])
     yield _line("CloudWatch Logs, ingested", "logs", config["usage.logged_gb_per_month"])
+    alarms = by_type.get("aws:cloudwatch/metricAlarm:MetricAlarm", [])
+    yield _line("CloudWatch alarms, by metric", "alarm", sum(map(_n_metrics, alarms)))
     for label, key, type_ in (
-        ("CloudWatch alarms", "alarm", "aws:cloudwatch/metricAlarm:MetricAlarm"),
         ("CloudWatch dashboard", "dashboard", "aws:cloudwatch/dashboard:Dashboard"),
         ("KMS key", "kms key", "aws:kms/key:Key"),
     ):
@@ -152,13 +153,23 @@ def _storage_and_monitoring(
     yield _line("CloudWatch metrics of the platform", "metric", len(_custom_metrics(by_type)))
 
 
+def _n_metrics(alarm: PreviewedResource) -> int:
+    """Metrics that an alarm is billed for: those of its expression, or one."""
+    return sum("metric" in query for query in alarm.inputs.get("metricQueries", [])) or 1
+
+
 def _custom_metrics(by_type: Mapping[str, list[PreviewedResource]]) -> set[str]:
     """Metrics that alarms or dashboards show and no AWS service publishes."""
     alarms = by_type.get("aws:cloudwatch/metricAlarm:MetricAlarm", [])
+    queries = (query for each in alarms for query in each.inputs.get("metricQueries", []))
+    metrics = [
+        *(each.inputs for each in alarms),
+        *(query["metric"] for query in queries if "metric" in query),
+    ]
     watched = [
-        (each.inputs["namespace"], each.inputs.get("metricName"), each.inputs.get("dimensions"))
-        for each in alarms
-        if "namespace" in each.inputs
+        (each["namespace"], each.get("metricName"), each.get("dimensions"))
+        for each in metrics
+        if "namespace" in each
     ]
     for dashboard in by_type.get("aws:cloudwatch/dashboard:Dashboard", []):
         for widget in json.loads(dashboard.inputs["dashboardBody"])["widgets"]:

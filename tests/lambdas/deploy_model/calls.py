@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "ROLLOUT": "canary",
     "STEP_PERCENT": "10",
     "WAIT_S": "300",
-    "ALARM_NAMES": json.dumps(["endpoint-errors", "endpoint-latency"]),
+    "ALARM_NAMES": json.dumps(["rollout-errors", "rollout-answers"]),
     "KEEP_LAST": "2",
     "FALLBACK_BUCKET": "artifacts",
     "FALLBACK_KEY": contract.FALLBACK_KEY,

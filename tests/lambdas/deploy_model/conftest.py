@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lambdas.deploy_model.calls import BATCH_TEMPLATE, ENDPOINT, ENVIRONMENT, Invoke
+from tests.lambdas.deploy_model.fake_cloudwatch import FakeCloudWatch
 from tests.lambdas.deploy_model.fake_sagemaker import REPORT_FOLDER, FakeSageMaker
 from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.functions import FakeContext, load
@@ -29,21 +30,38 @@ def s3() -> FakeS3:
 
 
 @pytest.fixture
-def invoke(fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return loaded(fake, s3, monkeypatch, ENVIRONMENT)
+def cloudwatch() -> FakeCloudWatch:
+    return FakeCloudWatch(*json.loads(ENVIRONMENT["ALARM_NAMES"]))
 
 
 @pytest.fixture
-def invoke_with_batch(fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+def invoke(
+    fake: FakeSageMaker, s3: FakeS3, cloudwatch: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> Invoke:
+    return loaded(fake, s3, cloudwatch, monkeypatch, ENVIRONMENT)
+
+
+@pytest.fixture
+def invoke_with_batch(
+    fake: FakeSageMaker, s3: FakeS3, cloudwatch: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> Invoke:
     """`deploy_model` of a stage with batch recommendations."""
-    return loaded(fake, s3, monkeypatch, ENVIRONMENT | {"BATCH_JOB": json.dumps(BATCH_TEMPLATE)})
+    environment = ENVIRONMENT | {"BATCH_JOB": json.dumps(BATCH_TEMPLATE)}
+    return loaded(fake, s3, cloudwatch, monkeypatch, environment)
 
 
 def loaded(
-    fake: FakeSageMaker, s3: FakeS3, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
+    fake: FakeSageMaker,
+    s3: FakeS3,
+    cloudwatch: FakeCloudWatch,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: Mapping[str, str],
 ) -> Invoke:
     module = load("deploy_model", "handler", monkeypatch, environment)
     monkeypatch.setattr(module, "sagemaker", module.SageMaker(fake))
+    monkeypatch.setattr(
+        module, "alarms", module.RolloutAlarms(cloudwatch, json.loads(environment["ALARM_NAMES"]))
+    )
     lists = module.PopularLists(s3, ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
     monkeypatch.setattr(module, "popular_lists", lists)
     monkeypatch.setattr(module, "s3", s3)

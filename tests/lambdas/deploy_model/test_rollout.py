@@ -43,9 +43,10 @@ def test_approved_package_is_rolled_out_blue_green_with_alarms(fake: FakeSageMak
                         "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
                     },
                     "TerminationWaitInSeconds": 300,
+                    "MaximumExecutionTimeoutInSeconds": 2400,
                 },
                 "AutoRollbackConfiguration": {
-                    "Alarms": [{"AlarmName": "endpoint-errors"}, {"AlarmName": "endpoint-latency"}]
+                    "Alarms": [{"AlarmName": "rollout-errors"}, {"AlarmName": "rollout-answers"}]
                 },
             },
         }

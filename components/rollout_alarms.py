@@ -1,0 +1,235 @@
+"""Alarms that roll a deployment of an endpoint back: the new fleet compared with the fleet that it replaces.
+
+An alarm has metrics of two endpoint configurations, whose names change with each rollout. The caller of
+UpdateEndpoint writes them into the alarm before it starts: the ids of the metrics begin with ``new_`` and
+``old_``, and their dimensions `EndpointConfigName` and `ModelVersion` are those to replace. An update of an
+alarm by Pulumi sets both to the bootstrap configuration until the next rollout, as they are before the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+NAMESPACE = "AWS/SageMaker"
+PERIOD_S = 60
+# Single failures are no reason to roll back, and fewer requests than these are not judged. More would never
+# come where everything fails: the API's circuit breaker stops calling the endpoint after three failures.
+MIN_FAILURES = 3  # in a minute
+MAX_EXCESS_PERCENT = 5  # more failures than the old fleet has, in percent of the requests
+MIN_FOR_P90, MIN_FOR_P99 = 20, 200  # in a minute: with fewer, the percentile is the slowest two or less
+MAX_LATENCY_RATIO = 2  # to the old fleet
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerMetrics:
+    """Metrics of the API: answers of the model, and those that are invalid, empty or late.
+
+    Attributes:
+        namespace: of the metrics.
+        answers, bad_answers: names of the metrics; dimensions `EndpointName` and `ModelVersion`.
+        unknown_version: `ModelVersion` of answers without a readable one.
+    """
+
+    namespace: str
+    answers: str
+    bad_answers: str
+    unknown_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutAlarmsArgs:
+    """Arguments of `RolloutAlarms`.
+
+    Attributes:
+        endpoint_name, variant_name: dimensions of the metrics.
+        config_name, model_version: of the bootstrap model.
+        max_latency_ms: p99 model latency that the new fleet may have, where the old one has no traffic; with
+            half of it, it is never too slow.
+        latency_minutes: consecutive minutes in which the new fleet must be too slow.
+        answers: metrics of the API's answers.
+        alarm_topic_arn: topic that the alarms notify.
+    """
+
+    endpoint_name: str
+    variant_name: str
+    config_name: pulumi.Input[str]
+    model_version: str
+    max_latency_ms: int
+    latency_minutes: int
+    answers: AnswerMetrics
+    alarm_topic_arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    """Definition of an alarm.
+
+    Attributes:
+        metrics: id to the namespace, the metric's name, its statistic, and its own dimension.
+    """
+
+    metrics: Mapping[str, tuple[str, str, str, str]]
+    expression: str
+    above: float
+    n_periods: int
+    description: str
+
+
+class RolloutAlarms(pulumi.ComponentResource):
+    """CloudWatch alarms on errors, latency and answers of the fleet that is being deployed.
+
+    Creates: MetricAlarm (3).
+    """
+
+    names: list[pulumi.Output[str]]
+    arns: list[pulumi.Output[str]]
+
+    def __init__(
+        self, name: str, args: RolloutAlarmsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ncf:serving:RolloutAlarms", name, None, opts)
+        rules = {
+            "errors": _errors(args),
+            "latency": _latency(args),
+            "answers": _answers(args),
+        }
+        alarms = [self._alarm(f"{name}-{label}", rule, args) for label, rule in rules.items()]
+        self.names = [alarm.name for alarm in alarms]
+        self.arns = [alarm.arn for alarm in alarms]
+        self.register_outputs({})
+
+    def _alarm(self, name: str, rule: _Rule, args: RolloutAlarmsArgs) -> aws.cloudwatch.MetricAlarm:
+        return aws.cloudwatch.MetricAlarm(
+            name,
+            alarm_description=rule.description,
+            metric_queries=[
+                *(_query(each, metric, args) for each, metric in rule.metrics.items()),
+                aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                    id="value", expression=rule.expression, label=name, return_data=True
+                ),
+            ],
+            comparison_operator="GreaterThanThreshold",
+            threshold=rule.above,
+            evaluation_periods=rule.n_periods,
+            treat_missing_data="notBreaching",
+            alarm_actions=[args.alarm_topic_arn],
+            ok_actions=[args.alarm_topic_arn],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _query(
+    each: str, metric: tuple[str, str, str, str], args: RolloutAlarmsArgs
+) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+    namespace, name, statistic, own = metric
+    dimensions: dict[str, pulumi.Input[str]] = {"EndpointName": args.endpoint_name}
+    if own == "EndpointConfigName":
+        dimensions |= {"VariantName": args.variant_name, own: args.config_name}
+    else:
+        is_unknown = each.startswith("unknown_")
+        dimensions[own] = args.answers.unknown_version if is_unknown else args.model_version
+    return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id=each,
+        return_data=False,
+        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+            namespace=namespace,
+            metric_name=name,
+            dimensions=dimensions,
+            period=PERIOD_S,
+            stat=statistic,
+        ),
+    )
+
+
+def _of_fleets(**metrics: tuple[str, str]) -> dict[str, tuple[str, str, str, str]]:
+    """Metrics of both fleets: name of the id to metric and statistic."""
+    return {
+        f"{fleet}_{each}": (NAMESPACE, metric, statistic, "EndpointConfigName")
+        for fleet in ("new", "old")
+        for each, (metric, statistic) in metrics.items()
+    }
+
+
+def _excess(bad: Sequence[str], requests: Sequence[str], old_bad: str, old_requests: str) -> str:
+    """Percent of the new fleet's requests that are bad, above the old fleet's; 0 if they are too few."""
+    n_bad, n = (" + ".join(f"FILL({each}, 0)" for each in ids) for ids in (bad, requests))
+    share = f"100 * ({n_bad}) / MAX([{n}, 1])"
+    old_share = f"100 * FILL({old_bad}, 0) / MAX([FILL({old_requests}, 0), 1])"
+    return f"IF({n_bad} >= {MIN_FAILURES}, {share} - {old_share}, 0)"
+
+
+def _errors(args: RolloutAlarmsArgs) -> _Rule:
+    """Invocations without a valid response, except those that the model refuses (4xx).
+
+    `Invocation5XXErrors` does not count containers that close the connection or do not respond.
+    """
+    return _Rule(
+        metrics=_of_fleets(
+            requests=("Invocations", "Sum"),
+            errors=("InvocationModelErrors", "Sum"),
+            refused=("Invocation4XXErrors", "Sum"),
+        ),
+        expression=_excess(
+            ["(new_errors - new_refused)"], ["new_requests"], "(old_errors - old_refused)", "old_requests"
+        ),
+        above=MAX_EXCESS_PERCENT,
+        n_periods=1,
+        description=f"{args.endpoint_name}: the model being deployed fails more often than the one that it "
+        "replaces; the rollout is rolled back.",
+    )
+
+
+def _latency(args: RolloutAlarmsArgs) -> _Rule:
+    """Percentile of the new fleet's latency, divided by the latency that it may have."""
+    limit_us = args.max_latency_ms * 1000  # the metric is in microseconds
+
+    def ratio(percentile: str) -> str:
+        usual = (
+            f"IF(FILL(old_requests, 0) >= {MIN_FOR_P90}, {MAX_LATENCY_RATIO} * old_{percentile}, {limit_us})"
+        )
+        return f"new_{percentile} / MAX([{usual}, {limit_us // 2}])"
+
+    return _Rule(
+        metrics=_of_fleets(
+            requests=("Invocations", "Sum"), p90=("ModelLatency", "p90"), p99=("ModelLatency", "p99")
+        ),
+        expression=f"IF(FILL(new_requests, 0) >= {MIN_FOR_P99}, {ratio('p99')}, "
+        f"IF(FILL(new_requests, 0) >= {MIN_FOR_P90}, {ratio('p90')}, 0))",
+        above=1,
+        n_periods=args.latency_minutes,
+        description=f"{args.endpoint_name}: the model being deployed is slower than the one that it "
+        "replaces; the rollout is rolled back.",
+    )
+
+
+def _answers(args: RolloutAlarmsArgs) -> _Rule:
+    """Answers that the API refuses, empty ones, and those that do not come in time.
+
+    An answer without a readable version counts as one of the new model: the old one gave none, or it would
+    not have been deployed.
+    """
+    metrics = args.answers
+
+    def of(name: str) -> tuple[str, str, str, str]:
+        return metrics.namespace, name, "Sum", "ModelVersion"
+
+    return _Rule(
+        metrics={
+            "new_answers": of(metrics.answers),
+            "new_bad": of(metrics.bad_answers),
+            "old_answers": of(metrics.answers),
+            "old_bad": of(metrics.bad_answers),
+            "unknown_bad": of(metrics.bad_answers),
+        },
+        expression=_excess(
+            ["new_bad", "unknown_bad"], ["new_answers", "unknown_bad"], "old_bad", "old_answers"
+        ),
+        above=MAX_EXCESS_PERCENT,
+        n_periods=1,
+        description=f"{args.endpoint_name}: answers of the model being deployed are invalid, empty or late; "
+        "the rollout is rolled back.",
+    )

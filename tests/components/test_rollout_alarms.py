@@ -1,0 +1,138 @@
+"""Alarms of rollouts: when they roll back, evaluated as CloudWatch evaluates their expressions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.rollout_alarms import AnswerMetrics, RolloutAlarms, RolloutAlarmsArgs
+from emulator.services.cloudwatch.expressions import Expression
+from tests import pulumi_engine
+from tests.pulumi_engine import RecordedResource, Recording
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
+
+
+def run(**changes: Any) -> Recording:
+    args = RolloutAlarmsArgs(
+        **{
+            "endpoint_name": "ncf-prod",
+            "variant_name": "AllTraffic",
+            "config_name": "endpoint-config-5f0c1e2",
+            "model_version": "bootstrap",
+            "max_latency_ms": 300,
+            "latency_minutes": 3,
+            "answers": AnswerMetrics(
+                namespace="NCF", answers="Answers", bad_answers="BadAnswers", unknown_version="unknown"
+            ),
+            "alarm_topic_arn": TOPIC_ARN,
+            **changes,
+        }
+    )
+
+    def program() -> dict[str, Any]:
+        alarms = RolloutAlarms("rollout", args)
+        return {"names": pulumi.Output.all(*alarms.names)}
+
+    return pulumi_engine.run(program)
+
+
+@pytest.fixture(scope="module")
+def done() -> Recording:
+    return run()
+
+
+def alarm(done: Recording, label: str) -> RecordedResource:
+    return done.one(ALARM, f"rollout-{label}")
+
+
+def rolls_back(found: RecordedResource, **values: float) -> bool:
+    """Whether the alarm starts for the values of one minute; metrics without a value have no data."""
+    *metrics, value = found.inputs["metricQueries"]
+    assert values.keys() <= {query["id"] for query in metrics}
+    known = {query["id"]: values.get(query["id"]) for query in metrics}
+    result = Expression(value["expression"]).value(known)
+    return result is not None and result > found.inputs["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "expected"),
+    [
+        ((1, 100), (0, 900), False),  # one failure among many requests
+        ((2, 2), (0, 900), False),  # too few requests
+        ((3, 3), (0, 900), True),  # everything fails
+        ((100, 1000), (0, 9000), True),
+        ((4, 100), (0, 900), False),  # 4 percent more
+        ((6, 100), (0, 900), True),  # 6 percent more
+        ((100, 1000), (900, 9000), False),  # both fail alike
+        ((200, 1000), (900, 9000), True),
+        ((0, 1000), (900, 9000), False),  # the repair of a model that fails
+        ((3, 10), None, True),  # all traffic at once: the old fleet has none
+    ],
+)
+def test_errors_are_compared_with_the_old_fleet(
+    done: Recording, new: tuple[int, int], old: tuple[int, int] | None, expected: bool
+) -> None:
+    values = dict(zip(("new_errors", "new_requests"), new, strict=True)) | {"new_refused": 0}
+    if old is not None:
+        values |= dict(zip(("old_errors", "old_requests"), old, strict=True)) | {"old_refused": 0}
+    assert rolls_back(alarm(done, "errors"), **values) is expected
+
+
+def test_requests_that_the_model_refuses_are_no_errors(done: Recording) -> None:
+    assert not rolls_back(alarm(done, "errors"), new_errors=50, new_refused=50, new_requests=100)
+
+
+def test_fleet_without_requests_is_not_judged(done: Recording) -> None:
+    for label in ("errors", "latency", "answers"):
+        assert not rolls_back(alarm(done, label))
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "expected"),
+    [
+        ((19, 900, 900), (10, 20), False),  # too few requests
+        ((20, 160, 900), (10, 20), True),
+        ((20, 140, 900), (10, 20), False),  # half of the limit is never too slow; p99 of 20 is their maximum
+        ((200, 20, 160), (10, 20), True),  # 8 times slower
+        ((200, 20, 140), (10, 20), False),
+        ((200, 20, 350), (10, 200), False),  # less than twice as slow
+        ((200, 20, 450), (10, 200), True),
+        ((200, 20, 310), None, True),  # all traffic at once: the limit
+        ((200, 20, 290), None, False),
+    ],
+)
+def test_latency_is_compared_with_the_old_fleet(
+    done: Recording, new: tuple[int, int, int], old: tuple[int, int] | None, expected: bool
+) -> None:
+    n, p90, p99 = new
+    values = {"new_requests": n, "new_p90": p90 * 1000, "new_p99": p99 * 1000}
+    if old is not None:
+        values |= {"old_requests": 1000, "old_p90": old[0] * 1000, "old_p99": old[1] * 1000}
+    assert rolls_back(alarm(done, "latency"), **values) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"new_answers": 100, "new_bad": 1}, False),
+        ({"new_answers": 100, "new_bad": 10}, True),
+        ({"new_answers": 100, "new_bad": 10, "old_answers": 900, "old_bad": 90}, False),
+        ({"unknown_bad": 3, "old_answers": 900}, True),  # answers without a version
+        ({"unknown_bad": 3, "new_answers": 100}, False),
+        ({"new_answers": 2, "new_bad": 2}, False),
+    ],
+)
+def test_invalid_and_empty_answers_are_compared_with_the_old_model(
+    done: Recording, values: dict[str, float], expected: bool
+) -> None:
+    assert rolls_back(alarm(done, "answers"), **values) is expected
+
+
+def test_all_alarms_notify(done: Recording) -> None:
+    for each in done.of(ALARM):
+        assert each.inputs["alarmActions"] == each.inputs["okActions"] == [TOPIC_ARN]
+    assert alarm(done, "latency").inputs["evaluationPeriods"] == 3

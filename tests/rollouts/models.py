@@ -1,0 +1,59 @@
+"""Inference scripts of tiny models: a good one, and one that is bad in each way."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+GOOD = """
+import json, os, time
+def model_fn(model_dir):
+    return open(os.path.join(model_dir, "version")).read()
+def input_fn(body, content_type):
+    return json.loads(body)["instances"]
+def predict_fn(data, model):
+    items = [{"item_id": str(n), "score": 10.0 - n} for n in range(10)]
+    found = [{"user_id": each["user_id"], "items": items[:each["k"]], "strategy": "ncf"} for each in data]
+    return {"predictions": found, "model_version": model}
+def output_fn(prediction, accept):
+    return json.dumps(prediction), "application/json"
+"""
+
+
+def changed(name: str, body: str) -> str:
+    """The good script with another function around one of its own."""
+    arguments = {"model_fn": "model_dir", "predict_fn": "data, model"}[name]
+    indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
+    return f"{GOOD}\ngood = {name}\ndef {name}({arguments}):\n{indented}"
+
+
+BAD = {
+    "never healthy": changed("model_fn", "raise RuntimeError('no weights')"),
+    "dies on request": changed("predict_fn", "os._exit(9)"),
+    "slow": changed("predict_fn", "time.sleep(0.3)\nreturn good(data, model)"),
+    "answers for nobody": changed("predict_fn", "return {'predictions': [], 'model_version': model}"),
+    "empty lists": changed(
+        "predict_fn",
+        "found = good(data, model)\nfor each in found['predictions']:\n    each['items'] = []\nreturn found",
+    ),
+    "not finite": changed(
+        "predict_fn",
+        "found = good(data, model)\nfor each in found['predictions']:\n"
+        "    each['items'][0]['score'] = float('nan')\nreturn found",
+    ),
+    # The last one: answers without a version count as those of any new model for a minute.
+    "no JSON": changed("predict_fn", "return 'no prediction'"),
+}
+# Fails for one user: a single error among many requests.
+NEARLY_GOOD = changed("predict_fn", "assert data[0]['user_id'] != 'unlucky'\nreturn good(data, model)")
+
+
+def archive(version: str, script: str) -> bytes:
+    """A model artifact of a script."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for path, text in {"version": version, "code/inference.py": script}.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return buffer.getvalue()

@@ -1,0 +1,81 @@
+"""A bad model is rolled back: the old one serves, an alarm notifies, and the API answers throughout."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.e2e.platform import Inbox
+from tests.polling import eventually
+from tests.repository import ROOT
+from tests.rollouts.models import BAD, NEARLY_GOOD
+from tests.rollouts.stage import RolloutStage
+
+ALARMS = {
+    "dies on request": "errors",
+    "slow": "latency",
+    "answers for nobody": "answers",
+    "no JSON": "answers",
+    "empty lists": "answers",
+    "not finite": "answers",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def long_steps(stage: RolloutStage, serving: str) -> None:
+    """Steps that end by their alarm."""
+    del serving
+    stage.configure(WAIT_S="10")
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbox, kind: str) -> None:
+    before = stage.endpoint()["EndpointConfigName"]
+    n_received = len(inbox.received())
+    stage.close_circuit()
+    arn, _ = stage.register(BAD[kind])
+    with stage.clients() as clients:
+        stage.review(arn, "Approved")
+        stage.wait_for(arn, "RolledBack")
+        eventually(lambda: clients.answers[200, "ncf", serving] > 0, what="the old model answers")
+    endpoint = stage.endpoint()
+    assert (endpoint["EndpointConfigName"], endpoint["EndpointStatus"]) == (before, "InService")
+    assert clients.failures == []
+    assert {status for status, _, _ in clients.answers} == {200}
+    if kind in ALARMS:
+        raised = f'ALARM: "ncf-dev-endpoint-rollout-{ALARMS[kind]}'
+        assert f"endpoint-rollout-{ALARMS[kind]}" in endpoint["FailureReason"]
+        eventually(
+            lambda: any(each.get("Subject", "").startswith(raised) for each in inbox.received()[n_received:]),
+            what="the alarm notifies",
+        )
+    else:
+        assert "did not pass the ping health check" in endpoint["FailureReason"]
+    ended = [line for line in stage.log("deploy-model") if line.get("message") == "rollout ended"]
+    assert [line["deployment"] for line in ended if line["package"] == arn] == ["RolledBack"]
+
+
+def test_single_error_among_many_requests_rolls_nothing_back(stage: RolloutStage, serving: str) -> None:
+    del serving
+    arn, run_id = stage.register(NEARLY_GOOD)
+    stage.configure(WAIT_S="2")
+    with stage.clients() as clients:
+        stage.review(arn, "Approved")
+        eventually(lambda: run_id in clients.versions(), stage.patience_s, "the new model answers")
+        with stage.clients("unlucky") as unlucky:
+            eventually(lambda: any(key[1] == "fallback" for key in unlucky.answers), what="it fails")
+            unlucky.stop()
+        stage.wait_for(arn, "Deployed")
+    assert clients.failures == []
+    variant = stage.endpoint()["ProductionVariants"][0]
+    assert variant["DesiredInstanceCount"] == 2  # as autoscaling has set it
+
+
+def test_runbook_has_what_a_rollback_writes() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### .+$", runbook, re.MULTILINE)
+    for label in sorted(set(ALARMS.values())):
+        assert any(f"`endpoint-rollout-{label}`" in heading for heading in headings), label
+    for line in ('"rollout ended"', "RolledBack", "Withdrawn"):
+        assert line in runbook, line
