@@ -40,7 +40,9 @@ SPARK_SETTINGS = {
 }
 # Below this size of the input a step takes seconds, half of them in the optimising compiler.
 SMALL_INPUT_BYTES = 64 * 2**20
-SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmn512m")
+# Of the JVM that only prints the command of Spark's JVM.
+LAUNCHER_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Spark's classes, archived in this Python's environment by `local.spark_classes`, if that has run. A JVM
 # ignores an archive of another JVM or class path. So a step's configuration is not in a folder of the class
 # path, such as SPARK_CONF_DIR.
@@ -203,6 +205,7 @@ class SparkStep:
             "SPARK_HOME": str(_spark_home()),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(folder),
+            "SPARK_LAUNCHER_OPTS": LAUNCHER_OPTIONS,
             "SPARK_SUBMIT_OPTS": " ".join(java_options),
             "PYSPARK_PYTHON": sys.executable,
         }

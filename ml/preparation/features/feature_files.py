@@ -7,13 +7,13 @@ documents again is idempotent.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own guide uses)
 
 from ml.contract import ITEM_FEATURES_FILE, SPLITS, USER_FEATURES_FILE
-from ml.preparation.features.feature_store import ITEMS_COLLECTION, USERS_COLLECTION, FeatureStore
 from ml.preparation.features.transforms import (
     item_documents,
     item_features,
@@ -44,7 +44,7 @@ def write_features(
     Raises:
         InputError: the secret of the feature store cannot be read.
     """
-    store = None if feature_store is None else FeatureStore.from_settings(feature_store)
+    write_documents = None if feature_store is None else _documents_writer(feature_store)
     splits = [
         writer.read_split(name).withColumn("split", F.lit(position)) for position, name in enumerate(SPLITS)
     ]
@@ -57,8 +57,25 @@ def write_features(
         lambda: writer.write_table(item_features(pairs, as_of), ITEM_FEATURES_FILE, "item_index"),
     )
     _log.info("features: of %d users", writer.count_rows(USER_FEATURES_FILE))
-    if store is not None:
+    if write_documents is not None:
         users = user_documents(of_users, tables.users, tables.items)
-        store.write(users, USERS_COLLECTION, "user_id", writer.run_id)
         items = item_documents(of_items, tables.items)
-        store.write(items, ITEMS_COLLECTION, "item_id", writer.run_id)
+        write_documents(users, items, writer.run_id)
+
+
+def _documents_writer(settings: FeatureStoreSettings) -> Callable[[DataFrame, DataFrame, str], None]:
+    """The function that writes the documents of users and items, once the secret has been read."""
+    # boto3 and pymongo are half of the job's imports, and only this step of a stage with a store needs them.
+    from ml.preparation.features.feature_store import (  # noqa: PLC0415
+        ITEMS_COLLECTION,
+        USERS_COLLECTION,
+        FeatureStore,
+    )
+
+    store = FeatureStore.from_settings(settings)
+
+    def write(users: DataFrame, items: DataFrame, run_id: str) -> None:
+        store.write(users, USERS_COLLECTION, "user_id", run_id)
+        store.write(items, ITEMS_COLLECTION, "item_id", run_id)
+
+    return write

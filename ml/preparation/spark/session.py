@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyspark
-from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
+
+from ml.preparation.spark.java_classes import import_classes
 
 SMALL_INPUT_BYTES = 64 * 1024 * 1024
 
@@ -21,7 +22,9 @@ QUIET_ARCHIVE = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # no warning about an arc
 _LOGGING = Path(__file__).resolve().with_name("log4j2.properties").as_uri()
 _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
 # A run of a few seconds ends before the optimising compiler's work pays off.
-_SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_SMALL_JAVA_OPTIONS = f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmn512m"  # few collections
+# Of the JVM that only prints the command of Spark's JVM.
+_LAUNCHER_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LOCAL = {
     # The default looks for checksum files, and fails on a name with a colon.
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
@@ -66,9 +69,12 @@ _ALWAYS = {
     # complete runs matches them, too.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
-# Classes that PySpark looks up for each expression. Unless they are imported by name, the JVM looks for them
-# in all packages that PySpark imports, each time in all of Spark's 250 jars.
-_USED_OFTEN = ("org.apache.spark.sql.functions", "org.apache.spark.api.python.PythonUtils")
+# Classes that PySpark looks up for each expression and data frame.
+_USED_OFTEN = (
+    "org.apache.spark.api.python.PythonUtils",
+    "org.apache.spark.sql.SparkSession",
+    "org.apache.spark.sql.functions",
+)
 
 
 def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None) -> SparkSession:
@@ -88,13 +94,13 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers import this environment's packages
         # One class path, whatever links lead to the environment: the archive is of that one.
+        os.environ.setdefault("SPARK_LAUNCHER_OPTS", _LAUNCHER_OPTIONS)
         os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).resolve().parent))
     builder = SparkSession.builder.appName("ml.preparation")
     for key, value in {**({} if is_submitted else local), **_ALWAYS, **(overrides or {})}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    for name in _USED_OFTEN:
-        java_import(session.sparkContext._jvm, name)
+    import_classes(session, _USED_OFTEN)
     return session
 
 

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
-# Imported by name: py4j looks for each part of a full name, such as org.apache, as a class in all jars.
+from ml.preparation.spark.java_classes import import_classes
+
 _JAVA_CLASSES = (
     "org.apache.commons.codec.digest.DigestUtils",
     "org.apache.commons.io.IOUtils",
@@ -40,9 +40,7 @@ class Storage:
     """File systems that a Spark session can access."""
 
     def __init__(self, spark: SparkSession) -> None:
-        self._jvm: Any = spark.sparkContext._jvm  # PySpark has no public API for its gateway
-        for name in _JAVA_CLASSES:
-            java_import(self._jvm, name)
+        self._jvm = import_classes(spark, _JAVA_CLASSES)
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
 
     def _resolve(self, uri: str) -> tuple[Any, Any]:

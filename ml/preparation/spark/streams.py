@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
+from ml.preparation.spark.java_classes import import_classes
 from ml.preparation.spark.storage import Storage
 
 CHUNK_BYTES = 1024 * 1024
@@ -29,9 +29,7 @@ class Streams:
     """Java streams of stored files."""
 
     def __init__(self, spark: SparkSession, storage: Storage) -> None:
-        self._jvm: Any = spark.sparkContext._jvm  # PySpark has no public API for its gateway
-        for name in _JAVA_CLASSES:
-            java_import(self._jvm, name)
+        self._jvm = import_classes(spark, _JAVA_CLASSES)
         self._storage = storage
 
     @contextmanager

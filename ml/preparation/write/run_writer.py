@@ -27,6 +27,7 @@ from ml.settings.preparation import RunSettings
 
 _log = logging.getLogger(__name__)
 _UNFINISHED = "_unfinished"
+_SPLIT_SCHEMA = "user_index int, item_index int, timestamp bigint, weight float"
 _PARTITION_OF_FILE = re.compile(r"/part-([0-9]+)-[^/]*$")  # Spark's name of a task's output
 _WRITE_OPTIONS = {
     "compression": "snappy",
@@ -141,7 +142,8 @@ class RunWriter:
 
     def read_split(self, split: str) -> DataFrame:
         """The rows of a written split, with ``row``: int64, the row number in its file."""
-        rows = self._spark.read.parquet(literal_path(f"{self.uri}/{split}"))
+        folder = literal_path(f"{self.uri}/{split}")
+        rows = self._spark.read.schema(_SPLIT_SCHEMA).parquet(folder)  # finding the schema is a Spark job
         return rows.select("*", F.col("_metadata.row_index").alias("row"))
 
     def write_text(self, name: str, text: str) -> None:
