@@ -165,7 +165,7 @@ def test_schedule_launches_the_published_job_flow_at_its_time(
     schedules = [
         resource
         for resource in deployment.resources
-        if resource.type == SCHEDULE and resource.outputs["target"]["arn"].endswith(":emr:runJobFlow")
+        if resource.type == SCHEDULE and resource.name == "preparation-schedule"
     ]
     assert len(schedules) == (section(stage, "spark")["scheduler"] == "eventbridge")
     for schedule in schedules:
