@@ -34,6 +34,7 @@ from bench.open_loop import Load, Request, drive
 from bench.served_stage import N_USERS, served_stage
 from bench.serving_stack import HOST, toolkit
 from ml.ncf.model import artifact
+from ml.serving.model_server import MAIN_CLASS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER_PYTHON = ROOT / ".venv-container" / "bin" / "python"
@@ -126,15 +127,18 @@ def server_cpu_s() -> float:
     return total
 
 
-def worker_mib() -> float:
-    """Largest anonymous memory of a worker of TorchServe, without mapped files; 0 without a worker."""
-    found = [0.0]
+def server_memory() -> dict[str, float]:
+    """Anonymous memory, without mapped files, of the largest worker of TorchServe and of its JVM, in MiB."""
+    found = {"worker_mib": 0.0, "jvm_mib": 0.0}
     for process in server_processes():
         with suppress(psutil.NoSuchProcess, OSError):
-            if any(WORKER_SCRIPT in part for part in process.cmdline()):
-                lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-                found += [int(line.split()[1]) / 1024 for line in lines if line.startswith("Anonymous:")]
-    return max(found)
+            command = " ".join(process.cmdline())
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+            for name, program in (("worker_mib", WORKER_SCRIPT), ("jvm_mib", MAIN_CLASS)):
+                if program in command:
+                    (size,) = (int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+                    found[name] = max(found[name], size / 1024)
+    return found
 
 
 def _session(pid: int) -> int | None:
@@ -164,14 +168,13 @@ def run(given: argparse.Namespace, settings: Stack) -> list[dict[str, Any]]:
 
         drive(load(min(given.rates), WARM_UP_S))
         for rate in given.rates:
-            row = asdict(settings) | measure(load(rate, given.seconds))
-            row["worker_mib"] = worker_mib()
+            row = asdict(settings) | measure(load(rate, given.seconds)) | server_memory()
             rows.append(row)
             print(
                 f"{settings} {rate:6g}/s: p50 {row['p50_ms'] or 0:.1f} ms, p99 {row['p99_ms'] or 0:.1f} ms, "
                 f"{row['errors']} errors of {row['requests']}, "
                 f"{row['server_cpu_ms_per_answer']:.1f} ms of CPU per answer, "
-                f"{row['worker_mib']:.0f} MiB per worker",
+                f"{row['worker_mib']:.0f} MiB per worker, {row['jvm_mib']:.0f} MiB of the JVM",
                 flush=True,
             )
     return rows

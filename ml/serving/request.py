@@ -134,5 +134,5 @@ def _item_ids(value: Any, path: str) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}: expected a list of item ids that is not empty")
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{path}: expected a list of item ids")
     return tuple(canonical_id(each) for each in value)

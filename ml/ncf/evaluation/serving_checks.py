@@ -18,7 +18,8 @@ MAX_USERS = 200  # whose lists are compared: 2,000 items, standard error of reca
 BATCH = 20  # users per search
 WANTED_RECALL = 0.99  # below, the report has a warning
 MIB = 1 << 20
-# Private memory of a worker with Python, numpy, torch and faiss; what the system and TorchServe's JVM need.
+# Memory of a worker with Python, numpy, torch and faiss (docs/adr/0041: at most 286 MiB measured); what
+# the system and TorchServe's JVM need.
 WORKER_MIB = 300
 SYSTEM_MIB = 1024
 
