@@ -9,21 +9,21 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-import psutil
-
+from bench.chain import launch, processes
+from bench.chain.deliveries import Fault, Refused
+from bench.chain.runs import WORSE
 from bench.chain.short_stage import ShortStage
 from emulator.services.events.delivery import RuleDelivery
 from ml import contract
 
-MAX_DELAY_S = 2.0
-THROTTLED_SHARE = 0.15
-FILE_LIMIT_BYTES = 512  # of a process whose disk is full
+MAX_DELAY_S = 1.5
+MAX_THROTTLED_SHARE = 0.15
 MAX_SKEW = timedelta(hours=12)
-PROCESS_TIMEOUT_S = 120.0
-TRAINING, SERVING, BUILD = "ml.ncf.jobs.train", "inference_server.py", "ml.pipeline"
+PROCESS_TIMEOUT_S = 60.0
+STEPS = ("run-prepared", "buildspec-rendered", "endpoint-changed")  # rules whose events start a step
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,27 @@ class Injected:
 
     Attributes:
         run_ids: runs that it started.
-        is_served: whether the newest of them has to be served in the end.
+        is_served: whether the newest package has to be of one of them in the end.
+        whole_since: by run, the moment before which it was not complete, or damaged.
+        detail: what was done, for the report.
     """
 
     run_ids: tuple[str, ...]
     is_served: bool = True
+    whole_since: Mapping[str, datetime] = field(default_factory=dict)
+    detail: str = ""
 
 
 Kind = Callable[[ShortStage, random.Random], Injected]
 
 
 def none(stage: ShortStage, rng: random.Random) -> Injected:
-    """No fault: the baseline."""
+    """No fault: the baseline, whose duration is the range of the random moments."""
     del rng
-    return _one_run(stage)
+    start = time.monotonic()
+    injected = _one_run(stage)
+    stage.chain_s = time.monotonic() - start
+    return injected
 
 
 # -- events -------------------------------------------------------------------------------------
@@ -63,20 +70,24 @@ def reordered_events(stage: ShortStage, rng: random.Random) -> Injected:
 
 def delayed_events(stage: ShortStage, rng: random.Random) -> Injected:
     """Each event is late."""
-    stage.deliveries.fault = lambda _: (rng.uniform(MAX_DELAY_S / 2, 2 * MAX_DELAY_S),)
+    stage.deliveries.fault = lambda _: (rng.uniform(MAX_DELAY_S / 3, MAX_DELAY_S),)
     return _one_run(stage)
 
 
 def lost_event(stage: ShortStage, rng: random.Random) -> Injected:
-    """One of the events that start a step is lost; a person starts the run again."""
+    """An event that starts a step is lost, or refused by its target; a person does what the runbook says."""
+    rule, how = rng.choice(STEPS), rng.choice(((), Refused()))
     run_id = stage.new_run_id()
-    stage.deliveries.fault = _drop_one(rng.choice(("run-prepared", "buildspec-rendered")))
+    stage.deliveries.fault = _first_of(rule, how)
     stage.write_run(run_id)
     stage.settle()
-    if stage.deliveries.records and not stage.is_deployed(run_id):
-        stage.start_again(run_id)
+    if not stage.is_deployed(run_id):
+        if stage.package_of(run_id) is None:
+            stage.start_again(run_id)
+        else:
+            launch.deploy(stage, run_id)
         stage.settle()
-    return Injected((run_id,))
+    return Injected((run_id,), detail=f"{rule} {'refused' if how else 'dropped'}")
 
 
 def clock_skew(stage: ShortStage, rng: random.Random) -> Injected:
@@ -90,7 +101,7 @@ def clock_skew(stage: ShortStage, rng: random.Random) -> Injected:
     stage.deliveries.fault = skewed
     older, newer = stage.new_run_id(), stage.new_run_id()
     stage.write_run(newer)
-    stage.settle()
+    time.sleep(rng.uniform(0, stage.chain_s))
     stage.write_run(older)
     stage.settle()
     return Injected((newer, older))
@@ -98,73 +109,86 @@ def clock_skew(stage: ShortStage, rng: random.Random) -> Injected:
 
 # -- processes ----------------------------------------------------------------------------------
 def killed_build(stage: ShortStage, rng: random.Random) -> Injected:
-    """The build's processes are killed; a person starts the run again."""
-    return _killed(stage, rng, BUILD)
+    """A process of the build is killed, at any moment of the chain; a person starts the run again."""
+    return _killed(stage, rng, (processes.INSTALL, processes.BUILD))
 
 
 def killed_training(stage: ShortStage, rng: random.Random) -> Injected:
-    """The training's process is killed; a person starts the run again."""
-    return _killed(stage, rng, TRAINING)
+    """The process of the training or of the evaluation is killed; a person starts the run again."""
+    return _killed(stage, rng, (processes.TRAINING, processes.EVALUATION))
 
 
 def killed_preparation(stage: ShortStage, rng: random.Random) -> Injected:
-    """The preparation ends in the middle of its files; later it is launched again."""
+    """The process of the preparation is killed; later the run is launched again."""
     run_id = stage.new_run_id()
-    stage.write_run(run_id, n_files=rng.randrange(1, stage.n_files()))
+    with launch.preparation_process(stage, run_id) as process:
+        time.sleep(rng.uniform(0, launch.PREPARATION_S))
+        was_running = processes.kill(process)
+    if not was_running:
+        stage.settle()
+        return Injected((run_id,), detail="it had ended")
+    launch.report_failed_preparation(stage, "the process was killed")
     stage.settle()
+    whole = datetime.now(UTC)
     stage.write_run(run_id)
     stage.settle()
-    return Injected((run_id,))
+    return Injected((run_id,), whole_since={run_id: whole})
 
 
 def killed_endpoint(stage: ShortStage, rng: random.Random) -> Injected:
-    """The process of the model is killed while a run is on its way."""
+    """The processes of the endpoint are killed, at any moment of the chain."""
     run_id = stage.new_run_id()
     stage.write_run(run_id)
-    time.sleep(rng.uniform(0, 6))
-    for process in _processes(SERVING):
-        _kill(process)
+    time.sleep(rng.uniform(0, stage.chain_s))
+    killed = [processes.kill(process) for process in processes.running(processes.SERVING)]
     stage.settle()
-    return Injected((run_id,))
+    return Injected((run_id,), detail=f"{len(killed)} processes")
 
 
 def full_disk(stage: ShortStage, rng: random.Random) -> Injected:
-    """Training cannot write files; a person starts the run again when there is room."""
+    """The disk of the jobs is full for a part of the chain; later a person starts the run again."""
     run_id = stage.new_run_id()
     stage.write_run(run_id)
-    process = _wait_for_process(stage, TRAINING)
-    if process is not None:
-        time.sleep(rng.uniform(0, 1))
-        with contextlib.suppress(psutil.Error):
-            process.rlimit(psutil.RLIMIT_FSIZE, (FILE_LIMIT_BYTES, FILE_LIMIT_BYTES))
+    time.sleep(rng.uniform(0, stage.chain_s))
+    with processes.full_disk(processes.TRAINING, processes.EVALUATION):
+        time.sleep(rng.uniform(0.2, 1.0) * stage.chain_s)
     return _start_again_if_failed(stage, run_id)
 
 
 # -- data, models, requests ---------------------------------------------------------------------
 def poisoned_input(stage: ShortStage, rng: random.Random) -> Injected:
-    """A file of the run is damaged; the run is written again and started again."""
+    """A byte of a file of the run is changed; later the run is written again and started again."""
     run_id = stage.new_run_id()
+    damaged: list[str] = []
 
     def damage(files: dict[str, bytes]) -> None:
-        name = rng.choice(sorted(name for name in files if name.endswith(".parquet")))
+        name = rng.choice(sorted(name for name in files if name.endswith((".parquet", ".json"))))
         content = bytearray(files[name])
         content[rng.randrange(len(content))] ^= 1 + rng.randrange(255)
         files[name] = bytes(content)
+        damaged.append(name)
 
     stage.write_run(run_id, change=damage)
     stage.settle()
-    if not stage.is_deployed(run_id):
-        stage.write_run(run_id, change=lambda files: files.__delitem__(contract.SUCCESS_FILE))
-        stage.start_again(run_id)
-        stage.settle()
-    return Injected((run_id,))
+    if stage.is_deployed(run_id):  # a manifest whose change has no meaning, or one of a copied run
+        return Injected((run_id,), detail=f"{damaged[0]}, harmless")
+    whole = datetime.now(UTC)
+    stage.write_run(run_id, change=lambda files: files.__delitem__(contract.SUCCESS_FILE))
+    stage.start_again(run_id)
+    stage.settle()
+    is_data = damaged[0].endswith(".parquet")
+    return Injected((run_id,), whole_since={run_id: whole} if is_data else {}, detail=damaged[0])
 
 
 def bad_model(stage: ShortStage, rng: random.Random) -> Injected:
-    """The model artifact is damaged after the training; the next run repairs it."""
+    """A model is worse, or its artifact is damaged after the training; the next run repairs that."""
     run_id = stage.new_run_id()
+    if rng.random() < 1 / 3:
+        stage.write_run(run_id, WORSE)
+        stage.settle()
+        return Injected((run_id,), is_served=False, detail="worse")
     stage.write_run(run_id)
-    bucket, prefix = stage.stage.outputs["artifacts_bucket"], f"{contract.MODELS_PREFIX}{run_id}/"
+    bucket, prefix = stage.stage.outputs["artifacts_bucket"], f"{contract.MODELS_PREFIX}{run_id}/training/"
     s3 = stage.stage.client("s3")
 
     def artifact() -> str | None:
@@ -173,48 +197,52 @@ def bad_model(stage: ShortStage, rng: random.Random) -> Injected:
 
     with contextlib.suppress(TimeoutError):
         stage.wait(artifact, "the artifact", PROCESS_TIMEOUT_S)
-    time.sleep(rng.uniform(0, 4))
+    time.sleep(rng.uniform(0, stage.chain_s))
     if key := artifact():
         s3.put_object(Bucket=bucket, Key=key, Body=b"damaged")
     stage.settle()
     following = _one_run(stage)
-    return Injected((run_id, *following.run_ids))
+    return Injected((run_id, *following.run_ids), detail="damaged")
 
 
 def rollback(stage: ShortStage, rng: random.Random) -> Injected:
-    """An alarm of the endpoint rings during the rollout."""
+    """An alarm of the endpoint starts at some moment of the chain, and ends later."""
     run_id = stage.new_run_id()
     cloudwatch = stage.stage.client("cloudwatch")
     names = [each["AlarmName"] for each in cloudwatch.describe_alarms()["MetricAlarms"]]
     alarm = next(name for name in names if "endpoint-rollout-errors" in name)
     stage.write_run(run_id)
-    with contextlib.suppress(TimeoutError):
-        stage.wait(lambda: stage.endpoint()["EndpointStatus"] == "Updating", "the rollout", PROCESS_TIMEOUT_S)
-    time.sleep(rng.uniform(0, 1.5))
+    if rng.random() < 2 / 3:  # during the rollout
+        with contextlib.suppress(TimeoutError):
+            stage.wait(lambda: stage.endpoint()["EndpointStatus"] == "Updating", "rollout", PROCESS_TIMEOUT_S)
+        time.sleep(rng.uniform(0, 1))
+    else:
+        time.sleep(rng.uniform(0, stage.chain_s))
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="injected")
     stage.settle()
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="injected")
-    return Injected((run_id,), is_served=not stage.is_rolled_back(run_id))
+    rolled_back = stage.is_rolled_back(run_id)
+    return Injected((run_id,), detail="rolled back" if rolled_back else "too late")
 
 
 def two_runs_at_once(stage: ShortStage, rng: random.Random) -> Injected:
-    """Two runs become complete within a moment."""
+    """A run becomes complete while another one is on its way."""
     first, second = stage.new_run_id(), stage.new_run_id()
     stage.write_run(first)
-    time.sleep(rng.uniform(0, 1))
+    time.sleep(rng.uniform(0, stage.chain_s))
     stage.write_run(second)
     stage.settle()
     return Injected((first, second))
 
 
 def throttled_calls(stage: ShortStage, rng: random.Random) -> Injected:
-    """A share of the requests of all roles is refused; a person starts a failed run again."""
-    stage.emulator.throttled_share = rng.uniform(0, THROTTLED_SHARE)
+    """A share of the requests of all roles is refused; a person repeats what failed."""
+    stage.emulator.throttled_share = share = rng.uniform(0, MAX_THROTTLED_SHARE)
     run_id = stage.new_run_id()
     stage.write_run(run_id)
     stage.settle()
     stage.emulator.throttled_share = 0.0
-    return _start_again_if_failed(stage, run_id)
+    return _start_again_if_failed(stage, run_id, detail=f"{share:.0%}")
 
 
 KINDS: Mapping[str, Kind] = {
@@ -235,56 +263,41 @@ def _one_run(stage: ShortStage) -> Injected:
     return Injected((run_id,))
 
 
-def _start_again_if_failed(stage: ShortStage, run_id: str) -> Injected:
-    """A person repeats what failed, once."""
+def _start_again_if_failed(stage: ShortStage, run_id: str, detail: str = "") -> Injected:
+    """A person repeats what failed, once, as the runbook says."""
     stage.settle()
     if not stage.is_deployed(run_id):
-        stage.start_again(run_id)
+        if stage.package_of(run_id) is None:
+            stage.start_again(run_id)
+            detail += ", started again"
+        else:
+            launch.deploy(stage, run_id)
+            detail += ", deployed again"
         stage.settle()
-    return Injected((run_id,))
+    return Injected((run_id,), detail=detail.lstrip(", "))
 
 
-def _killed(stage: ShortStage, rng: random.Random, program: str) -> Injected:
+def _killed(stage: ShortStage, rng: random.Random, programs: Sequence[str]) -> Injected:
+    """Kill the newest process of the programs at a random moment of the chain, or the next one after it."""
     run_id = stage.new_run_id()
     stage.write_run(run_id)
-    process = _wait_for_process(stage, program)
-    if process is not None:
-        time.sleep(rng.uniform(0, 2))
-        _kill(process)
-    return _start_again_if_failed(stage, run_id)
+    time.sleep(rng.uniform(0, stage.chain_s))
+    process = processes.wait_for(programs, timeout_s=1.0)
+    if process is None:
+        return _start_again_if_failed(stage, run_id, "it had ended")
+    time.sleep(rng.uniform(0, 0.3))
+    program = process.cmdline()[-1] if processes.kill(process) else ""
+    return _start_again_if_failed(stage, run_id, program)
 
 
-def _drop_one(rule: str) -> Callable[[RuleDelivery], Sequence[float]]:
-    """Drop the first delivery of a rule."""
-    dropped: list[str] = []
+def _first_of(rule: str, how: Sequence[float] | Refused) -> Fault:
+    """A fault of the first delivery of a rule."""
+    affected: list[str] = []
 
-    def fault(delivery: RuleDelivery) -> Sequence[float]:
-        if rule in delivery.label and not dropped:
-            dropped.append(delivery.label)
-            return ()
+    def fault(delivery: RuleDelivery) -> Sequence[float] | Refused:
+        if rule in delivery.label and not affected:
+            affected.append(delivery.label)
+            return how
         return (0.0,)
 
     return fault
-
-
-def _processes(program: str) -> list[psutil.Process]:
-    """Running children of the emulator with a word of the command line that contains a program."""
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if any(program in word for word in child.cmdline()):
-                found.append(child)
-    return found
-
-
-def _wait_for_process(stage: ShortStage, program: str) -> psutil.Process | None:
-    """The newest process of a program, when there is one; None if none comes."""
-    with contextlib.suppress(TimeoutError):
-        stage.wait(lambda: _processes(program), program, PROCESS_TIMEOUT_S)
-        return next(reversed(_processes(program)), None)
-    return None
-
-
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):
-        process.kill()

@@ -1,34 +1,36 @@
-"""The dev stage with a shortened chain: tiny runs, and a pipeline definition that is compiled once.
+"""The dev stage with a shortened chain: tiny runs, and recorded steps (or real ones).
 
-Everything else is the platform's own: Lambda functions, build, training, evaluation, registry, rollout, API.
+Everything else is the platform's own: functions, events, queues, build, pipeline, registry, rollout and API.
 """
 
 from __future__ import annotations
 
-import io
+import fcntl
 import json
 import tempfile
 import threading
-import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import requests
 from rich.console import Console
 
-from bench.chain.deliveries import FaultyDeliveries, at_once
+from bench.chain import preparation
+from bench.chain.deliveries import FaultyDeliveries, RecordedQueue
+from bench.chain.recorder import Recorder, load_seconds
+from bench.chain.runs import GOOD, WORSE, run_files, train_sha256
+from bench.chain.short_bundle import scaled, short_bundle
+from bench.chain.stage_state import StageState
 from bench.chain.throttled_emulator import ThrottledEmulator
-from bench.prepared_runs import grouped_shop, write_run
 from emulator.app import PROVIDERS
 from emulator.services.events.provider import N_WORKERS, EventsProvider
+from emulator.services.lambda_.asynchronous import N_WORKERS as N_INVOCATIONS
+from emulator.services.lambda_.provider import LambdaProvider
 from emulator.services.sagemaker.provider import SageMakerProvider
 from local.aws import DeployedStage
-from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from local.deploy.project import load_stage
 from local.timeline import Timeline
 from local.up import deploy_stage, publish_code
@@ -36,25 +38,11 @@ from ml import contract
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = "dev"
-N_USERS, N_ITEMS = 60, 40
 FIRST_RUN = datetime(2030, 1, 1, tzinfo=UTC)
-MAX_BAKING_S = 0.6
-SETTLE_TIMEOUT_S = 240.0
-QUIET_S = 1.0  # without anything in progress: longer than an event takes to start the next step
-POLL_S = 0.2
-# Modules that neither the build nor the jobs import.
-LEFT_OUT = ("ml/preparation/", "ml/synthetic.py")
-# Without the SageMaker SDK, whose import and compilation take several seconds.
-RECORDED_DEFINITION = '''"""Pipeline definition, recorded."""
-import json
-def compile_definition(stage, session):
-    return json.loads({definition!r})
-'''
-RECORDED_SESSION = '''"""No session is needed for a recorded definition."""
-class DefinitionSession:
-    def __init__(self, *arguments, **options):
-        pass
-'''
+MAX_BAKING_S = 0.4
+SETTLE_TIMEOUT_S = 120.0
+FIRST_RUN_TIMEOUT_S = 240.0
+CLIENT_POLL_S = 0.2
 HYPERPARAMETERS = {"preset": "ease", "top_k": 10}
 
 
@@ -68,7 +56,7 @@ class ApiClient:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        while not self._stop.wait(POLL_S):
+        while not self._stop.wait(CLIENT_POLL_S):
             self.n_requests += 1
             try:
                 response = requests.get(f"{self.url}/recommendations/u1", timeout=30)
@@ -82,27 +70,26 @@ class ApiClient:
         self._stop.set()
 
 
-class ShortStage:
+class ShortStage(StageState):
     """A deployed stage whose chain takes seconds.
 
     Attributes:
         emulator: with throttling.
-        deliveries: of EventBridge, with faults.
-        stage: its clients and stack outputs.
+        chain_s: seconds of the run that was measured without a fault.
     """
 
     def __init__(
-        self, emulator: ThrottledEmulator, deliveries: FaultyDeliveries, stage: DeployedStage
+        self,
+        emulator: ThrottledEmulator,
+        stage: DeployedStage,
+        deliveries: FaultyDeliveries,
+        invocations: RecordedQueue,
     ) -> None:
+        super().__init__(stage, deliveries, invocations, SETTLE_TIMEOUT_S)
         self.emulator = emulator
-        self.deliveries = deliveries
-        self.stage = stage
+        self.chain_s = 3.0
         self._n_runs = 0
-        self._files = _run_files()
-
-    @property
-    def api_url(self) -> str:
-        return str(self.stage.outputs["api_url"]).rstrip("/")
+        self._files = run_files()
 
     # -- runs -----------------------------------------------------------------------------------
     def new_run_id(self) -> str:
@@ -113,23 +100,27 @@ class ShortStage:
     def write_run(
         self,
         run_id: str,
+        model: str = GOOD,
         *,
         change: Callable[[dict[str, bytes]], None] = lambda _: None,
-        n_files: int | None = None,
     ) -> None:
         """Write a prepared run, `_SUCCESS` last.
 
         Args:
             run_id: of the run.
+            model: whose training data the run has, `GOOD` or `WORSE`.
             change: edits the files (content by name) before they are written.
-            n_files: stop after so many files, as a preparation that was killed.
         """
-        files = {name: content.replace(b"RUN_ID", run_id.encode()) for name, content in self._files.items()}
+        files = self.files_of(run_id, model)
         change(files)
-        names = sorted(files, key=lambda name: (name == contract.SUCCESS_FILE, name))
-        s3, bucket = self.stage.client("s3"), self.stage.outputs["data_bucket"]
-        for name in names[:n_files]:
-            s3.put_object(Bucket=bucket, Key=contract.run_prefix(run_id) + name, Body=files[name])
+        preparation.write(
+            self.stage.client("s3"), self.stage.outputs["data_bucket"], contract.run_prefix(run_id), files
+        )
+
+    def files_of(self, run_id: str, model: str = GOOD) -> dict[str, bytes]:
+        """The files of a run, content by name."""
+        content = self._files[model]
+        return {name: each.replace(b"RUN_ID", run_id.encode()) for name, each in content.items()}
 
     def start_again(self, run_id: str) -> None:
         """Copy `_SUCCESS` onto itself, as the runbook starts a failed run again."""
@@ -138,101 +129,14 @@ class ShortStage:
             Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE"
         )
 
-    def n_files(self) -> int:
-        """Files of a run, `_SUCCESS` included."""
-        return len(self._files)
-
-    # -- state ----------------------------------------------------------------------------------
-    def builds(self) -> list[dict[str, Any]]:
-        """All builds, newest first."""
-        codebuild, project = self.stage.client("codebuild"), self.stage.outputs["codebuild_project"]
-        pages = codebuild.get_paginator("list_builds_for_project").paginate(projectName=project)
-        ids = [each for page in pages for each in page["ids"]]
-        batches = (ids[i : i + 100] for i in range(0, len(ids), 100))
-        return [build for batch in batches for build in codebuild.batch_get_builds(ids=batch)["builds"]]
-
-    def executions(self) -> list[dict[str, Any]]:
-        """All executions of the pipeline, newest first."""
-        pages = self.stage.client("sagemaker").get_paginator("list_pipeline_executions")
-        name = self.stage.outputs["pipeline_name"]
-        found = pages.paginate(PipelineName=name, SortBy="CreationTime", SortOrder="Descending")
-        return [each for page in found for each in page["PipelineExecutionSummaries"]]
-
-    def packages(self) -> list[dict[str, Any]]:
-        """All packages of the group, newest first."""
-        sagemaker, group = self.stage.client("sagemaker"), self.stage.outputs["model_package_group"]
-        pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-        arns = [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
-        found = [sagemaker.describe_model_package(ModelPackageName=arn) for arn in arns]
-        return sorted(found, key=lambda package: -package["ModelPackageVersion"])
-
-    def package_of(self, run_id: str) -> dict[str, Any] | None:
-        """The newest package of a run."""
-        found = (each for each in self.packages() if metadata(each).get("run_id") == run_id)
-        return next(found, None)
-
-    def endpoint(self) -> dict[str, Any]:
-        """DescribeEndpoint."""
-        sagemaker = self.stage.client("sagemaker")
-        return dict(sagemaker.describe_endpoint(EndpointName=self.stage.outputs["endpoint_name"]))
-
-    def buildspecs(self) -> dict[str, datetime]:
-        """When each run's buildspec was written, by run id."""
-        bucket = self.stage.outputs["artifacts_bucket"]
-        pages = self.stage.client("s3").get_paginator("list_objects_v2")
-        objects = (
-            each
-            for page in pages.paginate(Bucket=bucket, Prefix=contract.BUILDSPECS_PREFIX)
-            for each in page.get("Contents", [])
-        )
-        return {Path(each["Key"]).stem: each["LastModified"] for each in objects}
-
-    def is_deployed(self, run_id: str) -> bool:
-        """Whether the run's model was deployed, then or earlier."""
-        package = self.package_of(run_id)
-        return package is not None and metadata(package).get(DEPLOYMENT) == DEPLOYED
-
-    def is_rolled_back(self, run_id: str) -> bool:
-        """Whether the run's model was rolled back."""
-        package = self.package_of(run_id)
-        return package is not None and metadata(package).get(DEPLOYMENT) == ROLLED_BACK
-
-    def is_busy(self) -> bool:
-        """Whether a delivery, a build, an execution or a rollout is in progress."""
-        return (
-            self.deliveries.n_pending > 0
-            or any(build["buildStatus"] == "IN_PROGRESS" for build in self.builds())
-            or any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in self.executions())
-            or self.endpoint()["EndpointStatus"] not in ("InService", "Failed")
-        )
-
-    def wait(self, look: Callable[[], Any], what: str, timeout_s: float = SETTLE_TIMEOUT_S) -> None:
-        """Wait until `look` returns a true value.
-
-        Raises:
-            TimeoutError: it did not in time.
-        """
-        deadline = time.monotonic() + timeout_s
-        while not look():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: not within {timeout_s:g} s")
-            time.sleep(POLL_S)
-
-    def settle(self) -> None:
-        """Wait until nothing has been in progress for a while."""
-        quiet_since = time.monotonic()
-        deadline = quiet_since + SETTLE_TIMEOUT_S
-        while time.monotonic() - quiet_since < QUIET_S:
-            if self.is_busy():
-                quiet_since = time.monotonic()
-            if quiet_since > deadline:
-                raise TimeoutError(f"the chain did not come to rest within {SETTLE_TIMEOUT_S:g} s")
-            time.sleep(POLL_S)
+    def train_sha256(self, model: str) -> str:
+        """SHA-256 of the training split of a model's runs."""
+        return train_sha256(self._files[model])
 
     @contextmanager
     def clients(self) -> Iterator[ApiClient]:
         """A client that uses the API during the block."""
-        client = ApiClient(self.api_url)
+        client = ApiClient(str(self.stage.outputs["api_url"]).rstrip("/"))
         thread = threading.Thread(target=client.run, daemon=True)
         thread.start()
         try:
@@ -242,50 +146,73 @@ class ShortStage:
             thread.join()
 
 
-def metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
-    """Customer metadata of a package."""
-    return package.get("CustomerMetadataProperties", {})
+@contextmanager
+def short_stage(seed: int, recording: bytes | None = None, scale: float = 1.0) -> Iterator[ShortStage]:
+    """Deploy the stage and serve the model of a first run.
+
+    Args:
+        seed: of the throttling.
+        recording: of the steps; None: real steps.
+        scale: of the recorded times.
+    """
+    with _deployed(seed) as stage:
+        if recording is not None:
+            _publish(stage, short_bundle(_bundle(stage), scaled(recording, scale)))
+        first = stage.new_run_id()
+        stage.write_run(first)
+        stage.wait(lambda: stage.is_deployed(first), "the first run", FIRST_RUN_TIMEOUT_S)
+        if recording is not None:
+            _publish(stage, short_bundle(_bundle(stage), scaled(recording, scale), _definition(stage)))
+        stage.settle()
+        yield stage
+
+
+def record(seed: int) -> bytes:
+    """Record the steps of a stage (`bench.chain.recorder`)."""
+    with _deployed(seed) as stage:
+        recorder = Recorder(stage)
+        loaded_s = 0.0
+        for model, champion in ((GOOD, None), (GOOD, GOOD), (WORSE, GOOD)):
+            run_id = stage.new_run_id()
+            stage.write_run(run_id, model)
+            if model == GOOD:
+                loaded_s = load_seconds(stage, run_id, MAX_BAKING_S, FIRST_RUN_TIMEOUT_S)
+            stage.settle()
+            recorder.add(run_id, model, champion, stage.train_sha256(model))
+            if champion is None:
+                recorder.add_build(run_id)
+        return recorder.finish(loaded_s)
 
 
 @contextmanager
-def short_stage(seed: int) -> Iterator[ShortStage]:
-    """Deploy the stage and serve the model of a first run."""
+def _deployed(seed: int) -> Iterator[ShortStage]:
+    """The stage with the product's code bundle, before its first run."""
     deliveries = FaultyDeliveries(N_WORKERS)
+    invocations = RecordedQueue("lambda", N_INVOCATIONS)
     providers = {
         **PROVIDERS,
         "events": lambda wiring: EventsProvider(wiring.host, deliveries=deliveries),
+        "lambda": lambda wiring: LambdaProvider(wiring.host, wiring.forward, queue=invocations),
         "sagemaker": lambda wiring: SageMakerProvider(
             wiring.host, wiring.forward, wiring.emit, max_baking_s=MAX_BAKING_S
         ),
     }
     config = load_stage(STAGE, ROOT)
-    with ThrottledEmulator(region=config.region, providers=providers).start(0) as emulator:
-        emulator.generator.seed(seed)
-        with Timeline(Console(quiet=True)) as timeline:
-            stage = deploy_stage(config, emulator, timeline)
-        publish_code(stage)
-        _train_quickly(stage)
-        short = ShortStage(emulator, deliveries, stage)
-        first = short.new_run_id()
-        short.write_run(first)
-        short.wait(lambda: short.is_deployed(first), "the first run")
-        _publish_short_code(stage)
-        short.settle()
-        deliveries.fault = at_once
-        deliveries.records.clear()
-        yield short
-
-
-def _run_files() -> dict[str, bytes]:
-    """Files of a prepared run, with RUN_ID for its id."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = write_run(Path(folder) / "run", grouped_shop(N_USERS, N_ITEMS), N_USERS, N_ITEMS, "RUN_ID")
-        files = (path for path in run.rglob("*") if path.is_file())
-        return {path.relative_to(run).as_posix(): path.read_bytes() for path in files}
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        emulator = ThrottledEmulator(region=config.region, root=Path(folder), providers=providers)
+        with emulator.start(0):
+            emulator.generator.seed(seed)
+            with Timeline(Console(quiet=True)) as timeline:
+                stage = deploy_stage(config, emulator, timeline)
+            with (Path(tempfile.gettempdir()) / "faults-publish.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # the bundle is built in one folder of the working tree
+                publish_code(stage)
+            _train_quickly(stage)
+            yield ShortStage(emulator, stage, deliveries, invocations)
 
 
 def _train_quickly(stage: DeployedStage) -> None:
-    """Train EASE, a model in closed form; any quality passes the gate."""
+    """Train EASE, a model in closed form, without floors; the gate compares with the champion."""
     codebuild, name = stage.client("codebuild"), stage.outputs["codebuild_project"]
     (project,) = codebuild.batch_get_projects(names=[name])["projects"]
     environment = project["environment"]
@@ -293,26 +220,27 @@ def _train_quickly(stage: DeployedStage) -> None:
         if variable["name"] == contract.ENV_TRAINING:
             settings = json.loads(variable["value"])
             settings["hyperparameters"] = HYPERPARAMETERS
-            for thresholds, value in (("floors", 0.0), ("tolerance", 1.0)):
-                settings[thresholds] = dict.fromkeys(settings[thresholds], value)
+            settings["floors"] = dict.fromkeys(settings["floors"], 0.0)
             variable["value"] = json.dumps(settings)
     codebuild.update_project(name=name, environment=environment)
 
 
-def _publish_short_code(stage: DeployedStage) -> None:
-    """Publish the code bundle with the definition that the first build compiled."""
-    sagemaker, s3 = stage.client("sagemaker"), stage.client("s3")
-    pipeline = sagemaker.describe_pipeline(PipelineName=stage.outputs["pipeline_name"])
-    bucket = stage.outputs["artifacts_bucket"]
-    bundle = s3.get_object(Bucket=bucket, Key=contract.CODE_BUNDLE_KEY)["Body"].read()
-    replaced = {
-        "ml/pipeline/definition.py": RECORDED_DEFINITION.format(definition=pipeline["PipelineDefinition"]),
-        "ml/pipeline/session.py": RECORDED_SESSION,
-        "requirements/pipeline.txt": "# everything is installed\n",
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(bundle)) as source, zipfile.ZipFile(buffer, "w") as short:
-        for name in source.namelist():
-            if not name.startswith(LEFT_OUT):
-                short.writestr(name, replaced.get(name, source.read(name)))
-    s3.put_object(Bucket=bucket, Key=contract.CODE_BUNDLE_KEY, Body=buffer.getvalue())
+def _definition(stage: ShortStage) -> str:
+    name = stage.stage.outputs["pipeline_name"]
+    found = stage.stage.client("sagemaker").describe_pipeline(PipelineName=name)
+    return str(found["PipelineDefinition"])
+
+
+def _bundle(stage: ShortStage) -> bytes:
+    """The first version of the code bundle: the product's."""
+    s3, bucket = stage.stage.client("s3"), stage.stage.outputs["artifacts_bucket"]
+    versions = s3.list_object_versions(Bucket=bucket, Prefix=contract.CODE_BUNDLE_KEY)["Versions"]
+    of_bundle = [each for each in versions if each["Key"] == contract.CODE_BUNDLE_KEY]
+    first = of_bundle[-1]["VersionId"]
+    found = s3.get_object(Bucket=bucket, Key=contract.CODE_BUNDLE_KEY, VersionId=first)
+    return bytes(found["Body"].read())
+
+
+def _publish(stage: ShortStage, bundle: bytes) -> None:
+    bucket = stage.stage.outputs["artifacts_bucket"]
+    stage.stage.client("s3").put_object(Bucket=bucket, Key=contract.CODE_BUNDLE_KEY, Body=bundle)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from emulator.app import Emulator
 from emulator.environment import ACCESS_KEY_ID
@@ -29,3 +31,7 @@ class ThrottledEmulator(Emulator):
                 raise ServiceError("SlowDown", MESSAGE, 503)
             raise ServiceError("ThrottlingException", MESSAGE)
         return super().dispatch(request)
+
+    def send_event(self, source: str, detail_type: str, detail: Mapping[str, Any]) -> None:
+        """Send an event of an AWS service to the rules of the default region."""
+        self._emit(source, detail_type, detail, [], self.region)

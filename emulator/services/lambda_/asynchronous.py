@@ -38,13 +38,16 @@ class AsyncInvocations:
 
     Args:
         run: invokes a function and waits for the outcome.
+        queue: of the invocations; for tests that record their outcomes.
     """
 
-    def __init__(self, host: Host, run: Run, policy: RetryPolicy = RETRY_POLICY) -> None:
+    def __init__(
+        self, host: Host, run: Run, policy: RetryPolicy = RETRY_POLICY, queue: DeliveryQueue | None = None
+    ) -> None:
         self._destinations = Destinations(host)
         self._run = run
         self._policy = policy
-        self._queue = DeliveryQueue("lambda", N_WORKERS)
+        self._queue = queue or DeliveryQueue("lambda", N_WORKERS)
 
     def submit(self, function: Any, invocation: Invocation) -> None:
         """Queue one event."""

@@ -13,7 +13,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.core.exceptions import JsonRESTError
 
 from emulator import moto_state
-from emulator.delivery import RetryPolicy
+from emulator.delivery import DeliveryQueue, RetryPolicy
 from emulator.host import Host
 from emulator.moto_patches import MotoPatches
 from emulator.provider import Forward, Provider
@@ -31,17 +31,25 @@ METRICS = "AWS/Lambda"  # Lambda developer guide, "Types of metrics for Lambda f
 
 
 class LambdaProvider(Provider):
-    """Runs functions for synchronous and asynchronous invocations."""
+    """Runs functions for synchronous and asynchronous invocations.
+
+    Args:
+        queue: of the asynchronous invocations; for tests that record their outcomes.
+    """
 
     def __init__(
-        self, host: Host, forward: Forward, retry_policy: RetryPolicy = asynchronous.RETRY_POLICY
+        self,
+        host: Host,
+        forward: Forward,
+        retry_policy: RetryPolicy = asynchronous.RETRY_POLICY,
+        queue: DeliveryQueue | None = None,
     ) -> None:
         self._host = host
         self._forward = forward
         self._packages = Packages(host)
         self._lock = threading.Lock()
         self._pools: dict[str, SandboxPool] = {}
-        self._async_invocations = asynchronous.AsyncInvocations(host, self.run, retry_policy)
+        self._async_invocations = asynchronous.AsyncInvocations(host, self.run, retry_policy, queue)
         self._patches = MotoPatches()
         models.patch(self._patches, self.invoke)
 

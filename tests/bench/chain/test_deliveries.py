@@ -1,4 +1,4 @@
-"""Deliveries with faults keep a record of what became of each of them."""
+"""Deliveries keep a record of what became of each of them, with faults and without."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.chain.deliveries import FaultyDeliveries
+from bench.chain.deliveries import FaultyDeliveries, Refused
 from emulator.delivery import Backoff, DeliveryError, RetryPolicy
 from emulator.services.events.delivery import RuleDelivery
 from emulator.services.events.targets import TargetEvent
@@ -37,7 +37,7 @@ class Targets:
         self.dead.append(body)
 
 
-def outcomes(targets: Targets, times: Sequence[float]) -> list[str]:
+def outcomes(targets: Targets, times: Sequence[float] | Refused) -> list[str]:
     deliveries = FaultyDeliveries(2)
     deliveries.fault = lambda _: times
     event = TargetEvent({"id": "1"}, "rule", "arn:rule", TARGET, "ap-northeast-2")
@@ -62,4 +62,11 @@ def test_event_is_delivered_as_often_as_the_fault_says(
 def test_refused_event_ends_in_the_dead_letter_queue() -> None:
     targets = Targets(refuse=True)
     assert outcomes(targets, (0.0,)) == ["dead letter"]
+    assert len(targets.dead) == 1
+
+
+def test_refused_by_the_fault_is_a_dead_letter_at_once() -> None:
+    targets = Targets()
+    assert outcomes(targets, Refused()) == ["dead letter"]
+    assert not targets.sent
     assert len(targets.dead) == 1

@@ -1,0 +1,124 @@
+"""A batch of injections on one stage, in a process: results come back through a queue, one per injection."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from multiprocessing.queues import Queue
+from typing import Any
+
+from bench.chain.deliveries import at_once
+from bench.chain.explanations import Inbox
+from bench.chain.invariants import After, violations
+from bench.chain.kinds import KINDS, Injected
+from bench.chain.short_stage import ShortStage, short_stage
+
+BASELINE = "none"
+BASELINE_INTERVAL = 25  # injections between baselines: damage that an injection has hidden would show there
+
+
+@dataclass(frozen=True, order=True)
+class Injection:
+    """One kind of fault with one seed."""
+
+    kind: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an injection did.
+
+    Attributes:
+        broken: invariants that did not hold.
+        detail: what was done.
+        n_requests: to the API.
+    """
+
+    kind: str
+    seed: int
+    seconds: float
+    broken: list[str]
+    detail: str
+    n_requests: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run_batch(
+    number: int, todo: Queue[Injection], done: Queue[Result | str], recording: bytes | None, scale: float
+) -> None:
+    """Take injections until there are none; an injection after a broken one gets a stage of its own.
+
+    Args:
+        number: of the batch; its baselines have this seed.
+        todo: injections of all batches.
+        done: gets the results; a text is an error that ends the batch.
+        recording: of the steps; None: real steps.
+        scale: of the recorded times.
+    """
+    parent = os.getppid()
+    try:
+        while not todo.empty() and os.getppid() == parent:
+            with short_stage(number, recording, scale) as stage:
+                for result in _on_one_stage(stage, number, todo):
+                    done.put(result)
+    except Exception as error:
+        done.put(f"batch {number}: {type(error).__name__}: {error}")
+        raise
+
+
+def _on_one_stage(stage: ShortStage, number: int, todo: Queue[Injection]) -> Iterator[Result]:
+    """Results until there is nothing to do, or an invariant was broken; begins and goes on with baselines."""
+    inbox = Inbox(stage)
+    n_since_baseline = BASELINE_INTERVAL
+    while True:
+        if n_since_baseline >= BASELINE_INTERVAL:
+            n_since_baseline = 0
+            injection = Injection(BASELINE, number)
+        else:
+            n_since_baseline += 1
+            try:
+                injection = todo.get(timeout=0.5)
+            except queue.Empty:
+                return
+        result = inject(stage, injection, inbox)
+        yield result
+        if result.broken:
+            return
+
+
+def inject(stage: ShortStage, injection: Injection, inbox: Inbox) -> Result:
+    """Inject one fault, and check the invariants."""
+    began = time.monotonic()
+    rng = random.Random(f"{injection.kind} {injection.seed}")  # noqa: S311 - faults, no secrets
+    inbox.receive()
+    stage.begin()
+    injected, broken = Injected(()), []
+    with stage.clients() as client:
+        try:
+            injected = KINDS[injection.kind](stage, rng)
+            with contextlib.suppress(TimeoutError):
+                stage.settle()
+        except TimeoutError as error:
+            broken.append(f"no event without an outcome: {error}")
+        finally:
+            stage.deliveries.fault = at_once
+            stage.emulator.throttled_share = 0.0
+    if not broken:
+        found = After(stage, injected, client, stage.packages(), stage.executions(), inbox.receive())
+        broken = violations(found)
+    return Result(
+        injection.kind,
+        injection.seed,
+        round(time.monotonic() - began, 2),
+        broken,
+        injected.detail,
+        client.n_requests,
+    )

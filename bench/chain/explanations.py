@@ -1,0 +1,129 @@
+"""Whether everything that went wrong has a notification, alarm or log line, and a section of the runbook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.chain.kinds import Injected
+from bench.chain.runbook import BUILD_SECTION, EXECUTION_SECTION, Runbook
+from bench.chain.short_stage import ROOT, ShortStage
+from bench.chain.stage_state import fields
+from emulator.environment import make_client
+
+RUNBOOK = Runbook.read(ROOT / "docs" / "runbook.md")
+UNDELIVERED, FAILED = "undelivered-alarm", "failed-alarm"  # endings of the alarms of dead-letter queues
+FUNCTIONS = ("render_buildspec", "deploy_model", "report_rejection", "recommend")
+
+
+class Inbox:
+    """SQS queue that receives the stage's notifications, as a person does by e-mail."""
+
+    def __init__(self, stage: ShortStage) -> None:
+        deployed = stage.stage
+        # In another region: the queue is none of the stage's.
+        self._sqs = make_client("sqs", deployed.url, "us-east-1")
+        self._url = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        arn, topic = attributes["Attributes"]["QueueArn"], deployed.outputs["alarm_topic_arn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
+        deployed.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def receive(self) -> list[str]:
+        """The texts of the notifications since the last call."""
+        texts = []
+        while batch := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                body = json.loads(message["Body"])
+                texts.append(f"{body.get('Subject', '')} {body['Message']}".strip().strip('"'))
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        return texts
+
+
+def explanations(
+    stage: ShortStage,
+    injected: Injected,
+    executions: Sequence[Mapping[str, Any]],
+    notifications: Sequence[str],
+) -> Iterator[str]:
+    """What is not explained, a line each."""
+    for text in notifications:
+        if not RUNBOOK.knows_notification(text):
+            yield f"the runbook has no section for the notification: {text[:200]}"
+    yield from _builds(stage, notifications)
+    yield from _executions(stage, executions, notifications)
+    yield from _dead_letters(stage)
+    yield from _functions(stage)
+    yield from _lost_runs(injected, executions)
+
+
+def _builds(stage: ShortStage, notifications: Sequence[str]) -> Iterator[str]:
+    failed = [build for build in stage.builds() if build["buildStatus"] not in ("SUCCEEDED", "IN_PROGRESS")]
+    yield from _notified("Build", len(failed), notifications)
+    for build in failed:
+        lines = stage.build_log(build)
+        reasons = [
+            *lines,
+            *(context["message"] for phase in build["phases"] for context in phase.get("contexts", ())),
+        ]
+        if not any(RUNBOOK.knows_reason(BUILD_SECTION, line) for line in reasons):
+            yield f"the runbook knows no line of the log of {build['id']}: {lines[-3:]}"
+
+
+def _executions(
+    stage: ShortStage, executions: Sequence[Mapping[str, Any]], notifications: Sequence[str]
+) -> Iterator[str]:
+    failed = [each for each in executions if each["PipelineExecutionStatus"] in ("Failed", "Stopped")]
+    yield from _notified("Pipeline execution", len(failed), notifications)
+    for execution in failed:
+        reasons = [step["FailureReason"] for step in stage.steps(execution) if step.get("FailureReason")]
+        for reason in reasons:
+            if not RUNBOOK.knows_reason(EXECUTION_SECTION, reason):
+                yield f"the runbook does not know the reason of a failed step: {reason}"
+
+
+def _notified(what: str, n_failed: int, notifications: Sequence[str]) -> Iterator[str]:
+    n_notified = sum(text.startswith(what) for text in notifications)
+    if n_notified < n_failed:
+        yield f"{n_failed} x {what} failed, but there are {n_notified} notifications"
+
+
+def _dead_letters(stage: ShortStage) -> Iterator[str]:
+    """A dead letter starts the alarm of its queue, whose name begins with that of the rule or function."""
+    for records, ending in ((stage.deliveries.records, UNDELIVERED), (stage.invocations.records, FAILED)):
+        for record in records:
+            if record.outcome != "dead letter":
+                continue
+            names = [name for name in stage.queue_labels() if name in record.label]
+            if not any(RUNBOOK.knows_alarm(f"{name}-{ending}") for name in names):
+                yield f"the runbook has no section for the alarm of the dead letter of {record.label}"
+
+
+def _functions(stage: ShortStage) -> Iterator[str]:
+    """Errors of functions start their alarms; a rollback is in the log of deploy_model."""
+    for function in FUNCTIONS:
+        lines = stage.function_log(function)
+        has_error = any(fields(line).get("level") == "ERROR" or "[ERROR]" in line for line in lines)
+        if has_error and not RUNBOOK.knows_alarm(f"{function.replace('_', '-')}-errors"):
+            yield f"the runbook has no section for errors of {function}"
+        for line in lines:
+            outcome = fields(line).get("deployment")
+            if outcome == "RolledBack" and not RUNBOOK.mentions(f"deployment: {outcome}"):
+                yield f"the runbook does not know the deployment {outcome}"
+
+
+def _lost_runs(injected: Injected, executions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each run was executed in the end: what stopped one was noticed, and repaired."""
+    names = {each["PipelineExecutionDisplayName"] for each in executions}
+    for run_id in injected.run_ids:
+        if f"run-{run_id}" not in names:
+            yield f"run {run_id} was never executed, and nothing says why"

@@ -1,0 +1,216 @@
+"""State of a stage under fault injection, as its services describe it, and waiting for it.
+
+Only what has happened since `begin` is read: one stage serves hundreds of injections.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.chain.deliveries import FaultyDeliveries, RecordedQueue
+from local.aws import DeployedStage
+from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
+from ml import contract
+
+POLL_S = 0.1
+QUIET_S = 0.3  # without anything in progress: longer than a state change takes to become an event
+N_NEWEST = 20  # executions and packages of one injection, and more
+N_LOG_LINES = 60
+
+
+class StageState:
+    """Reads the state of a stage.
+
+    Attributes:
+        stage: its clients and stack outputs.
+        deliveries: of EventBridge.
+        invocations: of functions, asynchronous.
+        since: the start of the current injection.
+        settle_timeout_s: longest time until the chain has come to rest.
+    """
+
+    def __init__(
+        self,
+        stage: DeployedStage,
+        deliveries: FaultyDeliveries,
+        invocations: RecordedQueue,
+        settle_timeout_s: float,
+    ) -> None:
+        self.stage = stage
+        self.deliveries = deliveries
+        self.invocations = invocations
+        self.settle_timeout_s = settle_timeout_s
+        self.since = datetime.now(UTC)
+        self._known_builds: set[str] = set()
+
+    def begin(self) -> None:
+        """Begin an injection: forget what was before."""
+        self._known_builds.update(self._build_ids())
+        self.deliveries.records.clear()
+        self.invocations.records.clear()
+        self.since = datetime.now(UTC) - timedelta(milliseconds=1)
+
+    # -- services -------------------------------------------------------------------------------
+    def builds(self) -> list[dict[str, Any]]:
+        """Builds since `begin`, newest first."""
+        ids = [each for each in self._build_ids() if each not in self._known_builds]
+        return list(self.stage.client("codebuild").batch_get_builds(ids=ids)["builds"]) if ids else []
+
+    def _build_ids(self) -> list[str]:
+        codebuild, project = self.stage.client("codebuild"), self.stage.outputs["codebuild_project"]
+        return list(codebuild.list_builds_for_project(projectName=project)["ids"])[:N_NEWEST]
+
+    def executions(self) -> list[dict[str, Any]]:
+        """Executions of the pipeline since `begin`, newest first."""
+        sagemaker, name = self.stage.client("sagemaker"), self.stage.outputs["pipeline_name"]
+        try:
+            found = sagemaker.list_pipeline_executions(
+                PipelineName=name, SortBy="CreationTime", SortOrder="Descending", MaxResults=N_NEWEST
+            )
+        except sagemaker.exceptions.ResourceNotFound:
+            return []
+        return [each for each in found["PipelineExecutionSummaries"] if each["StartTime"] >= self.since]
+
+    def end_of(self, execution: Mapping[str, Any]) -> datetime:
+        """When the state of an execution changed last."""
+        arn = execution["PipelineExecutionArn"]
+        found = self.stage.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
+        modified: datetime = found["LastModifiedTime"]
+        return modified
+
+    def steps(self, execution: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Steps of an execution."""
+        arn = execution["PipelineExecutionArn"]
+        sagemaker = self.stage.client("sagemaker")
+        return list(
+            sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        )
+
+    def packages(self, n: int = N_NEWEST) -> list[dict[str, Any]]:
+        """The newest packages of the group, newest first."""
+        sagemaker, group = self.stage.client("sagemaker"), self.stage.outputs["model_package_group"]
+        found = sagemaker.list_model_packages(
+            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=n
+        )
+        arns = [each["ModelPackageArn"] for each in found["ModelPackageSummaryList"]]
+        described = [sagemaker.describe_model_package(ModelPackageName=arn) for arn in arns]
+        return sorted(described, key=lambda package: -package["ModelPackageVersion"])
+
+    def package_of(self, run_id: str) -> dict[str, Any] | None:
+        """The newest package of a run among the newest packages."""
+        return next((each for each in self.packages(5) if metadata(each).get("run_id") == run_id), None)
+
+    def endpoint(self) -> dict[str, Any]:
+        """DescribeEndpoint."""
+        sagemaker = self.stage.client("sagemaker")
+        return dict(sagemaker.describe_endpoint(EndpointName=self.stage.outputs["endpoint_name"]))
+
+    def buildspecs(self) -> dict[str, datetime]:
+        """When each run's buildspec was written since `begin`, by run id."""
+        bucket = self.stage.outputs["artifacts_bucket"]
+        pages = self.stage.client("s3").get_paginator("list_objects_v2")
+        objects = (
+            each
+            for page in pages.paginate(Bucket=bucket, Prefix=contract.BUILDSPECS_PREFIX)
+            for each in page.get("Contents", [])
+        )
+        # S3 states whole seconds.
+        since = self.since.replace(microsecond=0)
+        return {
+            Path(each["Key"]).stem: each["LastModified"] for each in objects if each["LastModified"] >= since
+        }
+
+    def is_deployed(self, run_id: str) -> bool:
+        """Whether the run's model was deployed, then or earlier."""
+        package = self.package_of(run_id)
+        return package is not None and metadata(package).get(DEPLOYMENT) == DEPLOYED
+
+    def is_rolled_back(self, run_id: str) -> bool:
+        """Whether the run's model was rolled back."""
+        package = self.package_of(run_id)
+        return package is not None and metadata(package).get(DEPLOYMENT) == ROLLED_BACK
+
+    def queue_labels(self) -> list[str]:
+        """Labels of the dead-letter queues, such as `run-prepared`."""
+        ending = "_dead_letter_queue_url"
+        names = (name for name in self.stage.outputs if name.endswith(ending))
+        return [name.removesuffix(ending).replace("_", "-") for name in names]
+
+    # -- logs -----------------------------------------------------------------------------------
+    def build_log(self, build: Mapping[str, Any]) -> list[str]:
+        """Last lines of a build's log."""
+        return self._lines(build["logs"]["groupName"], build["logs"]["streamName"])
+
+    def function_log(self, name: str) -> list[str]:
+        """Lines of a function's log since `begin`.
+
+        Args:
+            name: of the stack output with the log group, without `_log_group`.
+        """
+        pages = self.stage.client("logs").get_paginator("filter_log_events")
+        start = int(self.since.timestamp() * 1000)
+        found = pages.paginate(logGroupName=self.stage.outputs[f"{name}_log_group"], startTime=start)
+        return [event["message"] for page in found for event in page["events"]]
+
+    def _lines(self, group: str, stream: str) -> list[str]:
+        events = self.stage.client("logs").get_log_events(
+            logGroupName=group, logStreamName=stream, limit=N_LOG_LINES, startFromHead=False
+        )["events"]
+        return [event["message"].rstrip() for event in events]
+
+    # -- waiting --------------------------------------------------------------------------------
+    def is_busy(self) -> bool:
+        """Whether a delivery, an invocation, a build, an execution or a rollout is in progress."""
+        return (
+            self.deliveries.n_pending > 0
+            or self.invocations.n_pending > 0
+            or self.endpoint()["EndpointStatus"] not in ("InService", "Failed")
+            or any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in self.executions())
+            or any(build["buildStatus"] == "IN_PROGRESS" for build in self.builds())
+        )
+
+    def wait(self, look: Callable[[], Any], what: str, timeout_s: float | None = None) -> None:
+        """Wait until `look` returns a true value.
+
+        Raises:
+            TimeoutError: it did not in time.
+        """
+        limit_s = timeout_s or self.settle_timeout_s
+        deadline = time.monotonic() + limit_s
+        while not look():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not within {limit_s:g} s")
+            time.sleep(POLL_S)
+
+    def settle(self) -> None:
+        """Wait until nothing has been in progress for a while.
+
+        Raises:
+            TimeoutError: it did not come to rest in time.
+        """
+        quiet_since = start = time.monotonic()
+        while time.monotonic() - quiet_since < QUIET_S:
+            if self.is_busy():
+                quiet_since = time.monotonic()
+            if quiet_since - start > self.settle_timeout_s:
+                raise TimeoutError(f"the chain did not come to rest within {self.settle_timeout_s:g} s")
+            time.sleep(POLL_S)
+
+
+def metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
+    """Customer metadata of a package."""
+    return package.get("CustomerMetadataProperties", {})
+
+
+def fields(line: str) -> Mapping[str, Any]:
+    """A log line of a function, if it is JSON."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
