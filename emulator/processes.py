@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
@@ -27,6 +27,8 @@ from emulator import guard
 EndedBy = Literal["timeout", "memory", "stop"]
 WATCH_INTERVAL_S = 0.1  # between checks of time and memory limits
 GRACE_S = 3.0  # between SIGTERM and SIGKILL
+PROC = Path("/proc")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MAX_LINE_BYTES = 256 * 1024  # CloudWatch Logs quotas, event size
 
 
@@ -227,17 +229,32 @@ def _memory_mib_of_trees(pids: Collection[int]) -> dict[int, float]:
     """
     if not pids:
         return {}
-    processes: dict[int, psutil.Process] = {}
+    memory: dict[int, int] = {}
     children = defaultdict(list)
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            children[process.ppid()].append(process.pid)
-            processes[process.pid] = process
+    for pid, parent, held_bytes in _process_table():
+        children[parent].append(pid)
+        memory[pid] = held_bytes
 
     def held(pid: int) -> int:
-        total = sum(held(child) for child in children[pid])
-        with contextlib.suppress(KeyError, psutil.Error):
-            total += processes[pid].memory_info().rss
-        return total
+        return memory.get(pid, 0) + sum(held(child) for child in children[pid])
 
     return {pid: held(pid) / 2**20 for pid in pids}
+
+
+def _process_table() -> Iterator[tuple[int, int, int]]:
+    """Process id, parent's process id and resident memory in bytes of every process of this machine.
+
+    On Linux from one file per process: psutil reads three, each time more than once.
+    """
+    if not (PROC / "self" / "stat").exists():
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                yield process.pid, process.ppid(), process.memory_info().rss
+        return
+    for entry in os.scandir(PROC):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError), open(f"{entry.path}/stat", "rb") as file:
+                # proc(5): after the command, which is in parentheses, field 3 is the state, 4 the parent,
+                # and 24 the resident pages.
+                fields = file.read().rpartition(b")")[2].split()
+                yield int(entry.name), int(fields[1]), int(fields[21]) * PAGE_BYTES

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import psutil
+
 from bench.chain import launch, processes
 from bench.chain.deliveries import Fault, Refused
 from bench.chain.runs import WORSE
@@ -286,8 +288,11 @@ def _killed(stage: ShortStage, rng: random.Random, programs: Sequence[str]) -> I
     if process is None:
         return _start_again_if_failed(stage, run_id, "it had ended")
     time.sleep(rng.uniform(0, 0.3))
-    program = process.cmdline()[-1] if processes.kill(process) else ""
-    return _start_again_if_failed(stage, run_id, program)
+    with contextlib.suppress(psutil.Error):
+        program = processes.name_of(process, programs)
+        process.kill()
+        return _start_again_if_failed(stage, run_id, program)
+    return _start_again_if_failed(stage, run_id, "it had ended")
 
 
 def _first_of(rule: str, how: Sequence[float] | Refused) -> Fault:

@@ -37,7 +37,7 @@ class Runbook:
         """Whether a text has a reason that the table of a section lists in its first column."""
         rows = re.findall(r"^\| (.+?) \|", self._section(section), re.MULTILINE)
         listed = (pattern for row in rows for pattern in re.findall(r"`([^`]+)`", row))
-        return any(re.search(pattern_of(pattern), text) for pattern in listed)
+        return any(re.search(pattern_of(pattern), text, re.DOTALL) for pattern in listed)
 
     def mentions(self, text: str) -> bool:
         """Whether a section has a text."""

@@ -17,8 +17,8 @@ from local.aws import DeployedStage
 from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from ml import contract
 
-POLL_S = 0.1
-QUIET_S = 0.3  # without anything in progress: longer than a state change takes to become an event
+POLL_S = 0.2
+QUIET_S = 0.35  # without anything in progress: longer than a state change takes to become an event
 N_NEWEST = 20  # executions and packages of one injection, and more
 N_LOG_LINES = 60
 
@@ -169,8 +169,8 @@ class StageState:
         return (
             self.deliveries.n_pending > 0
             or self.invocations.n_pending > 0
-            or self.endpoint()["EndpointStatus"] not in ("InService", "Failed")
             or any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in self.executions())
+            or self.endpoint()["EndpointStatus"] not in ("InService", "Failed")
             or any(build["buildStatus"] == "IN_PROGRESS" for build in self.builds())
         )
 
