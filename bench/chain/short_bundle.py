@@ -28,6 +28,7 @@ KEPT = (
     "ml/ncf/evaluation/champion.py",
     "ml/ncf/jobs/__init__.py",
     "ml/ncf/jobs/exit_reason.py",
+    "ml/ncf/jobs/published_metrics.py",
     "ml/ncf/model/__init__.py",
     "ml/ncf/training/__init__.py",
     "ml/ncf/training/console.py",
@@ -38,6 +39,7 @@ JOBS = {
     "ml/ncf/jobs/train.py": "train.py",
     "ml/ncf/jobs/evaluate.py": "evaluate.py",
     "ml/ncf/model/artifact.py": "artifact.py",
+    "ml/ncf/evaluation/comparison.py": "comparison.py",
 }
 BUILD = {
     "ml/pipeline/definition.py": "definition.py",

@@ -18,6 +18,7 @@ from bench.chain.replay.recorded import RUN_ID, Recording, StepClock, own_record
 from ml.contract import EVALUATION_FILE, MODEL_ARCHIVE
 from ml.ncf.data.prepared_run import read_run
 from ml.ncf.evaluation import champion
+from ml.ncf.jobs import published_metrics
 from ml.ncf.jobs.exit_reason import JobExit, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.training.console import log
@@ -32,13 +33,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--input", type=Path, default=Path(PROCESSING_INPUT))
     parser.add_argument("--output", type=Path, default=Path(PROCESSING_EVALUATION))
     parser.add_argument("--model-package-group")
+    parser.add_argument("--stage")
     arguments, _ = parser.parse_known_args(argv)
     with JobExit("evaluation", Path(PROCESSING_MESSAGE), (ValueError, OSError)) as job:
-        evaluate(arguments.input, arguments.output, arguments.model_package_group, own_recording())
+        group, stage = arguments.model_package_group, arguments.stage
+        evaluate(arguments.input, arguments.output, group, stage, own_recording())
     return job.status
 
 
-def evaluate(folder: Path, output: Path, group: str, recording: Recording) -> None:
+def evaluate(folder: Path, output: Path, group: str, stage: str | None, recording: Recording) -> None:
     """Check the inputs and write the recorded files.
 
     Raises:
@@ -65,14 +68,17 @@ def evaluate(folder: Path, output: Path, group: str, recording: Recording) -> No
         log(line)
     for number, (file, content) in enumerate(files, 1):
         text = content.decode().replace(RUN_ID, run.run_id).replace(CHAMPION_ARN, arn)
-        (output / file).write_text(_with_warnings(file, text, warnings), encoding="utf-8")
+        if file == EVALUATION_FILE:
+            text = _published(text, warnings, stage)
+        (output / file).write_text(text, encoding="utf-8")
         clock.wait_until(recorded["seconds"] * (0.9 + 0.1 * number / len(files)))
 
 
-def _with_warnings(file: str, text: str, warnings: list[str]) -> str:
-    if file != EVALUATION_FILE or not warnings:
-        return text
+def _published(text: str, warnings: list[str], stage: str | None) -> str:
+    """The report with the warnings of this evaluation, after its metrics were published."""
     report: dict[str, Any] = json.loads(text)
+    if stage and (warning := published_metrics.publish(report["served"], stage)):
+        warnings = [*warnings, warning]
     return json.dumps({**report, "warnings": [*warnings, *report["warnings"]]}, indent=2)
 
 
