@@ -45,17 +45,23 @@ class Inbox:
         self._received: list[dict[str, Any]] = []
 
     def received(self) -> list[dict[str, Any]]:
-        """All notifications until now but those of alarms; `Subject` and `Message` are their texts.
+        """All notifications until now but those of alarms; `Subject` and `Message` are their texts."""
+        return [each for each in self._all() if not _is_of_alarm(each)]
 
-        Alarms start and end with the load of other tests; tests/stacks/alarms raises each of them.
-        """
+    def alarms(self) -> list[str]:
+        """Subjects of the notifications of alarms until now. They also start and end with other tests."""
+        return [each["Subject"] for each in self._all() if _is_of_alarm(each)]
+
+    def _all(self) -> list[dict[str, Any]]:
         while batch := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages"):
             for message in batch:
-                notification = json.loads(message["Body"])
-                if not notification.get("Subject", "").startswith(("ALARM: ", "OK: ")):
-                    self._received.append(notification)
+                self._received.append(json.loads(message["Body"]))
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return self._received
+
+
+def _is_of_alarm(notification: dict[str, Any]) -> bool:
+    return bool(notification.get("Subject", "").startswith(("ALARM: ", "OK: ")))
 
 
 @dataclass

@@ -32,7 +32,7 @@ def long_steps(stage: RolloutStage, serving: str) -> None:
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbox, kind: str) -> None:
     before = stage.endpoint()["EndpointConfigName"]
-    n_received = len(inbox.received())
+    n_received = len(inbox.alarms())
     stage.close_circuit()
     arn, _ = stage.register(BAD[kind])
     with stage.clients() as clients:
@@ -47,7 +47,7 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
         raised = f'ALARM: "ncf-dev-endpoint-rollout-{ALARMS[kind]}'
         assert f"endpoint-rollout-{ALARMS[kind]}" in endpoint["FailureReason"]
         eventually(
-            lambda: any(each.get("Subject", "").startswith(raised) for each in inbox.received()[n_received:]),
+            lambda: any(subject.startswith(raised) for subject in inbox.alarms()[n_received:]),
             what="the alarm notifies",
         )
     else:
