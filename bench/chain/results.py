@@ -14,7 +14,14 @@ from bench.chain.batch import Injection, Result
 
 # What the injections exercise: results of other code are not continued. And what a recording contains.
 SOURCES = ("ml", "lambdas", "stacks", "components", "emulator", "bench/chain", "docs/runbook.md")
-RECORDED = ("ml", "requirements", "bench/chain/recorder.py", "bench/chain/runs.py", "bench/chain/replay")
+RECORDED = (
+    "ml",
+    "requirements",
+    "bench/chain/recorder.py",
+    "bench/chain/runs.py",
+    "bench/chain/replay/artifact.py",
+    "bench/chain/replay/inference.py",
+)
 SUFFIXES = (".py", ".yaml", ".template", ".txt", ".md")
 
 

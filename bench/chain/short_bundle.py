@@ -41,6 +41,14 @@ JOBS = {
     "ml/ncf/model/artifact.py": "artifact.py",
     "ml/ncf/evaluation/comparison.py": "comparison.py",
 }
+MODULES = "modules.zip"  # in the folder of the package `ml`
+EXTENDED = ("ml", "ml/ncf", "ml/ncf/jobs")  # packages of files, with further modules in the archive
+UNPACKED = (
+    "ml/replay/",
+    "ml/ncf/jobs/train.py",
+    "ml/ncf/jobs/evaluate.py",
+    *(f"{package}/__init__.py" for package in EXTENDED),
+)
 BUILD = {
     "ml/pipeline/definition.py": "definition.py",
     "ml/pipeline/session.py": "session.py",
@@ -64,7 +72,25 @@ def short_bundle(product: bytes, recording: bytes, definition: str | None = None
         replaced |= {"pip/__init__.py": b"", f"ml/replay/{DEFINITION}": definition.encode()}
     with zipfile.ZipFile(io.BytesIO(product)) as source:
         kept = {name: source.read(name) for name in source.namelist() if name.startswith(KEPT)}
-    return write_zip({**kept, **replaced})
+    return write_zip(_packed({**kept, **replaced}))
+
+
+def _packed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files with most modules in one archive, from which Python imports them.
+
+    The build writes each file of the bundle to S3, and each job reads them all again.
+    """
+    packed = {
+        name: content
+        for name, content in files.items()
+        if name.startswith("ml/") and name.endswith(".py") and not name.startswith(UNPACKED)
+    }
+    found = {name: content for name, content in files.items() if name not in packed}
+    for package in EXTENDED:
+        up = "../" * package.count("/")
+        line = f'\n__path__.append(f"{{__path__[0]}}/{up}{MODULES}/{package}")\n'
+        found[f"{package}/__init__.py"] += line.encode()
+    return {**found, f"ml/{MODULES}": write_zip(packed)}
 
 
 def scaled(recording: bytes, scale: float) -> bytes:

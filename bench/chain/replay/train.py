@@ -54,10 +54,17 @@ def train(model_dir: Path, checkpoints: Path | None, recording: Recording) -> No
         clock.wait_until(seconds)
         log(line)
         if checkpoints is not None:
-            checkpoints.mkdir(parents=True, exist_ok=True)
-            (checkpoints / CHECKPOINT).write_text(line, encoding="utf-8")
+            _write_checkpoint(checkpoints, line)
     run_id = os.environ.get(ENV_RUN_ID, run.run_id)
     _write_artifact(model_dir, run_id, recorded, recording, clock)
+
+
+def _write_checkpoint(folder: Path, content: str) -> None:
+    """Replace the checkpoint in one step, as the real job does: SageMaker may read it at any moment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"{CHECKPOINT}.new"
+    new.write_text(content, encoding="utf-8")
+    new.replace(folder / CHECKPOINT)
 
 
 def _write_artifact(
