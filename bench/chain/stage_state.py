@@ -18,7 +18,7 @@ from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from ml import contract
 
 POLL_S = 0.2
-QUIET_S = 0.35  # without anything in progress: longer than a state change takes to become an event
+QUIET_S = 1.0  # without anything in progress: longer than a state change takes to become an event under load
 N_NEWEST = 20  # executions and packages of one injection, and more
 N_LOG_LINES = 60
 
