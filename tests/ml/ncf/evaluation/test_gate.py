@@ -70,6 +70,25 @@ def test_paired_differences_have_less_noise_than_the_models() -> None:
     assert decide(comparison(champion - 0.003 + noisy(0.0, 1, 0.01), champion), settings(0, 0.004))["adopted"]
 
 
+@pytest.mark.parametrize("worse", KEYS)
+def test_one_metric_that_is_worse_than_the_champions_rejects_the_model(worse: str) -> None:
+    champion = torch.from_numpy(noisy(0.4))
+    candidate = {key: champion - 0.05 if key == worse else champion for key in KEYS}
+    values = {"model": candidate, "champion": dict.fromkeys(KEYS, champion)}
+    found = decide(Comparison(np.arange(N_USERS), values, seed=0), settings())
+    assert not found["adopted"]
+    assert found["margin"] == pytest.approx(-0.05)
+    assert found["decision"] == f"rejected: {worse} worse than the champion's beyond noise"
+
+
+@pytest.mark.parametrize("low", KEYS)
+def test_one_metric_below_its_floor_rejects_the_model(low: str) -> None:
+    values = {key: torch.from_numpy(noisy(0.38 if key == low else 0.4)) for key in KEYS}
+    found = decide(Comparison(np.arange(N_USERS), {"model": values}, seed=0), settings(floor=0.39))
+    assert found["margin"] == pytest.approx(-0.01)
+    assert found["decision"] == f"rejected: {low} below the floor"
+
+
 def test_equal_models_are_adopted_without_tolerance() -> None:
     found = decide(comparison(noisy(0.4), noisy(0.4)), settings())
     assert (found["adopted"], found["margin"]) == (True, 0.0)
