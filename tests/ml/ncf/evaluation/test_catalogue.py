@@ -102,6 +102,11 @@ def test_coverage_is_the_fraction_of_items_in_any_list() -> None:
     assert list_metrics([[0, 1], [1, -1]])["coverage"] == 0.5
 
 
+def test_missing_places_of_short_lists_count_for_no_item() -> None:
+    assert list_metrics([[1, 2], [3, -1]]) == list_metrics([[1], [2], [3]])
+    assert list_metrics([[1, 2], [3, -1]])["coverage"] == 0.75
+
+
 def test_gini_is_zero_for_equal_shares_and_largest_for_one_item() -> None:
     assert list_metrics([[0, 1], [2, 3]])["gini"] == pytest.approx(0.0)
     assert list_metrics([[0], [0]])["gini"] == pytest.approx(1 - 1 / 4)

@@ -42,6 +42,7 @@ def test_user_with_few_unseen_items_is_ranked_among_those() -> None:
     assert found["ndcg_at_10"].item() == pytest.approx(1 / np.log2(5))
 
 
-def test_item_that_cannot_be_recommended_has_no_gain() -> None:
-    found = expected_values(torch.tensor([metrics.UNRANKED]), torch.tensor([500]), 99, 10)
+@pytest.mark.parametrize("n_others", [500, 5])
+def test_item_that_cannot_be_recommended_has_no_gain(n_others: int) -> None:
+    found = expected_values(torch.tensor([metrics.UNRANKED]), torch.tensor([n_others]), 99, 10)
     assert {name: each.item() for name, each in found.items()} == {"hr_at_10": 0.0, "ndcg_at_10": 0.0}

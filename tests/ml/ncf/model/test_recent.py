@@ -41,9 +41,9 @@ def model() -> RecentNCF:
 
 
 def test_co_visits_are_the_sums_of_their_definition(model: RecentNCF) -> None:
-    items = torch.tensor([[3, 0, 11, 3], [7, 7, 2, 5]])  # repeated items, in any order
-    found = model.co_visits(model.recent[:2].long(), items)
-    for row in range(2):
+    items = torch.stack([torch.randperm(2 * N_ITEMS) % N_ITEMS for _ in range(N_USERS)])  # each item twice
+    found = model.co_visits(model.recent.long(), items)
+    for row in range(N_USERS):
         for column, item in enumerate(items[row].tolist()):
             for pool, decay in enumerate(DECAYS):
                 expected = sum(
