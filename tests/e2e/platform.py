@@ -18,7 +18,7 @@ from local.aws import STATE_FILE, DeployedStage
 from ml import contract
 from tests.e2e.processes import ProcessTree, finished, started
 
-SMALL_SHOP = ("--users", "600", "--items", "300", "--interactions", "24000")
+SMALL_SHOP = ("--users", "300", "--items", "250", "--interactions", "7500")
 
 
 class Inbox:
