@@ -255,6 +255,30 @@ def permissions(
 
 
 @app.command()
+def variants(
+    clicks: Annotated[Path, typer.Option(help="CSV file with the columns user_id, item_id and time.")],
+    records: Annotated[
+        Path | None,
+        typer.Option(help="File with lines of the API's log; default: the log of the running stage."),
+    ] = None,
+    versions: Annotated[
+        tuple[str, str],
+        typer.Option("--versions", help="Model versions to compare: control, treatment."),
+    ] = ("", ""),
+    window_minutes: Annotated[int, typer.Option(min=1, help="Time in which a click is a hit.")] = 30,
+    *,
+    reject_if_worse: Annotated[
+        bool, typer.Option(help="Reject the package of the treatment if it is worse.")
+    ] = False,
+) -> None:
+    """Compare two models that answered at the same time: errors, latency and hits."""
+    from local.compare_variants import VariantOptions, run
+
+    with exit_codes():
+        run(VariantOptions(clicks, records, versions, window_minutes, reject_if_worse), out)
+
+
+@app.command()
 def cloud(
     port: PortOption = DEFAULT_PORT,
     region: Annotated[str, typer.Option(help="Region of requests without one.")] = "ap-northeast-2",

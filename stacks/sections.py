@@ -168,13 +168,15 @@ class BatchConfig(Section):
 class ApiConfig(Section):
     """Authentication, throttling and time budget of the recommendation API.
 
-    After `model_timeout_ms` without an answer of the endpoint, the API answers with the popular list.
+    After `model_timeout_ms` without an answer of the endpoint, the API answers with the popular list. With
+    `record_answers`, its log has the items of each user's digest, for comparisons of models.
     """
 
     auth: Literal["iam", "none"]
     rate_per_second: Annotated[float, Field(gt=0)]
     burst: Annotated[int, Field(ge=1)]
     model_timeout_ms: Annotated[int, Field(ge=500, le=10_000)]
+    record_answers: bool
 
 
 class FunctionsConfig(Section):

@@ -326,6 +326,7 @@ def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
         environment={
             "ENDPOINT_NAME": endpoint.name,
             "MODEL_TIMEOUT_MS": str(args.api.model_timeout_ms),
+            "RECORD_ANSWERS": str(args.api.record_answers).lower(),
             "EVENT_WEIGHTS": json.dumps(args.event_weights, sort_keys=True),
             "METRICS_NAMESPACE": contract.METRICS_NAMESPACE,
             **_popular_list(args.storage),

@@ -2,13 +2,15 @@
 
 Takes HTTP API events (payload format 2.0) and responds as described in ``openapi.yaml``. If the endpoint does
 not answer within its time budget, or without items, the newest popular list does (strategy ``fallback``).
-Every failure is an error response of that file. Logs contain counts and outcomes, and no user ids.
+Every failure is an error response of that file. Logs contain counts and outcomes, and no user ids; with
+RECORD_ANSWERS, they also contain the items of each user's digest.
 
 Environment:
     ENDPOINT_NAME: SageMaker endpoint to invoke.
     MODEL_TIMEOUT_MS: time budget of an invocation, with the connection.
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the popular list, written by `deploy_model`.
     EVENT_WEIGHTS: JSON object with the weight of each event type of recent items.
+    RECORD_ANSWERS: true or false: whether answers to single users are logged, for comparisons of models.
     METRICS_NAMESPACE: CloudWatch namespace of the metrics ``Fallbacks``, ``Answers`` and ``BadAnswers``.
 """
 
@@ -17,6 +19,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -32,7 +36,9 @@ from fallback import EMPTY, PopularList, PopularListCache, PopularListError
 from ids import ApiError
 from logic import JSON, Query, batch_query, single_query
 from model import (
+    UNKNOWN_VERSION,
     ModelError,
+    answer_record,
     is_empty,
     model_error,
     model_request,
@@ -46,6 +52,7 @@ MODEL_TIMEOUT_S = int(os.environ["MODEL_TIMEOUT_MS"]) / 1000
 FALLBACK_BUCKET = os.environ["FALLBACK_BUCKET"]
 FALLBACK_KEY = os.environ["FALLBACK_KEY"]
 EVENT_WEIGHTS: dict[str, float] = json.loads(os.environ["EVENT_WEIGHTS"])
+RECORD_ANSWERS = os.environ["RECORD_ANSWERS"] == "true"
 METRICS_NAMESPACE = os.environ["METRICS_NAMESPACE"]
 FALLBACK_METRIC = "Fallbacks"
 EMPTY_ANSWER = "EmptyAnswer"  # reason of a fallback: the model answered with no item
@@ -122,9 +129,12 @@ def _recommend(query: Query, function_name: str) -> tuple[list[dict[str, Any]], 
         ModelError: the model failed, and no popular list could be read since the start of this environment.
     """
     popular_lists.newest(math.inf)  # the first request reads it, so that a later outage of S3 does no harm
+    began = time.perf_counter()
     try:
         found, version = _ask_model(query)
+        _record(query, began, version, found)
     except ModelError as error:
+        _record(query, began, error.bad_version or UNKNOWN_VERSION, [], error.code)
         popular = popular_lists.newest(LIST_MAX_AGE_S)
         if popular is None:
             raise
@@ -193,6 +203,17 @@ def _read_popular_list() -> PopularList:
 
 
 popular_lists = PopularListCache(_read_popular_list, retry_s=LIST_RETRY_S)
+
+
+def _record(
+    query: Query, began: float, version: str, found: Sequence[Mapping[str, Any]], error: str = ""
+) -> None:
+    """Log the model's answer to a single user, if the stage compares models; the user is a digest."""
+    if RECORD_ANSWERS and len(query.user_ids) == 1:
+        logger.info(
+            "answer recorded",
+            extra=answer_record(query, version, found, latency_s=time.perf_counter() - began, error=error),
+        )
 
 
 def _count_answer(version: str, *, is_bad: bool) -> None:

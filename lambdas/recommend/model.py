@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
@@ -18,6 +20,8 @@ STRATEGIES = ("ncf", "ncf+session", "session", "popular")
 
 
 UNKNOWN_VERSION = "unknown"  # of an answer without a readable model version
+DIGEST_LENGTH = 16  # of a recorded user
+MAX_RECORDED = 100  # items: a log event has 256 KiB
 VERSION = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of versions that are a metric's dimension
 
 
@@ -82,6 +86,20 @@ def recommendations(content: bytes, query: Query) -> tuple[list[dict[str, Any]],
     if [each["user_id"] for each in found] != list(query.user_ids) or not isinstance(version, str):
         raise _invalid_response(version)
     return found, version
+
+
+def answer_record(
+    query: Query, version: str, found: Sequence[Mapping[str, Any]], *, latency_s: float, error: str
+) -> dict[str, Any]:
+    """The model's answer to the only user of a query, for comparisons of models (local/variants.py)."""
+    return {
+        "answered_at": time.time(),
+        "user": hashlib.sha256(query.user_ids[0].encode()).hexdigest()[:DIGEST_LENGTH],
+        "model_version": version,
+        "items": [item["item_id"] for each in found for item in each["items"]][:MAX_RECORDED],
+        "latency_ms": round(1000 * latency_s, 1),
+        "error": error,
+    }
 
 
 def is_empty(found: Sequence[Mapping[str, Any]], query: Query) -> bool:

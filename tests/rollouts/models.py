@@ -47,6 +47,13 @@ BAD = {
 # Fails for one user: a single error among many requests.
 NEARLY_GOOD = changed("predict_fn", "assert data[0]['user_id'] != 'unlucky'\nreturn good(data, model)")
 
+# Valid answers with items that nobody clicks.
+UNWANTED = changed(
+    "predict_fn",
+    "found = good(data, model)\nfor each in found['predictions']:\n"
+    "    for item in each['items']:\n        item['item_id'] = '9' + item['item_id']\nreturn found",
+)
+
 
 def archive(version: str, script: str) -> bytes:
     """A model artifact of a script."""

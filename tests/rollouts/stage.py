@@ -115,6 +115,11 @@ class RolloutStage:
         )["ModelPackageArn"]
         return arn, run_id
 
+    def recommended(self, user: str) -> list[str]:
+        """Items that the API recommends to a user."""
+        answer = requests.get(f"{self.api_url}/recommendations/{user}", timeout=30).json()
+        return [item["item_id"] for item in answer["items"]]
+
     def review(self, arn: str, approval: str) -> None:
         """Approve or reject a package, as a person does."""
         self.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=approval)

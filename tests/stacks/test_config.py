@@ -66,7 +66,10 @@ def test_file_has_exactly_the_sections_of_the_model() -> None:
         (lambda c: c.pop("ncf:protect_data"), "ncf:protect_data is missing"),
         (
             lambda c: c["ncf:api"].update(brust=c["ncf:api"].pop("burst")),
-            "ncf:api.brust is not known: write one of auth, burst, model_timeout_ms, rate_per_second",
+            (
+                "ncf:api.brust is not known: write one of auth, burst, model_timeout_ms, rate_per_second, "
+                "record_answers"
+            ),
         ),
         (
             lambda c: c["ncf:spark"]["cluster"]["core"].update(unit=1),
@@ -193,6 +196,26 @@ def test_error_names_the_unknown_or_missing_key(change: Callable[[Config], Any],
         (
             lambda c: c["ncf:serving"].update(rollout="linear", step_percent=5),
             r"ncf:serving: step_percent is 5: a linear rollout takes 10 to 50",
+        ),
+        (
+            lambda c: c["ncf:serving"].update(rollout="canary", min_instances=1),
+            (
+                "ncf:serving: min_instances is 1: a canary rollout needs 2, because a step is at most half "
+                "of the instances; or write rollout: all_at_once"
+            ),
+        ),
+        (
+            lambda c: c["ncf:serving"].update(
+                rollout="linear", step_percent=10, wait_s=3600, min_instances=2, max_instances=4
+            ),
+            (
+                "ncf:serving: wait_s is 3600: 10 steps take more than the 28800 s of a rollout, 1800 s of "
+                "which are for starting the instances"
+            ),
+        ),
+        (
+            lambda c: c["ncf:serving"].update(wait_s=60),
+            r"ncf:serving.wait_s is 60: input should be greater than or equal to 120",
         ),
         (
             lambda c: c["ncf:serving"].update(image_uri="ncf:latest"),

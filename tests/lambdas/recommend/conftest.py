@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +25,13 @@ def s3() -> FakeS3:
 
 @pytest.fixture
 def handler(runtime: FakeRuntime, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = load("recommend", "handler", monkeypatch, ENVIRONMENT)
+    return loaded(runtime, s3, monkeypatch, ENVIRONMENT)
+
+
+def loaded(
+    runtime: FakeRuntime, s3: FakeS3, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
+) -> ModuleType:
+    module = load("recommend", "handler", monkeypatch, environment)
     monkeypatch.setattr(module, "runtime", runtime)
     monkeypatch.setattr(module, "s3", s3)
     return module
@@ -33,6 +40,13 @@ def handler(runtime: FakeRuntime, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def invoke(handler: ModuleType) -> Invoke:
     return lambda request: handler.handler(request, FakeContext())
+
+
+@pytest.fixture
+def invoke_and_record(runtime: FakeRuntime, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """`recommend` of a stage that records answers."""
+    module = loaded(runtime, s3, monkeypatch, ENVIRONMENT | {"RECORD_ANSWERS": "true"})
+    return lambda request: module.handler(request, FakeContext())
 
 
 @pytest.fixture(scope="module")

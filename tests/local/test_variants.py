@@ -1,0 +1,102 @@
+"""Comparison of two models: hits, intervals and verdicts."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from local.errors import BadInputError
+from local.variants import Answer, Click, compare, read_answers, read_clicks, user_digest
+
+CONTROL, TREATMENT = "20261123T020000Z", "20261124T020000Z"
+
+
+def answers_of(rng: random.Random, n_users: int, rates: dict[str, float]) -> tuple[list[Answer], list[Click]]:
+    """Each user gets answers of both models at random, and clicks with the rate of the model."""
+    answers, clicks = [], []
+    for number in range(n_users):
+        for moment in range(rng.randrange(1, 6)):
+            version = rng.choice([CONTROL, TREATMENT])
+            time = 10_000.0 * moment
+            answers.append(Answer(time, f"u{number}", version, frozenset({"7", "8"}), 5.0, ""))
+            if rng.random() < rates[version]:
+                clicks.append(Click(time + 60, f"u{number}", "7"))
+    return answers, clicks
+
+
+def test_click_belongs_to_the_newest_answer_that_has_its_item() -> None:
+    def answer(time: float, version: str, item: str) -> Answer:
+        return Answer(time, "u", version, frozenset({item}), 1.0, "")
+
+    answers = [answer(0, CONTROL, "7"), answer(50, TREATMENT, "7"), answer(90, CONTROL, "8")]
+    clicks = [Click(100, "u", "7"), Click(5000, "u", "8"), Click(10, "u", "9"), Click(95, "other", "8")]
+    found = compare(answers, clicks, CONTROL, TREATMENT, 600)
+    assert (found.control.n_hits, found.treatment.n_hits) == (0, 1)
+    assert (found.control.n_answers, found.treatment.n_answers) == (2, 1)
+    assert found.verdict == "too few users"
+
+
+@pytest.mark.parametrize(
+    ("rates", "verdict"),
+    [
+        ({CONTROL: 0.3, TREATMENT: 0.1}, "worse"),
+        ({CONTROL: 0.1, TREATMENT: 0.3}, "better"),
+        ({CONTROL: 0.2, TREATMENT: 0.2}, "no difference shown"),
+    ],
+)
+def test_verdict_follows_the_interval_of_the_difference(rates: dict[str, float], verdict: str) -> None:
+    answers, clicks = answers_of(random.Random(3), 400, rates)
+    found = compare(answers, clicks, CONTROL, TREATMENT, 600)
+    assert found.verdict == verdict
+    difference = found.treatment.hit_rate.value - found.control.hit_rate.value
+    assert found.difference.value == pytest.approx(difference)
+    assert found.difference.low < difference < found.difference.high
+
+
+def test_interval_contains_no_difference_in_95_of_100_comparisons_of_equal_models() -> None:
+    rng = random.Random(11)
+    n_covered = 0
+    for _ in range(200):
+        answers, clicks = answers_of(rng, 100, {CONTROL: 0.2, TREATMENT: 0.2})
+        found = compare(answers, clicks, CONTROL, TREATMENT, 600)
+        n_covered += found.difference.low <= 0 <= found.difference.high
+    assert 180 <= n_covered <= 198
+
+
+def test_errors_and_latencies_are_counted_per_model() -> None:
+    items = frozenset({"7"})
+    answers = [Answer(0, f"u{n}", CONTROL, items, float(n), "") for n in range(1, 101)]
+    answers += [Answer(0, "u1", TREATMENT, frozenset(), 900.0, "ModelFailed")]
+    found = compare(answers, [], CONTROL, TREATMENT, 600)
+    assert (found.control.p50_ms, found.control.p99_ms, found.control.n_errors) == (50.0, 99.0, 0)
+    assert (found.treatment.n_errors, found.treatment.p99_ms) == (1, 900.0)
+
+
+def test_records_are_read_from_the_log_of_the_api() -> None:
+    line = {
+        "message": "answer recorded",
+        "answered_at": 5.5,
+        "user": user_digest("42"),
+        "model_version": CONTROL,
+        "items": ["7"],
+        "latency_ms": 3.5,
+        "error": "",
+    }
+    lines = ["START RequestId", json.dumps(line), json.dumps({"message": "request answered"})]
+    assert read_answers(lines) == [Answer(5.5, user_digest("42"), CONTROL, frozenset({"7"}), 3.5, "")]
+
+
+def test_clicks_are_read_and_what_is_wrong_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_text("user_id,item_id,time\n42,7,1970-01-01T00:01:00Z\n42,8,61\n")
+    clicks = read_clicks(path)
+    assert clicks == [Click(60.0, user_digest("42"), "7"), Click(61.0, user_digest("42"), "8")]
+    path.write_text("user_id,item_id,time\n42,7,yesterday\n")
+    with pytest.raises(BadInputError, match="row 2: time is 'yesterday'"):
+        read_clicks(path)
+    path.write_text("user_id,time\n42,7\n")
+    with pytest.raises(BadInputError, match="no column item_id"):
+        read_clicks(path)
