@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.repository import FUNCTIONS, ROOT, STAGES
-from tests.stacks.program import recorded, section, stage_file
+from tests.stacks.program import recorded, run_program, section, stage_file
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
 
@@ -136,3 +136,12 @@ def test_stack_outputs_have_every_log_group_and_every_queue(stage: str) -> None:
     assert groups == {group.outputs["name"] for group in done.of(LOG_GROUP)}
     urls = {value for name, value in done.exports.items() if name.endswith("_dead_letter_queue_url")}
     assert urls == {queue.outputs["url"] for queue in done.of(QUEUE)}
+
+
+def test_stage_without_deadlines_has_no_check_of_its_runs(stage: str) -> None:
+    config = stage_file(stage)
+    config["ncf:operations"]["deadlines"] = None
+    names = {each.name for each in run_program(stage, config).resources if each.custom}
+    found = {each.name for each in recorded(stage).resources if each.custom} - names
+    assert {"check-runs", "check-runs-schedule", "preparation-overdue", "training-overdue"} <= found
+    assert all(name.startswith(("check-runs", "preparation-overdue", "training-overdue")) for name in found)
