@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lambdas.deploy_model.calls import Invoke, deploy, endpoint_changed, promotion
+from tests.lambdas.deploy_model.calls import Invoke, changed_approval, deploy, endpoint_changed, promotion
 from tests.lambdas.deploy_model.fake_sagemaker import BOOTSTRAP_CONFIG, BOOTSTRAP_MODEL, FakeSageMaker
 
 
@@ -38,3 +38,18 @@ def test_nothing_is_deleted_during_a_rollout(fake: FakeSageMaker, invoke: Invoke
     invoke(promotion(arn))
     invoke(endpoint_changed())
     assert len(fake.configs) == n_configs + 1
+
+
+def test_config_that_a_rejection_returns_to_is_not_deleted(fake: FakeSageMaker, invoke: Invoke) -> None:
+    previous, latest = deploy(fake, invoke), deploy(fake, invoke)
+    for _ in range(3):  # newer configs, which are rolled back
+        invoke(promotion(fake.register()))
+        fake.roll_back()
+        invoke(endpoint_changed())
+    for arn in (previous, latest):
+        config = fake.metadata(arn)["endpoint_config"]
+        assert config in fake.configs
+        assert config in fake.models
+    fake.packages[latest]["ModelApprovalStatus"] = "Rejected"
+    answer = invoke(changed_approval(latest, "Rejected"))
+    assert answer["endpoint_config_name"] == fake.metadata(previous)["endpoint_config"]
