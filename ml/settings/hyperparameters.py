@@ -86,6 +86,11 @@ class Hyperparameters(Settings):
     pointwise_lr: float = _rate(0.01, "learning rate of the pointwise part")
     pointwise_weight_decay: float = _weight_decay(0.6, "weight decay of the pointwise part")
     pointwise_dropout: float = _fraction(0.3, "dropout probability of the pointwise part")
+    ease_factor_num: int = setting(
+        0,
+        at_least=0,
+        help="further GMF factors, from EASE's weights (ease_l2); 0, or over 10,000 items: none",
+    )
     mlp_objective: Objective = setting("bce", help="loss of the MLP part")
     mlp_n_negatives: int = _count(4, "sampled negatives per positive of the MLP part")
     mlp_epochs: int = _count(10, "epochs of the MLP part")
@@ -162,6 +167,8 @@ PRESETS: dict[str, dict[str, Value]] = {
         **_GMF,
         "architecture": "neumf",
         "factor_num": 384,
+        "ease_factor_num": 256,
+        "ease_l2": 300.0,
         "mlp_factor_num": 16,
         "mlp_batch_size": 2048,
         "mlp_epochs": 3,

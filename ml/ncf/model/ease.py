@@ -76,25 +76,12 @@ class EASE(RankingModel):
 
     @torch.no_grad()
     def fit(self, train: Interactions) -> None:
-        """Compute W = E - Q diag(1 / diag(Q)), Q = (XᵀX + λE)⁻¹, E the identity (Steck 2019, equation 8).
+        """Compute the item weights.
 
         Raises:
             ValueError: the solution does not exist, or is not finite, because λ is too small.
         """
-        gram = torch.zeros(train.n_items, train.n_items, dtype=torch.float64)
-        for users in np.array_split(np.arange(train.n_users), -(-train.n_users // GRAM_BATCH)):
-            rows, items = train.gather(users)
-            dense = torch.zeros(len(users), train.n_items)
-            dense[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = 1.0
-            gram += dense.T @ dense  # counts below 2^24: exact in float32
-        gram.diagonal().add_(self.config.l2)
-        try:
-            precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        except RuntimeError as error:  # LinAlgError, which torch's types do not export
-            raise ValueError(f"ease: no solution with ease_l2 {self.config.l2:g}: raise it") from error
-        weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
-        require_finite(weights, f"item weights of ease with ease_l2 {self.config.l2:g}")
-        self.item_weights = weights
+        self.item_weights = item_weights(train, self.config.l2)
         self.indptr = torch.from_numpy(train.indptr)
         self.indices = torch.from_numpy(train.indices)
         self.config = replace(self.config, n_pairs=len(train))
@@ -144,3 +131,25 @@ class EASE(RankingModel):
         offsets = counts.cumsum(0) - counts
         positions = torch.arange(int(counts.sum())) + (starts - offsets).repeat_interleave(counts)
         return self.indices[positions].long(), offsets
+
+
+def item_weights(train: Interactions, l2: float) -> Tensor:
+    """W = E - Q diag(1 / diag(Q)), Q = (XᵀX + λE)⁻¹, E the identity (Steck 2019, equation 8): (I, I).
+
+    Raises:
+        ValueError: the solution does not exist, or is not finite, because λ is too small.
+    """
+    gram = torch.zeros(train.n_items, train.n_items, dtype=torch.float64)
+    for users in np.array_split(np.arange(train.n_users), -(-train.n_users // GRAM_BATCH)):
+        rows, items = train.gather(users)
+        dense = torch.zeros(len(users), train.n_items)
+        dense[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = 1.0
+        gram += dense.T @ dense  # counts below 2^24: exact in float32
+    gram.diagonal().add_(l2)
+    try:
+        precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    except RuntimeError as error:  # LinAlgError, which torch's types do not export
+        raise ValueError(f"ease: no solution with ease_l2 {l2:g}: raise it") from error
+    weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
+    require_finite(weights, f"item weights of ease with ease_l2 {l2:g}")
+    return weights

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml.ncf.model.base import ModelConfig, RankingModel
 from ml.ncf.model.ease import EASE, EASEConfig
+from ml.ncf.model.ease_factors import EASEFactors
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import RecentConfig, RecentNCF
 from ml.ncf.model.towers import NCFConfig
@@ -25,7 +26,8 @@ def family_of(architecture: str) -> type[RankingModel]:
     Raises:
         ValueError: the architecture is unknown.
     """
-    for family in FAMILIES:
+    families: list[type[RankingModel]] = [*FAMILIES, EASEFactors]  # in an artifact, the latter is an NCF
+    for family in families:
         if architecture in family.architectures:
             return family
     known = sorted(name for family in FAMILIES for name in family.architectures)

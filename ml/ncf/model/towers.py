@@ -71,9 +71,9 @@ class Dropout(nn.Module):
             return x
         if x.is_cuda:
             return F.dropout(x, self.dropped_bytes / 256)
-        bits = np.frombuffer(self.generator.bytes(x.numel()), dtype=np.uint8)
-        kept = torch.from_numpy(bits >= self.dropped_bytes).view(x.shape)
-        return x * kept * (256 / (256 - self.dropped_bytes))
+        bits = torch.frombuffer(bytearray(self.generator.bytes(x.numel())), dtype=torch.uint8)
+        scale = bits.ge(self.dropped_bytes).to(x.dtype).mul_(256 / (256 - self.dropped_bytes))
+        return x * scale.view(x.shape)
 
 
 class UserInput(nn.Module):

@@ -16,6 +16,7 @@ from ml.ncf.training.recent_mlp import EPOCHS
 from ml.settings.hyperparameters import Hyperparameters
 
 RECENT = "neumf-recent"  # the architecture with an MLP over recent items
+EASE_PART = "gmf-ease"  # the name and the architecture of the part
 COLUMNS = ("phase", "model", "data", "objective", "epochs", "lr", "batch size", "starts from")
 
 
@@ -53,9 +54,12 @@ class TrainingPhase:
 
     @property
     def may_continue(self) -> bool:
-        """Whether the phase may start from the selected weights of `repeats` and train to the same end."""
-        is_of_one_model = not (self.parts or self.base or self.is_closed_form)
-        return self.repeats is not None and is_of_one_model and self.settings.schedule == "one-cycle"
+        """Whether the phase may start from the selected weights of `repeats` and train to the same end.
+
+        For a part with a closed form, nothing is left to train: only its histories are the complete ones.
+        """
+        is_part = not (self.parts or self.base) and self.architecture != "ease"
+        return self.repeats is not None and is_part and self.settings.schedule == "one-cycle"
 
     def row(self) -> tuple[str, ...]:
         """The phase as text, one value for each of `COLUMNS`."""
@@ -89,6 +93,20 @@ def training_plan(settings: Hyperparameters) -> list[TrainingPhase]:
     if settings.refit:
         phases += [_refit(phase) for phase in phases]
     return phases
+
+
+def without_part(plan: Sequence[TrainingPhase], name: str) -> list[TrainingPhase]:
+    """The plan without a part, and without its refit."""
+    names = {name, _refit_name(name)}
+    return [
+        replace(
+            phase,
+            parts=tuple(part for part in phase.parts if part not in names),
+            beside=tuple(part for part in phase.beside if part not in names),
+        )
+        for phase in plan
+        if phase.name not in names
+    ]
 
 
 def plan_text(plan: Sequence[TrainingPhase]) -> str:
@@ -183,6 +201,8 @@ def _parts(settings: Hyperparameters) -> list[tuple[str, str, Hyperparameters]]:
             dropout=settings.pointwise_dropout,
         )
         parts.append(("gmf-pointwise", "gmf", pointwise))
+    if settings.ease_factor_num:
+        parts.append((EASE_PART, EASE_PART, settings))
     if settings.architecture == "neumf":
         mlp = replace(
             settings,

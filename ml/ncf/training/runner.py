@@ -16,6 +16,7 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.data.sharding import SINGLE_PROCESS, ProcessRank
 from ml.ncf.evaluation.evaluation_set import EvaluationSet, no_history
 from ml.ncf.model.base import HistoryOf, RankingModel
+from ml.ncf.model.ease_factors import EASEFactors
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.registry import family_of
 from ml.ncf.objectives.factory import objective_of
@@ -33,7 +34,7 @@ from ml.ncf.training.loop import (
     is_never_useless,
     peak_memory_mib,
 )
-from ml.ncf.training.plan import TrainingPhase
+from ml.ncf.training.plan import EASE_PART, TrainingPhase, without_part
 from ml.ncf.training.recent_phase import RecentPhase, SelectedPart, no_mlp_sentence
 from ml.ncf.training.refit import Refits
 from ml.ncf.training.selection import HALF_LIVES, Selection, Selector, history_of
@@ -91,6 +92,8 @@ def run_plan(
         ml.ncf.training.loop.TrainingError: a loss, a weight or a score is not finite.
         ValueError: the model family does not support the size of the data.
     """
+    if not EASEFactors.supports(data.train.n_items):
+        plan = without_part(plan, EASE_PART)
     recent = RecentPhase.of_plan(plan, data.train)
     n_fitted = len(data.train if recent is None else recent.fitted)
     run = _PlanRun(
@@ -188,11 +191,14 @@ class _PlanRun:
         )
 
     def solve(self, phase: TrainingPhase, model: RankingModel, on_epoch: OnEpoch) -> list[Epoch]:
-        """Fit a closed-form model: one epoch without a loss."""
+        """Fit a closed-form model, unless it is fitted already: one epoch without a loss."""
         began = time.perf_counter()
-        model.fit(self._fitted(phase))
-        validation = self._validation(phase)
-        values = {} if validation is None else self.selector.metrics_of(validation.scores(model))
+        if phase.name not in self.refits.names:
+            model.fit(self._fitted(phase))
+        values = {}
+        if phase.repeats is None:
+            histories = history_of(self._known(phase)) if model.uses_history else no_history
+            values = self.selector.metrics_of(self.data.validation.scores(model, histories))
         epoch = Epoch(phase.name, 1, math.nan, values, time.perf_counter() - began, peak_memory_mib())
         on_epoch(epoch, model)
         return [epoch]

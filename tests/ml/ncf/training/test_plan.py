@@ -13,7 +13,7 @@ def test_default_plan_is_one_phase() -> None:
 
 
 def test_preset_neumf_trains_its_parts_fuses_and_refits_them() -> None:
-    parts = ["gmf", "gmf-pointwise", "mlp", "fused"]
+    parts = ["gmf", "gmf-pointwise", "gmf-ease", "mlp", "fused"]
     assert names("--preset", "neumf") == [*parts, *(f"{name}-refit" for name in parts)]
 
 
@@ -27,7 +27,7 @@ def test_random_streams_of_a_refit_are_those_of_the_phase_that_it_repeats() -> N
     plan = training_plan(hyperparameters.parse(["--preset", "neumf"]))
     index = {phase.name: phase.index for phase in plan}
     assert all(phase.index == index[phase.repeats] for phase in plan if phase.repeats)
-    assert sorted(phase.index for phase in plan if not phase.repeats) == [0, 1, 2, 3]
+    assert sorted(phase.index for phase in plan if not phase.repeats) == [0, 1, 2, 3, 4]
 
 
 def test_plan_text_has_one_line_per_phase() -> None:

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from ml.ncf.model.base import RankingModel
+from ml.ncf.model.ease_factors import EASEFactors
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.objectives.histories import full_histories
 from ml.ncf.training.blending import best_blend_weights
 from ml.ncf.training.loop import TrainingError
-from ml.ncf.training.plan import training_plan
+from ml.ncf.training.plan import training_plan, without_part
 from ml.ncf.training.runner import run_plan
+from ml.settings.hyperparameters import Hyperparameters
 from tests.ml.ncf.training.small import N_USERS, SMALL, same, small_data, train, weights
 
 
@@ -212,3 +214,31 @@ def test_half_of_twenty_epochs_are_validated_unless_the_rate_is_constant(
     assert len(epochs) == 20
     assert sum(bool(epoch.metrics) for epoch in epochs) == validated
     assert epochs[-1].metrics
+
+
+def with_ease(**values: object) -> Hyperparameters:
+    return replace(SMALL, pretrain=True, fused_epochs=0, ease_factor_num=6, ease_l2=5.0, refit=True, **values)
+
+
+@pytest.mark.parametrize(("n_held_out", "is_fitted_again"), [(15, False), (60, True)])
+def test_factors_of_ease_are_a_part_and_fitted_again_only_for_many_new_pairs(
+    n_held_out: int, is_fitted_again: bool
+) -> None:
+    whole = small_data()
+    data = replace(whole, held_out=whole.held_out.where(np.arange(len(whole.held_out)) < n_held_out))
+    models: dict[str, RankingModel] = {}
+    trained = run_plan(
+        training_plan(with_ease()),
+        data,
+        blend_grid=(0.5,),
+        on_epoch=lambda epoch, model: models.update({epoch.phase: model}),
+    )
+    assert trained.model.config.factor_num == SMALL.factor_num + 6
+    assert (models["gmf-ease"] is not models["gmf-ease-refit"]) is is_fitted_again
+
+
+def test_large_catalogue_has_no_factors_of_ease() -> None:
+    plan = without_part(training_plan(with_ease()), "gmf-ease")
+    assert [phase.name for phase in plan] == ["gmf", "fused", "gmf-refit", "fused-refit"]
+    assert [phase.parts for phase in plan if phase.parts] == [("gmf",), ("gmf-refit",)]
+    assert not EASEFactors.supports(20_000)
