@@ -172,13 +172,14 @@ def poisoned_input(stage: ShortStage, rng: random.Random) -> Injected:
 
     stage.write_run(run_id, change=damage)
     stage.settle()
-    if stage.is_deployed(run_id):  # a manifest whose change has no meaning, or one of a copied run
-        return Injected((run_id,), detail=f"{damaged[0]}, harmless")
+    is_data = damaged[0].endswith(".parquet")
     whole = datetime.now(UTC)
+    if stage.is_deployed(run_id):  # right only for a change of the manifest that has no meaning
+        whole_since = {run_id: whole} if is_data else {}
+        return Injected((run_id,), whole_since=whole_since, detail=f"{damaged[0]}, trained on")
     stage.write_run(run_id, change=lambda files: files.__delitem__(contract.SUCCESS_FILE))
     stage.start_again(run_id)
     stage.settle()
-    is_data = damaged[0].endswith(".parquet")
     return Injected((run_id,), whole_since={run_id: whole} if is_data else {}, detail=damaged[0])
 
 
