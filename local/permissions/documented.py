@@ -218,6 +218,16 @@ DOCUMENTED: Sequence[Documented] = (
         reason="As above; only the prod stage has batch recommendations.",
     ),
     Documented(
+        roles=["deploy-model-role"],
+        actions=["cloudwatch:SetAlarmState"],
+        resources=[
+            f"arn:aws:cloudwatch:{_HERE}:alarm:<endpoint-rollout-{label}>"
+            for label in ("answers", "errors", "latency")
+        ],
+        reason="Alarms of a rollout are set before and during it (lambdas/deploy_model/alarms.py; "
+        "tests/rollouts); the recorded rollouts need none.",
+    ),
+    Documented(
         roles=["endpoint-model"],
         actions=["cloudwatch:DescribeAlarms"],
         resources=[f"arn:aws:cloudwatch:{_HERE}:alarm:*"],
