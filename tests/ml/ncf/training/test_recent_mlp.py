@@ -9,7 +9,7 @@ import torch
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model.ncf import NCF
-from ml.ncf.model.recent import RecentNCF
+from ml.ncf.model.recent import RecentNCF, log_count
 from ml.ncf.training.plan import plan_text, training_plan
 from ml.ncf.training.recent_data import co_visits, draw_samples, statistics_of, without_newest
 from ml.ncf.training.runner import Trained, TrainingData, run_plan
@@ -51,6 +51,13 @@ def noise(n_users: int = 150, n_items: int = 60, length: int = 12) -> TrainingDa
 @pytest.fixture(scope="module")
 def of_walks() -> Trained:
     return run_plan(training_plan(RECENT), walks())
+
+
+def test_items_are_counted_in_all_pairs_and_in_the_newest_tenth() -> None:
+    items = np.array([0] * 18 + [1, 2])
+    pairs = Interactions.from_pairs(np.arange(20), items, n_users=20, n_items=3, times=np.arange(20))
+    counts = statistics_of(pairs, pairs, np.random.default_rng(0)).item_counts
+    assert torch.equal(counts, log_count(torch.tensor([[18, 0], [1, 1], [1, 1]])))
 
 
 def test_mlp_is_used_where_the_order_of_the_items_says_what_follows(of_walks: Trained) -> None:
