@@ -119,6 +119,15 @@ def new_columns(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     return f"{' and '.join(parts)}; the others are read as before" if parts else None
 
 
+def changed_types(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Columns of a table whose type has changed; their values are read by the same rules."""
+    for role, kind in now.get("types", {}).items():
+        old = before.get("types", {}).get(role, kind)
+        if old != kind:
+            column = now["columns"][role]
+            yield f"the type of {column} was {old} and is now {kind}; {role}s are read as before"
+
+
 def change_error(uri: str, previous: PreviousLayouts, now: Mapping[str, Any] | InputError) -> InputError:
     """The refusal of a file that cannot be read as before.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ml.preparation.detect.input_error import InputError
@@ -147,7 +147,7 @@ def require_columns(
         if position is None:
             missing = f"no column {configured!r}" if configured is not None else f"no {role} column"
             listed = ", ".join(printable(column) for column in columns[:_MAX_LISTED_COLUMNS])
-            advice = ", or --no-time if the events have none" if role == "time" and not configured else ""
+            advice = _no_time(role, configured, positions)
             raise InputError(
                 f"{uri}: {missing}; columns found: {listed}; name it with --{role}-column{advice}"
             )
@@ -159,6 +159,14 @@ def require_columns(
             )
         known["value" if role in ("event", "weight") else role] = position
     return known
+
+
+def _no_time(role: str, configured: str | None, positions: Mapping[str, int | None]) -> str:
+    """The option for events without a time, in the message about a column that was not found."""
+    if role == "time":
+        return "" if configured else ", or --no-time if the events have none"
+    is_timed = positions.get("time", 0) is not None
+    return "" if is_timed else ", and give --no-time if the events have none: there is no time column, either"
 
 
 def printable(text: str) -> str:

@@ -99,7 +99,7 @@ def split_line(line: str, separator: str, quote: str | None = None, escape: str 
 
 def _split(line: str, separator: str, quote: str | None, escape: str) -> list[str]:
     if separator == SPACES and (quote is None or quote not in line):
-        return line.split()
+        return [field for field in line.split(" ") if field]  # not at tabs, as the reader
     if quote is None or quote not in line or len(separator) > 1:
         return [field.strip() for field in line.split(separator)]
     try:

@@ -16,6 +16,7 @@ from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError, beside_readable
 from ml.preparation.detect.json_rows import parse_objects, sample_paths
 from ml.preparation.detect.layout import AnyLayout, JsonLayout, TableLayout, TextLayout
+from ml.preparation.detect.lists import exploded
 from ml.preparation.detect.local_files import FileSample, data_files, input_root, sample_file
 from ml.preparation.detect.partitions import partitions_of
 from ml.preparation.detect.parts import first_part, hints_of_part, is_part, may_be_part, names_of_part
@@ -135,6 +136,9 @@ def _explain_table(
             samples, n_rows = sample_table(file, kind)
         samples = samples.with_constants(partitions)
         choice = find_columns(samples.columns, names, samples)
+        if kind is not None and None in choice.positions.values():
+            samples = sample_table(file, kind, is_nested=True)[0].with_constants(partitions)
+            choice = find_columns(samples.columns, names, samples)
     except (InputError, ValueError) as error:
         raise InputError(f"{file}: {error}") from None
     positions = require_columns(choice, samples.columns, names, str(file))
@@ -203,4 +207,5 @@ def _parsed(lines: list[str], found: DetectedRows, partitions: Mapping[str, str]
     if layout.comment is not None:
         kept = [line for line in kept if not line.startswith(layout.comment)]
     rows = [split_line(line, layout.separator, layout.quote, layout.escape) for line in kept]
-    return Samples(header_of(layout), rows).with_constants(used)
+    samples = Samples(header_of(layout), rows).with_constants(used)
+    return exploded(samples, layout.item) if layout.has_item_lists else samples

@@ -57,6 +57,7 @@ class TextLayout:
     skip_lines: int = 0  # non-blank lines before the header or the first row, such as "sep=;"
     comment: str | None = None  # prefix of lines that are no rows
     partitions: tuple[str, ...] = ()  # keys of folders such as dt=2026-11-23: columns after those of the file
+    has_item_lists: bool = False  # whether a row has a list of items
 
 
 @dataclass(frozen=True)

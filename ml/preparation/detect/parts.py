@@ -10,6 +10,7 @@ from ml.preparation.detect.as_before import has_form
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.hints import BACKSLASH, DOUBLED, TextHints
 from ml.preparation.detect.layout import AnyLayout, TextLayout
+from ml.preparation.detect.paths import LIST
 from ml.preparation.detect.record import ROLES
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.time_column import times_of
@@ -33,6 +34,8 @@ def names_of_part(first: TextLayout, names: ColumnNames) -> ColumnNames:
     found: dict[str, Any] = {
         role: None if place is None else columns[place] for role, place in places.items()
     }
+    if first.has_item_lists:
+        found["item"] += LIST
     if first.value is not None:
         found["event" if names.needs_event else "weight"] = columns[first.value]
     found["time_format"] = first.time_form if names.has_time else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from ml.preparation.detect.dialect import separator_name, split_line
 from ml.preparation.detect.hints import BACKSLASH, DOUBLED, FIRST_LINE, NO_HEADER, QUOTES
-from ml.preparation.detect.layout import AnyLayout, TextLayout
+from ml.preparation.detect.layout import AnyLayout, TableLayout, TextLayout
+from ml.preparation.detect.paths import LIST
 from ml.settings.preparation import WeightSettings
 
 ROLES = ("user", "item", "time", "clock", "value")
@@ -28,9 +30,13 @@ def record_of(layout: AnyLayout, time_form: str | None, time_zone: str, n_files:
     times = {"time_format": time_form, "time_zone": None if time_form is None else time_zone}
     if not isinstance(layout, TextLayout):
         file_format = getattr(layout, "format", "jsonl")
-        return {"files": n_files, "format": file_format, "columns": chosen, **times}
+        types = _types(layout, chosen) if isinstance(layout, TableLayout) and layout.schema else {}
+        return {"files": n_files, "format": file_format, "columns": chosen, **types, **times}
     header = header_of(layout)
     names = [*header, *layout.partitions]
+    columns = {role: names[position] for role, position in chosen.items()}
+    if layout.has_item_lists:
+        columns["item"] += LIST
     return {
         "files": n_files,
         "format": "text",
@@ -43,9 +49,15 @@ def record_of(layout: AnyLayout, time_form: str | None, time_zone: str, n_files:
         "comment": layout.comment,
         "header": header if layout.header is not None else None,
         "n_columns": layout.n_columns,
-        "columns": {role: names[position] for role, position in chosen.items()},
+        "columns": columns,
         **times,
     }
+
+
+def _types(layout: TableLayout, chosen: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Spark's type of each chosen column that is not nested."""
+    kinds = {each["name"]: each["type"] for each in json.loads(layout.schema)["fields"]}
+    return {"types": {role: kinds[name] for role, name in chosen.items() if isinstance(kinds.get(name), str)}}
 
 
 def record_line(record: Mapping[str, Any]) -> str:

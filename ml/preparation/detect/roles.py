@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 from ml.preparation.detect.columns import POSITION, ColumnNames, position_of, printable
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.lists import is_list
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time
 
@@ -104,7 +105,8 @@ def _time(samples: Samples, taken: set[int], days: Sequence[int], uri: str) -> i
         raise InputError(
             f"{uri}: no header and no column of times in it; {_example(samples)}; "
             + (
-                f"if each of the {len(samples.columns)} columns is an item, write one row per user and item"
+                f"if each of the {len(samples.columns)} columns is an item, write one row per user and "
+                f"item, and give --no-time: {_MATRIX_TO_ROWS}"
                 if is_matrix
                 else "give the position of the time, as in --time-column '#3', with --time-format if it is "
                 "unusual, or --no-time"
@@ -114,6 +116,13 @@ def _time(samples: Samples, taken: set[int], days: Sequence[int], uri: str) -> i
     raise InputError(
         f"{uri}: no header, and {len(times)} columns hold times; {_example(samples)}; give {options}"
     )
+
+
+# Of the data of Jester, in which 99 means no rating.
+_MATRIX_TO_ROWS = (
+    """awk -F, 'BEGIN {print "user_id,item_id,rating"} {for (i = 2; i <= NF; i++) """
+    """if ($i != "" && $i != 99) print NR "," i - 1 "," $i}' FILE > events.csv"""
+)
 
 
 def _codes(samples: Samples, taken: set[int]) -> set[int]:
@@ -133,7 +142,7 @@ def _codes(samples: Samples, taken: set[int]) -> set[int]:
         is_rating = n_distinct <= _MAX_RATINGS and all(map(_RATING.fullmatch, values))
         is_rating = is_rating or (n_distinct <= _MAX_RATINGS and max(map(len, values)) <= _CODE_LENGTH)
         is_type = n_distinct <= _MAX_TYPES and all(map(_WORD.fullmatch, values))
-        if (is_rating or is_type) and 4 * n_distinct <= samples.n_rows:
+        if (is_rating or is_type or n_distinct == 1) and 4 * n_distinct <= samples.n_rows:
             found.add(position)
     return found
 
@@ -183,14 +192,6 @@ def _is_row_number(values: Sequence[str]) -> bool:
     return all(int(later) == int(sooner) + 1 for sooner, later in zip(values, values[1:]))
 
 
-def _is_list(values: Sequence[str]) -> bool:
-    """Whether most values are several ids separated by spaces, of which many occur in other values, too."""
-    words = [value.split() for value in values]
-    known = Counter(word for each in words for word in set(each))
-    n_lists = sum(len(each) > 1 and all(any(map(str.isdigit, word)) for word in each) for each in words)
-    return 2 * n_lists > len(values) >= _MIN_ROWS and sum(n > 1 for n in known.values()) > len(known) / 4
-
-
 def _determines(samples: Samples, first: int, second: int) -> bool:
     """Whether each value of a column comes with one value of another, later or with fewer values."""
     n_first, n_second = samples.n_distinct(first), samples.n_distinct(second)
@@ -215,7 +216,7 @@ def _users_and_items(
             f"give --{missing[0]}-column '#N'"
         )
     if len(ids) > 2 and not _form(samples, ids[0]) and not _form(samples, ids[1]):
-        raise _refusal(samples, f"{len(ids)} columns look like ids", uri)
+        raise _refusal(samples, f"{len(ids)} columns look like ids", uri, ids)
     if len(ids) < 2:
         raise _refusal(samples, f"{len(ids)} of its columns look like ids", uri)
     first, second = ids[:2]
@@ -272,12 +273,12 @@ def _median_gap(samples: Samples, position: int, time: int | None) -> float | No
     return max(statistics.median(gaps), 1.0) if len(gaps) >= _MIN_ROWS else None
 
 
-def _refusal(samples: Samples, why: str, uri: str) -> InputError:
-    lists = [n for n in range(len(samples.columns)) if _is_list(samples.present(n))]
+def _refusal(samples: Samples, why: str, uri: str, ids: Sequence[int] = (0, 1)) -> InputError:
+    lists = [n for n in range(len(samples.columns)) if is_list(samples.present(n))]
     advice = (
-        f"{samples.columns[lists[0]]} holds lists: write one row for each element"
+        f"#{lists[0] + 1} holds lists: give --item-column '#{lists[0] + 1}[]' for one event per element"
         if lists
-        else "give the positions, as in --user-column '#1' --item-column '#2'"
+        else f"give the positions, as in --user-column '#{ids[0] + 1}' --item-column '#{ids[1] + 1}'"
     )
     return InputError(f"{uri}: no header, and {why}; {_example(samples)}; {advice}")
 

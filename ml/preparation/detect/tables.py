@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.json_rows import sample_objects
 from ml.preparation.detect.samples import Samples
 
 _ROWS = 4_000
@@ -20,8 +21,13 @@ def columnar_format(head: bytes) -> str | None:
     return next((name for magic, name in _NAMES.items() if head.startswith(magic)), None)
 
 
-def sample_table(path: Path, kind: str) -> tuple[Samples, int]:
+def sample_table(path: Path, kind: str, *, is_nested: bool = False) -> tuple[Samples, int]:
     """The first rows of a file, with times as ISO 8601, and the number of all its rows.
+
+    Args:
+        path: the file.
+        kind: of `columnar_format`.
+        is_nested: whether values inside of structs and lists are columns, with their path.
 
     Raises:
         InputError: the file is damaged.
@@ -33,6 +39,8 @@ def sample_table(path: Path, kind: str) -> tuple[Samples, int]:
     except (OSError, pa.ArrowException) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read as {kind}: {cause}") from error
+    if is_nested:
+        return sample_objects([dict(zip(columns, map(_plain, row))) for row in rows]), n_rows
     texts = [["" if value is None else _text(value) for value in row] for row in rows]
     return Samples(columns, texts), n_rows
 
@@ -97,6 +105,15 @@ def _values(column: Any) -> list[Any]:
         return list(column.to_pylist())
     except (ValueError, OverflowError):  # a time that Python cannot hold
         return list(column.cast("string").to_pylist())
+
+
+def _plain(value: Any) -> Any:
+    """A nested value with texts in it, as in JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if value is None else _text(value)
 
 
 def _text(value: Any) -> str:

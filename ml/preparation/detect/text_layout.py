@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ml.preparation.detect.columns import (
@@ -24,6 +24,7 @@ from ml.preparation.detect.encoding import REPLACEMENT
 from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.layout import TextLayout
+from ml.preparation.detect.lists import exploded, refuse_labels, refuse_list, without_list
 from ml.preparation.detect.roles import RATING, find_roles
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time
@@ -31,6 +32,10 @@ from ml.preparation.detect.times import is_time
 MAX_COLUMNS = 2_000  # a table with more columns is not a list of events
 _MOSTLY = 0.5
 _BLOCK = re.compile(r"\d+:")  # in the files of the Netflix Prize
+_BLOCKS_TO_ROWS = (
+    """awk 'BEGIN {print "item_id,user_id,rating,date"} """
+    """/:\\r?$/ {sub(/:\\r?$/, ","); item = $0; next} {print item $0}' FILE > events.csv"""
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def detect_text(
     Raises:
         InputError: a column cannot be identified; the message lists the columns found.
     """
+    names, has_item_lists = without_list(names)
 
     def count(fields: Sequence[str]) -> int:
         return count_names(fields, names)
@@ -88,12 +94,29 @@ def detect_text(
         roles, warnings = find_roles(samples, len(own.columns), names, uri)
         positions = require_columns(ColumnChoice(roles), samples.columns, names, uri)
     header = dialect.first_line if has_header else None
-    return _detected(dialect, positions, own, partitions or {}, warnings, header=header, encoding=encoding)
+    found = _detected(dialect, positions, own, partitions or {}, warnings, header=header, encoding=encoding)
+    if has_item_lists:
+        return _with_item_lists(found, uri)
+    if names.item is None:
+        refuse_list(found.samples, found.layout.item, uri)
+    return found
+
+
+def _with_item_lists(found: DetectedText, uri: str) -> DetectedText:
+    """The layout and the samples with one row for each element of the item's column."""
+    samples = exploded(found.samples, found.layout.item)
+    refuse_labels(samples, found.layout.item, uri)
+    return replace(found, layout=replace(found.layout, has_item_lists=True), samples=samples)
 
 
 def _named_columns(
     samples: Samples, hints: TextHints, names: ColumnNames, uri: str
 ) -> tuple[dict[str, int | None], list[str]]:
+    if len(samples.columns) == 1 and _BLOCK.fullmatch(samples.columns[0]):
+        raise InputError(
+            f"{uri}: a line such as {samples.columns[0]} begins the rows of an item; write the item into "
+            f"each row: {_BLOCKS_TO_ROWS}"
+        )
     try:
         choice = find_columns(samples.columns, names, samples)
     except InputError as error:
@@ -180,8 +203,6 @@ def _has_header(dialect: Dialect, names: ColumnNames) -> bool:
 def _advice(header: Sequence[str], hints: TextHints) -> str:
     """The options to give if the columns were not found because the header was read in a wrong way."""
     text = "".join(header)
-    if _BLOCK.fullmatch(text):
-        return "; a line such as 1: begins the rows of an item: write the item into each row"
     options = []
     if len(header) == 1 and hints.separator is None:
         options.append("--separator if the columns are separated by something else")

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from ml.preparation.detect.as_before import (
     PreviousLayouts,
     change_error,
+    changed_types,
     fits,
     hints_as_before,
     is_same_layout,
@@ -114,9 +115,11 @@ class LayoutFinder:
         for record in self._previous.of_format(file_format):
             names = names_as_before(self._names, record)
             try:
-                return replace(table_layout(schema, names, keys, uri), time_form=names.time_format)
+                found = replace(table_layout(schema, names, keys, uri), time_form=names.time_format)
             except InputError:
                 continue
+            self._warn(uri, list(changed_types(record, record_of(found, None, UTC, 1))))
+            return found
         raise change_error(uri, self._previous, self._record_of_table(uri, schema))
 
     def _record_of_table(self, uri: str, schema: TableSchema) -> Mapping[str, Any] | InputError:

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name that Spark's own 
 
 from ml.preparation.detect.encoding import REPLACEMENT
 from ml.preparation.detect.layout import ENCODINGS, QUOTE, SPACES, TextLayout
+from ml.preparation.detect.lists import BETWEEN_ELEMENTS
 from ml.preparation.read.rows import joined_time, partition_value
 from ml.preparation.spark.storage import literal_path
 
@@ -86,13 +87,16 @@ def fields_to_rows(fields: DataFrame, layout: TextLayout) -> DataFrame:
             return partition_value(layout.partitions[position - layout.n_columns])
         return F.get("fields", F.lit(position))
 
-    time = field(layout.time)
+    time, item = field(layout.time), field(layout.item)
+    if layout.has_item_lists:
+        elements = F.filter(F.split(item, BETWEEN_ELEMENTS), lambda each: each != "")
+        item = F.explode_outer(elements)
     return fields.select(
         "raw",
         "source",
         "problem",
         field(layout.user).alias("user"),
-        field(layout.item).alias("item"),
+        item.alias("item"),
         (time if layout.clock is None else joined_time(time, field(layout.clock))).alias("time"),
         field(layout.value).alias("value"),
     )

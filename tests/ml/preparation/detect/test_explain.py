@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -135,3 +137,23 @@ def test_unusual_file_is_explained(capsys: pytest.CaptureFixture[str], name: str
     status, text = explain(capsys, path)
     assert status == 0
     assert part in text
+
+
+def test_nested_columns_of_a_parquet_file_are_explained(tmp_path: Path) -> None:
+    rows = [
+        {"who": {"user_id": f"u{n % 5}"}, "events": [{"item_id": n, "ts": 1_600_000_000 + n}], "tags": ["a"]}
+        for n in range(40)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "events.parquet")
+    (found,) = explain_input(tmp_path / "events.parquet", ReadSettings(), WeightSettings())
+    assert found.columns == {"user": "who.user_id", "item": "events[].item_id", "time": "events[].ts"}
+
+
+def test_nested_column_that_is_not_needed_gives_no_rows(tmp_path: Path) -> None:
+    rows = [
+        {"user_id": f"u{n}", "item_id": "i", "timestamp": 1_600_000_000 + n, "tags": ["a", "b"]}
+        for n in range(9)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "events.parquet")
+    (found,) = explain_input(tmp_path / "events.parquet", ReadSettings(), WeightSettings())
+    assert found.samples.n_rows == found.n_rows == 9

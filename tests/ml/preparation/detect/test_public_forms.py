@@ -7,6 +7,8 @@ of the row, ``{s}`` a time in Unix seconds, ``{d:%Y}`` the same in any spelling,
 from __future__ import annotations
 
 import random
+import re
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,7 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any] | None]] = {
     "Yoochoose buys": (
         "",
         "42{u},{d:%Y-%m-%dT%H:%M:%S}.124Z,2145{i},{n}{k},1",
-        "3 columns look like ids",
+        "give the positions, as in --user-column '#1' --item-column '#3'",
         {"user_column": "#1", "item_column": "#3"},
     ),
     "Tmall": (
@@ -167,7 +169,12 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any] | None]] = {
         "have no known form; give --time-format, another --time-column, or --no-time",
         NO_TIME,
     ),
-    "Steam 200k": ("", '{u},"The Game {i}",purchase,{n}.0,0', "or --no-time", None),
+    "Steam 200k": (
+        "",
+        '{u},"The Game {i}",purchase,{n}.0,0',
+        "or --no-time",
+        {"no_time": True, "user_column": "#1", "item_column": "#2"},
+    ),
     "Steam Australian": (
         "",
         "{{'user_id': '{u}', 'items': [{{'item_id': '{i}', 'item_name': 'x'}}]}}",
@@ -192,14 +199,14 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any] | None]] = {
     "Instacart": (
         "order_id,product_id,add_to_cart_order,reordered",
         "{u},{i},1,0",
-        "name it with --user-column",
+        "name it with --user-column, and give --no-time if the events have none",
         {"user_column": "order_id", "no_time": True},
     ),
     "MIND": (
         "",
         "{k}\tU{u}\t{d:%m/%d/%Y %I:%M:%S %p}\tN{i} N{u}\tN{i}-1 N{u}-0",
-        "#4 holds lists: write one row for each element",
-        None,
+        "#4 holds lists: give --item-column '#4[]' for one event per element",
+        {"item_column": "#4[]"},
     ),
     "Criteo": (
         "timestamp\tuid\tcampaign\tconversion\tclick",
@@ -230,6 +237,13 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any] | None]] = {
 }
 
 
+# Name: columns that are found after the command of the refusal, and the settings for it.
+CONVERTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "Netflix Prize": (("user_id", "item_id", "date", "iso8601"), {}),
+    "Jester": (("user_id", "item_id"), NO_TIME),
+}
+
+
 def columns_of(path: Path, **settings: Any) -> tuple[str, ...]:
     (found,) = explain_input(path, ReadSettings(**settings), WeightSettings())
     chosen = [found.columns[role] for role in ("user", "item", "time") if role in found.columns]
@@ -252,3 +266,37 @@ def test_form_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
     assert message in str(caught.value)
     if settings is not None:
         assert len(columns_of(tmp_path / "events", **settings)) == (2 if settings.get("no_time") else 4)
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_command_of_the_refusal_gives_a_file_that_is_read(tmp_path: Path, name: str) -> None:
+    header, row, *_ = REFUSED[name]
+    (tmp_path / "FILE").write_text(text(header, row))
+    with pytest.raises(InputError) as caught:
+        columns_of(tmp_path / "FILE")
+    command = re.search(r"awk .*", str(caught.value))
+    assert command is not None
+    subprocess.run(command[0], shell=True, cwd=tmp_path, check=True)
+    expected, settings = CONVERTED[name]
+    assert columns_of(tmp_path / "events.csv", **settings) == expected
+
+
+@pytest.mark.parametrize("items", ["{i} {u}", "{i}|{u}", "[{i}, {u}]", "['{i}', '{u}']"])
+@pytest.mark.parametrize("header", ["user_id\titem_id\ttimestamp", ""])
+def test_lists_of_items_are_not_taken_for_ids(tmp_path: Path, header: str, items: str) -> None:
+    (tmp_path / "events").write_text(text(header, f"{{u}}\t{items}\t{{s}}"))
+    name = "item_id" if header else "#2"
+    with pytest.raises(InputError, match=f"give --item-column '{name}\\[\\]' for one event per element"):
+        columns_of(tmp_path / "events")
+    assert columns_of(tmp_path / "events", item_column=f"{name}[]")[1:] == (
+        name,
+        "timestamp" if header else "#3",
+        "seconds",
+    )
+
+
+def test_impressions_with_a_label_are_no_list_of_items(tmp_path: Path) -> None:
+    header, row, *_ = REFUSED["MIND"]
+    (tmp_path / "events").write_text(text(header, row))
+    with pytest.raises(InputError, match="end in -1 if they were clicked"):
+        columns_of(tmp_path / "events", item_column="#5[]")

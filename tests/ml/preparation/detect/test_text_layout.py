@@ -208,3 +208,10 @@ def test_error_names_the_option_of_the_property_that_may_be_wrong(
     with pytest.raises(InputError) as caught:
         detect_text("\n".join(lines), hints, names, "events")
     assert advice in str(caught.value)
+
+
+def test_column_with_one_value_is_not_taken_for_the_user_beside_another() -> None:
+    lines = [f"U{n % 7}\tN7{n}-0\t88125094{n:02d}\tsession-0017" for n in range(40)]
+    names = ColumnNames(item="#2", time="#3")
+    with pytest.raises(InputError, match="2 columns could be the user"):
+        detect_text("\n".join(lines), TextHints(), names, "events")

@@ -260,3 +260,12 @@ def test_json_lines_in_a_legacy_encoding_are_decoded(spark: SparkSession, tmp_pa
     rows = [{"user_id": f"회원{n}", "item_id": f"상품{n}", "timestamp": 881250949} for n in range(4)]
     path.write_bytes("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode("cp949"))
     assert triples(read(spark, path)) == [(f"회원{n}", f"상품{n}", "881250949") for n in range(4)]
+
+
+@pytest.mark.parametrize("items", ["{0} {1}", "[{0}, {1}]", "['{0}', '{1}']", "{0}|{1}"])
+def test_list_of_items_gives_an_event_per_element(spark: SparkSession, tmp_path: Path, items: str) -> None:
+    path = tmp_path / "sessions.tsv"
+    rows = [f"u{n}\t{items.format(f'i{n}', f'j{n}')}\t88125094{n}\n" for n in range(3)]
+    path.write_text("user_id\thistory\ttimestamp\n" + "".join(rows))
+    found = triples(read(spark, path, item="history[]"))
+    assert found == [(f"u{n}", f"{each}{n}", f"88125094{n}") for n in range(3) for each in "ij"]

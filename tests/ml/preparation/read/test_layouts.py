@@ -133,6 +133,29 @@ def test_changed_times_of_a_parquet_file_are_refused(spark: SparkSession, tmp_pa
         layouts(spark, path, previous)
 
 
+def test_changed_type_of_a_parquet_column_is_a_warning(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "events.parquet"
+    rows = {"user_id": [1, 2], "item_id": [3, 4], "timestamp": [1_600_000_000, 1_600_000_001]}
+    pq.write_table(pa.table(rows), path)
+    previous = PreviousLayouts("run=1", layouts(spark, path))
+    assert previous.records[0]["types"] == {"user": "long", "item": "long", "time": "long"}
+    pq.write_table(pa.table({**rows, "user_id": [1.0, None]}), path)
+    layouts(spark, path, previous)
+    assert "the type of user_id was long and is now double; users are read as before" in caplog.text
+
+
+def test_list_of_items_is_read_as_before(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "behaviors.tsv"
+    path.write_text(
+        "".join(f"{n}\tU{n % 9}1200\t11/{n + 1}/2019 9:05:58 AM\tN1 N{n}\tN7-0\n" for n in range(28))
+    )
+    first = layouts(spark, path, item_column="#4[]")
+    assert first[0]["columns"] == {"user": "#2", "item": "#4[]", "time": "#3"}
+    assert layouts(spark, path, PreviousLayouts("run=1", first)) == first
+
+
 def test_run_is_prepared_as_the_one_before_unless_layouts_are_detected_anew(
     spark: SparkSession, tmp_path: Path
 ) -> None:
