@@ -41,7 +41,7 @@ def pooled_rows(table: nn.Embedding, history: History) -> Tensor:
 class _PooledRows(torch.autograd.Function):
     """`embedding_bag` whose gradient pools the users of each item in the same way.
 
-    PyTorch's own takes three times as long: it adds one scaled row at a time.
+    PyTorch's own adds one scaled row at a time, which is slower.
     """
 
     @staticmethod

@@ -3,7 +3,7 @@
 Shapes: B users or pairs, I items, K sampled items, P positives in the batch.
 
 The losses over a whole catalogue compute their gradient with the loss: autograd would keep, allocate and pass
-over the (B, I) logits several times more, which takes a third of a step on a CPU.
+over the (B, I) logits several times more.
 """
 
 from __future__ import annotations

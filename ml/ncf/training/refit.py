@@ -2,7 +2,7 @@
 
 A refit trains from random weights for the number of epochs that validation chose. If few of its pairs are
 new, it starts from the selected weights and repeats only the end of the learning rate schedule: the same
-quality in a fifth of the time. With many new pairs (short histories, or pairs that were withheld for the MLP
+quality in less time. With many new pairs (short histories, or pairs that were withheld for the MLP
 over recent items) that is worse: docs/experiments/2026-11-26-training-speed-and-histories.md.
 """
 
