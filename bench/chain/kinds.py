@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import psutil
-
 from bench.chain import launch, processes
 from bench.chain.deliveries import Fault, Refused
 from bench.chain.runs import WORSE
@@ -25,6 +23,7 @@ MAX_DELAY_S = 1.5
 MAX_THROTTLED_SHARE = 0.15
 MAX_SKEW = timedelta(hours=12)
 PROCESS_TIMEOUT_S = 60.0
+MAX_STEP_S = 1.0  # of the programs that are killed; recorded steps take a little longer
 STEPS = ("run-prepared", "buildspec-rendered", "endpoint-changed")  # rules whose events start a step
 
 
@@ -111,7 +110,7 @@ def clock_skew(stage: ShortStage, rng: random.Random) -> Injected:
 
 # -- processes ----------------------------------------------------------------------------------
 def killed_build(stage: ShortStage, rng: random.Random) -> Injected:
-    """A process of the build is killed, at any moment of the chain; a person starts the run again."""
+    """A process of the build is killed; a person starts the run again."""
     return _killed(stage, rng, (processes.INSTALL, processes.BUILD))
 
 
@@ -281,19 +280,16 @@ def _start_again_if_failed(stage: ShortStage, run_id: str, detail: str = "") -> 
 
 
 def _killed(stage: ShortStage, rng: random.Random, programs: Sequence[str]) -> Injected:
-    """Kill the newest process of the programs at a random moment of the chain, or the next one after it."""
+    """Kill a process of one of the programs, at a random moment of about its duration."""
     run_id = stage.new_run_id()
     stage.write_run(run_id)
-    time.sleep(rng.uniform(0, stage.chain_s))
-    process = processes.wait_for(programs, timeout_s=1.0)
+    program = rng.choice(programs)
+    process = processes.wait_for((program,), PROCESS_TIMEOUT_S)
     if process is None:
-        return _start_again_if_failed(stage, run_id, "it had ended")
-    time.sleep(rng.uniform(0, 0.3))
-    with contextlib.suppress(psutil.Error):
-        program = processes.name_of(process, programs)
-        process.kill()
-        return _start_again_if_failed(stage, run_id, program)
-    return _start_again_if_failed(stage, run_id, "it had ended")
+        return _start_again_if_failed(stage, run_id, f"{program} did not start")
+    time.sleep(rng.uniform(0, MAX_STEP_S))
+    detail = program if processes.kill(process) else f"{program} had ended"
+    return _start_again_if_failed(stage, run_id, detail)
 
 
 def _first_of(rule: str, how: Sequence[float] | Refused) -> Fault:

@@ -36,15 +36,6 @@ def wait_for(programs: Sequence[str], timeout_s: float) -> psutil.Process | None
     return None
 
 
-def name_of(process: psutil.Process, programs: Sequence[str]) -> str:
-    """Which of the programs a process is.
-
-    Raises:
-        psutil.Error: it has ended.
-    """
-    return next((word for word in process.cmdline() if word.endswith(tuple(programs))), "")
-
-
 def kill(process: psutil.Process) -> bool:
     """Kill a process; whether it was running."""
     try:
