@@ -10,7 +10,7 @@ from local.review.policy import pack_resources, pack_stage
 from policies.model import Stage
 from policies.pack import RULES, SUPPRESSIONS, evaluate, suppressions
 from tests.local.snapshots import snapshot
-from tests.policies.cases import CASES
+from tests.policies.cases import CASES, allow, policy, resource
 from tests.repository import STAGES
 
 PROTECTED = Stage(name="prod", protects_data=True, tags={"Owner": "a", "Service": "b", "Stage": "prod"})
@@ -32,6 +32,15 @@ def test_rule_finds_the_resource_that_breaks_it(rule: str) -> None:
 @pytest.mark.parametrize("rule", CASES)
 def test_rule_finds_nothing_in_what_satisfies_it(rule: str) -> None:
     assert list(BY_NAME[rule].findings(CASES[rule][1], PROTECTED)) == []
+
+
+def test_a_condition_that_restricts_no_principal_leaves_a_policy_public() -> None:
+    public = allow("s3:GetObject", principal="*", Bool={"aws:SecureTransport": "true"})
+    found = list(
+        BY_NAME["policy-not-public"].findings([resource("BucketPolicy", policy=policy(public))], PROTECTED)
+    )
+
+    assert [finding.rule for finding in found] == ["policy-not-public"]
 
 
 def test_a_stage_without_tags_or_budget_is_a_finding_on_the_stage() -> None:

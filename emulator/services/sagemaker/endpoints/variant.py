@@ -172,7 +172,7 @@ class VariantServer:
 
     def _start_child(self, listener: socket.socket) -> Child:
         script = str(Path(inference_server.__file__))
-        environment = {"OMP_NUM_THREADS": "1", **self._files.reroot_all(self.spec.environment)}
+        environment = self._files.reroot_all(self.spec.environment)
         group = LOG_GROUP.format(self._endpoint)
         model = self._files.seen_path("/opt/ml/model")
         role_arn = None if self.spec.isolated else self.spec.role_arn
