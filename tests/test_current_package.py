@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from ml.ncf.evaluation import champion
+from tests.lambdas.functions import load
 
-LAMBDA = Path(__file__).parents[1] / "lambdas" / "deploy_model" / "logic.py"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/NCF/{}"
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 
@@ -29,14 +26,10 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def deploy_logic() -> ModuleType:
+@pytest.fixture
+def deploy_logic(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module of the Lambda function, which is not a package of this repository."""
-    specification = importlib.util.spec_from_file_location("deploy_model_logic", LAMBDA)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
+    return load("deploy_model", "logic", monkeypatch)
 
 
 def metadata(deployment: str | None) -> dict[str, str]:

@@ -165,6 +165,7 @@ def test_environment_of_the_programs_keeps_that_of_the_platform(machine: Path) -
 
 
 def test_unknown_environment_is_refused(machine: Path) -> None:
-    assert "unknown environment 'aws': use platform, airflow, container, policies or program" in error_line(
-        set_up(machine, "aws")
+    assert (
+        "unknown environment 'aws': use platform, airflow, container, policies, peers or program"
+        in error_line(set_up(machine, "aws"))
     )
