@@ -9,6 +9,7 @@ of both models: the intervals are those of the delta method for ratios over user
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -132,10 +133,8 @@ def read_clicks(path: Path) -> list[Click]:
 
 
 def _seconds(text: str, place: str) -> float:
-    try:
+    with contextlib.suppress(ValueError):
         return float(text)
-    except ValueError:
-        pass
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -54,7 +54,7 @@ class Result:
 def run_batch(
     number: int, todo: Queue[Injection], done: Queue[Result | str], recording: bytes | None, scale: float
 ) -> None:
-    """Take injections until there are none; an injection after a broken one gets a stage of its own.
+    """Take injections until there are none; an injection after a broken one gets a new stage.
 
     Args:
         number: of the batch; its baselines have this seed.

@@ -240,6 +240,7 @@ def test_scheduled_check_finds_the_run_and_ends_the_alarms(platform: ServedPlatf
     update_schedule(platform.stage, check, State="ENABLED", **changes)
     # Without a check in the last half hour, both are in ALARM.
     eventually(lambda: set(overdue().values()) == {"OK"}, EVENT_TIMEOUT_S, "prepared and trained in time")
+    assert len(overdue()) == 2  # of the preparation and of the training
 
 
 def test_lost_gate_registers_nothing_and_gives_one_notification_of_its_own(
