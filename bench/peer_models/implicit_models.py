@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from bench.peer_models.peer import AfterEpoch, CatalogueScorer, Rows, Values
+from bench.peer_models.peer import CatalogueScorer, Rows, Training
 
 
 class _Factorization:
@@ -19,20 +18,10 @@ class _Factorization:
 
     model: ClassVar[Any]
 
-    def train(
-        self,
-        rows: Rows,
-        values: Values,
-        *,
-        seed: int,
-        workspace: Path,
-        epochs: int | None,
-        after_epoch: AfterEpoch | None,
-    ) -> CatalogueScorer:
-        del workspace, epochs, after_epoch
+    def train(self, rows: Rows, training: Training) -> CatalogueScorer:
         ones = np.ones(len(rows.users), dtype=np.float32)
         matrix = csr_matrix((ones, (rows.users, rows.items)), shape=(rows.n_users, rows.n_items))
-        model = self.model(**values, random_state=seed, num_threads=1)
+        model = self.model(**training.values, random_state=training.seed, num_threads=1)
         model.fit(matrix, show_progress=False)
         users_of, items_of = model.user_factors, model.item_factors
 

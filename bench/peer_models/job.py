@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.peer_models.peer import OutOfTime, Rows, Scorer
+from bench.peer_models.peer import OutOfTime, Rows, Scorer, Training
 from bench.peer_models.registry import PEERS
 from ml.ncf.evaluation import metrics
 from ml.settings.metrics import CUTOFF
@@ -90,14 +90,14 @@ def run(job: Job) -> None:
     validation = Validation(path, job.cpu_limit_s) if job.is_trial else None
     with tempfile.TemporaryDirectory() as workspace:
         began, cpu_began = time.perf_counter(), time.process_time()
-        scorer = peer.train(
-            rows,
-            job.values,
+        training = Training(
+            values=job.values,
             seed=job.seed,
             workspace=Path(workspace),
             epochs=job.epochs,
             after_epoch=validation.after_epoch if validation else None,
         )
+        scorer = peer.train(rows, training)
         result: dict[str, Any] = {
             "values": dict(job.values),
             "seconds": time.perf_counter() - began,

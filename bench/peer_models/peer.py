@@ -59,27 +59,28 @@ class OutOfTime(Exception):  # noqa: N818 -- not an error
     """Raised by `AfterEpoch` to end a training whose time is used up."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training of a recommender.
+
+    Attributes:
+        values: of the hyperparameters.
+        seed: of all random numbers.
+        workspace: an empty folder for files of the library.
+        epochs: passes over the rows; None: until validation has not improved for some epochs. A model
+            without epochs ignores it.
+        after_epoch: called after each epoch, if `epochs` is None.
+    """
+
+    values: Values
+    seed: int
+    workspace: Path
+    epochs: int | None
+    after_epoch: AfterEpoch | None
+
+
 class Peer(Protocol):
     """A recommender."""
 
-    def train(
-        self,
-        rows: Rows,
-        values: Values,
-        *,
-        seed: int,
-        workspace: Path,
-        epochs: int | None,
-        after_epoch: AfterEpoch | None,
-    ) -> Scorer:
-        """Train on rows.
-
-        Args:
-            rows: known pairs.
-            values: of the hyperparameters.
-            seed: of all random numbers.
-            workspace: an empty folder for files of the library.
-            epochs: passes over the rows; None: until validation has not improved for some epochs. A model
-                without epochs ignores it.
-            after_epoch: called after each epoch, if `epochs` is None.
-        """
+    def train(self, rows: Rows, training: Training) -> Scorer:
+        """Train on the known pairs."""

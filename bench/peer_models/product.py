@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.peer_models.peer import AfterEpoch, CatalogueScorer, Rows, Values
+from bench.peer_models.peer import CatalogueScorer, Rows, Training
 from bench.prepared_runs import locate, mount
 from ml.ncf.data.prepared_run import read_run
 from ml.ncf.evaluation.matched_model import MatchedModel
@@ -38,22 +38,14 @@ class Product:
     and validation splits; it reads the test split as seen items only (ADR 5).
     """
 
-    def train(
-        self,
-        rows: Rows,
-        values: Values,
-        *,
-        seed: int,
-        workspace: Path,
-        epochs: int | None,
-        after_epoch: AfterEpoch | None,
-    ) -> CatalogueScorer:
-        del rows, epochs, after_epoch  # the job selects on validation by itself
+    def train(self, rows: Rows, training: Training) -> CatalogueScorer:
+        del rows  # the job reads the run, and selects on validation by itself
+        values, workspace = training.values, training.workspace
         run, model = Path(values["run"]), workspace / "model"
         model.mkdir()
         paths = ["--model-dir", str(model), "--output-data-dir", str(workspace / "output")]
         with variables(mount(run, workspace / "input")):
-            status = train.main([*values["flags"], "--seed", str(seed), *paths])
+            status = train.main([*values["flags"], "--seed", str(training.seed), *paths])
         if status:
             raise SystemExit(status)
         matched = MatchedModel(artifact.read(model), read_run(locate(run)))

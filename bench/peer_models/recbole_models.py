@@ -7,6 +7,7 @@ with RecBole's layers: one window per `length` pairs. `tests/bench/recbole_check
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 -- the name that PyTorch's own documentation gives it
 
 from bench.peer_models import recbole_data
-from bench.peer_models.peer import AfterEpoch, CatalogueScorer, OutOfTime, Rows, Scorer, Values
+from bench.peer_models.peer import AfterEpoch, CatalogueScorer, OutOfTime, Rows, Scorer, Training, Values
 
 MAX_EPOCHS = 300  # RecBole's default
 PATIENCE = 10  # epochs; RecBole's default
@@ -73,36 +74,28 @@ class _ValidatedTrainer(Trainer):
         return found, {"ndcg": found}
 
 
-class _RecBolePeer:
+class _RecBolePeer(ABC):
     """A model of RecBole."""
 
     model: ClassVar[Any]
 
-    def train(
-        self,
-        rows: Rows,
-        values: Values,
-        *,
-        seed: int,
-        workspace: Path,
-        epochs: int | None,
-        after_epoch: AfterEpoch | None,
-    ) -> Scorer:
+    def train(self, rows: Rows, training: Training) -> Scorer:
+        values, workspace = training.values, training.workspace
         self.write(workspace, rows, values)
         settings = {
             **self.settings(values),
-            "seed": seed,
-            "epochs": epochs or MAX_EPOCHS,
+            "seed": training.seed,
+            "epochs": training.epochs or MAX_EPOCHS,
             "stopping_step": PATIENCE - 1,  # RecBole stops when more epochs than that were not better
         }
         config = recbole_data.config_of(self.model, workspace, settings)
-        init_seed(seed, reproducibility=True)
+        init_seed(training.seed, reproducibility=True)
         dataset, loader = recbole_data.training_loader(config)
         model = self.model(config, dataset)
         scorer = self.scorer(model, dataset, rows, values)
-        trainer = _ValidatedTrainer(config, model, after_epoch, scorer)
+        trainer = _ValidatedTrainer(config, model, training.after_epoch, scorer)
         with suppress(OutOfTime):
-            trainer.fit(loader, loader if after_epoch else None, saved=False, verbose=False)
+            trainer.fit(loader, loader if training.after_epoch else None, saved=False, verbose=False)
         model.eval()
         return scorer
 
@@ -115,9 +108,9 @@ class _RecBolePeer:
         """RecBole's names of the values."""
         return dict(values)
 
+    @abstractmethod
     def scorer(self, model: Any, dataset: Any, rows: Rows, values: Values) -> Scorer:
         """Scores of the model in its present state."""
-        raise NotImplementedError
 
 
 def _for_all_items(
