@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from components.dead_letter_queue import DeadLetterQueue
 from components.endpoint import Endpoint, EndpointArgs
 from components.event_route import EventRoute, EventRouteArgs, FunctionTarget
 from components.http_api import DEFAULT_ROUTE, HttpApi, HttpApiArgs
-from components.iam import Allow, grant_pass_role
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.model_artifact import bootstrap_artifact
 from components.network import Network
@@ -23,10 +22,9 @@ from components.rollout_alarms import AnswerMetrics
 from ml import contract
 from stacks import paths
 from stacks.batch_recommendations import BatchRecommendations, BatchRecommendationsArgs
-from stacks.containers import grant_pull_images
 from stacks.functions import FunctionDefaults
-from stacks.sagemaker import PIPELINE_RESOURCES, SAGEMAKER
 from stacks.sections import ApiConfig, BatchConfig, ServingConfig
+from stacks.serving_roles import deploy_model_role, endpoint_model_role, recommend_role
 from stacks.spark_sections import FeatureStoreConfig
 from stacks.storage import Storage
 
@@ -55,7 +53,7 @@ class ServingArgs:
         functions: arguments that all functions share.
         log_retention_days: retention of the log groups of endpoint and API.
         storage: the buckets, the key and the model package group.
-        alarm_topic_arn: topic that the alarms notify.
+        alarm_topic_arn: topic that alarms and rollbacks notify.
     """
 
     stage_name: str
@@ -214,18 +212,6 @@ def _endpoint(args: ServingArgs) -> EndpointArgs:
     )
 
 
-def endpoint_model_role(storage: Storage, images: Collection[str]) -> list[Allow]:
-    """Permissions of the inference container: read its artifact and pull one of the images."""
-    return [
-        storage.artifacts.grant_read(contract.MODELS_PREFIX),
-        storage.artifacts.grant_list_all(),
-        storage.key.grant_decrypt(),
-        # The guide of deployment guardrails requires it of the "execution role": the caller's or this one.
-        _grant_describe_alarms(storage),
-        *grant_pull_images(storage.key.partition, *images),
-    ]
-
-
 def _deploy_model(
     args: ServingArgs, endpoint: Endpoint, batch: BatchRecommendations | None
 ) -> LambdaFunctionArgs:
@@ -233,6 +219,8 @@ def _deploy_model(
     return args.functions.args(
         "deploy_model",
         environment={
+            "STAGE_NAME": args.stage_name,
+            "TOPIC_ARN": args.alarm_topic_arn,
             "ENDPOINT_NAME": endpoint.name,
             "MODEL_PACKAGE_GROUP": storage.packages.name,
             "VARIANT_NAME": contract.VARIANT_NAME,
@@ -249,7 +237,7 @@ def _deploy_model(
             **_popular_list(storage),
         },
         allows=[
-            *deploy_model_role(args.stage_name, storage, endpoint),
+            *deploy_model_role(args.stage_name, storage, endpoint, args.alarm_topic_arn),
             *(batch.grant_start() if batch else []),
         ],
         timeout_s=60,
@@ -257,67 +245,9 @@ def _deploy_model(
     )
 
 
-def deploy_model_role(stage_name: str, storage: Storage, endpoint: Endpoint) -> list[Allow]:
-    """Permissions of `deploy_model`: read and update packages, update the endpoint, delete old configs.
-
-    The function names its models and endpoint configs ``<endpoint>-v<version>-…``.
-    """
-    key, own_names = storage.key, pulumi.Output.concat(endpoint.name, "-v*")
-    configs = key.resource_arn("sagemaker", pulumi.Output.concat("endpoint-config/", own_names))
-    own_models, pipeline_models = (
-        key.resource_arn("sagemaker", pulumi.Output.concat("model/", name))
-        for name in (own_names, PIPELINE_RESOURCES)
-    )
-    return [
-        Allow(actions=["sagemaker:DescribeEndpoint"], resources=[endpoint.arn]),
-        Allow(actions=["sagemaker:UpdateEndpoint"], resources=[endpoint.arn, configs]),
-        Allow(
-            actions=["sagemaker:CreateEndpointConfig", "sagemaker:DeleteEndpointConfig"], resources=[configs]
-        ),
-        Allow(actions=["sagemaker:DescribeEndpointConfig"], resources=[configs]),
-        Allow(
-            actions=["sagemaker:ListEndpointConfigs"],
-            resources=["*"],
-            reason="listing has no resource-level permissions",
-        ),
-        Allow(
-            actions=["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:DescribeModel"],
-            resources=[own_models],
-        ),
-        Allow(actions=["sagemaker:DescribeModel"], resources=[pipeline_models]),
-        # The names of a pipeline's models do not contain its stage; its tags do.
-        Allow(
-            actions=["sagemaker:DeleteModel"],
-            resources=[pipeline_models],
-            conditions={"StringEquals": {"aws:ResourceTag/Stage": stage_name}},
-        ),
-        storage.packages.grant_update(),
-        # A rollout writes its endpoint configs into its alarms; a withdrawn one is rolled back by an alarm.
-        Allow(
-            actions=["cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"],
-            resources=endpoint.rollout_alarms.arns,
-        ),
-        # UpdateEndpoint checks the rollout's alarms and encrypts volumes with the caller's permissions.
-        _grant_describe_alarms(storage),
-        *key.grant_encrypt_volumes(),
-        grant_pass_role(endpoint.model_role_arn, SAGEMAKER),
-        # The popular list of a deployed package is copied to the key that `recommend` reads.
-        storage.artifacts.grant_read(contract.MODELS_PREFIX),
-        storage.artifacts.grant_write_object(contract.FALLBACK_KEY),
-        storage.artifacts.grant_list_all(),
-        key.grant_encrypt(),
-    ]
-
-
 def _popular_list(storage: Storage) -> dict[str, pulumi.Input[str]]:
     """Environment variables with the location of the popular list."""
     return {"FALLBACK_BUCKET": storage.artifacts.name, "FALLBACK_KEY": contract.FALLBACK_KEY}
-
-
-def _grant_describe_alarms(storage: Storage) -> Allow:
-    """Permission to read the state of alarms, which may roll a deployment back."""
-    alarms = storage.key.resource_arn("cloudwatch", "alarm:*")
-    return Allow(actions=["cloudwatch:DescribeAlarms"], resources=[alarms])
 
 
 def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
@@ -336,15 +266,6 @@ def _recommend(args: ServingArgs, endpoint: Endpoint) -> LambdaFunctionArgs:
         memory_mib=512,
         reserved_concurrency=args.recommend_concurrency,
     )
-
-
-def recommend_role(storage: Storage, endpoint: Endpoint) -> list[Allow]:
-    """Permissions of `recommend`: invoke the endpoint, and read the popular list, which may not exist yet."""
-    return [
-        endpoint.grant_invoke(),
-        storage.artifacts.grant_read_object(contract.FALLBACK_KEY),
-        storage.artifacts.grant_list_all(),
-    ]
 
 
 def _fallbacks(recommend: LambdaFunction) -> Threshold:

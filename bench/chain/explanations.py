@@ -14,6 +14,7 @@ from emulator.environment import make_client
 
 RUNBOOK = Runbook.read(ROOT / "docs" / "runbook.md")
 UNDELIVERED, FAILED = "undelivered-alarm", "failed-alarm"  # endings of the alarms of dead-letter queues
+NOTIFIED_ROLLBACK = " rolled back "  # at the end of the subject
 FUNCTIONS = ("render_buildspec", "deploy_model", "report_rejection", "recommend")
 
 
@@ -62,7 +63,7 @@ def explanations(
     yield from _builds(stage, notifications)
     yield from _executions(stage, executions, notifications)
     yield from _dead_letters(stage)
-    yield from _functions(stage)
+    yield from _functions(stage, notifications)
     yield from _lost_runs(injected, executions)
 
 
@@ -108,8 +109,8 @@ def _dead_letters(stage: ShortStage) -> Iterator[str]:
                 yield f"the runbook has no section for the alarm of the dead letter of {record.label}"
 
 
-def _functions(stage: ShortStage) -> Iterator[str]:
-    """Errors of functions start their alarms; a rollback is in the log of deploy_model."""
+def _functions(stage: ShortStage, notifications: Sequence[str]) -> Iterator[str]:
+    """Errors of functions start their alarms; a rollback is in the log of deploy_model, and notified."""
     for function in FUNCTIONS:
         lines = stage.function_log(function)
         has_error = any(fields(line).get("level") == "ERROR" or "[ERROR]" in line for line in lines)
@@ -117,8 +118,8 @@ def _functions(stage: ShortStage) -> Iterator[str]:
             yield f"the runbook has no section for errors of {function}"
         for line in lines:
             outcome = fields(line).get("deployment")
-            if outcome == "RolledBack" and not RUNBOOK.mentions(f"deployment: {outcome}"):
-                yield f"the runbook does not know the deployment {outcome}"
+            if outcome == "RolledBack" and not any(NOTIFIED_ROLLBACK in text for text in notifications):
+                yield "a rollout was rolled back without a notification"
 
 
 def _lost_runs(injected: Injected, executions: Sequence[Mapping[str, Any]]) -> Iterator[str]:

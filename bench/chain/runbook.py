@@ -39,10 +39,6 @@ class Runbook:
         listed = (pattern for row in rows for pattern in re.findall(r"`([^`]+)`", row))
         return any(re.search(pattern_of(pattern), text, re.DOTALL) for pattern in listed)
 
-    def mentions(self, text: str) -> bool:
-        """Whether a section has a text."""
-        return any(text in section for section in self.sections.values())
-
     def _alarms(self) -> list[str]:
         headings = (heading for heading in self.sections if heading.startswith("Alarm"))
         return [name for heading in headings for name in re.findall("`(.+?)`", heading)]

@@ -17,9 +17,11 @@ after a new approval or a new invocation that names it.
 Before a rollout, the alarms that roll it back are set to the new and the old endpoint config. A package that
 is rejected during its rollout is rolled back at once. A rollout that returns to an endpoint config that was
 deployed before moves all traffic at once and without alarms: they would compare it with the model that is to
-be left.
+be left. A rollout that SageMaker rolled back is notified, whatever the reason.
 
 Environment:
+    STAGE_NAME: stage in the subject of the notification.
+    TOPIC_ARN: SNS topic that receives it.
     ENDPOINT_NAME: exact name of the endpoint.
     MODEL_PACKAGE_GROUP: group whose packages are deployed.
     MODEL_ROLE_ARN: execution role of the models that this function creates.
@@ -79,6 +81,7 @@ from logic import (
     resource_name,
     withdrawn_package,
 )
+from notification import Rollbacks
 from popular import PopularLists
 from report import read_metadata
 from service import SageMaker
@@ -107,6 +110,7 @@ config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard",
 sagemaker = SageMaker(boto3.client("sagemaker", config=config))
 s3 = boto3.client("s3", config=config)
 alarms = RolloutAlarms(boto3.client("cloudwatch", config=config), json.loads(os.environ["ALARM_NAMES"]))
+rollbacks = Rollbacks(boto3.client("sns", config=config), os.environ["TOPIC_ARN"], os.environ["STAGE_NAME"])
 popular_lists = PopularLists(s3, os.environ["FALLBACK_BUCKET"], os.environ["FALLBACK_KEY"])
 
 
@@ -187,8 +191,10 @@ def _record_outcome(package: Package, endpoint: EndpointState) -> Package:
     ended = outcome(package, endpoint)
     if ended is None:
         return package
-    # Before the outcome is recorded: if this fails, the retry of the event publishes the list again.
+    # Before the outcome is recorded: if this fails, the retry of the event publishes again.
     published = ended == DEPLOYED and popular_lists.publish(package)
+    if ended == ROLLED_BACK:
+        rollbacks.notify(package, endpoint)
     logger.info(
         "rollout ended",
         extra={"package": package.arn, "deployment": ended, "popular_list_published": published},

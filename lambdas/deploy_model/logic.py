@@ -83,6 +83,7 @@ class EndpointState:
     config: str
     pending_config: str | None
     modified: str  # ISO 8601; changes with every update
+    failure_reason: str = ""
 
     @property
     def settled(self) -> bool:

@@ -29,6 +29,7 @@ class SageMaker:
             config=found["EndpointConfigName"],
             pending_config=pending,
             modified=found["LastModifiedTime"].isoformat(),
+            failure_reason=found.get("FailureReason", ""),
         )
 
     def package(self, arn: str) -> Package:

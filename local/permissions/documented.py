@@ -228,6 +228,13 @@ DOCUMENTED: Sequence[Documented] = (
         "tests/rollouts); the recorded rollouts need none.",
     ),
     Documented(
+        roles=["deploy-model-role"],
+        actions=["sns:Publish"],
+        resources=[f"arn:aws:sns:{_HERE}:<alarms>"],
+        reason="A rollout that was rolled back is notified (lambdas/deploy_model/notification.py; "
+        "tests/rollouts); the recorded rollouts end well.",
+    ),
+    Documented(
         roles=["endpoint-model"],
         actions=["cloudwatch:DescribeAlarms"],
         resources=[f"arn:aws:cloudwatch:{_HERE}:alarm:*"],

@@ -34,7 +34,7 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
     before = stage.endpoint()["EndpointConfigName"]
     n_received = len(inbox.alarms())
     stage.close_circuit()
-    arn, _ = stage.register(BAD[kind])
+    arn, run_id = stage.register(BAD[kind])
     with stage.clients() as clients:
         stage.review(arn, "Approved")
         stage.wait_for(arn, "RolledBack")
@@ -54,6 +54,10 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
         assert "did not pass the ping health check" in endpoint["FailureReason"]
     ended = [line for line in stage.log("deploy-model") if line.get("message") == "rollout ended"]
     assert [line["deployment"] for line in ended if line["package"] == arn] == ["RolledBack"]
+    # The fleet that never becomes healthy starts no alarm: this is its only message.
+    subject = f"NCF dev: rollout of run {run_id} rolled back"
+    notified = next(each for each in inbox.received() if each.get("Subject") == subject)
+    assert f"Reason: {endpoint['FailureReason']}" in notified["Message"]
 
 
 def test_single_error_among_many_requests_rolls_nothing_back(stage: RolloutStage, serving: str) -> None:

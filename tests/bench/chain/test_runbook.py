@@ -14,6 +14,7 @@ from bench.chain.runbook import BUILD_SECTION, EXECUTION_SECTION
         ("Build ncf:1 ended FAILED; its log has the step and the reason.", True),
         ("Pipeline execution arn:aws:x ended Failed.", True),
         ("NCF dev: candidate of run 20300102T000000Z was not better", True),
+        ("NCF prod: rollout of run 20300102T000000Z rolled back The endpoint", True),
         ("The preparation failed (cluster j-1): why", True),
         ('ALARM: "ncf-dev-endpoint-errors-1a2b3c" in Asia Pacific', True),
         ('ALARM: "ncf-dev-something-1a2b3c" in Asia Pacific', False),

@@ -12,6 +12,8 @@ from tests.lambdas.functions import event
 
 ENDPOINT = "ncf-prod"
 ENVIRONMENT = {
+    "STAGE_NAME": "prod",
+    "TOPIC_ARN": "arn:aws:sns:ap-northeast-2:123456789012:alarms",
     "ENDPOINT_NAME": ENDPOINT,
     "MODEL_PACKAGE_GROUP": "NCF-prod",
     "MODEL_ROLE_ARN": "arn:aws:iam::123456789012:role/endpoint-model",

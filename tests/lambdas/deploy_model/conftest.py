@@ -11,6 +11,7 @@ import pytest
 from tests.lambdas.deploy_model.calls import BATCH_TEMPLATE, ENDPOINT, ENVIRONMENT, Invoke
 from tests.lambdas.deploy_model.fake_cloudwatch import FakeCloudWatch
 from tests.lambdas.deploy_model.fake_sagemaker import REPORT_FOLDER, FakeSageMaker
+from tests.lambdas.deploy_model.fake_sns import FakeSns
 from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.functions import FakeContext, load
 
@@ -35,25 +36,32 @@ def cloudwatch() -> FakeCloudWatch:
 
 
 @pytest.fixture
+def sns() -> FakeSns:
+    return FakeSns()
+
+
+@pytest.fixture
 def invoke(
-    fake: FakeSageMaker, s3: FakeS3, cloudwatch: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSageMaker, s3: FakeS3, cloudwatch: FakeCloudWatch, sns: FakeSns, monkeypatch: pytest.MonkeyPatch
 ) -> Invoke:
-    return loaded(fake, s3, cloudwatch, monkeypatch, ENVIRONMENT)
+    return loaded(fake, s3, cloudwatch, sns, monkeypatch=monkeypatch, environment=ENVIRONMENT)
 
 
 @pytest.fixture
 def invoke_with_batch(
-    fake: FakeSageMaker, s3: FakeS3, cloudwatch: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSageMaker, s3: FakeS3, cloudwatch: FakeCloudWatch, sns: FakeSns, monkeypatch: pytest.MonkeyPatch
 ) -> Invoke:
     """`deploy_model` of a stage with batch recommendations."""
     environment = ENVIRONMENT | {"BATCH_JOB": json.dumps(BATCH_TEMPLATE)}
-    return loaded(fake, s3, cloudwatch, monkeypatch, environment)
+    return loaded(fake, s3, cloudwatch, sns, monkeypatch=monkeypatch, environment=environment)
 
 
 def loaded(
     fake: FakeSageMaker,
     s3: FakeS3,
     cloudwatch: FakeCloudWatch,
+    sns: FakeSns,
+    *,
     monkeypatch: pytest.MonkeyPatch,
     environment: Mapping[str, str],
 ) -> Invoke:
@@ -64,6 +72,8 @@ def loaded(
     )
     lists = module.PopularLists(s3, ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
     monkeypatch.setattr(module, "popular_lists", lists)
+    rollbacks = module.Rollbacks(sns, environment["TOPIC_ARN"], environment["STAGE_NAME"])
+    monkeypatch.setattr(module, "rollbacks", rollbacks)
     monkeypatch.setattr(module, "s3", s3)
     return lambda payload: module.handler(payload, FakeContext())
 

@@ -73,9 +73,11 @@ class FakeSageMaker:
         self.endpoint["EndpointConfigName"] = self.endpoint["PendingDeploymentSummary"]["EndpointConfigName"]
         self.roll_back()
 
-    def roll_back(self) -> None:
+    def roll_back(self, reason: str | None = None) -> None:
         """Roll back the current rollout, which SageMaker also reports as InService."""
         del self.endpoint["PendingDeploymentSummary"]
+        if reason is not None:
+            self.endpoint["FailureReason"] = reason
         self._modify_endpoint("InService")
 
     # -- called by the function -----------------------------------------------------------------
