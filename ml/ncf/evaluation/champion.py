@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -99,7 +100,7 @@ def find(model_package_group: str, workspace: Path) -> Champion | None:
         location = urlsplit(package.model_data_url)
         archive = workspace / MODEL_ARCHIVE
         _client("s3").download_file(location.netloc, location.path.lstrip("/"), str(archive))
-    except (BotoCoreError, ClientError, KeyError, IndexError) as error:
+    except (Boto3Error, BotoCoreError, ClientError, KeyError, IndexError) as error:
         raise ChampionError(f"champion of {model_package_group}: {error!r}") from error
     artifact.unpack(archive, workspace / "champion")
     return Champion(package.arn, artifact.read(workspace / "champion"), _gate_metrics(package.report_uri))

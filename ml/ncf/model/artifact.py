@@ -15,12 +15,14 @@ torch, faiss, the standard library and `ml.ncf.model` only.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,19 @@ from ml.ncf.model.serving_data import ArtifactError, ServingData
 from ml.ncf.model.session import SessionMap
 
 __all__ = ["Artifact", "ArtifactError", "ServingData", "read", "unpack", "write"]
+
+# What torch.load raises for a damaged file, and what a file of other content leads to.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    EOFError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+READ_BYTES = 1 << 20  # read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +152,9 @@ def read(folder: Path) -> Artifact:
         require_finite_weights(model)
         # The check has read every page into the process; a new mapping has only those that requests read.
         model.load_state_dict(_mapped(folder / WEIGHTS_FILE), assign=True)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{folder / WEIGHTS_FILE}: the model cannot be loaded: {error}") from error
+    except UNREADABLE as error:
+        path = folder / WEIGHTS_FILE
+        raise ArtifactError(f"{path}: the model cannot be loaded: {_reason(error)}") from error
     data = ServingData.read(folder)
     data.check(model.config.n_users, model.config.n_items)
     index = index_files.read(folder, info["index"], model.config.n_items) if info.get("index") else None
@@ -160,8 +176,14 @@ def _read_session(path: Path) -> SessionMap | None:
         return None
     try:
         return SessionMap.read(path)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
-        raise ArtifactError(f"{path}: the map of sessions cannot be loaded: {error}") from error
+    except UNREADABLE as error:
+        raise ArtifactError(f"{path}: the map of sessions cannot be loaded: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """One line; torch's own text about other content is a page that advises to load it unchecked."""
+    is_other = isinstance(error, pickle.UnpicklingError)
+    return "damaged, or not a file of tensors" if is_other else str(error) or type(error).__name__
 
 
 def _read_info(path: Path) -> dict[str, Any]:
@@ -183,7 +205,9 @@ def unpack(archive: Path, folder: Path) -> None:
         ArtifactError: the archive is missing or damaged, or has such an entry.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as tar:
             tar.extractall(folder, filter="data")
-    except (OSError, tarfile.TarError, EOFError) as error:
+            while stream.read(READ_BYTES):  # to the end, where gzip compares the checksum
+                pass
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise ArtifactError(f"{archive}: cannot be unpacked: {error}") from error

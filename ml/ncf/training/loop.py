@@ -31,8 +31,6 @@ from ml.ncf.training.plan import TrainingPhase
 from ml.settings.hyperparameters import Hyperparameters
 
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # native bfloat16 products (Linux, cpufeatures.h)
-
-
 N_VALIDATIONS = 10  # of a phase with a one-cycle schedule
 
 
@@ -97,10 +95,10 @@ def fit(phase: TrainingPhase, model: RankingModel, context: PhaseContext) -> lis
 
     The best epoch has the highest validation NDCG@k; epoch 0 stands for the initial weights of a fused model.
     The result depends only on the initial weights, the settings and the numbers of processes and threads,
-       also after an interruption and a resume.
+    also after an interruption and a resume.
 
-       Raises:
-           TrainingError: a loss, a weight or a score is not finite.
+    Raises:
+        TrainingError: a loss, a weight or a score is not finite.
     """
     n_steps, done = context.objective.n_steps, context.first_epoch - 1
     optimizers = Optimizers(model, phase.settings, phase.settings.epochs * n_steps, n_done=done * n_steps)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import boto3
@@ -78,4 +81,38 @@ def test_failed_call_names_the_group(registry: object, tmp_path: Path) -> None:
     register(registry, 1)
     boto3.client("s3", REGION).delete_object(Bucket=BUCKET, Key="model.tar.gz")
     with pytest.raises(champion.ChampionError, match=rf"^champion of {GROUP}: .*Not Found"):
+        champion.find(GROUP, tmp_path)
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """S3 whose connection ends in the middle of every object."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"10 of 1000")
+
+    def log_message(self, *args: object) -> None:
+        """Write nothing: the requests are not of interest."""
+
+
+@pytest.fixture
+def s3_that_is_cut_off(registry: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """The registry; objects come from a server instead."""
+    with HTTPServer(("127.0.0.1", 0), CutOff) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield registry
+        server.shutdown()
+
+
+def test_download_that_is_cut_off_is_a_champion_that_cannot_be_read(
+    s3_that_is_cut_off: object, tmp_path: Path
+) -> None:
+    register(s3_that_is_cut_off, 1)
+    with pytest.raises(champion.ChampionError, match=rf"^champion of {GROUP}: RetriesExceededError"):
         champion.find(GROUP, tmp_path)

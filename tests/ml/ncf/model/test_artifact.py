@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,38 @@ def test_weight_that_is_not_finite_is_not_loaded(model_dir: Path, tmp_path: Path
     torch.save(weights, folder / "weights.pt")
     with pytest.raises(artifact.ArtifactError, match=r"cannot be loaded: 1 of .* are not finite"):
         artifact.read(folder)
+
+
+def other_object() -> bytes:
+    """A file of torch.save with an object that is not loaded with `weights_only`."""
+    buffer = io.BytesIO()
+    torch.save({"path": Path("x")}, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", other_object()], ids=["empty", "text", "other object"])
+@pytest.mark.parametrize("name", ["weights.pt", "session.pt"])
+def test_damaged_file_is_refused_and_named(
+    model_dir: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(artifact.ArtifactError, match=rf"{name}: .* cannot be loaded: [^\n]+$"):
+        artifact.read(folder)
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8], ids=str)
+def test_archive_with_a_changed_byte_is_refused(tmp_path: Path, place: float) -> None:
+    (tmp_path / "weights.pt").write_bytes(torch.rand(10_000).numpy().tobytes())
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        tar.add(tmp_path / "weights.pt", arcname="weights.pt")
+    content = bytearray(archive.read_bytes())
+    content[int(len(content) * place)] ^= 0x10
+    archive.write_bytes(content)
+    with pytest.raises(artifact.ArtifactError, match=r"model\.tar\.gz: cannot be unpacked"):
+        artifact.unpack(archive, tmp_path / "out")
 
 
 def test_artifact_of_an_unknown_family_is_refused(model_dir: Path, tmp_path: Path) -> None:
