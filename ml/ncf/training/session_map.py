@@ -41,7 +41,8 @@ def fit_session_map(
     """The map of a model; None for a family whose sessions need none.
 
     Half-life and ridge are those with the highest NDCG for users who are treated as new: half of the
-    validation users are left out of the fit, and are ranked by their last items of `train`.
+    validation users are left out of the fit, and are ranked by their last items of `train` without the
+    held-out ones, which are among the pairs of a refitted model.
 
     Args:
         model: the trained model.
@@ -56,7 +57,8 @@ def fit_session_map(
         return None
     users = np.flatnonzero(train.counts)
     users = np.sort(rng.choice(users, min(len(users), MAX_USERS), replace=False))
-    rows = rng.permutation(np.flatnonzero(train.counts[validation.users.numpy()]))[:MAX_SESSIONS]
+    known = _without_held_out(train, validation)
+    rows = rng.permutation(np.flatnonzero(known.counts[validation.users.numpy()]))[:MAX_SESSIONS]
     rows = rows[: len(rows) // 2]
     chosen = (half_lives[0], ridges[0])
     if len(rows) >= MIN_SESSIONS:
@@ -65,10 +67,17 @@ def fit_session_map(
         results = {}
         for half_life in half_lives:
             for ridge, found in _fit(model, train, fitted_on, half_life, ridges).items():
-                results[half_life, ridge] = _ndcg(model, found, train, validation, rows)
+                results[half_life, ridge] = _ndcg(model, found, known, validation, rows)
         chosen = max(results, key=lambda each: results[each])
     half_life, ridge = chosen
     return _fit(model, train, users, half_life, [ridge])[ridge]
+
+
+def _without_held_out(pairs: Interactions, validation: EvaluationSet) -> Interactions:
+    """The pairs without those that validation ranks."""
+    keys = pairs.users.astype(np.int64) * pairs.n_items + pairs.indices
+    held_out = validation.users * pairs.n_items + validation.items[:, 0]
+    return pairs.where(~np.isin(keys, held_out.numpy()))
 
 
 @torch.no_grad()
@@ -103,9 +112,9 @@ def _fit(
 
 
 def _ndcg(
-    model: NCF, session_map: SessionMap, train: Interactions, validation: EvaluationSet, rows: np.ndarray
+    model: NCF, session_map: SessionMap, known: Interactions, validation: EvaluationSet, rows: np.ndarray
 ) -> float:
-    """NDCG of validation rows whose users are ranked by a session of their last items in the train split."""
+    """NDCG of validation rows whose users are ranked by a session of their last items in `known`."""
     subset = validation.subset(rows)
-    scores = session_scores(model, session_map, train, subset)
+    scores = session_scores(model, session_map, known, subset)
     return -math.inf if scores is None else metrics.of_scores(scores, CUTOFF)["ndcg"]

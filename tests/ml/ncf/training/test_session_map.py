@@ -81,14 +81,18 @@ def test_session_of_a_users_items_gives_the_trained_features(
             assert torch.allclose(new, trained, atol=1e-3)
 
 
+def best_unseen_items(model: NCF, train: Interactions) -> Interactions:
+    """The item with the highest score of each user, newer than the training pairs."""
+    scores = model.score_catalogue(torch.arange(N_USERS)).detach().numpy()
+    scores[train.users, train.indices] = -np.inf
+    newest = np.full(N_USERS, train.times.max() + 1)
+    return Interactions.from_pairs(np.arange(N_USERS), scores.argmax(1), N_USERS, N_ITEMS, newest)
+
+
 def test_half_life_and_ridge_are_selected_on_validation(train: Interactions) -> None:
     """The held-out items are the model's best ones, which a map without regularisation finds best."""
     model = linear_model(train, "gmf")
-    scores = model.score_catalogue(torch.arange(N_USERS)).detach()
-    scores[
-        torch.from_numpy(train.users.astype(np.int64)), torch.from_numpy(train.indices.astype(np.int64))
-    ] = -torch.inf
-    held_out = Interactions.from_pairs(np.arange(N_USERS), scores.argmax(1).numpy(), N_USERS, N_ITEMS)
+    held_out = best_unseen_items(model, train)
     validation = EvaluationSet.sampled(held_out, train.union(held_out), 20, np.random.default_rng(1))
 
     def fit(half_lives: list[float], ridges: list[float]) -> SessionMap:
@@ -103,6 +107,20 @@ def test_half_life_and_ridge_are_selected_on_validation(train: Interactions) -> 
             found = fit(half_lives, ridges)
             assert found.half_life == HALF_LIFE
             assert torch.equal(found.maps[0], fit([HALF_LIFE], [1e-6]).maps[0])
+
+
+def test_held_out_item_is_in_no_session_of_the_selection(train: Interactions) -> None:
+    """A half-life of 0.1 items is the best for finding an item that is the newest of its session."""
+    model = linear_model(train, "gmf")
+    held_out = best_unseen_items(model, train)
+    refitted_on = train.union(held_out)
+    validation = EvaluationSet.sampled(held_out, refitted_on, 20, np.random.default_rng(1))
+    for half_lives in ([HALF_LIFE, 0.1], [0.1, HALF_LIFE]):
+        found = fit_session_map(
+            model, refitted_on, validation, np.random.default_rng(0), half_lives=half_lives, ridges=[1e-6]
+        )
+        assert found is not None
+        assert found.half_life == HALF_LIFE
 
 
 def test_few_users_give_the_first_half_life_and_ridge(train: Interactions, validation: EvaluationSet) -> None:
