@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from xdist.scheduler import LoadFileScheduling
 # The workers share the machine with the training jobs, Spark and Lambda functions that they start. With one
 # OpenMP thread each, no thread waits at a barrier for one that is not scheduled. Read by torch when imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Nothing that the imports and the collection create becomes garbage: each search of it would only take time.
+gc.disable()
 
 # Files of more than about ten seconds, in descending order of duration (`pytest --durations=0`). They run
 # first, so that no worker starts a long file at the end.
@@ -91,3 +95,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: index for index, name in enumerate(SLOWEST_FILES)}
     items.sort(key=lambda item: place.get(file_of(item.nodeid), len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Exclude what was imported and collected from every later garbage collection."""
+    gc.freeze()
+    gc.enable()

@@ -258,7 +258,9 @@ def edges_of_the_tree() -> dict[str, set[str]]:
     }
 
 
-PACKAGES = sorted({module.rpartition(".")[0] for module in edges_of_the_tree()})
+PACKAGES = sorted(
+    {module.rpartition(".")[0] for module in modules() if module.split(".")[0] not in DEPLOYED_ALONE}
+)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package or "root")
