@@ -272,7 +272,7 @@ def variants(
     ] = False,
 ) -> None:
     """Compare two models that answered at the same time: errors, latency and hits."""
-    from local.compare_variants import VariantOptions, run
+    from local.variants.command import VariantOptions, run
 
     with exit_codes():
         run(VariantOptions(clicks, records, versions, window_minutes, reject_if_worse), out)

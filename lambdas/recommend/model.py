@@ -12,7 +12,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
-from ids import ApiError, invalid_parameter
+from ids import ApiError, canonical_id, invalid_parameter
 from logic import Query
 
 MAX_REQUEST_BYTES = 5 * 1024 * 1024  # to the endpoint; its limit is 6 MB (SageMaker endpoints and quotas)
@@ -91,10 +91,10 @@ def recommendations(content: bytes, query: Query) -> tuple[list[dict[str, Any]],
 def answer_record(
     query: Query, version: str, found: Sequence[Mapping[str, Any]], *, latency_s: float, error: str
 ) -> dict[str, Any]:
-    """The model's answer to the only user of a query, for comparisons of models (local/variants.py)."""
+    """The model's answer to the only user of a query, for comparisons of models (local/variants)."""
     return {
         "answered_at": time.time(),
-        "user": hashlib.sha256(query.user_ids[0].encode()).hexdigest()[:DIGEST_LENGTH],
+        "user": hashlib.sha256(canonical_id(query.user_ids[0]).encode()).hexdigest()[:DIGEST_LENGTH],
         "model_version": version,
         "items": [item["item_id"] for each in found for item in each["items"]][:MAX_RECORDED],
         "latency_ms": round(1000 * latency_s, 1),

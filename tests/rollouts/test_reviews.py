@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.compare_variants import VariantOptions, run
+from local.variants.command import VariantOptions, run
 from tests.polling import eventually
 from tests.rollouts.models import GOOD, UNWANTED
 from tests.rollouts.stage import RolloutStage

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.variants import Answer, read_answers, user_digest
+from local.variants.records import Answer, read_answers, user_digest
 from tests.lambdas.fake_s3 import FakeS3
 from tests.lambdas.recommend.api import (
     ENVIRONMENT,
@@ -77,6 +77,11 @@ def test_empty_answer_stays_without_a_popular_list(invoke: Invoke, runtime: Fake
     assert (found["strategy"], found["items"]) == ("ncf", [])
 
 
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Lines of the log, as Powertools writes them."""
+    return [json.dumps({"message": record.message, **vars(record)}, default=str) for record in caplog.records]
+
+
 def test_answer_is_recorded_without_the_user(
     invoke_and_record: Invoke, runtime: FakeRuntime, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,15 +89,21 @@ def test_answer_is_recorded_without_the_user(
         invoke_and_record(get("2"))
         runtime.content = b"no JSON"
         invoke_and_record(get("2"))
-    lines = [
-        json.dumps({"message": record.message, **vars(record)}, default=str) for record in caplog.records
-    ]
+    lines = logged(caplog)
     good, bad = read_answers(lines)
     assert good == Answer(
         good.time, user_digest("42"), VERSION, frozenset({"100", "101"}), good.latency_ms, ""
     )
     assert (bad.version, bad.items, bad.error) == ("unknown", frozenset(), "ModelFailed")
     assert not any('"42"' in line for line in lines if "answer recorded" in line)
+
+
+def test_user_is_recorded_as_the_id_of_the_platform(
+    invoke_and_record: Invoke, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="recommend"):
+        invoke_and_record(get("2", user_id="42.0"))
+    assert [found.user for found in read_answers(logged(caplog))] == [user_digest("42")]
 
 
 def test_answers_are_not_recorded_by_default(invoke: Invoke, caplog: pytest.LogCaptureFixture) -> None:

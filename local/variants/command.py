@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from rich.table import Table
 
 from local.aws import DeployedStage, running_stage
 from local.errors import BadInputError
-from local.variants import Answer, Comparison, compare, read_answers, read_clicks
+from local.variants.comparison import NO_HITS, Comparison, compare
+from local.variants.records import UNKNOWN_VERSION, Answer, read_answers, read_clicks, read_text
 
 MAX_DESCRIPTION = 1024  # SageMaker API, UpdateModelPackage: ApprovalDescription
 
@@ -47,13 +49,15 @@ def run(
         find_stage: finds the stage whose log is read and whose package is rejected.
 
     Raises:
-        BadInputError: there are no answers of two versions, or the clicks cannot be read.
+        BadInputError: there are no answers of two versions, or the clicks or the answers cannot be read.
     """
     answers = read_answers(_lines(options.records, find_stage))
     control, treatment = options.versions if all(options.versions) else _versions(answers)
     clicks = read_clicks(options.clicks)
     found = compare(answers, clicks, control, treatment, 60.0 * options.window_minutes)
     _show(found, out)
+    if n_unknown := sum(answer.version == UNKNOWN_VERSION for answer in answers):
+        out.print(f"left out: {n_unknown} answers without a readable model version", markup=False)
     if options.reject_if_worse and found.verdict == "worse":
         stage = find_stage()
         reject(stage.client("sagemaker"), stage.outputs["model_package_group"], found)
@@ -85,7 +89,7 @@ def reject(sagemaker: Any, group: str, found: Comparison) -> None:
 
 def _lines(records: Path | None, find_stage: Callable[[], DeployedStage]) -> list[str]:
     if records is not None:
-        return records.read_text(encoding="utf-8").splitlines()
+        return read_text(records).splitlines()
     stage = find_stage()
     pages = stage.client("logs").get_paginator("filter_log_events")
     found = pages.paginate(logGroupName=stage.outputs["recommend_log_group"])
@@ -94,16 +98,14 @@ def _lines(records: Path | None, find_stage: Callable[[], DeployedStage]) -> lis
 
 def _versions(answers: list[Answer]) -> tuple[str, str]:
     """The two versions with the most answers, the older one first."""
-    counts: dict[str, int] = {}
-    for answer in answers:
-        counts[answer.version] = counts.get(answer.version, 0) + 1
-    newest = sorted(counts, key=lambda version: -counts[version])[:2]
-    if len(newest) < 2:
+    counts = Counter(answer.version for answer in answers if answer.version != UNKNOWN_VERSION)
+    chosen = [version for version, _ in counts.most_common(2)]
+    if len(chosen) < 2:
         raise BadInputError(
-            f"the log has answers of {len(newest)} model versions: set api.record_answers, and compare "
+            f"the log has answers of {len(chosen)} model versions: set api.record_answers, and compare "
             "during a rollout with a canary or linear steps"
         )
-    control, treatment = sorted(newest)
+    control, treatment = sorted(chosen)
     return control, treatment
 
 
@@ -116,3 +118,5 @@ def _show(found: Comparison, out: Console) -> None:
         table.add_row(f"{label} {each.version}", *map(str, numbers), str(each.hit_rate))
     out.print(table)
     out.print(f"difference of the hit rates: {found.difference}: {found.verdict}", markup=False)
+    if found.verdict == NO_HITS:
+        out.print("no click belongs to an answer: compare users, items and times of clicks and answers")

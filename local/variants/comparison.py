@@ -9,46 +9,16 @@ of both models: the intervals are those of the delta method for ratios over user
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import hashlib
-import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from local.errors import BadInputError
+from local.variants.records import Answer, Click
 
-RECORDED = "answer recorded"  # message of the API's log line
-DIGEST_LENGTH = 16
 Z = 1.96  # of a two-sided interval of 95 %
 MIN_USERS = 30  # per model: with fewer, the normal distribution says nothing
-CLICK_COLUMNS = ("user_id", "item_id", "time")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A recorded answer; times in Unix seconds."""
-
-    time: float
-    user: str
-    version: str
-    items: frozenset[str]
-    latency_ms: float
-    error: str
-
-
-@dataclass(frozen=True)
-class Click:
-    """A click of a user on an item."""
-
-    time: float
-    user: str
-    item: str
+NO_HITS = "no hits"  # verdict if no click belongs to an answer
 
 
 @dataclass(frozen=True)
@@ -84,62 +54,7 @@ class Comparison:
     control: Outcome
     treatment: Outcome
     difference: Rate
-    verdict: str  # worse, better, no difference shown, too few users
-
-
-def user_digest(user_id: str) -> str:
-    """What the API records for a user."""
-    return hashlib.sha256(user_id.encode()).hexdigest()[:DIGEST_LENGTH]
-
-
-def read_answers(lines: Iterable[str]) -> list[Answer]:
-    """Recorded answers among the lines of the API's log."""
-    answers = []
-    for line in lines:
-        if RECORDED not in line:
-            continue
-        found = json.loads(line)
-        if found.get("message") == RECORDED:
-            answers.append(_answer(found))
-    return answers
-
-
-def _answer(line: Mapping[str, Any]) -> Answer:
-    return Answer(
-        float(line["answered_at"]),
-        line["user"],
-        line["model_version"],
-        frozenset(line["items"]),
-        float(line["latency_ms"]),
-        line["error"],
-    )
-
-
-def read_clicks(path: Path) -> list[Click]:
-    """Clicks of a CSV file with the columns user_id, item_id and time (Unix seconds or ISO 8601).
-
-    Raises:
-        BadInputError: a column is missing, or a time is not readable.
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in CLICK_COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise BadInputError(f"{path}: no column {missing[0]}; write {', '.join(CLICK_COLUMNS)}")
-        return [
-            Click(_seconds(row["time"], f"{path} row {number}"), user_digest(row["user_id"]), row["item_id"])
-            for number, row in enumerate(reader, 2)
-        ]
-
-
-def _seconds(text: str, place: str) -> float:
-    with contextlib.suppress(ValueError):
-        return float(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInputError(f"{place}: time is {text!r}; write Unix seconds or ISO 8601") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    verdict: str  # worse, better, no difference shown, no hits, too few users
 
 
 def compare(
@@ -233,9 +148,11 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 
 
-def _verdict(outcomes: Iterable[Outcome], difference: Rate) -> str:
+def _verdict(outcomes: Collection[Outcome], difference: Rate) -> str:
     if min(each.n_users for each in outcomes) < MIN_USERS:
         return "too few users"
+    if not any(each.n_hits for each in outcomes):
+        return NO_HITS
     if difference.high < 0:
         return "worse"
     return "better" if difference.low > 0 else "no difference shown"

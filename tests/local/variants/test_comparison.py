@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
-from pathlib import Path
 
 import pytest
 
-from local.errors import BadInputError
-from local.variants import Answer, Click, compare, read_answers, read_clicks, user_digest
+from local.variants.comparison import compare
+from local.variants.records import Answer, Click
 
 CONTROL, TREATMENT = "20261123T020000Z", "20261124T020000Z"
 
@@ -75,28 +73,7 @@ def test_errors_and_latencies_are_counted_per_model() -> None:
     assert (found.treatment.n_errors, found.treatment.p99_ms) == (1, 900.0)
 
 
-def test_records_are_read_from_the_log_of_the_api() -> None:
-    line = {
-        "message": "answer recorded",
-        "answered_at": 5.5,
-        "user": user_digest("42"),
-        "model_version": CONTROL,
-        "items": ["7"],
-        "latency_ms": 3.5,
-        "error": "",
-    }
-    lines = ["START RequestId", json.dumps(line), json.dumps({"message": "request answered"})]
-    assert read_answers(lines) == [Answer(5.5, user_digest("42"), CONTROL, frozenset({"7"}), 3.5, "")]
-
-
-def test_clicks_are_read_and_what_is_wrong_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "clicks.csv"
-    path.write_text("user_id,item_id,time\n42,7,1970-01-01T00:01:00Z\n42,8,61\n")
-    clicks = read_clicks(path)
-    assert clicks == [Click(60.0, user_digest("42"), "7"), Click(61.0, user_digest("42"), "8")]
-    path.write_text("user_id,item_id,time\n42,7,yesterday\n")
-    with pytest.raises(BadInputError, match="row 2: time is 'yesterday'"):
-        read_clicks(path)
-    path.write_text("user_id,time\n42,7\n")
-    with pytest.raises(BadInputError, match="no column item_id"):
-        read_clicks(path)
+def test_clicks_that_belong_to_no_answer_are_no_comparison() -> None:
+    answers, clicks = answers_of(random.Random(3), 400, {CONTROL: 0.3, TREATMENT: 0.1})
+    milliseconds = [Click(1000 * click.time, click.user, click.item) for click in clicks if click.time > 60]
+    assert compare(answers, milliseconds, CONTROL, TREATMENT, 600).verdict == "no hits"
