@@ -106,7 +106,7 @@ def speed(model: Recommender, n: int) -> dict[str, Any]:
     }
     with torch.inference_mode():
         features = network.user_features(torch.from_numpy(users[:n_exact]))
-        vectors, table = network.query(features), network.item_vectors(torch.arange(network.config.n_items))
+        vectors, table = network.query(features), network.item_vectors()
         if vectors is not None and table is not None:
             result["matrix_product"] = times(lambda number: (table @ vectors[number]).topk(SHOWN), n_exact)
             result["faiss_alone"] = faiss_alone(table.numpy(), vectors.numpy(), n_exact)

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml.ncf.model.retrieval import Ranked, best_items, ordered, score_items
+from ml.ncf.model.ranked import Ranked, ordered
+from ml.ncf.model.retrieval import best_items, score_items
 from ml.serving.request import Instance
 from ml.serving.session import UserSession, session_of
 from ml.serving.store import Recommender
@@ -18,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def rank(instances: list[Instance], model: Recommender) -> list[dict[str, Any]]:
-    """A prediction per user of the request; all known users without a session are searched in one batch."""
+    """A prediction per user of the request; users with the same k are searched together."""
     users = [model.user(each.user_id) for each in instances]
     sessions = [session_of(each, user, model) for each, user in zip(instances, users, strict=True)]
     excluded = [
@@ -58,25 +59,26 @@ def _by_model(
     ranked: list[Ranked | None] = [None] * len(instances)
     if network is None:
         return ranked
-    batch: list[tuple[int, int]] = []  # row and user
+    batches: dict[tuple[int, bool], list[int]] = {}  # rows by k, and by whether there is a session
     for row, (each, user, session) in enumerate(zip(instances, users, sessions, strict=True)):
         features = session.features
         if features is None and user is None:
             continue
-        if each.candidates is not None:
-            if features is None:
-                features = network.user_features(torch.tensor([user]))
-            items = _candidates(each, excluded[row], model)
-            ranked[row] = ordered(items, score_items(network, features, items))
-        elif features is not None:
-            (ranked[row],) = best_items(network, retrieval, features, [excluded[row]], each.k)
-        elif user is not None:
-            batch.append((row, user))
-    if batch:
-        rows = [row for row, _ in batch]
-        known = torch.tensor([user for _, user in batch])
-        hidden, k = [excluded[row] for row in rows], max(instances[row].k for row in rows)
-        found = best_items(network, retrieval, network.user_features(known), hidden, k, users=known)
+        if each.candidates is None:
+            batches.setdefault((each.k, features is not None), []).append(row)
+            continue
+        if features is None:
+            features = network.user_features(torch.tensor([user]))
+        items = _candidates(each, excluded[row], model)
+        ranked[row] = ordered(items, score_items(network, features, items))
+    for (k, _), rows in batches.items():
+        of_sessions = [features for row in rows if (features := sessions[row].features) is not None]
+        known = None if of_sessions else torch.tensor([users[row] for row in rows])
+        if known is None:
+            batch = tuple(torch.cat(parts) for parts in zip(*of_sessions, strict=True))
+        else:
+            batch = network.user_features(known)
+        found = best_items(network, retrieval, batch, [excluded[row] for row in rows], k, users=known)
         for row, of_user in zip(rows, found, strict=True):
             ranked[row] = of_user
     return ranked

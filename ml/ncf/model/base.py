@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml.ncf.model.ranked import Ranked
+
 if TYPE_CHECKING:  # serving imports this module without them
     from ml.ncf.data.interactions import Interactions
     from ml.ncf.model.session import Session, SessionMap
@@ -148,12 +150,11 @@ class RankingModel(nn.Module, ABC):
     def cross(self, user: Features, item: Features) -> Tensor:
         """Logits of every user with every item: (B, F) and (K, F) to (B, K)."""
 
-    def item_vectors(self, items: Tensor) -> Tensor | None:
-        """Vectors of items (n,) for retrieval: (n, F); None if the family has none.
+    def item_vectors(self) -> Tensor | None:
+        """Vectors of all items for retrieval: (I, F), not copied; None if the family has none.
 
         The inner product with `query` is the logit if `is_dot_product`, otherwise an approximation.
         """
-        del items
         return None
 
     def query(self, features: Features) -> Tensor | None:
@@ -161,17 +162,25 @@ class RankingModel(nn.Module, ABC):
         del features
         return None
 
-    def further_candidates(self, features: Features) -> NDArray[np.int64] | None:
-        """Items that may have a high logit without a high inner product with `query`, for retrieval.
+    def rescored(
+        self, features: Features, found: Sequence[Ranked], excluded: Sequence[NDArray]
+    ) -> list[Ranked]:
+        """Candidates of users and their logits, in any order, for models that are no dot product.
+
+        The result of a user does not depend on the other users of the call.
 
         Args:
-            features: of one user, (1, F).
-
-        Returns:
-            Items (n,), each once; None if the family has none.
+            features: of B users, (B, F) each.
+            found: items with the greatest inner products with `query`, and these.
+            excluded: items that each user does not get, ascending; for families that add candidates without a
+                high inner product.
         """
-        del features
-        return None
+        del excluded
+        lists = []
+        for row, (items, _) in enumerate(found):
+            user = tuple(each[row : row + 1] for each in features)
+            lists.append((items, self.pairs(user, self.item_features(torch.from_numpy(items))).numpy()))
+        return lists
 
     def forward(self, users: Tensor, items: Tensor, history: History | None = None) -> Tensor:
         """Logits of users (B,) with items (B,) or (B, N): (B,) or (B, N)."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.ncf.model.base import RankingModel
+from ml.ncf.model.ranked import Ranked, best
 
 MIN_ITEMS = 20_000  # in a smaller catalogue one matrix product takes about as long as the search
 FIRST_SEGMENT = 65_536  # items; each segment is twice as long as the one before
@@ -65,7 +66,7 @@ class ItemIndex:
         if n_items < min_items:
             return None
         with torch.inference_mode():
-            vectors = model.item_vectors(torch.arange(n_items))
+            vectors = model.item_vectors()
             if vectors is None:
                 return None
             norms = torch.linalg.vector_norm(vectors, dim=1).numpy()
@@ -77,8 +78,14 @@ class ItemIndex:
         return cls(order, tuple(norms[order[starts]].tolist()), tuple(segments))
 
     def search(
-        self, model: RankingModel, queries: Tensor, excluded: Sequence[NDArray], k: int
-    ) -> list[NDArray[np.int64]]:
+        self,
+        model: RankingModel,
+        queries: Tensor,
+        excluded: Sequence[NDArray],
+        k: int,
+        *,
+        shortlist: int | None = None,
+    ) -> list[Ranked]:
         """The k items of each user with the greatest inner products, the excluded ones left out.
 
         The result of a user does not depend on the other users of the call.
@@ -88,24 +95,53 @@ class ItemIndex:
             queries: (B, F).
             excluded: items that each user does not get, ascending.
             k: length of a list.
+            shortlist: items per segment with exact inner products, in addition to the excluded ones; None: as
+                many as k items with nearly the greatest inner products need.
 
         Returns:
-            Items by descending inner product; fewer than k if the catalogue has no more.
+            Items and inner products, greatest first; fewer than k if the catalogue has no more.
         """
-        items = [np.empty(0, dtype=np.int64) for _ in excluded]
-        scores = [np.empty(0, dtype=np.float32) for _ in excluded]
+        if shortlist is None:
+            shortlist = max(SHORTLIST, SHORTLIST_PER_ITEM * k)
+        lists: list[Ranked] = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)) for _ in excluded]
         limits = torch.linalg.vector_norm(queries, dim=1).numpy() * (1 + BOUND_SLACK)  # (B,)
         active = list(range(len(excluded)))
         start = 0
         for segment, max_norm in zip(self.segments, self.max_norms, strict=True):
-            active = [n for n in active if len(scores[n]) < k or scores[n][-1] < limits[n] * max_norm]
-            for row, places in _shortlists(segment, queries, active, excluded, k):
-                found = self.order[start + places].astype(np.int64)
-                found = _without(found, excluded[row])
-                exact = _inner_products(model, queries[row], found)
-                items[row], scores[row] = _merged(items[row], scores[row], found, exact, k)
+            active = [n for n in active if len(lists[n][1]) < k or lists[n][1][-1] < limits[n] * max_norm]
+            for rows, places in _shortlists(segment, queries, active, excluded, shortlist):
+                found = np.where(places >= 0, self.order[start + places], -1).astype(np.int64)
+                exact = inner_products(model, queries[rows], found)
+                for row, items, products in zip(rows, found, exact, strict=True):
+                    allowed = (items >= 0) & ~_is_among(items, excluded[row])
+                    before, of_before = lists[row]
+                    lists[row] = best(
+                        np.concatenate([before, items[allowed]]),
+                        np.concatenate([of_before, products[allowed]]),
+                        k,
+                    )
             start += segment.ntotal
-        return items
+        return lists
+
+
+def inner_products(model: RankingModel, queries: Tensor, items: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Inner products of queries (B, F) with the vectors of items (B, n): (B, n); -inf where the item is -1.
+
+    The vectors are read in place: a copy of them takes longer than the products.
+    """
+    import faiss  # noqa: PLC0415 -- only large catalogues need the library
+
+    vectors = model.item_vectors()
+    if vectors is None:
+        raise TypeError(f"{type(model).__name__} has an index and no item vectors")
+    if items.size and items.max() >= len(vectors):  # faiss would read outside the vectors
+        raise IndexError(f"item {items.max()} of {len(vectors)}")
+    products = np.empty(items.shape, dtype=np.float32)
+    given = (products, _contiguous(queries), _contiguous(vectors), np.ascontiguousarray(items, np.int64))
+    pointers = [faiss.swig_ptr(each) for each in given]
+    of_pairs = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]  # the stubs lack it
+    of_pairs(*pointers, vectors.shape[1], *items.shape)
+    return products
 
 
 def _segments(n_items: int, first: int) -> Iterator[tuple[int, int]]:
@@ -137,46 +173,26 @@ def _padded(vectors: Tensor, width: int) -> NDArray[np.float32]:
 
 
 def _shortlists(
-    segment: Any, queries: Tensor, active: Sequence[int], excluded: Sequence[NDArray], k: int
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each active user with places in the segment; users with shortlists of equal length in one call."""
+    segment: Any, queries: Tensor, active: Sequence[int], excluded: Sequence[NDArray], shortlist: int
+) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
+    """Active users with places in the segment, -1: none; users with shortlists of equal length together."""
     groups: dict[int, list[int]] = {}
     for row in active:
-        wanted = max(SHORTLIST, SHORTLIST_PER_ITEM * k) + len(excluded[row])
+        wanted = shortlist + len(excluded[row])
         # Powers of two: few groups, and the length of a user's list does not depend on the other users.
         groups.setdefault(min(1 << (wanted - 1).bit_length(), segment.ntotal), []).append(row)
     for length, rows in groups.items():
-        _, places = segment.search(_padded(queries[rows], segment.d), length)
-        for row, of_user in zip(rows, places, strict=True):
-            yield row, of_user[of_user >= 0]
+        yield rows, segment.search(_padded(queries[rows], segment.d), length)[1]
 
 
-def _without(items: NDArray[np.int64], excluded: NDArray) -> NDArray[np.int64]:
-    """The items that are not among the excluded ones (ascending)."""
+def _is_among(items: NDArray[np.int64], excluded: NDArray) -> NDArray[np.bool_]:
+    """Whether each item is among the excluded ones (ascending)."""
     if not len(excluded):
-        return items
+        return np.zeros(len(items), dtype=bool)
     place = np.searchsorted(excluded, items).clip(max=len(excluded) - 1)
-    return items[excluded[place] != items]
+    return np.equal(excluded[place], items)
 
 
-def _inner_products(model: RankingModel, query: Tensor, items: NDArray[np.int64]) -> NDArray[np.float32]:
-    vectors = model.item_vectors(torch.from_numpy(items))
-    if vectors is None:
-        raise TypeError(f"{type(model).__name__} has an index and no item vectors")
-    return torch.mv(vectors, query).numpy()
-
-
-def _merged(
-    items: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    found: NDArray[np.int64],
-    exact: NDArray[np.float32],
-    k: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k best of both lists, highest score first, ties by index."""
-    both, of_both = np.concatenate([items, found]), np.concatenate([scores, exact])
-    if len(both) > k:  # with all items that tie with the last one
-        kept = of_both >= np.partition(of_both, len(both) - k)[len(both) - k]
-        both, of_both = both[kept], of_both[kept]
-    order = np.lexsort((both, -of_both))[:k]
-    return both[order], of_both[order]
+def _contiguous(values: Tensor) -> NDArray[np.float32]:
+    """The values for faiss, which reads float32 in rows; without a copy if they are."""
+    return np.ascontiguousarray(values.detach().numpy(), dtype=np.float32)

@@ -167,8 +167,8 @@ class NCF(RankingModel):
     def catalogue_features(self) -> Features:
         return tuple(tower.catalogue_features() for tower in self.towers)
 
-    def item_vectors(self, items: Tensor) -> Tensor | None:
-        return None if self.gmf is None else self.gmf.item_features(items)
+    def item_vectors(self) -> Tensor | None:
+        return None if self.gmf is None else self.gmf.item_embedding.weight
 
     def query(self, features: Features) -> Tensor | None:
         return None if self.gmf is None else features[0]

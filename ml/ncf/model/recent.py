@@ -12,7 +12,9 @@ item, F inputs, H hidden units.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -22,18 +24,17 @@ from torch import Tensor, nn
 
 from ml.ncf.model.base import Features, History, HistoryOf, RankingModel, require_at_least_one
 from ml.ncf.model.ncf import NCF
+from ml.ncf.model.ranked import Ranked
+from ml.ncf.model.recent_candidates import DECAYS, CoVisited, candidates_of
 from ml.ncf.model.towers import CROSS_CHUNK_BYTES, NCFConfig
 
 if TYPE_CHECKING:
     from ml.ncf.model.session import Session, SessionMap
     from ml.settings.hyperparameters import Hyperparameters
 
-# Weight of the item before: the last item alone, about two, about five and about twenty items.
-DECAYS = (0.0, 0.5, 0.8, 0.95)
 N_INPUTS = len(DECAYS) + 4
 N_RECENT = 20
 N_NEIGHBOURS = 100
-N_CANDIDATES = 128  # items by co-visits that retrieval adds to the best inner products, per decay
 HIDDEN = (32, 16)
 LOG_SCALE = 0.3  # of logarithms of counts, so that all inputs have a range of a few units
 
@@ -104,8 +105,8 @@ class RecentNCF(RankingModel):
         super().__init__()
         self.config = config
         self.base = NCF(config.base)
-        if self.base.gmf is None:
-            raise ValueError(f"architecture is {config.architecture!r}: the base model needs a GMF")
+        if not self.base.is_dot_product:
+            raise ValueError(f"architecture is {config.architecture!r}: the base model is a GMF")
         for name, tensor in vars(_no_statistics(config)).items():
             self.register_buffer(name, tensor)
         self.register_buffer("mean_item", torch.zeros(config.factor_num))
@@ -190,30 +191,11 @@ class RecentNCF(RankingModel):
         count = log_count(torch.tensor([[float(len(session.items) + n_known)]]))
         return (*of_base, recent, count)
 
-    def item_vectors(self, items: Tensor) -> Tensor | None:
-        return self.base.item_vectors(items)
+    def item_vectors(self) -> Tensor | None:
+        return self.base.item_vectors()
 
     def query(self, features: Features) -> Tensor | None:
         return self.base.query(features)
-
-    def further_candidates(
-        self, features: Features, n_per_decay: int = N_CANDIDATES
-    ) -> NDArray[np.int64] | None:
-        """The items that are visited together with the recent items most, by each of `DECAYS`."""
-        recent = features[-2][0]
-        ages = torch.nonzero(recent >= 0)[:, 0]
-        known = recent[ages]
-        neighbours, strengths = self.neighbours[known].numpy(), self.strengths[known].numpy()  # (R, N) each
-        is_neighbour = neighbours >= 0
-        items, place = np.unique(neighbours[is_neighbour], return_inverse=True)
-        if len(items) <= n_per_decay:
-            return items.astype(np.int64)
-        is_best = np.zeros(len(items), dtype=bool)
-        for decay in DECAYS:
-            weights = strengths * np.power(decay, ages.numpy())[:, None]
-            pooled = np.bincount(place, weights[is_neighbour], minlength=len(items))
-            is_best[np.argpartition(-pooled, n_per_decay - 1)[:n_per_decay]] = True
-        return items[is_best].astype(np.int64)
 
     # -- scoring --------------------------------------------------------------------------------
 
@@ -240,6 +222,24 @@ class RecentNCF(RankingModel):
             chunks.append(base + self.correction(base, co_visits, wide, item))
         return torch.cat(chunks)
 
+    def rescored(
+        self, features: Features, found: Sequence[Ranked], excluded: Sequence[NDArray]
+    ) -> list[Ranked]:
+        co_visited = CoVisited.of(self.neighbours, self.strengths, features[-2].numpy())
+        candidates = candidates_of(self, co_visited, features[0], found, excluded)
+        co_visits = torch.from_numpy(candidates.co_visits)
+        rows, items = torch.from_numpy(candidates.rows), torch.from_numpy(candidates.items)
+        base = torch.from_numpy(candidates.products)
+        relative = base - self.level(features)[rows]
+        inputs = self.joined_inputs(relative, co_visits, features[-1][rows], self.item_counts[items])
+        scaled = (inputs - self.input_mean) / self.input_std
+        lists = []
+        # User by user: the rounding of a matrix product depends on the number of its rows.
+        for start, end in pairwise(candidates.offsets.tolist()):
+            logits = base[start:end] + self.layers(scaled[start:end]).squeeze(-1)
+            lists.append((candidates.items[start:end], logits.numpy()))
+        return lists
+
     def correction(self, base: Tensor, co_visits: Tensor, user: Features, item: Features) -> Tensor:
         """What the MLP adds to the logits of the base model (...), whose co-visits are (..., P): (...)."""
         inputs = self.inputs(base, co_visits, user, item)
@@ -247,14 +247,23 @@ class RecentNCF(RankingModel):
 
     def inputs(self, base: Tensor, co_visits: Tensor, user: Features, item: Features) -> Tensor:
         """Inputs of the MLP before they are scaled: (..., F)."""
-        # Relative to the mean over the catalogue: base logits of users have different levels.
-        level = (user[0] * self.mean_item).sum(-1)
-        shape = base.shape
+        return self.joined_inputs(base - self.level(user), co_visits, user[-1], item[-1])
+
+    def level(self, user: Features) -> Tensor:
+        """Mean base logit over the catalogue, which differs from user to user: (...)."""
+        return (user[0] * self.mean_item).sum(-1)
+
+    @staticmethod
+    def joined_inputs(
+        relative: Tensor, co_visits: Tensor, user_counts: Tensor, item_counts: Tensor
+    ) -> Tensor:
+        """Inputs from base logits relative to the user's level (...), and the three others (..., n)."""
+        shape = relative.shape
         parts = [
             torch.log1p(co_visits),
-            item[-1].expand(*shape, 2),
-            user[-1].expand(*shape, 1),
-            (base - level).unsqueeze(-1),
+            item_counts.expand(*shape, 2),
+            user_counts.expand(*shape, 1),
+            relative.unsqueeze(-1),
         ]
         return torch.cat([part.float() for part in parts], dim=-1)
 

@@ -1,4 +1,4 @@
-"""Ranking in a large catalogue: the index gives a list of items, and the model's exact scores order it.
+"""Ranking in a large catalogue: the index gives a list of items, and the model's logits order it.
 
 Without an index, or if the query is not finite, the whole catalogue is scored.
 
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ml.ncf.model.base import Features, RankingModel
 from ml.ncf.model.item_index import ItemIndex
+from ml.ncf.model.ranked import Ranked, best
 
-Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]  # items and their scores, highest first
 SHORTLIST = 256  # items with the best inner products, which a model with further parts ranks again
 EXHAUSTIVE_BATCH = 16  # users whose scores of the whole catalogue are in memory
 
@@ -46,28 +46,11 @@ def best_items(
     queries = None if index is None else model.query(features)
     if index is None or queries is None or not torch.isfinite(queries).all():
         return _exhaustive(model, features, excluded, k, users)
-    found = index.search(model, queries, excluded, k if model.is_dot_product else max(SHORTLIST, 2 * k))
-    ranked: list[Ranked] = []
-    for row, items in enumerate(found):
-        of_user = tuple(each[row : row + 1] for each in features)
-        candidates = _with_further(items, model.further_candidates(of_user), excluded[row])
-        best, scores = ordered(candidates, score_items(model, of_user, candidates))
-        ranked.append((best[:k], scores[:k]))
-    return ranked
-
-
-def _with_further(
-    items: NDArray[np.int64], further: NDArray[np.int64] | None, excluded: NDArray
-) -> NDArray[np.int64]:
-    if further is None:
-        return items
-    return np.union1d(items, np.setdiff1d(further, excluded, assume_unique=True))
-
-
-def ordered(items: NDArray[np.int64], scores: NDArray[np.float32]) -> Ranked:
-    """Highest score first, ties by index."""
-    order = np.lexsort((items, -scores))
-    return items[order], scores[order]
+    if model.is_dot_product:
+        return index.search(model, queries, excluded, k)
+    n_candidates = max(SHORTLIST, 2 * k)
+    found = index.search(model, queries, excluded, n_candidates, shortlist=n_candidates)
+    return [best(*each, k) for each in model.rescored(features, found, excluded)]
 
 
 def score_items(model: RankingModel, features: Features, items: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -107,5 +90,4 @@ def _best_of(scores: NDArray[np.float32], excluded: NDArray, k: int) -> Ranked:
     # With all items that tie with the last one, so that ties are in the order of the catalogue.
     last = torch.from_numpy(shown).topk(n_found).values[-1].item()
     items = np.flatnonzero(shown >= last)
-    best, of_best = ordered(items, scores[items])
-    return best[:n_found], of_best[:n_found]
+    return best(items, scores[items], n_found)

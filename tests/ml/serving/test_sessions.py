@@ -130,3 +130,21 @@ def test_invalid_field_is_400_that_names_it(field: str, value: Any, message: str
         inference.input_fn(body, "application/json")
     assert raised.value.status_code == 400
     assert str(raised.value).startswith(message)
+
+
+def test_lists_of_a_request_are_those_of_requests_for_one_user(recommender: Recommender) -> None:
+    instances: list[dict[str, Any]] = [
+        {"user_id": "u3", "k": 5},
+        {"user_id": "u4", "recent_items": ["i1", "i5"]},
+        {"user_id": "stranger", "recent_items": ["i2"], "k": 3},
+        {"user_id": "u5"},
+        {"user_id": "stranger"},
+        {"user_id": "u6", "recent_items": ["i7"]},
+        {"user_id": "u7", "candidates": ["i1", "i2", "i3"]},
+    ]
+    body = json.dumps({"instances": instances})
+    together = inference.predict_fn(inference.input_fn(body, "application/json"), recommender)["predictions"]
+    alone = [predict(recommender, **each) for each in instances]
+    assert [items_of(each) for each in together] == [items_of(each) for each in alone]
+    assert [each["strategy"] for each in together] == [each["strategy"] for each in alone]
+    assert {each["strategy"] for each in alone} == {"ncf", "ncf+session", "session", "popular"}

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from ml.ncf.model import artifact, registry
-from ml.ncf.model.item_index import ItemIndex
+from ml.ncf.model.base import Features
+from ml.ncf.model.item_index import ItemIndex, inner_products
 from ml.ncf.model.ncf import NCF
-from ml.ncf.model.recent import DECAYS, RecentNCF, RecentStatistics, log_count
+from ml.ncf.model.ranked import Ranked
+from ml.ncf.model.recent import RecentNCF, RecentStatistics, log_count
+from ml.ncf.model.recent_candidates import DECAYS, CoVisited
 from ml.ncf.model.retrieval import SHORTLIST, best_items
 from ml.ncf.model.session import Session, SessionMap
 from ml.ncf.model.towers import NCFConfig
@@ -102,23 +105,79 @@ def test_items_of_a_session_are_newer_than_those_of_the_training(model: RecentNC
     assert model.cross(new, model.item_features(torch.arange(N_ITEMS))).shape == (1, N_ITEMS)
 
 
-@torch.no_grad()
-def test_further_candidates_are_the_neighbours_of_the_recent_items(model: RecentNCF) -> None:
-    for user in range(N_USERS):
-        recent = [item for item in model.recent[user].tolist() if item >= 0]
-        neighbours = {item for each in recent for item in model.neighbours[each].tolist() if item >= 0}
-        found = model.further_candidates(model.user_features(torch.tensor([user])))
-        assert found is not None
-        assert sorted(neighbours) == found.tolist()
+def test_co_visited_items_of_users_have_the_co_visits_of_the_model(model: RecentNCF) -> None:
+    users = torch.tensor([5, 1, 5, 0, 2])  # without recent items, with two, with four
+    recent = model.recent[users].long()
+    found = CoVisited.of(model.neighbours, model.strengths, recent.numpy())
+    expected = model.co_visits(recent, torch.arange(N_ITEMS).expand(len(users), -1)).flatten(0, 1).numpy()
+    sums = np.zeros_like(expected)
+    sums[found.keys] = found.sums.T
+    np.testing.assert_allclose(sums, expected, atol=1e-6)
+    neighbours = {
+        row * N_ITEMS + item
+        for row, items in enumerate(recent.tolist())
+        for each in items
+        for item in model.neighbours[each].tolist()
+        if each >= 0 and item >= 0
+    }
+    assert found.keys.tolist() == sorted(neighbours)
+    assert found.best().tolist() == (found.sums > 0).any(0).tolist()
+
+
+@pytest.mark.parametrize("n", [1, 4])  # the last item has three neighbours
+def test_best_co_visited_items_have_the_most_co_visits_of_a_decay(model: RecentNCF, n: int) -> None:
+    recent = model.recent[[3, 5, 2]].long()
+    found = CoVisited.of(model.neighbours, model.strengths, recent.numpy())
+    co_visits = model.co_visits(recent, torch.arange(N_ITEMS).expand(3, -1)).numpy()  # (B, I, P)
+    expected = {
+        row * N_ITEMS + item
+        for row in range(3)
+        for of_decay in co_visits[row].T
+        for item in np.argsort(-of_decay)[:n].tolist()
+        if of_decay[item] > 0
+    }
+    assert set(found.keys[found.best(n_per_decay=n)].tolist()) == expected
+
+
+def retrieved(model: RecentNCF, seed: int = 0) -> tuple[Features, list[Ranked], list[np.ndarray]]:
+    """Features of users in random order, some items of each with their inner products, and excluded ones."""
+    rng = np.random.default_rng(seed)
+    features = model.user_features(torch.from_numpy(rng.integers(0, N_USERS, 8)))
+    products = model.base.cross(features[:-2], model.base.catalogue_features()).numpy()
+    found, excluded = [], []
+    for of_user in products:
+        items, hidden = np.split(rng.permutation(N_ITEMS)[: rng.integers(3, 8)], [3])
+        found.append((items, of_user[items]))
+        excluded.append(np.sort(hidden))
+    return features, found, excluded
 
 
 @torch.no_grad()
-def test_few_further_candidates_have_the_most_co_visits_of_a_decay(model: RecentNCF) -> None:
-    features = model.user_features(torch.tensor([3]))
-    co_visits = model.co_visits(features[-2], torch.arange(N_ITEMS)[None])[0]  # (I, P)
-    found = model.further_candidates(features, n_per_decay=1)
-    assert found is not None
-    assert found.tolist() == sorted(set(co_visits.argmax(0).tolist()))
+def test_candidates_are_the_found_items_and_neighbours_with_their_logits(model: RecentNCF) -> None:
+    features, found, excluded = retrieved(model)
+    catalogue = model.cross(features, model.item_features(torch.arange(N_ITEMS))).numpy()
+    co_visited = model.co_visits(features[-2], torch.arange(N_ITEMS).expand(8, -1)).numpy().any(-1)
+    for row, (items, logits) in enumerate(model.rescored(features, found, excluded)):
+        neighbours = set(np.flatnonzero(co_visited[row]).tolist()) - set(excluded[row].tolist())
+        assert sorted(items.tolist()) == sorted(neighbours | set(found[row][0].tolist()))
+        np.testing.assert_allclose(logits, catalogue[row, items], atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", range(5))
+def test_candidates_of_a_user_do_not_depend_on_the_other_users(model: RecentNCF, seed: int) -> None:
+    features, found, excluded = retrieved(model, seed)
+    for row, (items, logits) in enumerate(model.rescored(features, found, excluded)):
+        part = slice(row, row + 1)
+        ((alone, of_alone),) = model.rescored(
+            tuple(each[part] for each in features), found[part], excluded[part]
+        )
+        assert (items.tolist(), logits.tolist()) == (alone.tolist(), of_alone.tolist())
+
+
+def test_item_outside_the_catalogue_is_refused(model: RecentNCF) -> None:
+    with pytest.raises(IndexError, match=f"item {N_ITEMS} of {N_ITEMS}"):
+        inner_products(model, torch.ones(1, 5), np.array([[0, -1, N_ITEMS]]))
 
 
 @torch.no_grad()
