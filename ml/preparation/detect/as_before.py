@@ -12,10 +12,10 @@ from typing import Any
 
 from ml.preparation.detect.columns import ColumnNames
 from ml.preparation.detect.hints import BACKSLASH, DOUBLED, FIRST_LINE, NO_HEADER, TextHints
+from ml.preparation.detect.id_order import has_reversed_forms
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.layout import TextLayout
 from ml.preparation.detect.record import ROLES
-from ml.preparation.detect.roles import has_reversed_forms
 from ml.preparation.detect.rows import DetectedRows
 from ml.preparation.detect.time_column import times_of
 from ml.preparation.detect.times import unix_seconds

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ml.preparation.detect.input_error import InputError
-from ml.preparation.detect.samples import Samples, is_null
+from ml.preparation.detect.published import position_in, published_form
+from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.spellings import (
-    CLOCKS,
-    DATES,
     EVENTS,
     NOUNS,
-    TIMES,
     WEAK_USERS,
+    first_named,
     known_spellings,
     spellings_of,
 )
-from ml.preparation.detect.times import is_clock, is_date, is_time
+from ml.preparation.detect.time_choice import choose_time
 from ml.settings.preparation import ReadSettings, WeightSettings
 
 POSITION = re.compile(r"#([1-9][0-9]{0,3})")
@@ -82,6 +81,7 @@ class ColumnChoice:
 
     positions: dict[str, int | None]
     warnings: list[str] = field(default_factory=list)
+    suggested: dict[str, str] = field(default_factory=dict)  # columns that may have a role that was not found
 
 
 def count_names(columns: Sequence[str], names: ColumnNames) -> int:
@@ -110,19 +110,33 @@ def find_columns(columns: Sequence[str], names: ColumnNames, samples: Samples | 
     """
     choice = ColumnChoice({})
     samples = samples or Samples(columns, ())
+    published = published_form(columns)
+    if published is not None and published.note is not None and names.user is None:
+        choice.warnings.append(published.note)
     for role in names.roles:
         configured = names.configured(role)
         if configured is not None:
             choice.positions[role] = position_of(columns, configured)
+        elif published is not None and role in published.roles:
+            choice.positions[role] = position_in(columns, published.roles[role])
         elif role == "time":
-            choice.positions.update(_time(samples))
+            _add_time(choice, samples)
         elif role == "event":
-            choice.positions[role] = _first(samples.columns, EVENTS)
+            choice.positions[role] = first_named(samples.columns, EVENTS)
         else:
             choice.positions[role] = _id_column(role, samples, choice.warnings)
     if names.has_time and names.clock is not None:
         choice.positions["clock"] = position_of(columns, names.clock)
     return choice
+
+
+def _add_time(choice: ColumnChoice, samples: Samples) -> None:
+    found = choose_time(samples, [choice.positions.get(role) for role in ("user", "item")])
+    choice.positions.update(found.positions)
+    if found.warning is not None:
+        choice.warnings.append(found.warning)
+    if found.suggested is not None:
+        choice.suggested["time"] = found.suggested
 
 
 def require_columns(
@@ -147,10 +161,9 @@ def require_columns(
         if position is None:
             missing = f"no column {configured!r}" if configured is not None else f"no {role} column"
             listed = ", ".join(printable(column) for column in columns[:_MAX_LISTED_COLUMNS])
-            advice = _no_time(role, configured, positions)
-            raise InputError(
-                f"{uri}: {missing}; columns found: {listed}; name it with --{role}-column{advice}"
-            )
+            name = f" {_quoted(choice.suggested[role])}" if role in choice.suggested else ""
+            advice = f"--{role}-column{name}{_no_time(role, configured, positions)}"
+            raise InputError(f"{uri}: {missing}; columns found: {listed}; name it with {advice}")
         by_position = configured is not None and POSITION.fullmatch(configured)
         if not by_position and list(columns).count(columns[position]) > 1:
             raise InputError(
@@ -185,22 +198,12 @@ def position_of(columns: Sequence[str], configured: str) -> int | None:
     return None
 
 
-def _first(columns: Sequence[str], names: Sequence[str]) -> int | None:
-    """The column with the first of some spellings; whole names come before the last keys of paths."""
-    for number in (0, 1):
-        keys = [[*spellings_of(column), ""][number] for column in columns]
-        found = next((keys.index(name) for name in names if name in keys), None)
-        if found is not None:
-            return found
-    return None
-
-
 def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
     """The column of users or items: the only noun that has values, or the one that is not constant."""
     found = [each for noun in NOUNS[role] if (each := _of_noun(role, noun, samples, warnings)) is not None]
     filled = [each for each in found if samples.null_share(each) <= _MOSTLY] if samples.n_rows else found
     if role == "user" and not filled:
-        session = _first(samples.columns, WEAK_USERS)
+        session = first_named(samples.columns, WEAK_USERS)
         if session is not None:
             if found:
                 empty = [samples.columns[each] for each in found]
@@ -232,10 +235,10 @@ def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
 
 def _of_noun(role: str, noun: Sequence[str], samples: Samples, warnings: list[str]) -> int | None:
     """The column with the first name of a noun; if it is empty in most rows, with the next that is not."""
-    first = _first(samples.columns, noun)
+    first = first_named(samples.columns, noun)
     if first is None or not samples.n_rows or samples.null_share(first) <= _MOSTLY:
         return first
-    others = [_first(samples.columns, (name,)) for name in noun]
+    others = [first_named(samples.columns, (name,)) for name in noun]
     filled = [each for each in others if each is not None and samples.null_share(each) <= _MOSTLY]
     if not filled:
         return first
@@ -252,32 +255,3 @@ def _empty_column(role: str, used: str, empty: Sequence[str]) -> str:
 
 def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[\w.:\-]+", name) else f"'{name}'"
-
-
-def _time(samples: Samples) -> dict[str, int | None]:
-    """The time column, and the column with the time of day if it is only a date."""
-    columns = samples.columns
-    found = [position for name in TIMES if (position := _first(columns, (name,))) is not None]
-    found = list(dict.fromkeys(found))
-    if not found:
-        return {"time": None}
-    timed = [each for each in found if _share(samples, each, is_time) > _MOSTLY]
-    if not timed:
-        return {"time": found[0]}
-    date, clock = _first(columns, DATES), _first(columns, CLOCKS)
-    if (
-        date in timed
-        and clock is not None
-        and clock != date
-        and _share(samples, date, is_date) > _MOSTLY
-        and _share(samples, clock, is_clock) > _MOSTLY
-        and not any(_share(samples, each, is_date) <= _MOSTLY for each in timed)
-    ):
-        return {"time": date, "clock": clock}
-    precise = [each for each in timed if _share(samples, each, is_date) <= _MOSTLY]
-    return {"time": (precise or timed)[0]}
-
-
-def _share(samples: Samples, position: int, accepts: Callable[[str], bool]) -> float:
-    values = [value for value in samples.values(position) if not is_null(value)]
-    return sum(map(accepts, values)) / len(values) if values else 0.0

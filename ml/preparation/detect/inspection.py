@@ -16,7 +16,7 @@ from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError, beside_readable
 from ml.preparation.detect.json_rows import parse_objects, sample_paths
 from ml.preparation.detect.layout import AnyLayout, JsonLayout, TableLayout, TextLayout
-from ml.preparation.detect.lists import exploded
+from ml.preparation.detect.lists import exploded, refuse_lists
 from ml.preparation.detect.local_files import FileSample, data_files, input_root, sample_file
 from ml.preparation.detect.partitions import partitions_of
 from ml.preparation.detect.parts import first_part, hints_of_part, is_part, may_be_part, names_of_part
@@ -142,6 +142,7 @@ def _explain_table(
     except (InputError, ValueError) as error:
         raise InputError(f"{file}: {error}") from None
     positions = require_columns(choice, samples.columns, names, str(file))
+    refuse_lists(samples, positions, names, str(file), is_text=False)
     table = _table_layout(kind or "avro", positions, samples)
     record = record_of(table, *_times(table, samples, names, str(file)), 1)
     is_whole, warnings = samples.n_rows == n_rows, tuple(choice.warnings)

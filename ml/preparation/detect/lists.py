@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ml.preparation.detect.columns import ColumnNames, printable
@@ -35,15 +35,36 @@ def is_list(values: Sequence[str]) -> bool:
     return 2 * n_lists > len(values) >= _MIN_ROWS and sum(n > 1 for n in known.values()) > len(known) / 4
 
 
-def refuse_list(samples: Samples, position: int, uri: str) -> None:
-    """Raise InputError if an item's column, which is not configured, holds lists."""
-    if not is_list(samples.present(position)):
-        return
-    name = samples.columns[position]
-    raise InputError(
-        f"{uri}: {printable(name)} holds lists such as {printable(samples.example(position))!r}; give "
-        f"--item-column '{name}[]' for one event per element, or --item-column '{name}' if this is one id"
-    )
+def refuse_lists(
+    samples: Samples,
+    positions: Mapping[str, int | None],
+    names: ColumnNames,
+    uri: str,
+    *,
+    is_text: bool = True,
+) -> None:
+    """Raise InputError if a column of users or items, which is not configured, holds lists in a text.
+
+    Args:
+        samples: the first rows.
+        positions: the columns by role.
+        names: the configured columns.
+        uri: the file, for messages.
+        is_text: delimited text, in which the lists of items can be read.
+    """
+    for role in ("user", "item"):
+        position = positions.get(role)
+        if names.configured(role) is not None or position is None or not is_list(samples.present(position)):
+            continue
+        name = samples.columns[position]
+        if role == "item" and is_text:
+            advice = f"--item-column '{name}[]' for one event per element"
+        else:
+            advice = f"another --{role}-column, write one row per {role}"
+        raise InputError(
+            f"{uri}: {printable(name)} holds lists such as {printable(samples.example(position))!r}; give "
+            f"{advice}, or --{role}-column '{name}' if this is one id"
+        )
 
 
 def _elements(value: str) -> list[str]:

@@ -9,11 +9,10 @@ this is refused, except for the order of MovieLens, user first, which is reporte
 from __future__ import annotations
 
 import re
-import statistics
-from collections import defaultdict
 from collections.abc import Sequence
 
 from ml.preparation.detect.columns import POSITION, ColumnNames, position_of, printable
+from ml.preparation.detect.id_order import burst_ratio, id_form
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.lists import is_list
 from ml.preparation.detect.samples import Samples
@@ -26,23 +25,13 @@ _MAX_RATINGS, _MAX_TYPES = 15, 30  # distinct values of ratings, and of event ty
 _CODE_LENGTH = 3  # such as S or 12
 _MIN_ROWS = 20  # fewer rows say nothing about distinct values
 _BURST_RATIO = 3.0
+_MAX_TITLES = 0.8  # distinct values of titles, as a share of the rows
 _MIN_MATRIX = 30  # columns: more than events have without a header
 
 _RATING = re.compile(r"-?\d{1,3}(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d][^\W\d \-]{0,30}")
 _ID = re.compile(r"\S+")
 _DECIMAL = re.compile(r"-?\d+[.,]\d*[1-9]\d*")
-_ITEM_FORMS = (
-    re.compile(r"B0[0-9A-Z]{8}"),  # ASIN
-    re.compile(r"(?:97[89])?\d{9}[\dX]"),  # ISBN
-    re.compile(r"(?:i|item|p|prod|product|sku|movie|m|상품)[_-]?\d+", re.IGNORECASE),
-    re.compile(r"tt\d{7,8}"),  # IMDb
-)
-_USER_FORMS = (
-    re.compile(r"A[0-9A-Z]{9,20}"),  # Amazon reviewer
-    re.compile(r"(?:u|user|usr|c|cust|customer|member|mb|회원|고객)[_-]?\d+", re.IGNORECASE),
-    re.compile(r"[^@\s]+@[^@\s]+\.\w+"),
-)
 
 
 def find_roles(
@@ -85,11 +74,6 @@ def find_roles(
         if warning:
             warnings.append(warning)
     return found, warnings
-
-
-def has_reversed_forms(samples: Samples, user: int, item: int) -> bool:
-    """Whether the ids have the form of items in the user column, or of users in the item column."""
-    return _form(samples, user) == "item" or _form(samples, item) == "user"
 
 
 def _time(samples: Samples, taken: set[int], days: Sequence[int], uri: str) -> int:
@@ -175,9 +159,18 @@ def _ids(samples: Samples, excluded: set[int]) -> list[int]:
     ]
     if len(ids) <= 2:
         return ids
-    return [
-        each for each in ids if not any(_determines(samples, other, each) for other in ids if other != each)
-    ]
+    finer = {
+        each: [other for other in ids if other != each and _determines(samples, other, each)] for each in ids
+    }
+    # A session determines its user, and a price may determine an item: only what follows it is a category.
+    for each in ids:
+        if (each == ids[0] or _are_numbers(samples, each)) and any(other > each for other in finer[each]):
+            return ids
+    return [each for each in ids if not finer[each]]
+
+
+def _are_numbers(samples: Samples, position: int) -> bool:
+    return all(map(str.isdigit, samples.present(position)))
 
 
 def _mostly_ids(values: Sequence[str]) -> bool:
@@ -215,62 +208,52 @@ def _users_and_items(
             f"{uri}: no header, and {len(others)} columns could be the {missing[0]}; {_example(samples)}; "
             f"give --{missing[0]}-column '#N'"
         )
-    if len(ids) > 2 and not _form(samples, ids[0]) and not _form(samples, ids[1]):
+    if len(ids) > 2 and {id_form(samples, each) for each in ids[:2]} != {"user", "item"}:
         raise _refusal(samples, f"{len(ids)} columns look like ids", uri, ids)
+    if len(ids) == 1:
+        titles = _titles(samples, {each for each in found.values() if each is not None}, ids[0])
+        if len(titles) == 1:
+            chosen: dict[str, int | None] = {"user": ids[0], "item": titles[0]}
+            return chosen, _order_warning(samples, ids[0], titles[0], "the only ids and the only titles")
     if len(ids) < 2:
         raise _refusal(samples, f"{len(ids)} of its columns look like ids", uri)
     first, second = ids[:2]
-    forms = _form(samples, first), _form(samples, second)
+    forms = id_form(samples, first), id_form(samples, second)
     if forms in (("item", "user"), ("item", None), (None, "user")):
         by_form, swapped = True, True
     elif forms in (("user", "item"), ("user", None), (None, "item")):
         by_form, swapped = True, False
     else:
         by_form, swapped = False, False
-        if _burst_ratio(samples, first, second, found.get("time")) > _BURST_RATIO:
+        if burst_ratio(samples, first, second, found.get("time")) > _BURST_RATIO:
             raise _refusal(samples, "the item may come first", uri)
     user, item = (second, first) if swapped else (first, second)
     why = "by the form of the ids" if by_form else "in the order of MovieLens, user first"
+    return {"user": user, "item": item}, _order_warning(samples, user, item, why)
+
+
+def _order_warning(samples: Samples, user: int, item: int, why: str) -> str:
+    """What was taken as user and item, with the options for the reverse."""
     reverse = f"--user-column '{samples.columns[item]}' --item-column '{samples.columns[user]}'"
-    warning = (
+    return (
         f"no header: user = {samples.columns[user]} (such as {printable(samples.example(user))}), item = "
         f"{samples.columns[item]} (such as {printable(samples.example(item))}), {why}; "
         f"if it is the reverse, give {reverse}"
     )
-    return {"user": user, "item": item}, warning
 
 
-def _form(samples: Samples, position: int) -> str | None:
-    """Whether ids have the form of users or of items; None if they have neither."""
-    values = samples.present(position)[:200]
-    for role, forms in (("item", _ITEM_FORMS), ("user", _USER_FORMS)):
-        n_matches = sum(any(form.fullmatch(value) for form in forms) for value in values)
-        is_number = all(value.isdigit() and not value.startswith("0") for value in values)
-        if values and 2 * n_matches > len(values) and not is_number:
-            return role
-    return None
-
-
-def _burst_ratio(samples: Samples, user: int, item: int, time: int | None) -> float:
-    """How much closer together the events of an item are than those of a user; 1 if that is not known."""
-    gaps = [_median_gap(samples, position, time) for position in (user, item)]
-    return gaps[0] / gaps[1] if gaps[0] and gaps[1] else 1.0
-
-
-def _median_gap(samples: Samples, position: int, time: int | None) -> float | None:
-    """The median time between events of the same id, for times that are numbers."""
-    if time is None:
-        return None
-    by_id: defaultdict[str, list[float]] = defaultdict(list)
-    for row in samples.rows:
-        try:
-            by_id[row[position]].append(float(row[time]))
-        except ValueError:
-            return None
-    gaps = [
-        later - sooner for times in by_id.values() for sooner, later in zip(sorted(times), sorted(times)[1:])
-    ]
-    return max(statistics.median(gaps), 1.0) if len(gaps) >= _MIN_ROWS else None
+def _titles(samples: Samples, excluded: set[int], user: int) -> list[int]:
+    """Columns of titles, such as the names of games, which several users have."""
+    found = []
+    for position in range(len(samples.columns)):
+        values = samples.present(position)
+        if position in excluded or _mostly_ids(values) or is_list(values):
+            continue
+        is_shared = samples.n_distinct(position) <= _MAX_TITLES * samples.n_rows
+        is_shared = is_shared and not _determines(samples, user, position)
+        if is_shared and not _determines(samples, position, user):
+            found.append(position)
+    return found
 
 
 def _refusal(samples: Samples, why: str, uri: str, ids: Sequence[int] = (0, 1)) -> InputError:

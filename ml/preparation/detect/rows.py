@@ -13,6 +13,7 @@ from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.json_rows import parse_objects, sample_objects
 from ml.preparation.detect.layout import JsonLayout, TextLayout
+from ml.preparation.detect.lists import refuse_lists
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.text_layout import detect_text
 
@@ -91,6 +92,7 @@ def _detect_json(
     except InputError as error:
         raise InputError(f"{uri}: {error}") from None
     positions = require_columns(choice, samples.columns, names, uri)
+    refuse_lists(samples, positions, names, uri, is_text=False)
     paths: dict[str, Any] = {
         role: None if position is None else samples.columns[position] for role, position in positions.items()
     }

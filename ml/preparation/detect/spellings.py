@@ -20,7 +20,7 @@ def _names(text: str) -> tuple[str, ...]:
 NOUNS: Mapping[str, Sequence[Sequence[str]]] = {
     "user": (
         _names("userid user uid useridx userno userkey username userpseudoid pseudouserid steamid usrid")
-        + _names("reviewprofilename 사용자id 사용자아이디 사용자번호 사용자 유저id 유저 이용자"),
+        + _names("gplususerid reviewprofilename 사용자id 사용자아이디 사용자번호 사용자 유저id 유저 이용자"),
         _names(
             "customerid customer custid customerno customerkey customerunique clientid client buyerid buyer"
         )
@@ -39,8 +39,10 @@ NOUNS: Mapping[str, Sequence[Sequence[str]]] = {
         _names("articleid article aid newsid clickarticleid postid documentid contentid 콘텐츠id"),
         _names("bookid isbn book 도서id"),
         _names("sku skuid stockcode"),
-        _names("asin parentasin"),
-        _names("gameid appid trackid songid recipeid businessid venueid poiid courseid artistid"),
+        _names("asin"),
+        _names("parentasin"),  # of all colours and sizes
+        _names("gameid appid trackid songid recipeid businessid venueid poiid courseid artistid bookmarkid")
+        + _names("gmapid gplusplaceid"),
         _names("jobid listingid hotelid restaurantid placeid locationid beerid beerbeerid"),
     ),
 }
@@ -48,9 +50,12 @@ NOUNS: Mapping[str, Sequence[Sequence[str]]] = {
 WEAK_USERS = _names("sessionid session usersession sessionidhash 세션id")
 TIMES = (
     _names("timestamp eventtimestamp eventtime unixtime unixtimestamp ts timestampms timems datetime")
-    + _names("servertimestampepochms clicktimestamp createdat createtime createdtime creationtime")
+    + _names(
+        "servertimestampepochms utctimestamp clicktimestamp createdat createtime createdtime creationtime"
+    )
     + _names("unixreviewtime reviewtime ratingtime purchasetime purchasedat ordertime orderedat occurredat")
-    + _names("insertedat orderpurchasetimestamp orderdatetime transactiontime timestampcreated timestr")
+    + _names("insertedat orderpurchasetimestamp orderdatetime transactiontime transactiondatetime")
+    + _names("timestampcreated timestr")
     + _names("주문일시 구매일시 결제일시 등록일시 이벤트일시 발생일시 생성일시 접속일시 조회일시 일시 시각")
     + _names("타임스탬프 time date eventdate tdat dateadded orderdate invoicedate purchasedate")
     + _names("transactiondate transactiondt reviewdate createddate datecreated dt day")
@@ -77,6 +82,16 @@ def spellings_of(column: str) -> Iterator[str]:
     yield spelled(column)
     if "." in column:
         yield spelled(column.rsplit(".", 1)[1])
+
+
+def first_named(columns: Sequence[str], names: Sequence[str]) -> int | None:
+    """The column with the first of some spellings; whole names come before the last keys of paths."""
+    for number in (0, 1):
+        keys = [[*spellings_of(column), ""][number] for column in columns]
+        found = next((keys.index(name) for name in names if name in keys), None)
+        if found is not None:
+            return found
+    return None
 
 
 def known_spellings(role: str) -> frozenset[str]:

@@ -24,7 +24,7 @@ from ml.preparation.detect.encoding import REPLACEMENT
 from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.layout import TextLayout
-from ml.preparation.detect.lists import exploded, refuse_labels, refuse_list, without_list
+from ml.preparation.detect.lists import exploded, refuse_labels, refuse_lists, without_list
 from ml.preparation.detect.roles import RATING, find_roles
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time
@@ -97,8 +97,7 @@ def detect_text(
     found = _detected(dialect, positions, own, partitions or {}, warnings, header=header, encoding=encoding)
     if has_item_lists:
         return _with_item_lists(found, uri)
-    if names.item is None:
-        refuse_list(found.samples, found.layout.item, uri)
+    refuse_lists(found.samples, {"user": found.layout.user, "item": found.layout.item}, names, uri)
     return found
 
 

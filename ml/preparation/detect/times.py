@@ -61,6 +61,7 @@ FORMS: Mapping[str, TimeForm] = {
             f"%Y/%m/%d[{{T| }}{_OF_DAY}]",
             f"%Y.[ ]%m.[ ]%d[.][ {_OF_DAY}]",
             f"%Y-%m-%d {_OF_DAY}",
+            "%Y-%m-%d %H",
             f"%Y년[ ]%m월[ ]%d일[ %a][ {{{_OF_DAY}|{_IN_KOREAN}}}]",
         ),
     ),
@@ -96,7 +97,7 @@ _TIME_OF_DAY = re.compile(
     r"(?:(?:[AaPp]\.?[Mm]\.?|오전|오후)\s*)?\d{1,2}(?::\d{2}){1,2}(?:[.,]\d+)?(?:\s*[AaPp]\.?[Mm]\.?)?"
 )
 _HOUR_DIGITS = re.compile(r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?")
-_HAS_CLOCK = re.compile(r":\d{2}|시|T\d{2}|^\d{10,}$|^\d{8} \d")
+_HAS_CLOCK = re.compile(r":\d{2}|시|T\d{2}|^\d{10,}$|^\d{8} \d|^\d{4}-\d\d-\d\d \d\d$")
 
 
 class AmbiguousTimeError(ValueError):

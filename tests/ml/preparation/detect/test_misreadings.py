@@ -1,0 +1,96 @@
+"""Files in which two columns could be meant: they are refused with the option, or the choice is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.inspection import Explained, explain_input
+from ml.settings.preparation import ReadSettings, WeightSettings
+from tests.ml.preparation.detect.public_forms import form_text
+
+TIMES = "user_id,item_id,created_at,{}"
+DAY = "{d:%Y-%m-%d %H:%M:%S}"
+
+
+def explained(folder: Path, header: str, row: str, **settings: Any) -> Explained:
+    path = folder / "events"
+    path.write_text(form_text(header, row))
+    (found,) = explain_input(path, ReadSettings(**settings), WeightSettings())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("header", "users"),
+    [
+        ("user_id\titem_id\ttimestamp", "{u} {i}"),
+        ("user_id\titem_id\ttimestamp", "['{u}', '{i}']"),
+        ("", "{u}|{i}"),
+    ],
+)
+def test_lists_of_users_are_refused(tmp_path: Path, header: str, users: str) -> None:
+    row = f"{users}\ti{{i}}\t{{s}}"
+    name = "user_id" if header else "#1"
+    with pytest.raises(InputError, match=f"{name} holds lists.*or --user-column '{name}' if this is one id"):
+        explained(tmp_path, header, row)
+    assert explained(tmp_path, header, row, user_column=name).columns["user"] == name
+
+
+def test_lists_in_a_text_of_json_are_refused(tmp_path: Path) -> None:
+    row = '{{"user_id": "u{u}", "item_id": "{i}|{u}", "ts": {s}}}'
+    with pytest.raises(InputError, match=r"item_id holds lists.*write one row per item"):
+        explained(tmp_path, "", row)
+    assert explained(tmp_path, "", row, item_column="item_id").columns["item"] == "item_id"
+
+
+def test_second_time_of_an_event_is_a_warning(tmp_path: Path) -> None:
+    found = explained(tmp_path, TIMES.format("updated_at"), f"{{u}},{{i}},{DAY},2021-03-0{{n}} 10:00:00")
+    assert found.columns["time"] == "created_at"
+    assert "although updated_at could be meant; give --time-column to decide" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("day", "{d:%Y%m%d}"),
+        ("time_ms", "{s}000"),
+        ("birth_date", "1991-03-0{n}"),
+        ("release_date", "2021-03-0{n}"),
+        ("order_no", "15{p:04d}1234"),
+    ],
+)
+def test_other_form_of_the_time_or_time_of_something_else_is_no_warning(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    assert explained(tmp_path, TIMES.format(name), f"{{u}},{{i}},{DAY},{value}").warnings == ()
+
+
+@pytest.mark.parametrize("owner", [0, 1])
+def test_date_of_a_user_or_an_item_is_not_taken_as_time(tmp_path: Path, owner: int) -> None:
+    header, *lines = form_text("user_id,item_id,since", "{u},{i}").splitlines()
+    years = [2010 + int(line.split(",")[owner]) % 15 for line in lines]
+    rows = [f"{line},{year}-03-01" for line, year in zip(lines, years, strict=True)]
+    (tmp_path / "events").write_text("\n".join([header, *rows, ""]))
+    with pytest.raises(InputError, match=r"no time column.*name it with --time-column since"):
+        explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
+
+
+@pytest.mark.parametrize("row", ["{u},7{u}{n},{i},{s}", "u{u},s7{u}{n},{i}x,{s}"])
+def test_session_beside_its_user_is_refused_without_a_header(tmp_path: Path, row: str) -> None:
+    with pytest.raises(InputError, match=r"3 columns look like ids.*--user-column '#1'"):
+        explained(tmp_path, "", row)
+
+
+def test_items_first_with_times_in_words_are_refused_without_a_header(tmp_path: Path) -> None:
+    # Each user has one day with all events, each item has events on all days.
+    rows = [
+        f"{(7 * n + user) % 90 + 1000},{user},2020-01-{user - 9:02d}T10:{n:02d}:00Z"
+        for user in range(10, 40)
+        for n in range(9)
+    ]
+    (tmp_path / "events").write_text("\n".join([*rows, ""]))
+    with pytest.raises(InputError, match=r"the item may come first.*give the positions"):
+        explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
