@@ -31,7 +31,16 @@ from rich.table import Table
 
 from bench.chain.batch import BASELINE, Injection, Result, run_batch
 from bench.chain.kinds import KINDS
-from bench.chain.results import RECORDED, OtherCodeError, ResultFile, code_digest, markdown, summary
+from bench.chain.results import (
+    REAL_STEPS,
+    RECORDED,
+    RECORDED_STEPS,
+    OtherCodeError,
+    ResultFile,
+    code_digest,
+    markdown,
+    summary,
+)
 from bench.chain.short_stage import ROOT, record
 
 SCALE = 0.1
@@ -149,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="discard earlier results")
     arguments = parser.parse_args(argv)
     deadline = time.monotonic() + 60 * arguments.minutes
-    digest = code_digest(ROOT)
+    digest = code_digest(ROOT, REAL_STEPS if arguments.real_steps else RECORDED_STEPS)
     path = arguments.output / "results.jsonl"
     if arguments.fresh:
         path.unlink(missing_ok=True)

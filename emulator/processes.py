@@ -15,20 +15,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
-import psutil
-
 from emulator import guard
+from emulator.process_tree import memory_mib
 
 EndedBy = Literal["timeout", "memory", "stop"]
 WATCH_INTERVAL_S = 0.1  # between checks of time and memory limits
 GRACE_S = 3.0  # between SIGTERM and SIGKILL
-PROC = Path("/proc")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MAX_LINE_BYTES = 256 * 1024  # CloudWatch Logs quotas, event size
 
 
@@ -87,17 +83,19 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(GRACE_S)
 
-    def check_limits(self, memory_mib: float) -> None:
-        """Kill the child if it exceeds a limit, given the memory that its process tree has now."""
-        self.peak_memory_mib = max(self.peak_memory_mib, memory_mib)
+    def check_limits(self) -> None:
+        """Kill the child if it exceeds a limit."""
         if self._deadline is not None and time.monotonic() > self._deadline:
             self.stop(0, because="timeout")
-        if self.memory_mib is not None and memory_mib > self.memory_mib:
-            self.stop(0, because="memory")
+        if self.memory_mib is not None:
+            held_mib = memory_mib(self.pid)
+            self.peak_memory_mib = max(self.peak_memory_mib, held_mib)
+            if held_mib > self.memory_mib:
+                self.stop(0, because="memory")
 
     def measure(self) -> None:
         """Update `peak_memory_mib`, the most resident memory of the command and its descendants so far."""
-        self.peak_memory_mib = max(self.peak_memory_mib, _memory_mib_of_trees([self.pid])[self.pid])
+        self.peak_memory_mib = max(self.peak_memory_mib, memory_mib(self.pid))
 
 
 class Processes:
@@ -205,9 +203,8 @@ class Processes:
         while not self._closed.wait(WATCH_INTERVAL_S):
             with self._lock:
                 children = list(self._children.values())
-            held = _memory_mib_of_trees([child.pid for child in children if child.memory_mib is not None])
             for child in children:
-                child.check_limits(held.get(child.pid, 0.0))
+                child.check_limits()
 
 
 def _read_lines(stream: IO[bytes], on_line: Callable[[str], None]) -> None:
@@ -220,41 +217,3 @@ def _send(guard_process: subprocess.Popen[bytes], message: str) -> None:
     if guard_process.stdin is not None:
         with contextlib.suppress(OSError):  # the next start replaces a guard that was killed
             os.write(guard_process.stdin.fileno(), f"{message}\n".encode())
-
-
-def _memory_mib_of_trees(pids: Collection[int]) -> dict[int, float]:
-    """Resident memory of each process and its descendants, in MiB; 0 for a process that has ended.
-
-    All trees are found in one pass over the processes of this machine, which takes a few milliseconds.
-    """
-    if not pids:
-        return {}
-    memory: dict[int, int] = {}
-    children = defaultdict(list)
-    for pid, parent, held_bytes in _process_table():
-        children[parent].append(pid)
-        memory[pid] = held_bytes
-
-    def held(pid: int) -> int:
-        return memory.get(pid, 0) + sum(held(child) for child in children[pid])
-
-    return {pid: held(pid) / 2**20 for pid in pids}
-
-
-def _process_table() -> Iterator[tuple[int, int, int]]:
-    """Process id, parent's process id and resident memory in bytes of every process of this machine.
-
-    On Linux from one file per process: psutil reads three, each time more than once.
-    """
-    if not (PROC / "self" / "stat").exists():
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                yield process.pid, process.ppid(), process.memory_info().rss
-        return
-    for entry in os.scandir(PROC):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError), open(f"{entry.path}/stat", "rb") as file:
-                # proc(5): after the command, which is in parentheses, field 3 is the state, 4 the parent,
-                # and 24 the resident pages.
-                fields = file.read().rpartition(b")")[2].split()
-                yield int(entry.name), int(fields[1]), int(fields[21]) * PAGE_BYTES

@@ -38,6 +38,8 @@ class Result:
         broken: invariants that did not hold.
         detail: what was done.
         n_requests: to the API.
+        cpu_s: of the stage and its processes.
+        hit: see `Injected`.
     """
 
     kind: str
@@ -46,6 +48,8 @@ class Result:
     broken: list[str]
     detail: str
     n_requests: int
+    cpu_s: float = 0.0
+    hit: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,7 +100,7 @@ def _on_one_stage(stage: ShortStage, number: int, todo: Queue[Injection]) -> Ite
 
 def inject(stage: ShortStage, injection: Injection, inbox: Inbox) -> Result:
     """Inject one fault, and check the invariants."""
-    began = time.monotonic()
+    began, cpu_before_s = time.monotonic(), _cpu_s()
     rng = random.Random(f"{injection.kind} {injection.seed}")  # noqa: S311 - faults, no secrets
     inbox.receive()
     stage.begin()
@@ -121,4 +125,11 @@ def inject(stage: ShortStage, injection: Injection, inbox: Inbox) -> Result:
         broken,
         injected.detail,
         client.n_requests,
+        round(_cpu_s() - cpu_before_s, 2),
+        injected.hit,
     )
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])

@@ -9,13 +9,13 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bench.chain import launch, processes
 from bench.chain.deliveries import Fault, Refused
 from bench.chain.runs import WORSE
-from bench.chain.short_stage import ShortStage
+from bench.chain.short_stage import MAX_BAKING_S, ShortStage
 from emulator.services.events.delivery import RuleDelivery
 from ml import contract
 
@@ -23,7 +23,8 @@ MAX_DELAY_S = 1.5
 MAX_THROTTLED_SHARE = 0.15
 MAX_SKEW = timedelta(hours=12)
 PROCESS_TIMEOUT_S = 60.0
-MAX_STEP_S = 1.0  # of the programs that are killed; recorded steps take a little longer
+STEP_S = 0.5  # of a program that the baseline did not see
+LAST_MOMENT = 0.9  # of a step: later, a kill often comes too late
 STEPS = ("run-prepared", "buildspec-rendered", "endpoint-changed")  # rules whose events start a step
 
 
@@ -36,23 +37,28 @@ class Injected:
         is_served: whether the newest package has to be of one of them in the end.
         whole_since: by run, the moment before which it was not complete, or damaged.
         detail: what was done, for the report.
+        hit: whether the fault met what it is for, such as a running process; None: it always does.
     """
 
     run_ids: tuple[str, ...]
     is_served: bool = True
     whole_since: Mapping[str, datetime] = field(default_factory=dict)
     detail: str = ""
+    hit: bool | None = None
 
 
 Kind = Callable[[ShortStage, random.Random], Injected]
 
 
 def none(stage: ShortStage, rng: random.Random) -> Injected:
-    """No fault: the baseline, whose duration is the range of the random moments."""
+    """No fault: the baseline, whose duration and whose steps are the ranges of the random moments."""
     del rng
+    programs = (processes.INSTALL, processes.BUILD, processes.TRAINING, processes.EVALUATION)
     start = time.monotonic()
-    injected = _one_run(stage)
+    with processes.measured(stage.children, *programs) as seconds:
+        injected = _one_run(stage)
     stage.chain_s = time.monotonic() - start
+    stage.step_s = seconds
     return injected
 
 
@@ -127,13 +133,13 @@ def killed_preparation(stage: ShortStage, rng: random.Random) -> Injected:
         was_running = processes.kill(process)
     if not was_running:
         stage.settle()
-        return Injected((run_id,), detail="it had ended")
+        return Injected((run_id,), detail="it had ended", hit=False)
     launch.report_failed_preparation(stage, "the process was killed")
     stage.settle()
     whole = datetime.now(UTC)
     stage.write_run(run_id)
     stage.settle()
-    return Injected((run_id,), whole_since={run_id: whole})
+    return Injected((run_id,), whole_since={run_id: whole}, hit=True)
 
 
 def killed_endpoint(stage: ShortStage, rng: random.Random) -> Injected:
@@ -141,9 +147,10 @@ def killed_endpoint(stage: ShortStage, rng: random.Random) -> Injected:
     run_id = stage.new_run_id()
     stage.write_run(run_id)
     time.sleep(rng.uniform(0, stage.chain_s))
-    killed = [processes.kill(process) for process in processes.running(processes.SERVING)]
+    found = processes.running(stage.children, processes.SERVING)
+    n_killed = sum(processes.kill(process) for process in found)
     stage.settle()
-    return Injected((run_id,), detail=f"{len(killed)} processes")
+    return Injected((run_id,), detail=f"{n_killed} processes", hit=n_killed > 0)
 
 
 def full_disk(stage: ShortStage, rng: random.Random) -> Injected:
@@ -151,9 +158,10 @@ def full_disk(stage: ShortStage, rng: random.Random) -> Injected:
     run_id = stage.new_run_id()
     stage.write_run(run_id)
     time.sleep(rng.uniform(0, stage.chain_s))
-    with processes.full_disk(processes.TRAINING, processes.EVALUATION):
+    with processes.full_disk(stage.children, processes.TRAINING, processes.EVALUATION):
         time.sleep(rng.uniform(0.2, 1.0) * stage.chain_s)
-    return _start_again_if_failed(stage, run_id)
+    injected = _start_again_if_failed(stage, run_id)
+    return replace(injected, hit=injected.detail != "")
 
 
 # -- data, models, requests ---------------------------------------------------------------------
@@ -215,16 +223,22 @@ def rollback(stage: ShortStage, rng: random.Random) -> Injected:
     alarm = next(name for name in names if "endpoint-rollout-errors" in name)
     stage.write_run(run_id)
     if rng.random() < 2 / 3:  # during the rollout
+        before = stage.endpoint()["EndpointConfigName"]
+
+        def has_begun() -> bool:
+            found = stage.endpoint()
+            return found["EndpointStatus"] != "InService" or found["EndpointConfigName"] != before
+
         with contextlib.suppress(TimeoutError):
-            stage.wait(lambda: stage.endpoint()["EndpointStatus"] == "Updating", "rollout", PROCESS_TIMEOUT_S)
-        time.sleep(rng.uniform(0, 1))
+            stage.wait(has_begun, "rollout", PROCESS_TIMEOUT_S)
+        time.sleep(rng.uniform(0, MAX_BAKING_S))
     else:
         time.sleep(rng.uniform(0, stage.chain_s))
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="injected")
     stage.settle()
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="injected")
     rolled_back = stage.is_rolled_back(run_id)
-    return Injected((run_id,), detail="rolled back" if rolled_back else "too late")
+    return Injected((run_id,), detail="rolled back" if rolled_back else "too late", hit=rolled_back)
 
 
 def two_runs_at_once(stage: ShortStage, rng: random.Random) -> Injected:
@@ -280,16 +294,17 @@ def _start_again_if_failed(stage: ShortStage, run_id: str, detail: str = "") -> 
 
 
 def _killed(stage: ShortStage, rng: random.Random, programs: Sequence[str]) -> Injected:
-    """Kill a process of one of the programs, at a random moment of about its duration."""
+    """Kill a process of one of the programs, at a random moment of its duration in the baseline."""
     run_id = stage.new_run_id()
     stage.write_run(run_id)
     program = rng.choice(programs)
-    process = processes.wait_for((program,), PROCESS_TIMEOUT_S)
-    if process is None:
-        return _start_again_if_failed(stage, run_id, f"{program} did not start")
-    time.sleep(rng.uniform(0, MAX_STEP_S))
-    detail = program if processes.kill(process) else f"{program} had ended"
-    return _start_again_if_failed(stage, run_id, detail)
+    process = processes.wait_for(stage.children, (program,), PROCESS_TIMEOUT_S)
+    was_running = False
+    if process is not None:
+        time.sleep(rng.uniform(0, LAST_MOMENT) * stage.step_s.get(program, STEP_S))
+        was_running = processes.kill(process)
+    detail = program if was_running else f"{program} was not running"
+    return replace(_start_again_if_failed(stage, run_id, detail), hit=was_running)
 
 
 def _first_of(rule: str, how: Sequence[float] | Refused) -> Fault:

@@ -11,9 +11,26 @@ from typing import Any
 import numpy as np
 
 from bench.chain.batch import Injection, Result
+from bench.chain.short_bundle import KEPT
 
-# What the injections exercise: results of other code are not continued. And what a recording contains.
-SOURCES = ("ml", "lambdas", "stacks", "components", "emulator", "bench/chain", "docs/runbook.md")
+# What the injections exercise: results of other code are not continued.
+PLATFORM = (
+    *("__main__.py", "Pulumi.yaml", "Pulumi.dev.yaml", "stacks", "components", "lambdas", "requirements"),
+    *("emulator", "ci/bundle.py", "ci/publish.py"),
+    *("local/aws.py", "local/chain.py", "local/deploy", "local/timeline.py", "local/up.py"),
+    *("bench/chain", "bench/prepared_runs.py", "docs/runbook.md"),
+)
+RECORDED_STEPS = (*PLATFORM, *KEPT)
+REAL_STEPS = (
+    *PLATFORM,
+    "ml/contract.py",
+    "ml/manifest.py",
+    "ml/ncf",
+    "ml/pipeline",
+    "ml/serving",
+    "ml/settings",
+)
+# What a recording contains.
 RECORDED = (
     "ml",
     "requirements",
@@ -22,23 +39,22 @@ RECORDED = (
     "bench/chain/replay/artifact.py",
     "bench/chain/replay/inference.py",
 )
-SUFFIXES = (".py", ".yaml", ".template", ".txt", ".md")
+SUFFIXES = (".py", ".json", ".yaml", ".template", ".txt", ".lock")  # of the files in the folders
 
 
 class OtherCodeError(ValueError):
     """The results in a file are of other code."""
 
 
-def code_digest(root: Path, sources: Sequence[str] = SOURCES) -> str:
-    """Digest of the code below a root, by default of what the injections exercise."""
+def code_digest(root: Path, sources: Sequence[str]) -> str:
+    """Digest of files, and of the code in folders, below a root."""
     digest = hashlib.sha256()
     for source in sources:
         place = root / source
-        files = [place] if place.is_file() else sorted(place.rglob("*"))
-        for path in files:
-            if path.suffix in SUFFIXES and "__pycache__" not in path.parts:
-                digest.update(path.relative_to(root).as_posix().encode())
-                digest.update(path.read_bytes())
+        found = (path for path in sorted(place.rglob("*")) if path.suffix in SUFFIXES)
+        for path in [place] if place.is_file() else found:
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -70,14 +86,16 @@ class ResultFile:
 
 
 def summary(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """Per kind: seeds, broken invariants, requests and median duration."""
+    """Per kind: seeds, broken invariants, hits, requests, CPU and median duration."""
     for kind in dict.fromkeys(result.kind for result in results):
         own = [result for result in results if result.kind == kind]
         yield {
             "fault": kind.replace("_", " "),
             "injections": len(own),
             "broken": sum(bool(result.broken) for result in own),
+            "hits": "" if own[0].hit is None else f"{sum(bool(result.hit) for result in own)}",
             "API requests": sum(result.n_requests for result in own),
+            "CPU s": round(float(np.mean([result.cpu_s for result in own])), 1),
             "median s": round(float(np.median([result.seconds for result in own])), 1),
         }
 

@@ -10,7 +10,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,8 @@ class ShortStage(StageState):
 
     Attributes:
         emulator: with throttling.
-        chain_s: seconds of the run that was measured without a fault.
+        chain_s: seconds of the newest run without a fault.
+        step_s: seconds of its programs (`bench.chain.processes`).
     """
 
     def __init__(
@@ -90,8 +91,13 @@ class ShortStage(StageState):
         super().__init__(stage, deliveries, invocations, SETTLE_TIMEOUT_S)
         self.emulator = emulator
         self.chain_s = 3.0
+        self.step_s: Mapping[str, float] = {}
         self._n_runs = 0
         self._files = run_files()
+
+    def children(self) -> Collection[int]:
+        """Process ids of the emulator's children."""
+        return self.emulator.host.processes.pids
 
     # -- runs -----------------------------------------------------------------------------------
     def new_run_id(self) -> str:

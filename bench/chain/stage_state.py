@@ -18,6 +18,7 @@ from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from ml import contract
 
 POLL_S = 0.2
+SETTLE_POLL_S = 0.5
 QUIET_S = 1.0  # without anything in progress: longer than a state change takes to become an event under load
 N_NEWEST = 20  # executions and packages of one injection, and more
 N_LOG_LINES = 60
@@ -47,6 +48,7 @@ class StageState:
         self.settle_timeout_s = settle_timeout_s
         self.since = datetime.now(UTC)
         self._known_builds: set[str] = set()
+        self._checks = [self._delivers, self._builds, self._executes, self._rolls_out]
 
     def begin(self) -> None:
         """Begin an injection: forget what was before."""
@@ -165,14 +167,26 @@ class StageState:
 
     # -- waiting --------------------------------------------------------------------------------
     def is_busy(self) -> bool:
-        """Whether a delivery, an invocation, a build, an execution or a rollout is in progress."""
-        return (
-            self.deliveries.n_pending > 0
-            or self.invocations.n_pending > 0
-            or any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in self.executions())
-            or self.endpoint()["EndpointStatus"] not in ("InService", "Failed")
-            or any(build["buildStatus"] == "IN_PROGRESS" for build in self.builds())
-        )
+        """Whether a delivery, an invocation, a build, an execution or a rollout is in progress.
+
+        What was found in progress last is looked for first: mostly it still is, and one call is enough.
+        """
+        found = next((check for check in self._checks if check()), None)
+        if found is not None:
+            self._checks.sort(key=lambda check: check != found)
+        return found is not None
+
+    def _delivers(self) -> bool:
+        return self.deliveries.n_pending > 0 or self.invocations.n_pending > 0
+
+    def _builds(self) -> bool:
+        return any(build["buildStatus"] == "IN_PROGRESS" for build in self.builds())
+
+    def _executes(self) -> bool:
+        return any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in self.executions())
+
+    def _rolls_out(self) -> bool:
+        return self.endpoint()["EndpointStatus"] not in ("InService", "Failed")
 
     def wait(self, look: Callable[[], Any], what: str, timeout_s: float | None = None) -> None:
         """Wait until `look` returns a true value.
@@ -199,7 +213,7 @@ class StageState:
                 quiet_since = time.monotonic()
             if quiet_since - start > self.settle_timeout_s:
                 raise TimeoutError(f"the chain did not come to rest within {self.settle_timeout_s:g} s")
-            time.sleep(POLL_S)
+            time.sleep(SETTLE_POLL_S)
 
 
 def metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
