@@ -14,7 +14,8 @@ from rich.table import Table
 from local.aws import DeployedStage, running_stage
 from local.errors import BadInputError
 from local.variants.comparison import NO_HITS, Comparison, compare
-from local.variants.records import UNKNOWN_VERSION, Answer, read_answers, read_clicks, read_text
+from local.variants.records import Answer, read_answers, read_clicks, read_text
+from ml.contract import UNKNOWN_MODEL_VERSION
 
 MAX_DESCRIPTION = 1024  # SageMaker API, UpdateModelPackage: ApprovalDescription
 
@@ -56,7 +57,7 @@ def run(
     clicks = read_clicks(options.clicks)
     found = compare(answers, clicks, control, treatment, 60.0 * options.window_minutes)
     _show(found, out)
-    if n_unknown := sum(answer.version == UNKNOWN_VERSION for answer in answers):
+    if n_unknown := sum(answer.version == UNKNOWN_MODEL_VERSION for answer in answers):
         out.print(f"left out: {n_unknown} answers without a readable model version", markup=False)
     if options.reject_if_worse and found.verdict == "worse":
         stage = find_stage()
@@ -98,7 +99,7 @@ def _lines(records: Path | None, find_stage: Callable[[], DeployedStage]) -> lis
 
 def _versions(answers: list[Answer]) -> tuple[str, str]:
     """The two versions with the most answers, the older one first."""
-    counts = Counter(answer.version for answer in answers if answer.version != UNKNOWN_VERSION)
+    counts = Counter(answer.version for answer in answers if answer.version != UNKNOWN_MODEL_VERSION)
     chosen = [version for version, _ in counts.most_common(2)]
     if len(chosen) < 2:
         raise BadInputError(

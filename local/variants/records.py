@@ -22,7 +22,6 @@ from ml.contract import canonical_id
 
 RECORDED = "answer recorded"  # message of the API's log line
 DIGEST_LENGTH = 16
-UNKNOWN_VERSION = "unknown"  # of an answer that the API could not read
 CLICK_COLUMNS = ("user_id", "item_id", "time")
 
 

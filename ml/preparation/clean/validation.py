@@ -15,6 +15,7 @@ from ml.preparation.clean.ids import (
 )
 from ml.preparation.clean.weights import event_weight, missing_weight_reason
 from ml.preparation.detect.times import MAX_TIME_S, MIN_TIME_S
+from ml.preparation.read.rows import decoded
 from ml.settings.preparation import CleanSettings, WeightSettings
 
 # Reasons of events that are left out as the settings say: they are not unusable.
@@ -60,15 +61,13 @@ def validate_events(
     )
     validated = typed.withColumn("reason", _reason(weights, clean, run_s, has_time))
     is_unusable = F.col("reason").isNotNull()
-    # Spark percent-encodes the path, but leaves "+" as it is, which url_decode would turn into a space.
-    source = F.url_decode(F.replace("source", F.lit("+"), F.lit("%2B")))
     return validated.select(
         "user_id",
         "item_id",
         "timestamp",
         "weight",
         "reason",
-        F.when(is_unusable, source).alias("source"),
+        F.when(is_unusable, decoded(F.col("source"))).alias("source"),
         F.when(is_unusable, F.substring("raw", 1, _MAX_RAW_CHARACTERS)).alias("raw"),
     )
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from local.errors import BadInputError
 from local.variants.command import VariantOptions, run
-from local.variants.records import UNKNOWN_VERSION
+from ml.contract import UNKNOWN_MODEL_VERSION
 
 CONTROL, TREATMENT = "20261123T020000Z", "20261124T020000Z"
 
@@ -32,11 +32,11 @@ def options(folder: Path, **answers: int) -> VariantOptions:
 
 def test_answers_without_a_readable_version_are_not_a_model(tmp_path: Path) -> None:
     out = Console(file=io.StringIO(), width=200)
-    found = run(options(tmp_path, **{CONTROL: 90, UNKNOWN_VERSION: 60, TREATMENT: 40}), out)
+    found = run(options(tmp_path, **{CONTROL: 90, UNKNOWN_MODEL_VERSION: 60, TREATMENT: 40}), out)
     assert (found.control.version, found.treatment.version) == (CONTROL, TREATMENT)
     assert "left out: 60 answers" in out.file.getvalue()
 
 
 def test_one_model_is_not_compared(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="answers of 1 model versions: set api"):
-        run(options(tmp_path, **{CONTROL: 3, UNKNOWN_VERSION: 2}), Console(file=io.StringIO()))
+        run(options(tmp_path, **{CONTROL: 3, UNKNOWN_MODEL_VERSION: 2}), Console(file=io.StringIO()))
