@@ -20,7 +20,7 @@ from ml import contract
 POLL_S = 0.2
 SETTLE_POLL_S = 0.5
 QUIET_S = 1.0  # without anything in progress: longer than a state change takes to become an event under load
-N_NEWEST = 20  # executions and packages of one injection, and more
+N_NEWEST = 12  # executions, builds and packages; deploy_model looks at the newest ten packages
 N_LOG_LINES = 60
 
 
