@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 from torch import Tensor, nn
+
+N_THREADS = 2  # that read weights from their file
 
 
 class NotFiniteError(ValueError):
@@ -27,6 +31,11 @@ def require_finite(values: Tensor, what: str) -> None:
 
 def require_finite_weights(model: nn.Module) -> None:
     """Raise NotFiniteError unless all parameters and buffers of a model are finite."""
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point():
-            require_finite(tensor, f"values of {name}")
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        checks = [
+            pool.submit(require_finite, tensor, f"values of {name}")
+            for name, tensor in model.state_dict().items()
+            if tensor.is_floating_point()
+        ]
+        for check in checks:
+            check.result()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ml.ncf.model import artifact
-from ml.ncf.model.finite import NotFiniteError
+from ml.ncf.model.finite import NotFiniteError, require_finite_weights
 from tests.repository import ROOT
 
 
@@ -112,3 +112,23 @@ def test_artifact_of_an_unknown_family_is_refused(model_dir: Path, tmp_path: Pat
     (folder / "model.json").write_text(json.dumps(info))
     with pytest.raises(artifact.ArtifactError, match="model family 'svd' is unknown"):
         artifact.read(folder)
+
+
+def test_loaded_weights_are_not_initialised_before(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("initialised: this imports torch._dynamo")
+
+    for name in ("normal_", "uniform_"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    assert artifact.read(model_dir).model is not None
+
+
+def test_every_weight_that_is_not_finite_is_found(model_dir: Path) -> None:
+    model = artifact.read(model_dir).model
+    assert model is not None
+    for name, tensor in model.state_dict().items():
+        before = tensor.flatten()[-1].item()
+        tensor.view(-1)[-1] = float("inf")
+        with pytest.raises(NotFiniteError, match=f"1 of {tensor.numel()} values of {name} are not finite"):
+            require_finite_weights(model)
+        tensor.view(-1)[-1] = before
