@@ -78,8 +78,8 @@ class Split:
 
     def validation_set(self, seed: int) -> EvaluationSet:
         """The validation pairs among sampled negatives."""
-        seen = self.train.union(self.validation, self.test)
-        return EvaluationSet.sampled(self.validation, seen, N_TEST_NEGATIVES, np.random.default_rng(seed))
+        known = self.train.union(self.validation)
+        return EvaluationSet.sampled(self.validation, known, N_TEST_NEGATIVES, np.random.default_rng(seed))
 
     def values_of(self, scores: Tensor) -> dict[str, Tensor]:
         """Values of the gated metrics for each test pair."""

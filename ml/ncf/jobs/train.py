@@ -150,10 +150,13 @@ def check_trainable(run: PreparedRun, settings: Hyperparameters) -> None:
 
 
 def training_data(run: PreparedRun, settings: Hyperparameters) -> TrainingData:
-    """The splits of a run, and the validation pairs among sampled negatives."""
+    """Train and validation of a run, and the validation pairs among sampled negatives.
+
+    The negatives may be test items of the user: nothing that is selected depends on the test split.
+    """
     validation = EvaluationSet.sampled(
         run.splits["validation"],
-        run.seen(),
+        run.splits["train"].union(run.splits["validation"]),
         N_TEST_NEGATIVES,
         np.random.default_rng(settings.seed),
         limit=VALIDATION_LIMIT,

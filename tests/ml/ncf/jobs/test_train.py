@@ -87,6 +87,28 @@ def test_equal_seeds_give_equal_bytes(job: Job, tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in job.model.iterdir() if p.is_file()} == first
 
 
+def test_test_split_reaches_the_artifact_as_seen_items_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = prepared.grouped_shop(N_USERS, N_ITEMS)
+    known = {(user, item) for name in ("train", "validation") for user, item in splits[name].tolist()}
+    others = [
+        next((user, each) for each in range(item + 1, N_ITEMS + item) if (user, each % N_ITEMS) not in known)
+        for user, item in splits["test"].tolist()
+    ]
+    changed = {**splits, "test": np.array(others) % (N_USERS, N_ITEMS)}
+    written = []
+    for name, of_run in (("one", splits), ("other", changed)):
+        job = job_on(of_run, N_ITEMS, tmp_path / name, monkeypatch)
+        assert job.run("--preset", "gmf", "--epochs", "4", "--pointwise-epochs", "4") == 0
+        written.append(job.model)
+    for file in ("weights.pt", "session.pt", "model.json", "arrays/popularity.npy"):
+        one, other = ((folder / file).read_bytes() for folder in written)
+        assert one == other, file
+    one, other = ((folder / "arrays/seen_indices.npy").read_bytes() for folder in written)
+    assert one != other
+
+
 def test_run_id_other_than_the_manifest_is_warned_about(job: Job, capsys: pytest.CaptureFixture) -> None:
     assert job.run("--run-id", "20270101T000000Z") == 0
     assert "warning: the manifest is of run" in capsys.readouterr().out
