@@ -13,7 +13,8 @@ with the preset of the stages, not tuned. A training is one process, with `--thr
 peak memory are those of the final training, without imports.
 
 Results are kept per recommender below `--work`, and what is there is not done again: run the same command
-until it says that the table is complete. The others need their own environment: make environment-peers.
+until it says that the table is complete. A folder has one comparison: other data need another one. The other
+recommenders need their own environment: make environment-peers.
 """
 
 from __future__ import annotations
@@ -47,6 +48,28 @@ RUN_ID = "20261126T020000Z"
 PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
 PRODUCT_FLAGS = "--preset neumf-recent"  # as in the stages
 MAX_SCORES = 200_000_000  # of one recommender: 0.8 GB
+
+
+def require_same_comparison(arguments: argparse.Namespace, options: Sequence[str]) -> None:
+    """Refuse a folder whose kept results are of other data, settings or seed; a new one records its own."""
+    data: Path | None = arguments.data
+    given = {
+        "--data": None if data is None else str(data.resolve()),
+        "--ours": arguments.ours,
+        "--seed": arguments.seed,
+        "options of the preparation": list(options),
+    }
+    path = arguments.work / "comparison.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in given.items():
+            if kept[name] != value:
+                raise SystemExit(
+                    f"{arguments.work}: its results are of {name} {kept[name]}, and not of {value}: give "
+                    "another --work, or delete the folder"
+                )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(given, indent=2), encoding="utf-8")
 
 
 def prepared(data: Path | None, work: Path, options: Sequence[str]) -> Path:
@@ -116,6 +139,7 @@ def run_all(arguments: argparse.Namespace, options: Sequence[str], run_job: RunJ
         run_job: runs the jobs of this environment; None: in a process each.
     """
     work: Path = arguments.work
+    require_same_comparison(arguments, options)
     folder = prepared(arguments.data, work, options)
     run = read_run(locate(folder))
     if run.n_users * run.n_items > MAX_SCORES:

@@ -113,6 +113,21 @@ def test_recommender_that_cannot_run_is_left_out_with_the_reason(tmp_path: Path,
     assert "Left out: sasrec" in as_markdown(found)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seed", "7"], "its results are of --seed 42, and not of 7: give another --work"),
+        (["--data", "other.csv"], "its results are of --data None, and not of .*other.csv"),
+        (["--no-time"], "its results are of options of the preparation"),
+    ],
+)
+def test_results_of_another_comparison_are_not_taken(
+    work: Path, result: dict[str, Any], flags: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match=message):
+        compare(work, "--peers", *OWN, *flags, run_job=fail)
+
+
 def test_sequential_recommender_is_left_out_of_events_without_times(work: Path) -> None:
     run = replace(read_run(locate(work / f"run={peers.RUN_ID}")), split_rule=RANDOM_SPLIT)
     assert "no time" in str(peers.unavailable("sasrec", run, Path(__file__)))
