@@ -9,6 +9,7 @@ import lzma
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,16 @@ from ml.preparation.detect.table_formats import METADATA, refusal, table_format
 HEAD_BYTES = 256 * 1024
 _CHUNKS = 12  # further places of a large plain file
 _CHUNK_BYTES = 96 * 1024
+# RuntimeError: an archive is encrypted, or compressed with a method that Python does not know.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    lzma.LZMAError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
 _EMPTY = "an archive without a file in it that is not empty"
 
 
@@ -97,7 +108,7 @@ def sample_file(path: Path) -> FileSample:
     A plain file that is not larger than head and chunks together is read whole, so that no row counts twice.
 
     Raises:
-        InputError: the file cannot be opened, or is an archive without a file. Of several files, the first is
+        InputError: the file cannot be read, or is an archive without a file. Of several files, the first is
             read.
     """
     size = path.stat().st_size
@@ -109,7 +120,7 @@ def sample_file(path: Path) -> FileSample:
             chunks = tuple(_chunks(path, size)) if is_plain and is_cut else ()
             if content_of(head[:START_BYTES]) == JSON_ARRAY:
                 head, chunks = _as_json_lines(head, is_cut=is_cut), ()
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     return FileSample(str(path), size, head, chunks, is_cut)
 
