@@ -8,40 +8,19 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.serving_stack import Server, emulated, toolkit
-from ml.ncf.model import artifact
-from ml.ncf.model.item_index import MIN_ITEMS
-from ml.ncf.model.ncf import NCF
-from ml.ncf.model.towers import NCFConfig
+from tests.indexed_artifact import DAMAGED, damage, write_indexed
 
-ROOT = Path(__file__).parents[2]
 STOP_TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")
 def with_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact of a model whose catalogue is just large enough for an index."""
     folder = tmp_path_factory.mktemp("large")
-    model = NCF(NCFConfig(n_users=2, n_items=MIN_ITEMS, architecture="gmf", factor_num=4))
-    data = artifact.ServingData.of(
-        user_ids=np.array(["u0", "u1"]),
-        item_ids=np.arange(MIN_ITEMS).astype(str),
-        seen_indptr=np.zeros(3, dtype=np.int64),
-        seen_indices=np.empty(0, dtype=np.int32),
-        popularity=np.ones(MIN_ITEMS, dtype=np.int64),
-    )
-    artifact.write(folder, model, data, {"model_version": "1"}, ROOT)
+    write_indexed(folder)
     return folder
-
-
-def damage(model: Path) -> None:
-    path = model / "index/segment-0.faiss"
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.write_bytes(content)
 
 
 def claim_another_library(model: Path) -> None:
@@ -51,7 +30,7 @@ def claim_another_library(model: Path) -> None:
     path.write_text(json.dumps(document))
 
 
-DAMAGED, OTHER_LIBRARY = "index/segment-0.faiss: damaged", "index: written by faiss 1.0.0, and"
+OTHER_LIBRARY = "index: written by faiss 1.0.0, and"
 FAULTS = {DAMAGED: damage, OTHER_LIBRARY: claim_another_library}
 
 

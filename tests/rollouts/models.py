@@ -1,9 +1,16 @@
-"""Inference scripts of tiny models: a good one, and one that is bad in each way."""
+"""Artifacts of tiny models: a good inference script, one that is bad in each way, and a damaged index."""
 
 from __future__ import annotations
 
 import io
 import tarfile
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ml.ncf.model.index_files import LIBRARY_FOLDERS
+from tests.indexed_artifact import damage, write_indexed
 
 GOOD = """
 import json, os, time
@@ -27,7 +34,7 @@ def changed(name: str, body: str) -> str:
     return f"{GOOD}\ngood = {name}\ndef {name}({arguments}):\n{indented}"
 
 
-BAD = {
+BAD_SCRIPTS = {
     "never healthy": changed("model_fn", "raise RuntimeError('no weights')"),
     "dies on request": changed("predict_fn", "os._exit(9)"),
     "slow": changed("predict_fn", "time.sleep(0.3)\nreturn good(data, model)"),
@@ -64,3 +71,25 @@ def archive(version: str, script: str) -> bytes:
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
     return buffer.getvalue()
+
+
+def with_damaged_index(version: str) -> bytes:
+    """The artifact of a large catalogue, as the training job writes it; damaged after that."""
+    with tempfile.TemporaryDirectory() as name, io.BytesIO() as buffer:
+        folder = Path(name)
+        write_indexed(folder, version)
+        damage(folder)
+        with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+            tar.add(folder, arcname=".", filter=_without_library)
+        return buffer.getvalue()
+
+
+def _without_library(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """64 MiB of faiss are left out: the emulator's container has it."""
+    return None if Path(entry.name).name in LIBRARY_FOLDERS else entry
+
+
+BAD: dict[str, Callable[[str], bytes]] = {
+    "damaged index": with_damaged_index,
+    **{kind: partial(archive, script=script) for kind, script in BAD_SCRIPTS.items()},
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -91,13 +91,18 @@ class RolloutStage:
         """Start the API's function anew: its circuit breaker is open for ten seconds after a bad model."""
         self.configure("recommend")
 
-    def register(self, script: str) -> tuple[str, str]:
-        """Register a package that waits for approval; returns its ARN and its run id."""
+    def register(self, model: str | Callable[[str], bytes]) -> tuple[str, str]:
+        """Register a package that waits for approval; returns its ARN and its run id.
+
+        Args:
+            model: inference script, or the archive of a version.
+        """
         self._n_runs += 1
         run_id = contract.run_id_of(FIRST_RUN + timedelta(days=self._n_runs))
         bucket = self.stage.outputs["artifacts_bucket"]
         key = f"{contract.MODELS_PREFIX}{run_id}/{contract.MODEL_ARCHIVE}"
-        self.stage.client("s3").put_object(Bucket=bucket, Key=key, Body=archive(run_id, script))
+        body = archive(run_id, model) if isinstance(model, str) else model(run_id)
+        self.stage.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
         container = {
             "Image": self._image(),
             "ModelDataUrl": f"s3://{bucket}/{key}",
@@ -148,9 +153,15 @@ class RolloutStage:
             for each in page["logGroups"]
             if f"{function}-logs" in each["logGroupName"]
         )
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        lines = [event["message"] for page in pages for event in page["events"]]
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [json.loads(line) for line in self._log_lines(group) if line.startswith("{")]
+
+    def container_log(self) -> list[str]:
+        """Lines of the endpoint's containers."""
+        return self._log_lines(self.stage.outputs["endpoint_log_group"])
+
+    def _log_lines(self, group: str) -> list[str]:
+        pages = self.stage.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"]]
 
     @contextmanager
     def clients(self, *users: str) -> Iterator[Clients]:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.e2e.platform import Inbox
+from tests.indexed_artifact import DAMAGED
 from tests.polling import eventually
 from tests.repository import ROOT
 from tests.rollouts.models import BAD, NEARLY_GOOD
@@ -52,6 +53,8 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
         )
     else:
         assert "did not pass the ping health check" in endpoint["FailureReason"]
+    if kind == "damaged index":
+        assert any(DAMAGED in line for line in stage.container_log())
     ended = [line for line in stage.log("deploy-model") if line.get("message") == "rollout ended"]
     assert [line["deployment"] for line in ended if line["package"] == arn] == ["RolledBack"]
     # The fleet that never becomes healthy starts no alarm: this is its only message.
