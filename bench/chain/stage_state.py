@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from ml import contract
 
 POLL_S = 0.2
-SETTLE_POLL_S = 0.5
+SETTLE_POLL_S = 1.0  # each poll is a call, and a run takes many seconds
 QUIET_S = 1.0  # without anything in progress: longer than a state change takes to become an event under load
 N_NEWEST = 12  # executions, builds and packages; deploy_model looks at the newest ten packages
 N_LOG_LINES = 60
@@ -48,6 +48,7 @@ class StageState:
         self.settle_timeout_s = settle_timeout_s
         self.since = datetime.now(UTC)
         self._known_builds: set[str] = set()
+        self._running_builds: list[str] = []
         self._checks = [self._delivers, self._builds, self._executes, self._rolls_out]
 
     def begin(self) -> None:
@@ -61,7 +62,10 @@ class StageState:
     def builds(self) -> list[dict[str, Any]]:
         """Builds since `begin`, newest first."""
         ids = [each for each in self._build_ids() if each not in self._known_builds]
-        return list(self.stage.client("codebuild").batch_get_builds(ids=ids)["builds"]) if ids else []
+        return self._describe(ids) if ids else []
+
+    def _describe(self, build_ids: list[str]) -> list[dict[str, Any]]:
+        return list(self.stage.client("codebuild").batch_get_builds(ids=build_ids)["builds"])
 
     def _build_ids(self) -> list[str]:
         codebuild, project = self.stage.client("codebuild"), self.stage.outputs["codebuild_project"]
@@ -180,7 +184,14 @@ class StageState:
         return self.deliveries.n_pending > 0 or self.invocations.n_pending > 0
 
     def _builds(self) -> bool:
-        return any(build["buildStatus"] == "IN_PROGRESS" for build in self.builds())
+        if self._running_builds and self._in_progress(self._describe(self._running_builds)):
+            return True
+        self._running_builds = self._in_progress(self.builds())
+        return bool(self._running_builds)
+
+    @staticmethod
+    def _in_progress(builds: Iterable[Mapping[str, Any]]) -> list[str]:
+        return [build["id"] for build in builds if build["buildStatus"] == "IN_PROGRESS"]
 
     def _executes(self) -> bool:
         return any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in self.executions())

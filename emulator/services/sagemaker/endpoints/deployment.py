@@ -12,6 +12,7 @@ from emulator.region import Region
 from emulator.services.sagemaker.endpoints.fleet import EndpointFleet
 from emulator.services.sagemaker.endpoints.variant import FleetStartError
 from emulator.services.sagemaker.errors import invalid, not_emulated
+from emulator.services.sagemaker.times import now
 
 MAX_BAKING_S = 1.0  # SageMaker has no such limit: it waits for the whole period
 ALARM_INTERVAL_S = 0.2
@@ -120,6 +121,24 @@ class Rollout:
             return []
         found = find_alarms(self.region, self.policy.alarms)
         return [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]
+
+
+def variants_in_step(summaries: Sequence[Mapping[str, Any]], share: float) -> list[dict[str, Any]]:
+    """PendingDeploymentSummary: the variants of the new fleet, with the instances that get traffic.
+
+    Args:
+        summaries: the variants as they will be.
+        share: of the traffic; 0: the instances are being created.
+    """
+    status = {"Status": "Baking" if share else "Creating", "StartTime": now()}
+    return [
+        {
+            **summary,
+            "CurrentInstanceCount": math.ceil(share * int(summary["DesiredInstanceCount"])),
+            "VariantStatus": [status],
+        }
+        for summary in summaries
+    ]
 
 
 def find_alarms(region: Region, names: Sequence[str]) -> list[Mapping[str, Any]]:

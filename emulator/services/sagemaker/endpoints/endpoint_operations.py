@@ -15,6 +15,7 @@ from emulator.services.sagemaker.endpoints.deployment import (
     RolloutFailedError,
     RolloutPolicy,
     find_alarms,
+    variants_in_step,
 )
 from emulator.services.sagemaker.endpoints.fleet import EndpointFleet
 from emulator.services.sagemaker.endpoints.invocation import invoke
@@ -88,7 +89,7 @@ class Endpoints:
             record.failure_reason = None
             record.pending_deployment_summary = {
                 "EndpointConfigName": config_name,
-                "ProductionVariants": summaries,
+                "ProductionVariants": variants_in_step(summaries, 0.0),
                 "StartTime": now(),
             }
             self._set_status(endpoint, "Updating")
@@ -141,9 +142,14 @@ class Endpoints:
         policy: RolloutPolicy,
         summaries: list[dict[str, Any]],
     ) -> None:
+        def take_step(share: float) -> None:
+            endpoint.set_green_share(share)
+            pending = endpoint.record.pending_deployment_summary
+            pending["ProductionVariants"] = variants_in_step(summaries, share)
+
         endpoint.add_green(green)
         try:
-            Rollout(self.region, green, policy, endpoint.set_green_share).run()
+            Rollout(self.region, green, policy, take_step).run()
         except Exception as error:
             endpoint.remove_green()
             self._set_status(endpoint, "RollingBack")
