@@ -32,7 +32,7 @@ from ml.settings.monitoring import MONITORED_METRICS
 DAY_S = 24 * 3600
 N_REFERENCE_DAYS = 7  # whole weeks: weekdays differ
 MAX_PAIRS = 20_000  # standard error of HR 0.003
-STREAM = 4  # of the seed; `ml.ncf.evaluation.held_out` and `ml.ncf.jobs.evaluate` have the streams before
+STREAM = 4  # of the seed; `ml.ncf.evaluation.held_out` and `ml.ncf.jobs.evaluation_report` have those before
 DROP_METRIC = f"ndcg_at_{CUTOFF}"
 
 

@@ -33,7 +33,7 @@ def ease_dir(channels: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 def test_artifact_names_the_family_and_the_validation_metrics(ease_dir: Path) -> None:
     info = json.loads((ease_dir / "model.json").read_text(), parse_constant=pytest.fail)  # NaN is not JSON
     assert (info["family"], info["hyperparameters"]["architecture"]) == ("ease", "ease")
-    assert info["metrics"]["hr_at_10"] > 0.3
+    assert info["metrics"]["hr_at_10"] > 0.2  # of random ranks: 0.1
     assert info["metrics"]["loss"] is None
 
 

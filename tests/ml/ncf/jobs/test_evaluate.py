@@ -19,7 +19,7 @@ from ml.ncf.evaluation.champion import Champion, ChampionError
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.evaluation.held_out import HeldOut
 from ml.ncf.evaluation.matched_model import MatchedModel
-from ml.ncf.jobs import evaluate
+from ml.ncf.jobs import evaluate, evaluation_report
 from ml.ncf.model import artifact
 from ml.ncf.model.finite import NotFiniteError
 from ml.ncf.model.ids import IdMap
@@ -91,7 +91,7 @@ def test_evaluation_goes_on_when_cloudwatch_does_not_answer(
     job_input: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shift = {metric.key: 0.0 for metric in MONITORED_METRICS}
-    monkeypatch.setattr(evaluate, "served_report", lambda *_: shift | {"n_pairs": 0})
+    monkeypatch.setattr(evaluation_report, "served_report", lambda *_: shift | {"n_pairs": 0})
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-2")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -104,7 +104,9 @@ def test_change_is_candidate_minus_champion(
 ) -> None:
     constant = artifact.read(model_dir)
     torch.nn.init.zeros_(constant.model.gmf.item_embedding.weight)
-    report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, Champion("arn:champion", constant))
+    report = evaluation_report.evaluate(
+        job_input, run_in(prepared_run), tmp_path, Champion("arn:champion", constant)
+    )
     assert report["champion"] == {"model_package_arn": "arn:champion", **ZEROS}
     assert report["change"] == report["model"]
 
@@ -162,7 +164,7 @@ def test_candidate_with_scores_that_are_not_finite_is_not_evaluated(
         MatchedModel(bad, run).catalogue_scores(torch.tensor([0]))
     monkeypatch.setattr(artifact, "read", lambda _: bad)
     with pytest.raises(NotFiniteError, match="scores are not finite"):
-        evaluate.evaluate(job_input, run, job_input.parent / "work")
+        evaluation_report.evaluate(job_input, run, job_input.parent / "work")
 
 
 def test_candidate_with_weights_that_are_not_finite_fails_the_job(
@@ -185,7 +187,7 @@ def test_champion_with_scores_that_are_not_finite_counts_as_absent_with_a_warnin
     value: float, job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path
 ) -> None:
     bad = Champion("arn:champion", diverged(model_dir, value))
-    report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, bad)
+    report = evaluation_report.evaluate(job_input, run_in(prepared_run), tmp_path, bad)
     assert (report["champion"], report["change"]) == (None, ZEROS)
     (warning,) = report["warnings"]
     assert warning.startswith("the champion counts as absent: arn:champion: ")
@@ -226,7 +228,7 @@ def test_report_says_that_the_held_out_events_are_random(
     job_input: Path, prepared_run: Path, tmp_path: Path
 ) -> None:
     run = replace(run_in(prepared_run), split_rule=RANDOM_SPLIT)
-    (warning,) = evaluate.evaluate(job_input, run, tmp_path)["warnings"]
+    (warning,) = evaluation_report.evaluate(job_input, run, tmp_path)["warnings"]
     assert "no time" in warning
     assert "weaker" in warning
 
@@ -266,7 +268,7 @@ def test_page_compares_candidate_and_champion_in_all_and_by_segment(
     job_input: Path, prepared_run: Path, model_dir: Path, tmp_path: Path
 ) -> None:
     current = Champion("arn:champion", artifact.read(model_dir))
-    report = evaluate.evaluate(job_input, run_in(prepared_run), tmp_path, current)
+    report = evaluation_report.evaluate(job_input, run_in(prepared_run), tmp_path, current)
     for section in (report, report["whole_catalogue"]):
         assert section["change"] == dict.fromkeys(section["change"], 0.0)
         assert section["intervals"]["change"]["ndcg_at_10"] == [0.0, 0.0]
@@ -295,10 +297,12 @@ def test_gate_rejects_a_candidate_that_is_worse_than_the_champion(
     champion, worse = artifact.read(model_dir), artifact.read(model_dir)
     with torch.no_grad():
         weights = worse.model.gmf.item_embedding.weight
-        weights += weights.std() * torch.randn(weights.shape, generator=torch.Generator().manual_seed(0))
+        weights += 2 * weights.std() * torch.randn(weights.shape, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(artifact, "read", lambda _: worse)
     run = run_in(prepared_run)
-    report = evaluate.evaluate(job_input, run, tmp_path, Champion("arn", champion), gate=gate_of(0.0))
+    report = evaluation_report.evaluate(
+        job_input, run, tmp_path, Champion("arn", champion), gate=gate_of(0.0)
+    )
     gate = report["gate"]
     assert not gate["adopted"]
     assert "worse than the champion's beyond noise" in gate["decision"]
