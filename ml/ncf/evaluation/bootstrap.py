@@ -20,7 +20,12 @@ Values = NDArray[np.float64]
 
 
 def resampled_means(
-    users: NDArray[np.integer], values: Values, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+    users: NDArray[np.integer],
+    values: Values,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+    *,
+    max_draws: int = MAX_DRAWS,
 ) -> Values:
     """Means of the columns over the pairs of resampled users: (R, M).
 
@@ -29,10 +34,11 @@ def resampled_means(
         values: (C, M) of each pair.
         rng: of the resamples.
         n_resamples: R.
+        max_draws: limit of the counts in memory; does not change the result.
     """
     rows, counts = np.unique(_sums_per_user(users, values), axis=0, return_counts=True)
     share, n_users = counts / counts.sum(), int(counts.sum())
-    n_at_once = max(1, MAX_DRAWS // len(rows))
+    n_at_once = max(1, max_draws // len(rows))
     sums = np.concatenate(
         [
             rng.multinomial(n_users, share, size=min(n_at_once, n_resamples - start)) @ rows

@@ -88,17 +88,20 @@ class CatalogueSet:
         """Number of items that each held-out one is ranked among: (C,)."""
         return torch.from_numpy(self.seen.n_items - 1 - self.seen.counts[self.users])
 
-    def rank(self, scores_of: CatalogueScores, k: int) -> CatalogueResult:
+    def rank(
+        self, scores_of: CatalogueScores, k: int, max_block_scores: int = MAX_BLOCK_SCORES
+    ) -> CatalogueResult:
         """Rank the pairs by the scores of a model; ties count against it.
 
         Args:
             scores_of: scores for all items; -inf for an item that the model cannot recommend.
             k: length of the lists.
+            max_block_scores: limit of the scores in memory; does not change the result.
 
         Raises:
             ml.ncf.model.finite.NotFiniteError: a score is NaN or +inf.
         """
-        block = max(1, MAX_BLOCK_SCORES // self.seen.n_items)
+        block = max(1, max_block_scores // self.seen.n_items)
         found = [self._rank_block(slice(at, at + block), scores_of, k) for at in self._starts(block)]
         ranks, lists = zip(*found, strict=True)
         return CatalogueResult(torch.cat(ranks), torch.cat(lists))

@@ -14,8 +14,11 @@ def values(seed: int = 0) -> np.ndarray:
     return np.stack([rng.random(N_USERS), (rng.random(N_USERS) < 0.3).astype(float)], axis=1)
 
 
-def resampled(users: np.ndarray, columns: np.ndarray, n_resamples: int = 4000) -> np.ndarray:
-    return bootstrap.resampled_means(users, columns, np.random.default_rng(1), n_resamples)
+def resampled(
+    users: np.ndarray, columns: np.ndarray, n_resamples: int = 4000, *, max_draws: int = bootstrap.MAX_DRAWS
+) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return bootstrap.resampled_means(users, columns, rng, n_resamples, max_draws=max_draws)
 
 
 def test_deviation_of_resampled_means_is_the_standard_error() -> None:
@@ -36,11 +39,11 @@ def test_mean_is_over_pairs_where_users_have_different_numbers() -> None:
     assert set(np.unique(resampled(users, columns))) == {0.0, 0.25, 1.0}
 
 
-def test_order_of_the_pairs_and_size_of_the_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_of_the_pairs_and_size_of_the_blocks_do_not_matter() -> None:
     columns, order = values(), np.random.default_rng(2).permutation(N_USERS)
     expected = resampled(np.arange(N_USERS), columns, 50)
-    monkeypatch.setattr(bootstrap, "MAX_DRAWS", 3 * N_USERS)
-    assert resampled(order, columns[order], 50) == pytest.approx(expected)
+    in_blocks = resampled(order, columns[order], 50, max_draws=3 * N_USERS)
+    assert in_blocks == pytest.approx(expected)
 
 
 def test_interval_leaves_out_equal_tails() -> None:

@@ -56,14 +56,14 @@ def test_user_whose_only_unseen_item_is_held_out_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("block_scores", [1, 4, 7, 10_000])
-def test_size_of_the_blocks_does_not_matter(block_scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_the_blocks_does_not_matter(block_scores: int) -> None:
     rng = np.random.default_rng(0)
     scores = torch.from_numpy(rng.random((50, 30)))
     held_out = pairs({user: [user % 30] for user in range(50)}, 50, 30)
     found = CatalogueSet.sampled(held_out, pairs({}, 50, 30), rng)
     expected = (scores >= scores[range(50), found.held_out][:, None]).sum(1) - 1
-    monkeypatch.setattr(catalogue, "MAX_BLOCK_SCORES", block_scores)
-    assert found.rank(lambda users: scores[users].clone(), 5).ranks.tolist() == expected.tolist()
+    ranked = found.rank(lambda users: scores[users].clone(), 5, block_scores)
+    assert ranked.ranks.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(("limits", "n_pairs"), [((10, 10**9), 10), ((1000, 30 * 7), 7), ((1000, 1), 1)])
