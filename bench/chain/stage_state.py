@@ -18,7 +18,7 @@ from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from ml import contract
 
 POLL_S = 0.2
-SETTLE_POLL_S = 1.0  # each poll is a call, and a run takes many seconds
+BUSY_POLL_S, QUIET_POLL_S = 1.0, 0.4  # each poll is a call, and a run takes many seconds
 QUIET_S = 1.0  # without anything in progress: longer than a state change takes to become an event under load
 N_NEWEST = 12  # executions, builds and packages; deploy_model looks at the newest ten packages
 N_LOG_LINES = 60
@@ -218,13 +218,18 @@ class StageState:
         Raises:
             TimeoutError: it did not come to rest in time.
         """
-        quiet_since = start = time.monotonic()
-        while time.monotonic() - quiet_since < QUIET_S:
+        start, quiet_since = time.monotonic(), None
+        while True:
+            now = time.monotonic()
             if self.is_busy():
-                quiet_since = time.monotonic()
-            if quiet_since - start > self.settle_timeout_s:
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = now
+            elif now - quiet_since >= QUIET_S:
+                return
+            if now - start > self.settle_timeout_s:
                 raise TimeoutError(f"the chain did not come to rest within {self.settle_timeout_s:g} s")
-            time.sleep(SETTLE_POLL_S)
+            time.sleep(BUSY_POLL_S if quiet_since is None else QUIET_POLL_S)
 
 
 def metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
