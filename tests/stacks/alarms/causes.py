@@ -1,7 +1,6 @@
 """What raises each alarm: a fault of the platform in the emulator, with the function that produces it.
 
-Failures of EMR clusters, builds, executions and batch jobs take longer than a test may: their events are sent
-as the service sends them. All metrics are written by the emulator's services, by Lambda functions or by the
+All events are sent, and all metrics are written, by the emulator's services, by Lambda functions or by the
 evaluation.
 """
 
@@ -21,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from ml import contract
 from tests.polling import eventually
+from tests.stacks.alarms import failures
 from tests.stacks.alarms.drift import publish_drift
 from tests.stacks.alarms.stage import StageUnderTest
 
@@ -85,15 +85,12 @@ def _wait_for_message(stage: StageUnderTest, queue: str) -> None:
 
 
 # -- events and schedules -------------------------------------------------------------------------------
-def event_is_undelivered(label: str, send: Cause | None = None) -> Cause:
+def event_is_undelivered(label: str, send: Cause) -> Cause:
     """EventBridge may not call the target of the rule any more."""
 
     def cause(stage: StageUnderTest) -> None:
         _revoke_target(stage, label)
-        if send is not None:
-            send(stage)
-        else:
-            _send_matching_event(stage, label)
+        send(stage)
         _wait_for_message(stage, f"{label}-undelivered")
 
     return cause
@@ -116,26 +113,6 @@ def _revoke_target(stage: StageUnderTest, label: str) -> None:
         policy = json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"])
         policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != "EventRules"]
         sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy))
-
-
-def _send_matching_event(stage: StageUnderTest, label: str) -> None:
-    """Send an event that the pattern of the rule selects, as its service sends it."""
-    events = stage.client("events")
-    pattern = json.loads(events.describe_rule(Name=stage.resource(RULE, label)["name"])["EventPattern"])
-    entry = {
-        "Source": pattern["source"][0],
-        "DetailType": pattern["detail-type"][0],
-        "Detail": json.dumps(_selected(pattern["detail"])),
-    }
-    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
-
-
-def _selected(pattern: Any) -> Any:
-    """A value that a pattern selects."""
-    if isinstance(pattern, dict):
-        return {name: _selected(each) for name, each in pattern.items()}
-    first = pattern[0]
-    return next(iter(first.values())).replace("*", "x") if isinstance(first, dict) else first
 
 
 def _prepare_run(stage: StageUnderTest) -> None:
@@ -280,15 +257,16 @@ def _functions() -> dict[str, Cause]:
     return causes
 
 
-ROUTES: Mapping[str, Cause | None] = {
+ROUTES: Mapping[str, Cause] = {
     "run-prepared": _prepare_run,
     "buildspec-rendered": _render_buildspec,
-    **dict.fromkeys(
-        (
-            *("endpoint-changed", "model-reviewed", "batch-job-failed"),
-            *("preparation-failed", "build-failed", "pipeline-failed", "batch-failed"),
-        )
-    ),
+    "endpoint-changed": failures.endpoint_changes,
+    "model-reviewed": failures.package_is_approved,
+    "batch-job-failed": failures.batch_job_fails,
+    "batch-failed": failures.batch_job_fails,
+    "preparation-failed": failures.cluster_fails,
+    "build-failed": failures.build_fails,
+    "pipeline-failed": failures.execution_fails,
 }
 CAUSES: Mapping[str, Cause] = {
     **_functions(),
