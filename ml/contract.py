@@ -123,7 +123,7 @@ STEP_REJECTED = "NCFRejected"
 REJECTION_SUMMARY = "summary"  # output of NCFRejected: a line per metric of the gate
 VARIANT_NAME = "AllTraffic"  # fixed, because autoscaling is registered on the variant
 
-# -- metrics of the API -------------------------------------------------------------------------
+# -- metrics in CloudWatch ----------------------------------------------------------------------
 METRICS_NAMESPACE = "NCF"
 STAGE_DIMENSION = "Stage"
 PREPARATION_OVERDUE_METRIC = "PreparationOverdue"  # 0 or 1, lambdas/check_runs

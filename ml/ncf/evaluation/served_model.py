@@ -62,14 +62,19 @@ def served_report(run: PreparedRun, champion: Champion | None, seed: int) -> dic
     fresh = _Fresh.of(run, pairs, is_newest, champion.artifact.data)
     if not fresh.mask.any():
         return report
-    report["unknown_user_share"] = float(fresh.is_unknown_user[fresh.mask].mean())
-    report["unknown_item_share"] = float(fresh.is_unknown_item[fresh.mask].mean())
+    report["unknown_user_share"] = float(fresh.is_unknown_user.mean())
+    report["unknown_item_share"] = float(fresh.is_unknown_item.mean())
     return report | _quality(run, pairs, fresh.mask, champion, seed)
 
 
 @dataclass(frozen=True, eq=False)
 class _Fresh:
-    """Pairs of the newest day that a model has not seen; shapes: (P,) of the run's pairs."""
+    """Pairs of the newest day that a model has not seen.
+
+    Attributes:
+        mask: (P,) of the run's pairs.
+        is_unknown_user, is_unknown_item: (n,) of the pairs in the mask.
+    """
 
     mask: NDArray[np.bool_]
     is_unknown_user: NDArray[np.bool_]
@@ -79,13 +84,23 @@ class _Fresh:
     def of(
         cls, run: PreparedRun, pairs: Interactions, is_newest: NDArray[np.bool_], data: ServingData
     ) -> _Fresh:
-        users = data.user_ids.find_all(run.user_ids)[pairs.users].astype(np.int64)
-        items = data.item_ids.find_all(run.item_ids)[pairs.indices].astype(np.int64)
+        newest = np.flatnonzero(is_newest)
+        users = data.user_ids.find_all(run.user_ids)[pairs.users[newest]]
+        items = data.item_ids.find_all(run.item_ids)[pairs.indices[newest]]
         n_items = len(data.popularity)
         seen_users = np.repeat(np.arange(len(data.seen_indptr) - 1), np.diff(data.seen_indptr))
-        is_known = (users >= 0) & (items >= 0)
-        is_seen = is_known & np.isin(users * n_items + items, seen_users * n_items + data.seen_indices)
-        return cls(is_newest & ~is_seen, users < 0, items < 0)
+        seen = seen_users * n_items + data.seen_indices  # ascending, as the rows of `seen` are
+        is_seen = (users >= 0) & (items >= 0) & _contains(seen, users * n_items + items)
+        mask = np.zeros(len(pairs), dtype=bool)
+        mask[newest[~is_seen]] = True
+        return cls(mask, users[~is_seen] < 0, items[~is_seen] < 0)
+
+
+def _contains(ordered: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each key (n,) is among ascending ones, which are many more."""
+    if not len(ordered):
+        return np.zeros(len(keys), dtype=bool)
+    return ordered[np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)] == keys
 
 
 def _quality(
