@@ -225,7 +225,7 @@ class RecentNCF(RankingModel):
     def rescored(
         self, features: Features, found: Sequence[Ranked], excluded: Sequence[NDArray]
     ) -> list[Ranked]:
-        co_visited = CoVisited.of(self.neighbours, self.strengths, features[-2].numpy())
+        co_visited = CoVisited.of(self.neighbours, self.strengths, features[-2])
         candidates = candidates_of(self, co_visited, features[0], found, excluded)
         co_visits = torch.from_numpy(candidates.co_visits)
         rows, items = torch.from_numpy(candidates.rows), torch.from_numpy(candidates.items)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,59 +32,62 @@ class CoVisited:
 
     Attributes:
         n_items: size of the catalogue.
-        shape: B, L.
-        places: (n,) place of each pair in an array (B, L): those of a user by item.
-        rows: (n,) index of the user.
         keys: (n,) int64, user times `n_items` plus item, ascending.
-        sums: (P, n) float32, the co-visits: Σ_r decay^r strength(recent_r, item).
+        places: (n,) place of each pair in an array (B, L).
+        sums: (P, B, L), the co-visits Σ_r decay^r strength(recent_r, item) at the places; elsewhere 0.
     """
 
     n_items: int
-    shape: tuple[int, int]
-    places: NDArray[np.int64]
-    rows: NDArray[np.int64]
     keys: NDArray[np.int64]
+    places: NDArray[np.int64]
     sums: NDArray[np.float32]
 
     @classmethod
-    def of(cls, neighbours: Tensor, strengths: Tensor, recent: NDArray[np.int64]) -> CoVisited:
+    def of(cls, neighbours: Tensor, strengths: Tensor, recent: Tensor) -> CoVisited:
         """Of recent items (B, R), newest first, -1: no more; the others as in `RecentStatistics`."""
         n_items, n_neighbours = neighbours.shape
         shape = len(recent), recent.shape[1] * n_neighbours
-        known = np.maximum(recent, 0)
-        visited = np.take(neighbours.numpy(), known, axis=0)  # (B, R, N)
-        is_known = ((visited >= 0) & (recent >= 0)[:, :, None]).reshape(shape)
-        strength = np.take(strengths.numpy(), known, axis=0).reshape(shape) * is_known
+        known = recent.clamp(min=0).flatten()
+        visited = neighbours.index_select(0, known).view(shape)
+        is_known = (visited >= 0) & (recent >= 0).repeat_interleave(n_neighbours, dim=1)
         # The place of a strength is in the low bits of its key, so that one sort orders both.
         n_bits = (shape[1] - 1).bit_length()
-        keys = np.where(is_known, visited.reshape(shape), n_items).astype(np.int64) << n_bits
+        keys = torch.where(is_known, visited, n_items).long().numpy() << n_bits
         keys |= np.arange(shape[1])
         keys.sort(axis=1)
-        place, items = keys & ((1 << n_bits) - 1), keys >> n_bits
+        place, items = torch.from_numpy(keys & ((1 << n_bits) - 1)), keys >> n_bits
         is_first = items < n_items
         is_first[:, 1:] &= items[:, 1:] != items[:, :-1]
         places = np.flatnonzero(is_first)
-        sums = np.zeros((len(DECAYS), len(places)), dtype=np.float32)
+        sums = torch.zeros(len(DECAYS), shape[0] * shape[1])
         if len(places):
-            strength = np.take_along_axis(strength, place, axis=1)
-            ages = place // n_neighbours
-            powers = np.power(np.array(DECAYS)[:, None], np.arange(recent.shape[1])).astype(np.float32)
-            for number, power in enumerate(powers):
-                # Up to the next pair; places of no item have no strength.
-                sums[number] = np.add.reduceat((strength * power[ages]).ravel(), places)
-        rows = places // shape[1]
-        return cls(n_items, shape, places, rows, rows * n_items + items.ravel()[places], sums)
+            pair = (torch.from_numpy(is_first).flatten().cumsum(0) - 1).clamp(min=0)
+            target = torch.from_numpy(places).index_select(0, pair)  # places of no item have no strength
+            strength = (strengths.index_select(0, known).view(shape) * is_known).gather(1, place).flatten()
+            for decay, of_decay in zip(DECAYS, sums, strict=True):
+                weights = (decay ** torch.arange(recent.shape[1])).float().repeat_interleave(n_neighbours)
+                of_decay.scatter_add_(0, target, strength * weights.index_select(0, place.flatten()))
+        keys = places // shape[1] * n_items + items.ravel()[places]
+        return cls(n_items, keys, places, sums.view(len(DECAYS), *shape).numpy())
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Index of the user of each pair (n,)."""
+        return self.places // self.sums.shape[2]
 
     def best(self, n_per_decay: int = PER_DECAY) -> NDArray[np.bool_]:
         """Whether a pair is among the best of its user, by each of `DECAYS`: (n,)."""
-        nth = self.shape[1] - min(n_per_decay, self.shape[1])
-        is_best = np.zeros(len(self.keys), dtype=bool)
-        for sums in self.sums:
-            by_user = np.zeros(self.shape[0] * self.shape[1], dtype=np.float32)
-            by_user[self.places] = sums
-            least = np.partition(by_user.reshape(self.shape), nth, axis=1)[:, nth]
-            is_best |= (sums >= least[self.rows]) & (sums > 0)
-        return is_best
+        nth = max(0, self.sums.shape[2] - n_per_decay)
+        least = np.partition(self.sums, nth, axis=2)[:, :, nth, None]
+        is_best = ((self.sums >= least) & (self.sums > 0)).any(axis=0)
+        return is_best.ravel()[self.places]
+
+    def of_pairs(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Co-visits of pairs (m,), zeros where the index is -1: (m, P)."""
+        found = np.zeros((len(index), len(DECAYS)), dtype=np.float32)
+        is_pair = index >= 0
+        found[is_pair] = self.sums.reshape(len(DECAYS), -1)[:, self.places[index[is_pair]]].T
+        return found
 
     def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index of each key among the pairs, -1 if it is none of them."""
@@ -139,10 +143,7 @@ def candidates_of(
     at[is_found], at[~is_found] = found_at, new_at
     items[is_found], items[~is_found] = np.concatenate([of_user for of_user, _ in found]), new_items
     products[is_found], products[~is_found] = np.concatenate([each for _, each in found]), new_products
-    co_visits = np.zeros((len(rows), len(DECAYS)), dtype=np.float32)
-    is_visited = at >= 0
-    co_visits[is_visited] = co_visited.sums.T[at[is_visited]]
-    return Candidates(offsets, rows, items, products, co_visits)
+    return Candidates(offsets, rows, items, products, co_visited.of_pairs(at))
 
 
 def _inner_products(

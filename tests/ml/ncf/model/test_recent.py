@@ -108,10 +108,10 @@ def test_items_of_a_session_are_newer_than_those_of_the_training(model: RecentNC
 def test_co_visited_items_of_users_have_the_co_visits_of_the_model(model: RecentNCF) -> None:
     users = torch.tensor([5, 1, 5, 0, 2])  # without recent items, with two, with four
     recent = model.recent[users].long()
-    found = CoVisited.of(model.neighbours, model.strengths, recent.numpy())
+    found = CoVisited.of(model.neighbours, model.strengths, recent)
     expected = model.co_visits(recent, torch.arange(N_ITEMS).expand(len(users), -1)).flatten(0, 1).numpy()
     sums = np.zeros_like(expected)
-    sums[found.keys] = found.sums.T
+    sums[found.keys] = found.of_pairs(np.arange(len(found.keys)))
     np.testing.assert_allclose(sums, expected, atol=1e-6)
     neighbours = {
         row * N_ITEMS + item
@@ -121,13 +121,13 @@ def test_co_visited_items_of_users_have_the_co_visits_of_the_model(model: Recent
         if each >= 0 and item >= 0
     }
     assert found.keys.tolist() == sorted(neighbours)
-    assert found.best().tolist() == (found.sums > 0).any(0).tolist()
+    assert found.best().tolist() == (sums[found.keys] > 0).any(1).tolist()
 
 
 @pytest.mark.parametrize("n", [1, 4])  # the last item has three neighbours
 def test_best_co_visited_items_have_the_most_co_visits_of_a_decay(model: RecentNCF, n: int) -> None:
     recent = model.recent[[3, 5, 2]].long()
-    found = CoVisited.of(model.neighbours, model.strengths, recent.numpy())
+    found = CoVisited.of(model.neighbours, model.strengths, recent)
     co_visits = model.co_visits(recent, torch.arange(N_ITEMS).expand(3, -1)).numpy()  # (B, I, P)
     expected = {
         row * N_ITEMS + item
