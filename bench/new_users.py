@@ -38,6 +38,7 @@ from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 
 ROOT = Path(__file__).resolve().parents[1]
+PRESET = "neumf-recent"  # of the stages; --preset chooses another
 N_NEGATIVES = 99
 SESSION_LENGTH = 10
 WITHHELD_SHARE = 0.1
@@ -163,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="file for the result")
     arguments, flags = parser.parse_known_args(argv)
     trainings = [
-        one_training(arguments.data, hyperparameters.parse(["--preset", "gmf", *flags, "--seed", str(seed)]))
+        one_training(arguments.data, hyperparameters.parse(["--preset", PRESET, *flags, "--seed", str(seed)]))
         for seed in range(1, arguments.seeds + 1)
     ]
     if arguments.json:

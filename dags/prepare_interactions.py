@@ -19,6 +19,9 @@ run is validated but not launched again. To prepare a night again, delete its `_
 the DAG run. A failed cluster is not launched again automatically: clear `wait_for_job_flow`, which also
 clears its setup task.
 
+Events after the interval reach the model with the next run. Until then a request of the API may carry them:
+`recent_items` of `POST /recommendations` gives new users personal recommendations, without training.
+
 The DAG `report_late_interactions` publishes a message if the run of a night is not complete four hours later.
 
 Every night since `FIRST_DAY` is caught up: set it before the first deployment of the DAG, since each missed
