@@ -203,6 +203,8 @@ def _name(run: PreparedRun, start: Values, seed: int, space: Space) -> str:
     for split, pairs in sorted(run.splits.items()):
         digest.update(split.encode())
         digest.update(pairs.indptr.tobytes() + pairs.indices.tobytes())
+        for values in (pairs.times, pairs.weights):
+            digest.update(b"" if values is None else values.tobytes())
     described: dict[str, Any] = {"start": dict(start), "seed": seed, "space": repr(space)}
     digest.update(json.dumps(described, sort_keys=True).encode())
     return f"{start.get('preset', 'lotteon')}-{digest.hexdigest()[:16]}"

@@ -95,6 +95,17 @@ def test_search_of_other_data_or_seed_is_another_one(prepared: PreparedRun, tmp_
     assert len({each.study.study_name for each in searches}) == 3
 
 
+@pytest.mark.parametrize("name", ["times", "weights"])
+def test_search_of_other_times_or_weights_is_another_one(
+    prepared: PreparedRun, tmp_path: Path, name: str
+) -> None:
+    train = prepared.splits["train"]
+    changed = replace(train, **{name: getattr(train, name)[::-1] + 1})
+    other = replace(prepared, splits={**prepared.splits, "train": changed})
+    one, another = (search_of(each, tmp_path / "studies.db", []) for each in (prepared, other))
+    assert one.study.study_name != another.study.study_name
+
+
 def test_trial_of_a_killed_process_does_not_stop_the_search(prepared: PreparedRun, tmp_path: Path) -> None:
     storage = tmp_path / "studies.db"
     search_of(prepared, storage, []).study.ask()  # started, and never told
