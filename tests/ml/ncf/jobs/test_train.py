@@ -100,7 +100,7 @@ def test_test_split_reaches_the_artifact_as_seen_items_only(
     written = []
     for name, of_run in (("one", splits), ("other", changed)):
         job = job_on(of_run, N_ITEMS, tmp_path / name, monkeypatch)
-        assert job.run("--preset", "gmf", "--epochs", "4", "--pointwise-epochs", "4") == 0
+        assert job.run("--preset", "gmf", "--epochs", "2", "--pointwise-epochs", "2") == 0
         written.append(job.model)
     for file in ("weights.pt", "session.pt", "model.json", "arrays/popularity.npy"):
         one, other = ((folder / file).read_bytes() for folder in written)
