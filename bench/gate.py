@@ -3,16 +3,18 @@
     python bench/gate.py --data ../shared/data/ml-100k --seeds 15 --cache build/gate --json out.json
 
 The folder holds `u.data` (user, item, rating, Unix time). The newest item of each user is held out for the
-test and the one before it for the validation; a model is trained per seed with the stages' preset. Every
+test and the one before it for the validation; a model is trained per seed with the preset `gmf`. Every
 ordered pair of models is a champion and a candidate, decided by the code and the thresholds of the stages
 (without floors). Then each candidate is made worse: noise is added to its scores, so much that the mean of
 its NDCG@10 over all seeds falls by 0.02. Each is repeated with the users drawn anew for each pair, which
-adds the noise of the users that another day would have. Scores of a training are kept in `--cache`.
+adds the noise of the users that another day would have. Scores of a training are kept in `--cache`: delete
+the folder after a change of the training.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -87,9 +89,18 @@ class Split:
         return expected_values(ranks, self.pairs.n_others, N_TEST_NEGATIVES, CUTOFF)
 
 
+def scores_file(split: Split, seed: int, cache: Path) -> Path:
+    """Where the scores of a training are kept; other data or another preset have other files."""
+    digest = hashlib.sha256(json.dumps(hyperparameters.PRESETS[PRESET], sort_keys=True).encode())
+    for pairs in (split.train, split.validation):
+        for values in (pairs.indptr, pairs.indices, pairs.times):
+            digest.update(values.tobytes())
+    return cache / f"{PRESET}-{digest.hexdigest()[:12]}-seed-{seed}.npy"
+
+
 def scores_of_seed(split: Split, seed: int, cache: Path) -> Tensor:
     """Scores of all users and items (U, I) after a training with the seed; from the cache if it has them."""
-    path = cache / f"seed-{seed}.npy"
+    path = scores_file(split, seed, cache)
     if not path.is_file():
         settings = hyperparameters.parse(["--preset", PRESET, "--seed", str(seed)])
         data = TrainingData(
