@@ -90,6 +90,7 @@ def write_reason(path: Path, line: str) -> None:
     """Write the reason of a failure; a disk that has no room for it must not hide the failure itself."""
     try:
         if path.parent.is_dir():
-            path.write_bytes(line.encode()[:REASON_BYTES])
+            whole = line.encode()[:REASON_BYTES].decode(errors="ignore")  # no half of a character
+            path.write_text(whole, encoding="utf-8")
     except OSError as error:
         log_error(f"{path}: cannot be written: {error}")

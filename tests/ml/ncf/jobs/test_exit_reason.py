@@ -67,6 +67,12 @@ def test_reason_is_cut_to_what_sagemaker_shows(tmp_path: Path) -> None:
     assert len((tmp_path / "failure").read_bytes()) == REASON_BYTES
 
 
+def test_reason_is_not_cut_within_a_character(tmp_path: Path) -> None:
+    for n_before in range(3):  # of the three bytes of each character
+        status(raising(ValueError("x" * n_before + "상" * 999)), tmp_path / "failure")
+        assert REASON_BYTES - 3 < len((tmp_path / "failure").read_text("utf-8").encode()) <= REASON_BYTES
+
+
 def test_reason_without_room_does_not_hide_the_failure(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "failure").symlink_to("/dev/full")
     assert status(raising(ValueError("no items")), tmp_path / "failure") == 1
