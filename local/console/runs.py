@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +138,7 @@ class Runs:
         found: dict[str, dict[str, Any]] = {}
         for cluster in itertools.islice(clusters, N_RUNS):  # the service lists the newest first
             for step in emr.list_steps(ClusterId=cluster["Id"])["Steps"]:
-                run_id = next(filter(None, map(_run_id_in, step["Config"]["Args"])), None)
+                run_id = _run_id_of(step["Config"]["Args"])
                 if run_id and run_id not in found:
                     found[run_id] = {**step, "ClusterId": cluster["Id"]}
         return found
@@ -271,6 +272,14 @@ def _rollout(package: PackageView | None) -> StepView:
         return StepView(ROLLOUT, "endpoint")
     status = DEPLOYMENT_STATUS.get(package.deployment, "running")
     return StepView(ROLLOUT, "endpoint", status, detail=DEPLOYMENT_DETAIL.get(package.deployment, ""))
+
+
+def _run_id_of(arguments: Sequence[str]) -> str | None:
+    """Run id that the preparation was given; EventBridge Scheduler gives it as ISO 8601."""
+    given = dict(itertools.pairwise(arguments)).get("--run-id", "")
+    with contextlib.suppress(ValueError):
+        return contract.parse_run_id(given)
+    return None
 
 
 def _run_id_in(text: str) -> str | None:
