@@ -22,6 +22,9 @@ MIN_FAILURES = 3  # in a minute
 MAX_EXCESS_PERCENT = 5  # more failures than the old fleet has, in percent of the requests
 MIN_FOR_P90, MIN_FOR_P99 = 20, 200  # in a minute: with fewer, the percentile is the slowest two or less
 MAX_LATENCY_RATIO = 2  # to the old fleet
+# Minutes whose metrics may not have arrived. FILL gives them the value 0, so that an alarm on the newest
+# minutes alone would stay OK (CloudWatch user guide, metric math, FILL; its workaround is "M out of N").
+LATE_PERIODS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,7 @@ class RolloutAlarmsArgs:
         config_name, model_version: of the bootstrap model.
         max_latency_ms: p99 model latency that the new fleet may have, where the old one has no traffic; with
             half of it, it is never too slow.
-        latency_minutes: consecutive minutes in which the new fleet must be too slow.
+        latency_minutes: minutes in which the new fleet must be too slow, of as many and `LATE_PERIODS`.
         answers: metrics of the API's answers.
         alarm_topic_arn: topic that the alarms notify.
     """
@@ -70,6 +73,7 @@ class _Rule:
 
     Attributes:
         metrics: id to the namespace, the metric's name, its statistic, and its own dimension.
+        n_periods: minutes above the threshold that start the alarm, of as many and `LATE_PERIODS`.
     """
 
     metrics: Mapping[str, tuple[str, str, str, str]]
@@ -114,7 +118,8 @@ class RolloutAlarms(pulumi.ComponentResource):
             ],
             comparison_operator="GreaterThanThreshold",
             threshold=rule.above,
-            evaluation_periods=rule.n_periods,
+            evaluation_periods=rule.n_periods + LATE_PERIODS,
+            datapoints_to_alarm=rule.n_periods,
             treat_missing_data="notBreaching",
             alarm_actions=[args.alarm_topic_arn],
             ok_actions=[args.alarm_topic_arn],
@@ -157,9 +162,9 @@ def _of_fleets(**metrics: tuple[str, str]) -> dict[str, tuple[str, str, str, str
 def _excess(bad: Sequence[str], requests: Sequence[str], old_bad: str, old_requests: str) -> str:
     """Percent of the new fleet's requests that are bad, above the old fleet's; 0 if they are too few."""
     n_bad, n = (" + ".join(f"FILL({each}, 0)" for each in ids) for ids in (bad, requests))
-    share = f"100 * ({n_bad}) / MAX([{n}, 1])"
-    old_share = f"100 * FILL({old_bad}, 0) / MAX([FILL({old_requests}, 0), 1])"
-    return f"IF({n_bad} >= {MIN_FAILURES}, {share} - {old_share}, 0)"
+    # A division by zero, without requests of the old fleet, has no data point.
+    old_share = f"FILL(100 * {old_bad} / {old_requests}, 0)"
+    return f"IF({n_bad} >= {MIN_FAILURES}, 100 * ({n_bad}) / ({n}) - {old_share}, 0)"
 
 
 def _errors(args: RolloutAlarmsArgs) -> _Rule:
@@ -186,12 +191,12 @@ def _errors(args: RolloutAlarmsArgs) -> _Rule:
 def _latency(args: RolloutAlarmsArgs) -> _Rule:
     """Percentile of the new fleet's latency, divided by the latency that it may have."""
     limit_us = args.max_latency_ms * 1000  # the metric is in microseconds
+    least_us = limit_us // 2
 
     def ratio(percentile: str) -> str:
-        usual = (
-            f"IF(FILL(old_requests, 0) >= {MIN_FOR_P90}, {MAX_LATENCY_RATIO} * old_{percentile}, {limit_us})"
-        )
-        return f"new_{percentile} / MAX([{usual}, {limit_us // 2}])"
+        usual = f"{MAX_LATENCY_RATIO} * old_{percentile}"
+        of_old = f"IF({usual} > {least_us}, {usual}, {least_us})"
+        return f"new_{percentile} / IF(FILL(old_requests, 0) >= {MIN_FOR_P90}, {of_old}, {limit_us})"
 
     return _Rule(
         metrics=_of_fleets(

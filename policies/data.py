@@ -8,7 +8,7 @@ from policies.model import Broken, Resource, Rule, Stage, attached, of
 
 KEPT = ("Bucket", "Key", "ModelPackageGroup")  # hold what cannot be made again
 TAGS = {"Owner", "Service", "Stage"}
-DEAD_LETTER_RETENTION_S = 14 * 24 * 3600  # SQS's maximum: somebody has to be back from leave
+DEAD_LETTER_RETENTION_S = 14 * 24 * 3600  # SQS's maximum
 # Class to the input with its physical name. A replacement of a resource with a fixed name is a downtime.
 NAMES = {
     "Alias": "name",

@@ -22,18 +22,10 @@ SIZES = {
     False: Sizes(endpoint_instances=2, vcpus_of_an_instance=4, monthly_usd=1000),
     True: Sizes(endpoint_instances=20, vcpus_of_an_instance=16, monthly_usd=10_000),
 }
-MEMORY_MIB, TIMEOUT_S = (
-    2048,
-    120,
-)  # of a function: the API's time budget is 15 s, other functions call AWS only
-VCPUS = {
-    "medium": 1,
-    "large": 2,
-    "xlarge": 4,
-    "2xlarge": 8,
-    "4xlarge": 16,
-    "8xlarge": 32,
-}  # of current families
+# Of a function: the API's time budget is 15 s, other functions call AWS only.
+MEMORY_MIB, TIMEOUT_S = 2048, 120
+# Of current instance families.
+VCPUS = {"medium": 1, "large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32}
 
 
 def _endpoint_size(resources: Sequence[Resource], stage: Stage) -> Iterator[Broken]:
@@ -116,6 +108,15 @@ def _alarm_action(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
             yield alarm, "set alarmActions"
 
 
+def _filled_alarm(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
+    for alarm in of(resources, "MetricAlarm"):
+        queries = alarm.inputs.get("metricQueries", [])
+        n_periods = alarm.inputs.get("evaluationPeriods", 0)
+        n_needed = alarm.inputs.get("datapointsToAlarm", n_periods)
+        if any("FILL(" in query.get("expression", "") for query in queries) and n_needed >= n_periods:
+            yield alarm, "set datapointsToAlarm below evaluationPeriods: FILL gives late minutes a value"
+
+
 def _delivery(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
     for target in of(resources, "EventTarget"):
         if not target.inputs.get("deadLetterConfig") and not target.depends_on.get("deadLetterConfig"):
@@ -152,7 +153,12 @@ RULES = (
         description="The endpoint has alarms on errors and latency.",
         check=_endpoint_alarm,
     ),
-    Rule(name="alarm-notifies", description="Every alarm notifies somebody.", check=_alarm_action),
+    Rule(name="alarm-notifies", description="Every alarm has an action.", check=_alarm_action),
+    Rule(
+        name="filled-alarm-waits",
+        description="Alarms on filled metrics wait for data that is late.",
+        check=_filled_alarm,
+    ),
     Rule(
         name="events-not-lost",
         description="Event targets and functions have a dead-letter destination.",

@@ -16,9 +16,11 @@ PREFIXES = ("new_", "old_")
 KEPT = (
     *("AlarmName", "AlarmDescription", "ActionsEnabled", "OKActions", "AlarmActions"),
     *("InsufficientDataActions", "EvaluationPeriods", "DatapointsToAlarm", "Threshold"),
-    *("ComparisonOperator", "Metrics"),
 )
-QUIET, WITHDRAWN = "notBreaching", "breaching"  # TreatMissingData
+COMPARING = {"ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching"}
+# In ALARM without requests of a fleet: their metrics are filled with 0, or missing. SetAlarmState alone lasts
+# for seconds, until the next evaluation (CloudWatch API reference).
+WITHDRAWN = {"ComparisonOperator": "LessThanOrEqualToThreshold", "TreatMissingData": "breaching"}
 NO_CONFIG = "none"  # no endpoint config: its metrics have no data
 
 
@@ -42,8 +44,8 @@ class RolloutAlarms:
         changed = set()
         for alarm in self._alarms():
             metrics = _with_fleets(alarm["Metrics"], new, old)
-            if metrics != alarm["Metrics"] or alarm.get("TreatMissingData") != QUIET:
-                self._put(alarm, metrics, QUIET)
+            if metrics != alarm["Metrics"] or _is_withdrawn(alarm):
+                self._put(alarm, metrics, COMPARING)
                 changed.add(alarm["AlarmName"])
         # An update leaves the state as it was until the next evaluation, and a rollout that starts in ALARM
         # is rolled back.
@@ -54,36 +56,47 @@ class RolloutAlarms:
     def stop_rollout(self, reason: str) -> None:
         """Roll the rollout in progress back: its first alarm starts, and lasts until `rest` or `watch`.
 
-        SageMaker cannot be told to: an endpoint that is being updated refuses every other call. Without data,
-        the alarm stays in ALARM after its next evaluation.
+        SageMaker cannot be told to: an endpoint that is being updated refuses every other call. The alarm
+        gets a condition that holds without requests, so that its evaluations keep it in ALARM.
+
+        Raises:
+            LookupError: the stage's alarms do not exist.
         """
-        alarm = self._alarms()[0]
-        nothing = Fleet(NO_CONFIG, NO_CONFIG)
-        if alarm.get("TreatMissingData") != WITHDRAWN:
+        alarms = self._alarms()
+        if not alarms:
+            raise LookupError(f"no alarm of {self._names} exists, so the rollout goes on: run pulumi up")
+        alarm, nothing = alarms[0], Fleet(NO_CONFIG, NO_CONFIG)
+        if not _is_withdrawn(alarm):
             self._put(alarm, _with_fleets(alarm["Metrics"], nothing, nothing), WITHDRAWN)
             self._set_state(alarm, "ALARM", reason)
 
     def rest(self) -> None:
         """End the alarm of `stop_rollout`, when the rollback has ended."""
         for alarm in self._alarms():
-            if alarm.get("TreatMissingData") == WITHDRAWN:
-                self._put(alarm, alarm["Metrics"], QUIET)
+            if _is_withdrawn(alarm):
+                self._put(alarm, alarm["Metrics"], COMPARING)
                 self._set_state(alarm, "OK", "The rollback has ended.")
 
     def _alarms(self) -> list[dict[str, Any]]:
-        """All alarms in the order of their names: a stage has three, and a page 100."""
+        """All existing alarms in the order of their names: a stage has three, and a page 50."""
         if not self._names:
             return []
         found = self._client.describe_alarms(AlarmNames=self._names, AlarmTypes=["MetricAlarm"])
         by_name = {alarm["AlarmName"]: alarm for alarm in found["MetricAlarms"]}
         return [by_name[name] for name in self._names if name in by_name]
 
-    def _put(self, alarm: Mapping[str, Any], metrics: list[dict[str, Any]], missing: str) -> None:
+    def _put(
+        self, alarm: Mapping[str, Any], metrics: list[dict[str, Any]], condition: Mapping[str, str]
+    ) -> None:
         kept = {key: alarm[key] for key in KEPT if key in alarm}
-        self._client.put_metric_alarm(**{**kept, "Metrics": metrics, "TreatMissingData": missing})
+        self._client.put_metric_alarm(**kept, **condition, Metrics=metrics)
 
     def _set_state(self, alarm: Mapping[str, Any], state: str, reason: str) -> None:
         self._client.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason=reason)
+
+
+def _is_withdrawn(alarm: Mapping[str, Any]) -> bool:
+    return any(alarm.get(key) == value for key, value in WITHDRAWN.items())
 
 
 def _with_fleets(metrics: Sequence[Mapping[str, Any]], new: Fleet, old: Fleet) -> list[dict[str, Any]]:

@@ -135,4 +135,11 @@ def test_invalid_and_empty_answers_are_compared_with_the_old_model(
 def test_all_alarms_notify(done: Recording) -> None:
     for each in done.of(ALARM):
         assert each.inputs["alarmActions"] == each.inputs["okActions"] == [TOPIC_ARN]
-    assert alarm(done, "latency").inputs["evaluationPeriods"] == 3
+
+
+@pytest.mark.parametrize(("label", "minutes"), [("errors", 1), ("latency", 3), ("answers", 1)])
+def test_minutes_whose_metrics_are_late_do_not_end_an_alarm(
+    done: Recording, label: str, minutes: int
+) -> None:
+    inputs = alarm(done, label).inputs
+    assert (inputs["datapointsToAlarm"], inputs["evaluationPeriods"]) == (minutes, minutes + 2)

@@ -215,6 +215,17 @@ CASES: Mapping[str, tuple[Sequence[Resource], Sequence[Resource]]] = {
         ],
     ),
     "alarm-notifies": ([resource("MetricAlarm")], [resource("MetricAlarm", alarmActions=["arn:topic"])]),
+    "filled-alarm-waits": (
+        [resource("MetricAlarm", evaluationPeriods=1, metricQueries=[{"expression": "FILL(m, 0)"}])],
+        [
+            resource(
+                "MetricAlarm",
+                evaluationPeriods=3,
+                datapointsToAlarm=1,
+                metricQueries=[{"expression": "FILL(m, 0)"}],
+            )
+        ],
+    ),
     "events-not-lost": (
         [resource("EventTarget", retryPolicy={"maximumRetryAttempts": 3})],
         [

@@ -48,7 +48,7 @@ BAD_SCRIPTS = {
         "found = good(data, model)\nfor each in found['predictions']:\n"
         "    each['items'][0]['score'] = float('nan')\nreturn found",
     ),
-    # The last one: answers without a version count as those of any new model for a minute.
+    # Answers without a version count as those of any new model.
     "no JSON": changed("predict_fn", "return 'no prediction'"),
 }
 # Fails for one user: a single error among many requests.

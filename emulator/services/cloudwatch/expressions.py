@@ -30,17 +30,15 @@ COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-FUNCTIONS: Mapping[str, Callable[..., float]] = {
-    "ABS": abs,
-    "CEIL": math.ceil,
-    "FLOOR": math.floor,
+FUNCTIONS: Mapping[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLOOR": math.floor}
+# Of an array of time series. Of one time series they are a number, over more data points than the alarm's.
+REDUCTIONS: Mapping[str, Callable[..., float]] = {
     "MAX": lambda *values: max(values),
     "MIN": lambda *values: min(values),
     "SUM": lambda *values: math.fsum(values),
     "AVG": lambda *values: math.fsum(values) / len(values),
 }
-
-
+FUNCTION_NAMES = {*FUNCTIONS, *REDUCTIONS, "IF", "FILL"}
 NODES = (
     *(ast.Name, ast.Load, ast.UnaryOp, ast.USub, ast.UAdd, ast.BinOp, ast.BoolOp, ast.And, ast.Or, ast.List),
     *BINARY,
@@ -93,15 +91,18 @@ def _is_supported(node: ast.AST) -> bool:
     match node:
         case ast.Constant(value=value):
             return type(value) in (int, float)
+        case ast.Call(func=ast.Name(id=name), args=[ast.List(elts=elements)], keywords=[]):
+            return name in REDUCTIONS and bool(elements) and all(map(_is_time_series, elements))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-            return _has_function(name, len(args))
+            return {"IF": 3, "FILL": 2}.get(name, 1 if name in FUNCTIONS else 0) == len(args) > 0
         case ast.Compare(ops=ops):
             return len(ops) == 1
     return isinstance(node, NODES)
 
 
-def _has_function(name: str, n_args: int) -> bool:
-    return {"IF": n_args == 3, "FILL": n_args == 2}.get(name, name in FUNCTIONS and n_args > 0)
+def _is_time_series(node: ast.expr) -> bool:
+    """Whether an expression has a metric; CloudWatch refuses arrays with numbers."""
+    return any(isinstance(each, ast.Name) and each.id not in FUNCTION_NAMES for each in ast.walk(node))
 
 
 def _evaluate(node: ast.expr, metrics: Mapping[str, Value]) -> Value:
@@ -136,8 +137,9 @@ def _call(name: str, args: list[ast.expr], metrics: Mapping[str, Value]) -> Valu
     if name == "FILL":
         value = _evaluate(args[0], metrics)
         return _evaluate(args[1], metrics) if value is None else value
-    elements = [each for arg in args for each in (arg.elts if isinstance(arg, ast.List) else [arg])]
-    return _apply(FUNCTIONS[name], *(_evaluate(each, metrics) for each in elements))
+    if isinstance(args[0], ast.List):
+        return _apply(REDUCTIONS[name], *(_evaluate(each, metrics) for each in args[0].elts))
+    return _apply(FUNCTIONS[name], _evaluate(args[0], metrics))
 
 
 def _apply(function: Callable[..., Any], *values: Value) -> Value:

@@ -25,7 +25,8 @@ EVENT = "CloudWatch Alarm State Change"
 SERVICE = "cloudwatch.amazonaws.com"
 # CloudWatch evaluates standard alarms every minute.
 INTERVAL_S = 1.0
-SET_STATE_S = 60.0  # a state set with SetAlarmState lasts until the next evaluation
+# A state set with SetAlarmState lasts until the next evaluation, "often within seconds" (API reference).
+SET_STATE_S = 10.0
 log = logging.getLogger("emulator.services.cloudwatch")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from typing import Any
 
 NOT_RETURNED = ("StateValue", "AlarmArn")  # members that PutMetricAlarm does not take
@@ -19,7 +20,7 @@ class FakeCloudWatch:
     """Alarms on the fleets of a rollout."""
 
     def __init__(self, *names: str) -> None:
-        self.alarms = {
+        self.alarms: dict[str, dict[str, Any]] = {
             name: {
                 "AlarmName": name,
                 "AlarmArn": f"arn:aws:cloudwatch:ap-northeast-2:123456789012:alarm:{name}",
@@ -48,9 +49,20 @@ class FakeCloudWatch:
     def states(self) -> set[str]:
         return {alarm["StateValue"] for alarm in self.alarms.values()}
 
+    def evaluate(self, name: str, value: float | None) -> None:
+        """Set the state of an alarm, as its next evaluation does."""
+        alarm = self.alarms[name]
+        compare = {"GreaterThanThreshold": operator.gt, "LessThanOrEqualToThreshold": operator.le}
+        breaches = compare[alarm["ComparisonOperator"]]
+        is_breached = (
+            alarm["TreatMissingData"] == "breaching" if value is None else breaches(value, alarm["Threshold"])
+        )
+        alarm["StateValue"] = "ALARM" if is_breached else "OK"
+
     def describe_alarms(self, *, AlarmNames: list[str], AlarmTypes: list[str]) -> dict[str, Any]:  # noqa: N803
         assert AlarmTypes == ["MetricAlarm"]
-        return {"MetricAlarms": [copy.deepcopy(self.alarms[name]) for name in sorted(AlarmNames)]}
+        found = [name for name in sorted(AlarmNames) if name in self.alarms]
+        return {"MetricAlarms": [copy.deepcopy(self.alarms[name]) for name in found]}
 
     def put_metric_alarm(self, **request: Any) -> None:
         assert not set(NOT_RETURNED) & set(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lambdas.deploy_model.calls import Invoke, changed_approval, deploy, endpoint_changed, promotion
 from tests.lambdas.deploy_model.fake_cloudwatch import FakeCloudWatch
 from tests.lambdas.deploy_model.fake_sagemaker import FakeSageMaker
@@ -72,14 +74,44 @@ def test_rejection_during_its_rollout_rolls_a_package_back(
     for _ in range(2):  # events may be repeated
         assert invoke(changed_approval(arn, "Rejected"))["status"] == "Withdrawn"
     assert cloudwatch.alarms["rollout-errors"]["StateValue"] == "ALARM"
-    # The next evaluation finds no data, which keeps the alarm.
-    assert cloudwatch.alarms["rollout-errors"]["TreatMissingData"] == "breaching"
+    # The following evaluations find no data, or filled metrics.
+    for value in (None, 0.0):
+        cloudwatch.evaluate("rollout-errors", value)
+        assert cloudwatch.alarms["rollout-errors"]["StateValue"] == "ALARM"
     fake.roll_back()
     assert invoke(endpoint_changed())["status"] == "AlreadyDeployed"
     assert fake.endpoint["EndpointConfigName"] == before
     assert fake.metadata(arn)["deployment"] == "RolledBack"
-    assert cloudwatch.states() == {"OK"}
-    assert cloudwatch.alarms["rollout-errors"]["TreatMissingData"] == "notBreaching"
+    for value in (None, 0.0):
+        cloudwatch.evaluate("rollout-errors", value)
+        assert cloudwatch.states() == {"OK"}
+
+
+def test_alarm_of_a_withdrawn_rollout_compares_the_next_one(
+    fake: FakeSageMaker, invoke: Invoke, cloudwatch: FakeCloudWatch
+) -> None:
+    deploy(fake, invoke)
+    arn = fake.register()
+    invoke(promotion(arn))
+    before = cloudwatch.alarms["rollout-errors"]
+    fake.packages[arn]["ModelApprovalStatus"] = "Rejected"
+    invoke(changed_approval(arn, "Rejected"))
+    fake.roll_back()
+    fake.packages[arn]["ModelApprovalStatus"] = "Approved"
+    assert invoke(changed_approval(arn))["status"] == "Deploying"
+    assert cloudwatch.alarms["rollout-errors"] == before
+
+
+def test_rejection_says_that_no_alarm_exists(
+    fake: FakeSageMaker, invoke: Invoke, cloudwatch: FakeCloudWatch
+) -> None:
+    deploy(fake, invoke)
+    arn = fake.register()
+    invoke(promotion(arn))
+    cloudwatch.alarms.clear()
+    fake.packages[arn]["ModelApprovalStatus"] = "Rejected"
+    with pytest.raises(LookupError, match=r"rollout-errors.*pulumi up"):
+        invoke(changed_approval(arn, "Rejected"))
 
 
 def test_package_that_was_withdrawn_is_deployed_after_another_approval(

@@ -178,7 +178,19 @@ def test_missing_operand_makes_an_expression_missing(emulator: Emulator) -> None
     assert state(emulator, "operand") == "ALARM"
 
 
-@pytest.mark.parametrize("text", ["__import__('os')", "errors.real", "ANOMALY(errors)", "errors +", "IF(1)"])
+def test_array_has_time_series(emulator: Emulator) -> None:
+    expression(emulator, "array", "MAX([errors, FILL(visits, 0)])")
+    put(emulator, 6)
+    assert state(emulator, "array") == "ALARM"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("__import__('os')", "errors.real", "ANOMALY(errors)", "errors +", "IF(1)"),
+        *("MAX([errors, 1])", "MAX(errors)", "ABS([errors, visits])"),
+    ],
+)
 def test_expression_that_is_not_supported_is_refused(emulator: Emulator, text: str) -> None:
     with pytest.raises(ClientError, match=r"metric math|not support"):
         expression(emulator, "refused", text)
@@ -248,5 +260,5 @@ def test_state_that_was_set_lasts_until_the_next_evaluation(emulator: Emulator) 
     put_alarm(emulator, "set")
     emulator.client("cloudwatch").set_alarm_state(AlarmName="set", StateValue="ALARM", StateReason="test")
     assert state(emulator, "set") == "ALARM"
-    emulator.host.metrics.advance(61)
+    emulator.host.metrics.advance(11)
     assert state(emulator, "set") == "OK"
