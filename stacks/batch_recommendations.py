@@ -102,14 +102,18 @@ class BatchRecommendations(pulumi.ComponentResource):
             grant_pass_role(self._role.arn, SAGEMAKER),
         ]
 
-    def failed_event(self) -> dict[str, Any]:
-        """Source, type and detail of the event of a failed job, as `EventRouteArgs` takes them."""
+    def ended_event(self, *statuses: str) -> dict[str, Any]:
+        """Source, type and detail of the event of a job's end, as `EventRouteArgs` takes them.
+
+        Args:
+            statuses: ``Failed``, or ``Stopped``: by a person, or after `max_runtime_s`.
+        """
         return {
             "source": "aws.sagemaker",
             "detail_type": "SageMaker Processing Job State Change",
             "detail": {
                 "ProcessingJobName": [{"prefix": self.job_prefix}],
-                "ProcessingJobStatus": ["Failed"],
+                "ProcessingJobStatus": list(statuses),
             },
         }
 

@@ -198,9 +198,13 @@ def _pipeline_failed(args: OperationsArgs) -> EventRouteArgs:
 def _batch_failed(args: OperationsArgs, batch: BatchRecommendations) -> EventRouteArgs:
     return _notification(
         args,
-        **batch.failed_event(),
-        paths={"job": "$.detail.ProcessingJobName", "why": "$.detail.FailureReason"},
-        text="The batch recommendations failed (job <job>, the attempt is its last number): <why>",
+        **batch.ended_event("Failed", "Stopped"),
+        paths={
+            "job": "$.detail.ProcessingJobName",
+            "status": "$.detail.ProcessingJobStatus",
+            "why": "$.detail.FailureReason",
+        },
+        text="The batch recommendations failed (job <job>, the attempt is its last number): <status>. <why>",
     )
 
 

@@ -150,7 +150,7 @@ class Serving(pulumi.ComponentResource):
             routes["batch job failed"] = route(
                 "batch job failed",
                 "A job of the batch recommendations failed: it starts again",
-                **self.batch.failed_event(),
+                **self.batch.ended_event("Failed"),
             )
         return routes
 

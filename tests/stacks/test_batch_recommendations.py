@@ -77,3 +77,13 @@ def test_job_with_a_feature_store_runs_in_its_network_and_reaches_nothing_else(w
     assert {"secretsmanager:GetSecretValue", "ec2:CreateNetworkInterface"} <= actions(
         with_store, "batch-role"
     )
+
+
+def test_job_that_was_stopped_is_notified_and_not_started_again() -> None:
+    patterns = {
+        rule.name: json.loads(rule.inputs["eventPattern"])["detail"]["ProcessingJobStatus"]
+        for rule in recorded("prod").of("aws:cloudwatch/eventRule:EventRule")
+        if rule.name.startswith("batch-")
+    }
+    # SageMaker stops a job after its longest time; its event is that of a job that a person stopped.
+    assert patterns == {"batch-failed": ["Failed", "Stopped"], "batch-job-failed": ["Failed"]}
