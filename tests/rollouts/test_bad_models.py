@@ -56,7 +56,8 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
     if kind == "damaged index":
         assert any(DAMAGED in line for line in stage.container_log())
     ended = [line for line in stage.log("deploy-model") if line.get("message") == "rollout ended"]
-    assert [line["deployment"] for line in ended if line["package"] == arn] == ["RolledBack"]
+    # Events of the end may be handled at the same time: each records it.
+    assert {line["deployment"] for line in ended if line["package"] == arn} == {"RolledBack"}
     # The fleet that never becomes healthy starts no alarm: this is its only message.
     subject = f"NCF dev: rollout of run {run_id} rolled back"
     notified = next(each for each in inbox.received() if each.get("Subject") == subject)
@@ -70,9 +71,7 @@ def test_single_error_among_many_requests_rolls_nothing_back(stage: RolloutStage
     with stage.clients() as clients:
         stage.review(arn, "Approved")
         eventually(lambda: run_id in clients.versions(), stage.patience_s, "the new model answers")
-        with stage.clients("unlucky") as unlucky:
-            eventually(lambda: any(key[1] == "fallback" for key in unlucky.answers), what="it fails")
-            unlucky.stop()
+        eventually(lambda: stage.answer("unlucky")["strategy"] == "fallback", what="it fails")
         stage.wait_for(arn, "Deployed")
     assert clients.failures == []
     variant = stage.endpoint()["ProductionVariants"][0]
