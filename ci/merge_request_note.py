@@ -1,6 +1,6 @@
 """Publish the review or the preview of a stage as a note on the GitLab merge request.
 
-Each has a note of its own, which later pipelines update.
+Each has a separate note, which later pipelines update.
 
 Reads the predefined variables ``CI_API_V4_URL``, ``CI_PROJECT_ID`` and ``CI_MERGE_REQUEST_IID``, and
 ``GITLAB_NOTE_TOKEN``, a masked project access token with the ``api`` scope.

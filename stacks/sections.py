@@ -201,7 +201,7 @@ class DeadlinesConfig(Section):
 
 
 class OperationsConfig(Section):
-    """Alarm recipient, budget and deadlines; without deadlines (null) nobody is told of a missing run."""
+    """Alarm recipient, budget and deadlines; without deadlines (null) a missing run is not notified."""
 
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
     monthly_budget_usd: Annotated[int, Field(ge=1)]

@@ -52,7 +52,7 @@ class GrantChange:
     """Grants that appear or disappear together.
 
     Attributes:
-        widens: somebody may do more than before.
+        widens: a principal may do more than before.
         sentence: the change in words.
     """
 

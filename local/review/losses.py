@@ -29,7 +29,7 @@ DATA: dict[str, str] = {
     "aws:sns/topicSubscription:TopicSubscription": "the confirmation of its recipient",
     "aws:sqs/queue:Queue": "its messages: events that were not handled",
     "aws:scheduler/schedule:Schedule": "the runs of the time without it",
-    "aws:cloudwatch/eventRule:EventRule": "the events of the time without it, which nobody handles",
+    "aws:cloudwatch/eventRule:EventRule": "the events of the time without it, which are not handled",
 }
 
 
