@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 
 from ml import contract
@@ -17,6 +18,19 @@ DRIVERS_PREFIX = f"{contract.MODELS_PREFIX}drivers/"
 
 # Without it the SDK sends telemetry, and reads default settings from configuration files of the machine.
 SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+
+_validate = SageMakerConfig.validate_sagemaker_config
+
+
+def _validate_others(sagemaker_config: dict[str, Any] | None = None) -> None:
+    """Validate a configuration of the SDK; `SDK_CONFIG` is validated by the constructor of the session."""
+    if sagemaker_config is not SDK_CONFIG:
+        _validate(sagemaker_config)
+
+
+# At each of the 50 look-ups of a definition, the SDK validates the configuration, and first its own schema:
+# two thirds of the time that a definition takes.
+SageMakerConfig.validate_sagemaker_config = staticmethod(_validate_others)
 
 
 class DefinitionSession(PipelineSession):

@@ -8,12 +8,13 @@ from typing import Any
 
 import boto3
 import pytest
+from jsonschema import ValidationError
 
 from ml import contract
 from ml.pipeline.aws import aws_session
 from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.execution import parameter_values
-from ml.pipeline.session import DRIVERS_PREFIX, DefinitionSession, tree_digest
+from ml.pipeline.session import DRIVERS_PREFIX, SDK_CONFIG, DefinitionSession, tree_digest
 from ml.settings.gate import GateSettings
 from ml.settings.metrics import METRICS
 from tests.ml.pipeline.conftest import ENVIRONMENT, environment
@@ -310,3 +311,11 @@ def test_digest_depends_only_on_names_and_contents(tmp_path: Any) -> None:
     assert tree_digest(folder("same", {"b/c": b"2", "a": b"1"})) == digest
     assert tree_digest(folder("renamed", {"a": b"1", "b/d": b"2"})) != digest
     assert tree_digest(folder("changed", {"a": b"1", "b/c": b"3"})) != digest
+
+
+def test_other_configurations_than_that_of_the_session_are_validated() -> None:
+    from sagemaker.core.config.config_manager import SageMakerConfig  # importing the SDK needs a region
+
+    SageMakerConfig.validate_sagemaker_config({**SDK_CONFIG})
+    with pytest.raises(ValidationError, match=r"2\.0"):
+        SageMakerConfig.validate_sagemaker_config({**SDK_CONFIG, "SchemaVersion": "2.0"})
