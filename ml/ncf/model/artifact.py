@@ -233,7 +233,7 @@ def unpack(archive: Path, folder: Path) -> None:
         ArtifactError: the archive is missing or damaged, or has such an entry.
     """
     try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as tar:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             tar.extractall(folder, filter="data")
             while stream.read(READ_BYTES):  # to the end, where gzip compares the checksum
                 pass
