@@ -6,8 +6,8 @@ The dev stage runs on the emulator. The function `recommend` reaches the endpoin
 (`AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`), which delays, refuses or replaces answers; for the last fault, the
 process of the model is killed. After each of the others the endpoint works again, and the model has to
 answer. The alarm on fallbacks is evaluated on the data points that the function wrote to its log. The exit
-status is 1 if a response was not 200 with a list, if the 99th percentile of the latency is above 1.5 s, or if
-the alarm would not start.
+status is 1 if a response was not 200 with a list, if the 99th percentile of the latency is above 1.5 s, if
+the alarm would not start, or if the model does not answer again.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ N_CLIENTS = 8
 REQUESTS_PER_FAULT = 200
 SLOW_S = 10.0
 RECOVERY_S = 11.0  # the circuit breaker makes a probe after 10 s
+MAX_PROBES = 5
 MAX_P99_S = 1.5
 FORWARDED_HEADERS = ("Content-Type", "Accept", "Authorization", "X-Amz-Date", "X-Amz-Security-Token")
 
@@ -215,9 +216,7 @@ def run(served: ServedStage, requests_per_fault: int, emulator_pid: int) -> dict
             faults[fault] = {**_summary(answers), "calls_of_the_endpoint": proxy.n_calls - before}
             proxy.fault = ""
             if fault != "killed":
-                time.sleep(RECOVERY_S)
-                ask(served.api_url, 10 * N_CLIENTS)
-                recovered[fault] = _summary(ask(served.api_url, 5 * N_CLIENTS))["strategies"]
+                recovered[fault] = after_recovery(served.api_url)
             faults[fault]["seconds"] = [answer.seconds for answer in answers]
         alarm, n_fallbacks = alarm_on_fallbacks(served.stage)
     seconds = [each for fault in faults.values() for each in fault.pop("seconds")]
@@ -233,6 +232,21 @@ def run(served: ServedStage, requests_per_fault: int, emulator_pid: int) -> dict
         "alarm": alarm,
         "fallbacks": n_fallbacks,
     }
+
+
+def after_recovery(api_url: str) -> dict[str, int]:
+    """Strategies of answers after a probe of the circuit breaker; on a busy machine the first probe may fail.
+
+    The next fault would otherwise not reach the endpoint.
+    """
+    strategies: dict[str, int] = {}
+    for _ in range(MAX_PROBES):
+        time.sleep(RECOVERY_S)
+        ask(api_url, 10 * N_CLIENTS)
+        strategies = _summary(ask(api_url, 5 * N_CLIENTS))["strategies"]
+        if set(strategies) == {"ncf"}:
+            break
+    return strategies
 
 
 def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
@@ -258,7 +272,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
-    return 0 if not result["not_a_list"] and result["p99_s"] <= MAX_P99_S and result["alarm"] else 1
+    is_recovered = all(set(each) == {"ncf"} for each in result["after_recovery"].values())
+    is_fast = result["p99_s"] <= MAX_P99_S
+    return 0 if not result["not_a_list"] and is_fast and result["alarm"] and is_recovered else 1
 
 
 if __name__ == "__main__":

@@ -90,10 +90,11 @@ def _excluded(
     """Items that the user does not get, ascending, each once."""
     parts = [model.items(instance.exclude_items)]
     if instance.exclude_seen:
-        parts.append(np.array(session.rows, dtype=np.int64))
+        parts.append(np.unique(np.array(session.rows, dtype=np.int64)))
         if user is not None and model.artifact.data is not None:
             parts.append(model.artifact.data.seen(user).astype(np.int64))
-    return np.unique(np.concatenate(parts))
+    filled = [part for part in parts if len(part)]  # each ascending, each item once
+    return filled[0] if len(filled) == 1 else np.unique(np.concatenate(parts))
 
 
 def _candidates(instance: Instance, excluded: NDArray[np.int64], model: Recommender) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from ml.ncf.model.base import RankingModel
 from ml.ncf.model.ranked import Ranked, best
 
 MIN_ITEMS = 20_000  # in a smaller catalogue one matrix product takes about as long as the search
-FIRST_SEGMENT = 65_536  # items; each segment is twice as long as the one before
+FIRST_SEGMENT = 32_768  # items; each segment is twice as long as the one before
 FINE_FACTORS = 128  # with fewer factors each has a code, otherwise each pair of factors
 CODE_BITS = 4  # of a code: the 16 centroids of a subquantiser fit into a register
 TRAINING_ITEMS = 20_000  # per segment, from which the quantiser is trained
