@@ -20,6 +20,7 @@ from components.packing import write_file, zip_bytes
 BUNDLED = ("ml", "requirements")  # source of the build, the training and the evaluation
 WHEELS_FOLDER = "ml/packages"  # in the bundle; `ml.ncf.jobs.packages` unpacks them
 IGNORED = {"__pycache__", ".DS_Store"}
+ANY_PYTHON = {"abi3", "none"}  # ABI tags of wheels for several versions of Python
 
 
 def bundled_files(root: Path) -> Iterator[Path]:
@@ -47,13 +48,21 @@ def wheels_of(folder: Path) -> dict[str, bytes]:
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: a wheel is for one version of Python.
     """
-    wheels = {f"{WHEELS_FOLDER}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.whl"))}
-    if not wheels:
+    paths = sorted(folder.glob("*.whl"))
+    if not paths:
         raise FileNotFoundError(
             f"{folder}: no wheel; download them with pip download --requirement requirements/jobs.lock"
         )
-    return wheels
+    for path in paths:
+        # <name>-<version>[-<build>]-<Python>-<ABI>-<platform>.whl
+        if path.stem.split("-")[-2] not in ANY_PYTHON:
+            raise ValueError(
+                f"{path}: for one version of Python, but training and serving have different ones; choose a "
+                "version of the package whose wheels have the ABI abi3, or none, in requirements/jobs.in"
+            )
+    return {f"{WHEELS_FOLDER}/{path.name}": path.read_bytes() for path in paths}
 
 
 def write_bundle(root: Path, bundle: Path, wheels: Path | None = None) -> str:
@@ -74,7 +83,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         digest = write_bundle(args.root, args.output, args.wheels)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 2
     print(f"{digest}  {args.output}")

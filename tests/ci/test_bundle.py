@@ -94,7 +94,15 @@ def test_bundle_command_uses_only_the_standard_library(tmp_path: Path) -> None:
 def test_wheels_are_bundled_where_the_jobs_look_for_them(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no wheel; download them with pip download"):
         write_bundle(tree, tmp_path / "source.zip", tmp_path)
-    (tmp_path / "faiss.whl").write_bytes(b"wheel")
+    (tmp_path / "faiss-1-cp310-abi3-any.whl").write_bytes(b"wheel")
     write_bundle(tree, tmp_path / "source.zip", tmp_path)
     folder = packages.FOLDER.relative_to(ROOT).as_posix()
-    assert zipfile.ZipFile(tmp_path / "source.zip").read(f"{folder}/faiss.whl") == b"wheel"
+    assert zipfile.ZipFile(tmp_path / "source.zip").read(f"{folder}/faiss-1-cp310-abi3-any.whl") == b"wheel"
+
+
+def test_wheel_for_one_version_of_python_is_refused(tmp_path: Path) -> None:
+    wheel = tmp_path / "faiss-1-cp312-cp312-any.whl"
+    wheel.write_bytes(b"wheel")
+    done = bundle("--wheels", str(tmp_path), "--output", str(tmp_path / "source.zip"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bundle: {wheel}: for one version of Python")
