@@ -211,7 +211,8 @@ def _read_session(path: Path) -> SessionMap | None:
 def _reason(error: Exception) -> str:
     """One line; torch's own text about other content is a page that advises to load it unchecked."""
     is_other = isinstance(error, pickle.UnpicklingError)
-    return "damaged, or not a file of tensors" if is_other else str(error) or type(error).__name__
+    text = "damaged, or not a file of tensors" if is_other else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _read_info(path: Path) -> dict[str, Any]:

@@ -73,14 +73,17 @@ def test_weight_that_is_not_finite_is_not_loaded(model_dir: Path, tmp_path: Path
         artifact.read(folder)
 
 
-def other_object() -> bytes:
-    """A file of torch.save with an object that is not loaded with `weights_only`."""
+def saved(content: dict[str, object]) -> bytes:
     buffer = io.BytesIO()
-    torch.save({"path": Path("x")}, buffer)
+    torch.save(content, buffer)
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("content", [b"", b"text", other_object()], ids=["empty", "text", "other object"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", saved({"path": Path("x")}), saved({"gmf.output": torch.ones(3)})],
+    ids=["empty", "text", "other object", "other model"],
+)
 @pytest.mark.parametrize("name", ["weights.pt", "session.pt"])
 def test_damaged_file_is_refused_and_named(
     model_dir: Path, tmp_path: Path, name: str, content: bytes
