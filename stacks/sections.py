@@ -101,8 +101,8 @@ class ServingConfig(Section):
     # SageMaker API, TrafficRoutingConfig: CanarySize and LinearStepSize
     step_percent: Annotated[int, Field(ge=1, le=50)]
     # SageMaker API, WaitIntervalInSeconds and TerminationWaitInSeconds: 0 to 3600. The metrics of a minute
-    # arrive in the next one, so that an alarm needs two.
-    wait_s: Annotated[int, Field(ge=120, le=3600)]
+    # arrive up to two minutes later, and alarms are evaluated once per minute, so that an alarm needs four.
+    wait_s: Annotated[int, Field(ge=240, le=3600)]
     keep_last: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")

@@ -214,8 +214,8 @@ def test_error_names_the_unknown_or_missing_key(change: Callable[[Config], Any],
             ),
         ),
         (
-            lambda c: c["ncf:serving"].update(wait_s=60),
-            r"ncf:serving.wait_s is 60: input should be greater than or equal to 120",
+            lambda c: c["ncf:serving"].update(wait_s=239),
+            r"ncf:serving.wait_s is 239: input should be greater than or equal to 240",
         ),
         (
             lambda c: c["ncf:serving"].update(image_uri="ncf:latest"),
