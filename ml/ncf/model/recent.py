@@ -26,6 +26,7 @@ from ml.ncf.model.base import Features, History, HistoryOf, RankingModel, requir
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.ranked import Ranked
 from ml.ncf.model.recent_candidates import DECAYS, CoVisited, candidates_of
+from ml.ncf.model.recent_statistics import RecentStatistics, log_count
 from ml.ncf.model.towers import CROSS_CHUNK_BYTES, NCFConfig
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ N_INPUTS = len(DECAYS) + 4
 N_RECENT = 20
 N_NEIGHBOURS = 100
 HIDDEN = (32, 16)
-LOG_SCALE = 0.3  # of logarithms of counts, so that all inputs have a range of a few units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +60,6 @@ class RecentConfig(NCFConfig):
     @property
     def base(self) -> NCFConfig:
         return NCFConfig(**{each.name: getattr(self, each.name) for each in fields(NCFConfig)})
-
-
-@dataclass(frozen=True, eq=False)
-class RecentStatistics:
-    """What the inputs are computed from, as the artifact stores it.
-
-    Attributes:
-        neighbours: (I, N) int32, the items that are visited together with each item; -1: no more.
-        strengths: (I, N) float32, how often, relative to the neighbour's popularity; 0: none.
-        recent: (U, R) int32, the last items of each user, newest first; -1: no more.
-        item_counts: (I, 2) float32, `log_count` of the users, in the whole training and at its end.
-        user_counts: (U,) float32, `log_count` of the items.
-    """
-
-    neighbours: Tensor
-    strengths: Tensor
-    recent: Tensor
-    item_counts: Tensor
-    user_counts: Tensor
 
 
 class RecentNCF(RankingModel):
@@ -107,7 +88,8 @@ class RecentNCF(RankingModel):
         self.base = NCF(config.base)
         if not self.base.is_dot_product:
             raise ValueError(f"architecture is {config.architecture!r}: the base model is a GMF")
-        for name, tensor in vars(_no_statistics(config)).items():
+        empty = RecentStatistics.empty(config.n_users, config.n_items, config.n_recent, config.n_neighbours)
+        for name, tensor in vars(empty).items():
             self.register_buffer(name, tensor)
         self.register_buffer("mean_item", torch.zeros(config.factor_num))
         self.register_buffer("input_mean", torch.zeros(N_INPUTS))
@@ -283,20 +265,3 @@ class RecentNCF(RankingModel):
             sums = torch.zeros(items.shape, dtype=weighted.dtype).scatter_add_(1, place, weighted)
             pooled.append(sums.gather(1, first))
         return torch.stack(pooled, dim=-1)
-
-
-def log_count(counts: Tensor) -> Tensor:
-    """A count as an input."""
-    return torch.log1p(counts.float()) * LOG_SCALE
-
-
-def _no_statistics(config: RecentConfig) -> RecentStatistics:
-    """Statistics without any interaction."""
-    pairs = config.n_items, config.n_neighbours
-    return RecentStatistics(
-        neighbours=torch.full(pairs, -1, dtype=torch.int32),
-        strengths=torch.zeros(pairs),
-        recent=torch.full((config.n_users, config.n_recent), -1, dtype=torch.int32),
-        item_counts=torch.zeros(config.n_items, 2),
-        user_counts=torch.zeros(config.n_users),
-    )

@@ -20,7 +20,8 @@ from torch import Tensor
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.data.sampling import UnseenSampler
 from ml.ncf.model.ncf import NCF
-from ml.ncf.model.recent import N_NEIGHBOURS, N_RECENT, RecentNCF, RecentStatistics, log_count
+from ml.ncf.model.recent import N_NEIGHBOURS, N_RECENT, RecentNCF
+from ml.ncf.model.recent_statistics import RecentStatistics, log_count
 from ml.ncf.objectives.histories import HistoryWeights, pooled_history
 
 WITHHELD_PART = 4  # of a user's pairs at most one in four is withheld

@@ -11,8 +11,9 @@ from ml.ncf.model.base import Features
 from ml.ncf.model.item_index import ItemIndex, inner_products
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.ranked import Ranked
-from ml.ncf.model.recent import RecentNCF, RecentStatistics, log_count
+from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.recent_candidates import DECAYS, CoVisited
+from ml.ncf.model.recent_statistics import RecentStatistics, log_count
 from ml.ncf.model.retrieval import SHORTLIST, best_items
 from ml.ncf.model.session import Session, SessionMap
 from ml.ncf.model.towers import NCFConfig

@@ -9,7 +9,8 @@ import torch
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model.ncf import NCF
-from ml.ncf.model.recent import RecentNCF, log_count
+from ml.ncf.model.recent import RecentNCF
+from ml.ncf.model.recent_statistics import log_count
 from ml.ncf.training.plan import plan_text, training_plan
 from ml.ncf.training.recent_data import co_visits, draw_samples, statistics_of, without_newest
 from ml.ncf.training.runner import Trained, TrainingData, run_plan
