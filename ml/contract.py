@@ -212,9 +212,13 @@ def run_prefix(run_id: str) -> str:
     return f"{PREPARED_PREFIX}run={run_id}/"
 
 
-def recommendations_path(model_version: str, top_n: int) -> str:
-    """Folder of the batch recommendations of a model, below RECOMMENDATIONS_PREFIX; Hive-style partitions."""
-    return f"model_version={model_version}/top_n={top_n}/"
+def recommendations_path(model_version: str, package_arn: str, top_n: int) -> str:
+    """Folder of the batch recommendations of a model package, below RECOMMENDATIONS_PREFIX; Hive partitions.
+
+    A run that is trained again has the same model version and another package.
+    """
+    package_version = package_arn.rpartition("/")[2]
+    return f"model_version={model_version}/package={package_version}/top_n={top_n}/"
 
 
 def buildspec_key(run_id: str) -> str:

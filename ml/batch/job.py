@@ -3,7 +3,7 @@
 ``python -m ml.batch.job --output s3://data/recommendations/ --top-n 50 --model-package ARN --rollout TIME``
 reads `model/model.tar.gz` below `--input`, and writes the list of each user of the model to
 
-    <output>model_version=<run id>/top_n=<n>/part-00000.parquet, …, manifest.json
+    <output>model_version=<run id>/package=<version>/top_n=<n>/part-00000.parquet, …, manifest.json
 
 The lists are those of the endpoint: the same artifact and the same request handler. With
 `--feature-store-secret`, each list is also a document of the collection `recommendations`: `_id` is the user,
@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             model = inference.model_fn(folder)
             # SageMaker sets AWS_REGION, botocore reads AWS_DEFAULT_REGION only.
             s3 = boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=S3_CONFIG)
-            uri = given.output + recommendations_path(model.artifact.version, given.top_n)
+            uri = given.output + recommendations_path(
+                model.artifact.version, given.model_package, given.top_n
+            )
             n_new = recommend_all(
                 model,
                 Output(s3, uri),

@@ -25,7 +25,7 @@ from ml.serving.store import Recommender
 from tests.ml.ncf.conftest import channels, model_dir, prepared_run  # noqa: F401 -- fixtures of the model's tests
 
 BUCKET, REGION, ARN = "data", "us-east-1", "arn:aws:sagemaker:us-east-1:123456789012:model-package/NCF/1"
-PREFIX = f"recommendations/{recommendations_path('20261123T020000Z', 5)}"
+PREFIX = f"recommendations/{recommendations_path('20261123T020000Z', ARN, 5)}"
 N_PER_PART = 25
 
 
@@ -102,6 +102,13 @@ def test_same_package_twice_gives_the_same_output(s3: Any, inputs: Path) -> None
         s3.delete_object(Bucket=BUCKET, Key=key)
     assert job.main(arguments(inputs)) == 0
     assert objects(s3) == before
+
+
+def test_another_package_of_the_same_run_keeps_no_list_of_the_first(s3: Any, inputs: Path) -> None:
+    assert job.main(arguments(inputs)) == 0
+    first = objects(s3)
+    assert job.main([*arguments(inputs), "--model-package", ARN.replace("NCF/1", "NCF/2")]) == 0
+    assert len(objects(s3)) == 2 * len(first)
 
 
 def test_job_that_starts_again_writes_only_the_parts_that_are_missing(
