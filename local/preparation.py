@@ -20,7 +20,7 @@ from ml import contract
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.local_files import data_files, input_root
 
-POLL_S = 0.5
+POLL_S = 0.2
 JOB_FLOW_TIMEOUT_S = 3600
 ENDED_STATES = {"COMPLETED", "FAILED", "CANCELLED", "INTERRUPTED"}
 PREPARATION = "ml.preparation"

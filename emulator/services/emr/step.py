@@ -40,7 +40,12 @@ SPARK_SETTINGS = {
 }
 # Below this size of the input a step takes seconds, half of them in the optimising compiler.
 SMALL_INPUT_BYTES = 64 * 2**20
-SMALL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmn512m")
+SMALL_JAVA_OPTIONS = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xmn512m",
+    "-Djdk.lang.Process.launchMechanism=VFORK",  # of the programs that Hadoop starts for permissions
+)
 # Of the JVM that only prints the command of Spark's JVM.
 LAUNCHER_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Spark's classes, archived in this Python's environment by `local.spark_classes`, if that has run. A JVM

@@ -16,7 +16,17 @@ def canonical_id(text: Column) -> Column:
     """As :func:`ml.contract.canonical_id`."""
     trimmed = F.btrim(text, F.lit(ID_SPACE))
     may_be_whole = trimmed.endswith("0") & trimmed.contains(".0")  # fast, unlike a regular expression
-    return F.when(may_be_whole, F.regexp_replace(trimmed, f"^{ID_WHOLE_NUMBER}$", "$1")).otherwise(trimmed)
+    whole = F.regexp_replace(trimmed, f"^{ID_WHOLE_NUMBER}$", "$1")
+    changed = F.when(may_be_whole, whole).otherwise(trimmed)
+    # Trimming takes longer than all other checks of an id, and few ids need it.
+    last = F.substring(text, -1, 1)
+    may_change = _may_be_space(text) | _may_be_space(last) | ((last == "0") & text.contains(".0"))
+    return F.when(may_change, changed).otherwise(text)
+
+
+def _may_be_space(text: Column) -> Column:
+    """Whether a text starts with a space, a control character or one beyond ASCII; by byte order."""
+    return (text < "!") | (text >= "\u0080")
 
 
 def missing_ids(listed: str | None) -> frozenset[str]:
