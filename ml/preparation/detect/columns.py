@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.id_column import choose_id
+from ml.preparation.detect.input_error import InputError, printable, quoted
 from ml.preparation.detect.published import position_in, published_form
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.spellings import (
     EVENTS,
-    NOUNS,
-    WEAK_USERS,
     first_named,
     known_spellings,
     spellings_of,
@@ -22,8 +21,6 @@ from ml.settings.preparation import ReadSettings, WeightSettings
 
 POSITION = re.compile(r"#([1-9][0-9]{0,3})")
 _MAX_LISTED_COLUMNS = 20  # in a message
-_MAX_LISTED_CHARACTERS = 40  # per column
-_MOSTLY = 0.5  # share of the sampled values
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ def find_columns(columns: Sequence[str], names: ColumnNames, samples: Samples | 
         elif role == "event":
             choice.positions[role] = first_named(samples.columns, EVENTS)
         else:
-            choice.positions[role] = _id_column(role, samples, choice.warnings)
+            choice.positions[role] = choose_id(role, samples, choice.warnings)
     if names.has_time and names.clock is not None:
         choice.positions["clock"] = position_of(columns, names.clock)
     return choice
@@ -161,7 +158,7 @@ def require_columns(
         if position is None:
             missing = f"no column {configured!r}" if configured is not None else f"no {role} column"
             listed = ", ".join(printable(column) for column in columns[:_MAX_LISTED_COLUMNS])
-            name = f" {_quoted(choice.suggested[role])}" if role in choice.suggested else ""
+            name = f" {quoted(choice.suggested[role])}" if role in choice.suggested else ""
             advice = f"--{role}-column{name}{_no_time(role, configured, positions)}"
             raise InputError(f"{uri}: {missing}; columns found: {listed}; name it with {advice}")
         by_position = configured is not None and POSITION.fullmatch(configured)
@@ -182,12 +179,6 @@ def _no_time(role: str, configured: str | None, positions: Mapping[str, int | No
     return "" if is_timed else ", and give --no-time if the events have none: there is no time column, either"
 
 
-def printable(text: str) -> str:
-    """A name or value for a message: one line, without control characters."""
-    shown = text[:_MAX_LISTED_CHARACTERS]
-    return "".join(character if character.isprintable() else "?" for character in shown)
-
-
 def position_of(columns: Sequence[str], configured: str) -> int | None:
     """The position of a configured column; None if there is no such column."""
     if configured in columns:
@@ -196,62 +187,3 @@ def position_of(columns: Sequence[str], configured: str) -> int | None:
     if by_position and int(by_position[1]) <= len(columns):
         return int(by_position[1]) - 1
     return None
-
-
-def _id_column(role: str, samples: Samples, warnings: list[str]) -> int | None:
-    """The column of users or items: the only noun that has values, or the one that is not constant."""
-    found = [each for noun in NOUNS[role] if (each := _of_noun(role, noun, samples, warnings)) is not None]
-    filled = [each for each in found if samples.null_share(each) <= _MOSTLY] if samples.n_rows else found
-    if role == "user" and not filled:
-        session = first_named(samples.columns, WEAK_USERS)
-        if session is not None:
-            if found:
-                empty = [samples.columns[each] for each in found]
-                warnings.append(_empty_column(role, samples.columns[session], empty))
-            return session
-    if not filled:
-        return found[0] if found else None
-    varied = [each for each in filled if samples.n_distinct(each) > 1] or filled
-    different = [each for each in varied[1:] if samples.values(each) != samples.values(varied[0])]
-    if not samples.n_rows and len(found) > 1:
-        others = ", ".join(printable(samples.columns[each]) for each in found[1:])
-        warnings.append(
-            f"{role} = {printable(samples.columns[found[0]])}, although {others} could be meant; "
-            f"give --{role}-column to decide"
-        )
-    if not samples.n_rows or not different:
-        return varied[0]
-    options = [varied[0], *different]
-    described = " and ".join(
-        f"{printable(samples.columns[each])} ({samples.n_distinct(each):,} distinct in the first "
-        f"{samples.n_rows:,} rows, such as {printable(samples.example(each))})"
-        for each in options
-    )
-    raise InputError(
-        f"{len(options)} columns could be the {role}: {described}; give "
-        + " or ".join(f"--{role}-column {_quoted(samples.columns[each])}" for each in options)
-    )
-
-
-def _of_noun(role: str, noun: Sequence[str], samples: Samples, warnings: list[str]) -> int | None:
-    """The column with the first name of a noun; if it is empty in most rows, with the next that is not."""
-    first = first_named(samples.columns, noun)
-    if first is None or not samples.n_rows or samples.null_share(first) <= _MOSTLY:
-        return first
-    others = [first_named(samples.columns, (name,)) for name in noun]
-    filled = [each for each in others if each is not None and samples.null_share(each) <= _MOSTLY]
-    if not filled:
-        return first
-    warnings.append(_empty_column(role, samples.columns[filled[0]], [samples.columns[first]]))
-    return filled[0]
-
-
-def _empty_column(role: str, used: str, empty: Sequence[str]) -> str:
-    return (
-        f"{role} = {printable(used)}, because {', '.join(map(printable, empty))} is empty in most rows; "
-        f"to use it anyway, give --{role}-column {_quoted(empty[0])}"
-    )
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[\w.:\-]+", name) else f"'{name}'"

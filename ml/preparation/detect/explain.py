@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.preparation.detect.columns import printable
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.input_error import InputError, printable
 from ml.preparation.detect.inspection import Explained, explain_input
 from ml.preparation.detect.record import settings_of_record
 from ml.preparation.detect.samples import Samples

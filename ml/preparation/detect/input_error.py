@@ -8,6 +8,8 @@ _DOCUMENTATION = re.compile(
     r"(readme|licen[cs]e|changelog|citation)([-_.][^/]*)?|[^/]*\.(md|rst)", re.IGNORECASE
 )
 
+_MAX_LISTED_CHARACTERS = 40  # of a name or value
+
 
 class InputError(Exception):
     """Unusable input or argument; the message names it and the fix."""
@@ -29,3 +31,14 @@ def beside_readable(error: InputError, readable: str | None) -> InputError:
         f"{error}; {readable} has all columns: if the other files hold no events, give that one, or a folder "
         "without them"
     )
+
+
+def printable(text: str) -> str:
+    """A name or value for a message: one line, without control characters."""
+    shown = text[:_MAX_LISTED_CHARACTERS]
+    return "".join(character if character.isprintable() else "?" for character in shown)
+
+
+def quoted(name: str) -> str:
+    """A name as it is given in a shell."""
+    return name if re.fullmatch(r"[\w.:\-]+", name) else f"'{name}'"

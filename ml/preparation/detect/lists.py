@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ml.preparation.detect.columns import ColumnNames, printable
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.columns import ColumnNames
+from ml.preparation.detect.input_error import InputError, printable
 from ml.preparation.detect.paths import LIST
 from ml.preparation.detect.samples import Samples
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ml.preparation.detect.columns import POSITION, ColumnNames, position_of, printable
+from ml.preparation.detect.columns import POSITION, ColumnNames, position_of
 from ml.preparation.detect.id_order import burst_ratio, id_form
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.input_error import InputError, printable
 from ml.preparation.detect.lists import is_list
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time

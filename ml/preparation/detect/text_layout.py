@@ -16,13 +16,12 @@ from ml.preparation.detect.columns import (
     ColumnNames,
     count_names,
     find_columns,
-    printable,
     require_columns,
 )
 from ml.preparation.detect.dialect import Dialect, detect_dialect, separator_name
 from ml.preparation.detect.encoding import REPLACEMENT
 from ml.preparation.detect.hints import TextHints
-from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.input_error import InputError, printable
 from ml.preparation.detect.layout import TextLayout
 from ml.preparation.detect.lists import exploded, refuse_labels, refuse_lists, without_list
 from ml.preparation.detect.roles import RATING, find_roles

@@ -52,6 +52,18 @@ def test_second_time_of_an_event_is_a_warning(tmp_path: Path) -> None:
     assert "although updated_at could be meant; give --time-column to decide" in found.warnings[0]
 
 
+def test_second_kind_of_item_is_a_warning(tmp_path: Path) -> None:
+    found = explained(tmp_path, "user_id,artist_id,track_id,timestamp", "{u},{n},{i},{s}")
+    assert found.columns["item"] == "track_id"
+    assert "item = track_id, although artist_id could be meant" in found.warnings[0]
+
+
+def test_name_beside_the_number_of_a_user_is_no_warning(tmp_path: Path) -> None:
+    found = explained(tmp_path, "user_id,username,item_id,timestamp", "{u},Kim {u},{i},{s}")
+    assert found.columns["user"] == "user_id"
+    assert found.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
