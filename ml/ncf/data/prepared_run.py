@@ -29,8 +29,8 @@ class PreparedRun:
     """
 
     run_id: str
-    user_ids: NDArray[np.str_]  # (U,), in the order of the id map of the run
-    item_ids: NDArray[np.str_]  # (I,)
+    user_ids: NDArray[np.object_]  # (U,) of str, in the order of the id map of the run
+    item_ids: NDArray[np.object_]  # (I,) of str
     splits: Mapping[str, Interactions]  # train, validation, test, or those of them that were read
     popularity: NDArray[np.int64]  # (I,), number of train interactions per item
     split_rule: str = ""  # as in the manifest
@@ -125,7 +125,8 @@ def _columns(path: Path, *names: str) -> list[NDArray]:
     return [table.column(name).to_numpy() for name in names]
 
 
-def _read_ids(path: Path, kind: str) -> NDArray[np.str_]:
+def _read_ids(path: Path, kind: str) -> NDArray[np.object_]:
+    # Not NumPy's text, in which every id takes the space of the longest one.
     ids, index = _columns(path, f"{kind}_id", f"{kind}_index")
     if not len(ids):
         raise DataError(f"{path.name}: no {kind}s")
@@ -133,7 +134,7 @@ def _read_ids(path: Path, kind: str) -> NDArray[np.str_]:
         raise DataError(f"{path.name}: {kind}_index is not 0 to {len(index) - 1}, each once")
     ordered = np.empty(len(ids), dtype=object)
     ordered[index] = ids
-    return ordered.astype(np.str_)
+    return ordered
 
 
 def _read_split(

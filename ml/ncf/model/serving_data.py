@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -39,8 +39,8 @@ class ServingData:
     @classmethod
     def of(
         cls,
-        user_ids: NDArray[np.str_],
-        item_ids: NDArray[np.str_],
+        user_ids: Iterable[str],
+        item_ids: Iterable[str],
         seen_indptr: NDArray[np.int64],
         seen_indices: NDArray[np.int32],
         popularity: NDArray[np.int64],
