@@ -67,6 +67,21 @@ def refuse_lists(
         )
 
 
+def refuse_adjacency(records: Sequence[Sequence[str]], uri: str) -> None:
+    """Raise InputError if a line has an id and all its items, as in the data of LightGCN and of CiteULike."""
+    sizes = Counter(map(len, records))
+    is_ragged = len(records) >= _MIN_ROWS and 2 * max(sizes.values()) < len(records)
+    if not is_ragged or not all(field.isdigit() for record in records for field in record):
+        return
+    is_counted = all(int(record[0]) == len(record) - 1 for record in records)
+    user = "NR" if is_counted else "$1"
+    raise InputError(
+        f"{uri}: the lines have {min(sizes)} to {max(sizes)} numbers: all items of a user; write one row per "
+        f"item, and give --no-time: awk -F'[ \\t,]+' 'BEGIN {{print \"user_id,item_id\"}} "
+        f'{{for (i = 2; i <= NF; i++) if ($i != "") print {user} "," $i}}\' FILE > events.csv'
+    )
+
+
 def _elements(value: str) -> list[str]:
     return [each for each in _BETWEEN.split(value) if each]
 

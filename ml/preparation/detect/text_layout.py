@@ -23,7 +23,7 @@ from ml.preparation.detect.encoding import REPLACEMENT
 from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError, printable
 from ml.preparation.detect.layout import TextLayout
-from ml.preparation.detect.lists import exploded, refuse_labels, refuse_lists, without_list
+from ml.preparation.detect.lists import exploded, refuse_adjacency, refuse_labels, refuse_lists, without_list
 from ml.preparation.detect.roles import RATING, find_roles
 from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.times import is_time
@@ -90,6 +90,7 @@ def detect_text(
         positions, warnings = _named_columns(samples, hints, names, uri)
     else:
         _refuse_names(names, first, samples.columns, uri)
+        refuse_adjacency(dialect.records, uri)
         roles, warnings = find_roles(samples, len(own.columns), names, uri)
         positions = require_columns(ColumnChoice(roles), samples.columns, names, uri)
     header = dialect.first_line if has_header else None

@@ -2,7 +2,7 @@
 
 In the row, ``{u}`` and ``{i}`` are numbers of users and items, ``{p}`` is a number that belongs to the item,
 ``{k}`` that of the row, ``{s}`` a time in Unix seconds, ``{d:%Y}`` the same in any spelling, ``{n}`` a small
-number.
+number, ``{l}`` a list of items and ``{c}`` its length.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ NO_TIME = {"no_time": True}
 
 
 def form_text(header: str, row: str) -> str:
-    rng = random.Random(3)
+    rng, rng_of_lists = random.Random(3), random.Random(4)
     lines = [header] if header else []
     for k in range(ROWS):
         seconds = rng.randrange(1_400_000_000, 1_600_000_000)
         moment = datetime.fromtimestamp(seconds, UTC)
         user, item, n = rng.randrange(10, 40), rng.randrange(1000, 1090), rng.randrange(1, 6)
-        lines.append(row.format(u=user, i=item, p=item * 37 % 9001, k=k, s=seconds, d=moment, n=n))
+        items = [str(rng_of_lists.randrange(1000, 1090)) for _ in range(rng_of_lists.randrange(2, 12))]
+        fields = {"p": item * 37 % 9001, "l": " ".join(items), "c": len(items)}
+        lines.append(row.format(u=user, i=item, k=k, s=seconds, d=moment, n=n, **fields))
     return "\n".join([*lines, ""])
 
 
@@ -474,6 +476,8 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any] | None]] = {
         "name it with --item-column",
         {"item_column": "reference"},
     ),
+    "LightGCN": ("", "{k} {l}", "all items of a user; write one row per item", None),
+    "CiteULike of users": ("", "{c} {l}", "all items of a user; write one row per item", None),
     "Deals": (
         "user_id,deal_id,created_at",
         "{u},{i},{d:%Y-%m-%d %H:%M:%S}",

@@ -18,6 +18,8 @@ from tests.ml.preparation.detect.public_forms import NO_TIME, REFUSED, RIGHT, fo
 CONVERTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "Netflix Prize": (("user_id", "item_id", "date", "iso8601"), {}),
     "Jester": (("user_id", "item_id"), NO_TIME),
+    "LightGCN": (("user_id", "item_id"), NO_TIME),
+    "CiteULike of users": (("user_id", "item_id"), NO_TIME),
 }
 
 
@@ -45,17 +47,29 @@ def test_form_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
         assert len(columns_of(tmp_path / "events", **settings)) == (2 if settings.get("no_time") else 4)
 
 
-@pytest.mark.parametrize("name", CONVERTED)
-def test_command_of_the_refusal_gives_a_file_that_is_read(tmp_path: Path, name: str) -> None:
+def converted(folder: Path, name: str) -> Path:
+    """The file that the command of a form's refusal writes."""
     header, row, *_ = REFUSED[name]
-    (tmp_path / "FILE").write_text(form_text(header, row))
+    (folder / "FILE").write_text(form_text(header, row))
     with pytest.raises(InputError) as caught:
-        columns_of(tmp_path / "FILE")
+        columns_of(folder / "FILE")
     command = re.search(r"awk .*", str(caught.value))
     assert command is not None
-    subprocess.run(command[0], shell=True, cwd=tmp_path, check=True)
+    subprocess.run(command[0], shell=True, cwd=folder, check=True)
+    return folder / "events.csv"
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_command_of_the_refusal_gives_a_file_that_is_read(tmp_path: Path, name: str) -> None:
     expected, settings = CONVERTED[name]
-    assert columns_of(tmp_path / "events.csv", **settings) == expected
+    assert columns_of(converted(tmp_path, name), **settings) == expected
+
+
+@pytest.mark.parametrize(("name", "first_user"), [("LightGCN", 0), ("CiteULike of users", 1)])
+def test_command_for_lists_writes_each_item_of_each_user(tmp_path: Path, name: str, first_user: int) -> None:
+    rows = converted(tmp_path, name).read_text().splitlines()[1:]
+    lines = [line.split()[1:] for line in (tmp_path / "FILE").read_text().splitlines()]
+    assert rows == [f"{user},{item}" for user, items in enumerate(lines, first_user) for item in items]
 
 
 @pytest.mark.parametrize("items", ["{i} {u}", "{i}|{u}", "[{i}, {u}]", "['{i}', '{u}']"])
