@@ -33,11 +33,11 @@ tune: export NCF_DATA = $(value DATA)
 tune: spark-classes
 	@$(PYTHON) -m local tune --stage '$(STAGE)' $(if $(value DATA),--data "$$NCF_DATA") $(if $(MINUTES),--minutes '$(MINUTES)') $(ARGS)
 
-# Three processes keep two cores busy: one of them usually waits for a job, a build or an event.
-# loadfile: the tests of a file share a process, because a process runs at most one emulator at a time.
+# Four processes keep two cores busy: some of them usually wait for a job, a build or an event.
+# loadfile: the tests of a file share a process, and those of files that share something (tests/conftest.py).
 # no-loadscope-reorder: tests/conftest.py puts the slowest files first.
 test: spark-classes
-	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-dags: environment environment-airflow
 	@.venv-airflow/bin/python -m pytest --confcutdir tests/dags tests/dags $(ARGS)

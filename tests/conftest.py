@@ -19,35 +19,38 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing that the imports and the collection create becomes garbage: each search of it would only take time.
 gc.disable()
 
-# Files of more than about ten seconds, in descending order of duration (`pytest --durations=0`). They run
-# first, so that no worker starts a long file at the end.
+# Files and groups of more than about ten seconds, in descending order of duration (`pytest --durations=0`).
+# They run first, so that no worker starts a long one at the end.
 SLOWEST_FILES = (
     "tests/e2e/test_up.py",
     "tests/ml/preparation/test_hostile_files.py",
     "tests/ml/preparation/test_kill.py",
+    "tests/rollouts/test_bad_models.py",
+    "tests/rollouts/test_reviews.py",
+    "tests/rollouts/test_linear.py",
+    "tests/local/deploy/test_stages.py",
     "tests/ml/preparation/test_published_files.py",
     "tests/ml/preparation/read/test_previous_run.py",
-    "tests/stacks/alarms/test_alarms.py",
     "tests/ml/preparation/split/test_rules.py",
-    "tests/local/deploy/test_stages.py",
     "tests/ml/preparation/test_job.py",
     "tests/ml/test_small_shops.py",
     "tests/ci/test_torch_installation.py",
-    "tests/bench/test_accuracy.py",
+    "tests/ml/preparation/test_command.py",
     "tests/local/test_preview.py",
     "tests/bench/test_preparation.py",
     "tests/ml/ncf/jobs/test_spot.py",
-    "tests/ml/pipeline/test_definition.py",
+    "tests/bench/test_accuracy.py",
     "tests/bench/test_scale.py",
     "tests/local/review/test_command.py",
+    "tests/ml/test_container_api.py",
+    "tests/e2e/test_processes.py",
     "tests/lambdas/test_render_buildspec.py",
-    "tests/stacks/test_job_flow.py",
     "tests/ci/test_teardown.py",
     "tests/e2e/test_bad_input.py",
     "tests/emulator/test_processes.py",
     "tests/emulator/services/emr/test_clusters.py",
+    "tests/ml/pipeline/test_definition.py",
     "tests/ml/preparation/features/test_feature_store.py",
-    "tests/ml/preparation/test_command.py",
     "tests/ml/preparation/features/test_transforms.py",
 )
 
@@ -61,12 +64,6 @@ def file_of(node_id: str) -> str:
     return node_id.partition("::")[0]
 
 
-@functools.cache
-def has_spark_session(file: str) -> bool:
-    """Whether tests of a file use the Spark session of their process."""
-    return "spark: SparkSession" in Path(__file__).parents[1].joinpath(file).read_text()
-
-
 # Files of the second Spark session. With one for all files, its process would end long after the others.
 IN_SECOND_SESSION = {
     "tests/ml/preparation/test_kill.py",  # waits for other processes most of the time
@@ -76,14 +73,25 @@ IN_SECOND_SESSION = {
 }
 
 
+@functools.cache
+def shared_by_process(file: str) -> str | None:
+    """What a test file shares with others of its process, because it takes seconds; None for nothing."""
+    if file.startswith("tests/rollouts/"):
+        return "the deployed stage of tests/rollouts"
+    text = Path(__file__).parents[1].joinpath(file).read_text()
+    if "spark: SparkSession" in text:
+        return f"Spark session {2 if file in IN_SECOND_SESSION else 1}"
+    if "from tests.stacks.program import" in text:
+        return "the recorded resources of the stages"
+    return None
+
+
 class FileScheduling(LoadFileScheduling):
-    """Gives each file to one worker, and files that share a Spark session to the same: it starts one JVM."""
+    """Gives each file to one worker, and files that share something to the same."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = file_of(nodeid)
-        if not has_spark_session(file):
-            return file
-        return f"files of Spark session {2 if file in IN_SECOND_SESSION else 1}"
+        return shared_by_process(file) or file
 
 
 @pytest.hookimpl(optionalhook=True)
