@@ -13,7 +13,7 @@ from multiprocessing.queues import Queue
 from typing import Any
 
 from bench.chain.deliveries import at_once
-from bench.chain.explanations import Inbox
+from bench.chain.inbox import Inbox, text_of
 from bench.chain.invariants import After, violations
 from bench.chain.kinds import KINDS, Injected
 from bench.chain.short_stage import ShortStage, short_stage
@@ -80,7 +80,7 @@ def run_batch(
 
 def _on_one_stage(stage: ShortStage, number: int, todo: Queue[Injection]) -> Iterator[Result]:
     """Results until there is nothing to do, or an invariant was broken; begins and goes on with baselines."""
-    inbox = Inbox(stage)
+    inbox = Inbox(stage.stage)
     n_since_baseline = BASELINE_INTERVAL
     while True:
         if n_since_baseline >= BASELINE_INTERVAL:
@@ -116,7 +116,8 @@ def inject(stage: ShortStage, injection: Injection, inbox: Inbox) -> Result:
             stage.deliveries.fault = at_once
             stage.emulator.throttled_share = 0.0
     if not broken:
-        found = After(stage, injected, client, stage.packages(), stage.executions(), inbox.receive())
+        notifications = [text_of(each) for each in inbox.receive()]
+        found = After(stage, injected, client, stage.packages(), stage.executions(), notifications)
         broken = violations(found)
     return Result(
         injection.kind,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,44 +9,11 @@ from bench.chain.kinds import Injected
 from bench.chain.runbook import BUILD_SECTION, EXECUTION_SECTION, Runbook
 from bench.chain.short_stage import ROOT, ShortStage
 from bench.chain.stage_state import fields
-from emulator.environment import make_client
 
 RUNBOOK = Runbook.read(ROOT / "docs" / "runbook.md")
 UNDELIVERED, FAILED = "undelivered-alarm", "failed-alarm"  # endings of the alarms of dead-letter queues
 NOTIFIED_ROLLBACK = " rolled back "  # at the end of the subject
 FUNCTIONS = ("render_buildspec", "deploy_model", "report_rejection", "recommend")
-
-
-class Inbox:
-    """SQS queue that receives the stage's notifications, as a person does by e-mail."""
-
-    def __init__(self, stage: ShortStage) -> None:
-        deployed = stage.stage
-        # In another region: the queue is none of the stage's.
-        self._sqs = make_client("sqs", deployed.url, "us-east-1")
-        self._url = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
-        arn, topic = attributes["Attributes"]["QueueArn"], deployed.outputs["alarm_topic_arn"]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
-        deployed.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-
-    def receive(self) -> list[str]:
-        """The texts of the notifications since the last call."""
-        texts = []
-        while batch := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages"):
-            for message in batch:
-                body = json.loads(message["Body"])
-                texts.append(f"{body.get('Subject', '')} {body['Message']}".strip().strip('"'))
-                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
-        return texts
 
 
 def explanations(

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from emulator.environment import make_client
+from bench.chain import inbox
 from local.aws import STATE_FILE, DeployedStage
 from ml import contract
 from tests.e2e.processes import ProcessTree, finished, started
@@ -22,26 +22,10 @@ SMALL_SHOP = ("--users", "300", "--items", "250", "--interactions", "7500")
 
 
 class Inbox:
-    """SQS queue that is subscribed to the alarm topic of a stage, as an e-mail address is.
-
-    In another region, because `local.chain` takes the messages of the stage's queues for dead letters.
-    """
+    """All notifications of a stage until now, without those of alarms, or only those."""
 
     def __init__(self, stage: DeployedStage) -> None:
-        self._sqs, sns = make_client("sqs", stage.url, "us-east-1"), stage.client("sns")
-        self._url = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
-        arn, topic = attributes["Attributes"]["QueueArn"], stage.outputs["alarm_topic_arn"]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self._inbox = inbox.Inbox(stage)
         self._received: list[dict[str, Any]] = []
 
     def received(self) -> list[dict[str, Any]]:
@@ -53,10 +37,7 @@ class Inbox:
         return [each["Subject"] for each in self._all() if _is_of_alarm(each)]
 
     def _all(self) -> list[dict[str, Any]]:
-        while batch := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages"):
-            for message in batch:
-                self._received.append(json.loads(message["Body"]))
-                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        self._received += self._inbox.receive()
         return self._received
 
 

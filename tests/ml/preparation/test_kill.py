@@ -43,11 +43,18 @@ class JobProcess:
     """The job in a new process group, Python and JVM, with its log lines."""
 
     def __init__(self, source: Path, output: Path) -> None:
+        # A killed process deletes nothing: Spark's temporary folders lie beside the output.
+        scratch = output.parent / "spark"
+        scratch.mkdir()
+        temporary = {
+            "SPARK_LOCAL_DIRS": str(scratch),
+            "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={scratch}",
+        }
         arguments = ["--input", source, "--output", output, "--run-id", RUN_ID, "--overwrite"]
         self._process = subprocess.Popen(
             command(*arguments),
             cwd=ROOT,
-            env={**environment(), "PYTHONUNBUFFERED": "1"},
+            env={**environment(), **temporary, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
