@@ -22,13 +22,14 @@ from local.deploy.errors import ProgramError, ProjectError
 from local.preview import ROOT, PreviewedResource, preview, render_tree, to_json
 from tests.local.projects import write_project
 from tests.repository import STAGES
+from tests.stacks.program import previewed
 
 Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture(scope="module", params=STAGES)
 def resources(request: pytest.FixtureRequest) -> list[PreviewedResource]:
-    return preview(request.param)
+    return previewed(request.param)
 
 
 def test_parents_precede_children_below_the_stack(resources: list[PreviewedResource]) -> None:

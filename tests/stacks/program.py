@@ -12,6 +12,7 @@ import botocore.session
 import yaml
 from botocore.validate import ParamValidator
 
+from local.preview import PreviewedResource, preview
 from tests import pulumi_engine
 from tests.pulumi_engine import PROJECT, Recording
 from tests.repository import ROOT
@@ -61,6 +62,12 @@ def run_program(stage: str, config: Mapping[str, Any]) -> Recording:
 def recorded(stage: str) -> Recording:
     """Resources and stack outputs of a stage; its program runs once per process."""
     return run_program(stage, stage_file(stage))
+
+
+@functools.cache
+def previewed(stage: str) -> list[PreviewedResource]:
+    """Resources of a stage as `local.preview` shows them; its program runs once per process."""
+    return preview(stage)
 
 
 def request_errors(service: str, operation: str, parameters: dict[str, Any]) -> str:

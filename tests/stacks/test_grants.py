@@ -16,17 +16,12 @@ from local.permissions.documented import DOCUMENTED, MANAGED_POLICIES, documente
 from local.permissions.grants import Grant, denied, grants_of, unneeded
 from local.permissions.names import in_stage, of_preview
 from local.permissions.report import distinct, read_uses
-from local.preview import PreviewedResource, preview
 from tests.repository import ROOT, STAGES
+from tests.stacks.program import previewed
 
 USES = ROOT / "tests" / "stacks" / "uses"
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
-
-
-@functools.cache
-def previewed(stage: str) -> list[PreviewedResource]:
-    return preview(stage)
 
 
 @functools.cache
