@@ -4,8 +4,9 @@
 
 The folder holds one NAME.train.tsv.gz (user, item; a header), NAME.test.rating (user, item, ...) and
 NAME.test.negative.gz (`(user,item)` and its negatives). Each seed is trained in a separate process, from
-arrays to the artifact. Validation is one random training row per user; the test files are read after the
-training has ended, and the artifact is scored as it was written. Popularity and item-kNN are measured as
+arrays to the artifact. Validation is one random training row per user, unpopular items more often (the newest
+rows of a user are less popular than the others, and this split has no times). The test files are read after
+the training has ended, and the artifact is scored as it was written. Popularity and item-kNN are measured as
 well. Flags of the training job (`--dropout 0.2`) are passed on.
 """
 
@@ -49,6 +50,7 @@ from ml.settings.metrics import CUTOFF
 ROOT = Path(__file__).resolve().parents[1]
 N_VALIDATION_NEGATIVES = 99
 MIN_ROWS = 3  # users with fewer training rows have no validation row
+POPULARITY_POWER = -0.5  # rows are drawn by the users of their item to this power
 HR_MILESTONE = 0.70
 DEFAULT_PRESET = "neumf"
 
@@ -188,18 +190,20 @@ class Ids:
 
 
 def without_validation(pairs: np.ndarray, rng: np.random.Generator) -> tuple[Ids, Interactions, Interactions]:
-    """The ids, the training pairs, and the held-out pairs: one random pair of each user with enough pairs."""
+    """The ids, the training pairs, and the held-out pairs: one random pair of each user with enough pairs.
+
+    A pair is drawn in proportion to `POPULARITY_POWER` of its item's users: docs/adr/0045.
+    """
     users, user_index = np.unique(pairs[:, 0], return_inverse=True)
     items, item_index = np.unique(pairs[:, 1], return_inverse=True)
     sizes = (len(users), len(items))
     whole = Interactions.from_pairs(user_index, item_index, *sizes)
-    eligible = np.flatnonzero(whole.counts >= MIN_ROWS)
-    chosen = whole.indptr[eligible] + rng.integers(0, whole.counts[eligible])
-    kept = np.ones(len(whole), dtype=bool)
-    kept[chosen] = False
-    train = Interactions.from_pairs(whole.users[kept], whole.indices[kept], *sizes)
-    held_out = Interactions.from_pairs(whole.users[~kept], whole.indices[~kept], *sizes)
-    return Ids(users, items), train, held_out
+    weights = whole.item_counts().astype(np.float64) ** POPULARITY_POWER
+    # The first of exponential arrival times is a draw in proportion to the rates.
+    arrivals = rng.exponential(size=len(whole)) / weights[whole.indices]
+    first = np.minimum.reduceat(arrivals, whole.indptr[:-1])
+    is_held_out = (arrivals == first[whole.users]) & (whole.counts >= MIN_ROWS)[whole.users]
+    return Ids(users, items), whole.where(~is_held_out), whole.where(is_held_out)
 
 
 class Curve:

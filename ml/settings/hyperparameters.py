@@ -89,7 +89,7 @@ class Hyperparameters(Settings):
     ease_factor_num: int = setting(
         0,
         at_least=0,
-        help="further GMF factors, from EASE's weights (ease_l2); 0, or over 10,000 items: none",
+        help="further GMF factors, from EASE's weights (ease_l2); 0, or over 5,000 items: none",
     )
     mlp_objective: Objective = setting("bce", help="loss of the MLP part")
     mlp_n_negatives: int = _count(4, "sampled negatives per positive of the MLP part")
@@ -166,7 +166,11 @@ PRESETS: dict[str, dict[str, Value]] = {
     "neumf": {
         **_GMF,
         "architecture": "neumf",
+        "epochs": 20,
         "factor_num": 384,
+        "pointwise_epochs": 30,
+        "pointwise_weight_decay": 0.4,
+        "pointwise_dropout": 0.0,
         "ease_factor_num": 256,
         "ease_l2": 300.0,
         "mlp_factor_num": 16,
@@ -175,7 +179,12 @@ PRESETS: dict[str, dict[str, Value]] = {
         "mlp_lr": 0.004,
         "mlp_dropout": 0.1,
     },
-    "neumf-recent": {**_GMF, "architecture": "neumf-recent"},
+    "neumf-recent": {
+        **_GMF,
+        "architecture": "neumf-recent",
+        "ease_factor_num": 192,
+        "ease_l2": 300.0,
+    },
     "ease": {"architecture": "ease", "refit": True},
 }
 

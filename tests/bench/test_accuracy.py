@@ -66,3 +66,19 @@ def test_failed_training_is_named_by_its_seed(data: Path) -> None:
     (data / "shop.train.tsv.gz").write_bytes(b"not gzip")
     with pytest.raises(SystemExit, match="the training with seed 1 failed"):
         accuracy.main(["--data", str(data), "--seeds", "1", *QUICK])
+
+
+def test_one_pair_of_each_user_is_held_out_and_unpopular_items_more_often() -> None:
+    n_users = 3_000
+    # Every user has item 0, one of 300 others, and a third one; the last user has two pairs only.
+    users = np.repeat(np.arange(n_users), 3)
+    items = np.stack(
+        [np.zeros(n_users), 1 + np.arange(n_users) % 300, 301 + np.arange(n_users) % 300], axis=1
+    )
+    pairs = np.stack([users, items.ravel()], axis=1).astype(np.int64)[:-1]
+    _, train, held_out = accuracy.without_validation(pairs, np.random.default_rng(0))
+    assert held_out.counts.tolist() == [1] * (n_users - 1) + [0]
+    assert len(train.union(held_out)) == len(train) + len(held_out) == len(pairs)
+    share = (held_out.indices == 0).mean()
+    expected = 3000**-0.5 / (3000**-0.5 + 2 * 10**-0.5)
+    assert abs(share - expected) < 0.01

@@ -133,8 +133,14 @@ class EASE(RankingModel):
         return self.indices[positions].long(), offsets
 
 
-def item_weights(train: Interactions, l2: float) -> Tensor:
+def item_weights(train: Interactions, l2: float, activity_power: float = 0.0) -> Tensor:
     """W = E - Q diag(1 / diag(Q)), Q = (XᵀX + λE)⁻¹, E the identity (Steck 2019, equation 8): (I, I).
+
+    Args:
+        train: X, the pairs.
+        l2: λ.
+        activity_power: p; the row of a user with n items counts (n / mean n)^-p. 0: all rows count the same,
+            so that users with long rows decide.
 
     Raises:
         ValueError: the solution does not exist, or is not finite, because λ is too small.
@@ -143,8 +149,10 @@ def item_weights(train: Interactions, l2: float) -> Tensor:
     for users in np.array_split(np.arange(train.n_users), -(-train.n_users // GRAM_BATCH)):
         rows, items = train.gather(users)
         dense = torch.zeros(len(users), train.n_items)
-        dense[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = 1.0
-        gram += dense.T @ dense  # counts below 2^24: exact in float32
+        scale = np.maximum(train.counts[users], 1) / max(1.0, train.counts.mean())
+        values = torch.from_numpy(scale[rows] ** (-activity_power / 2)).float()
+        dense[torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))] = values
+        gram += dense.T @ dense  # without a power, counts below 2^24: exact in float32
     gram.diagonal().add_(l2)
     try:
         precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ml.ncf.model.ease import MAX_ITEMS, item_weights
+from ml.ncf.model.ease import item_weights
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.towers import NCFConfig
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from ml.ncf.data.interactions import Interactions
     from ml.settings.hyperparameters import Hyperparameters
 
+MAX_ITEMS = 5_000  # the inverse takes about ten seconds of CPU, twice with a refit
 OVERSAMPLING = 32  # Halko et al. 2011, "Finding structure with randomness", algorithm 4.4
 POWER_ITERATIONS = 2
+ACTIVITY_POWER = 0.5  # of `item_weights`: users count the same in the metrics, whatever their activity
 
 
 class EASEFactors(NCF):
@@ -65,7 +67,7 @@ class EASEFactors(NCF):
         """
         assert self.gmf is not None  # noqa: S101 -- built as a GMF
         left, values, right = truncated_svd(
-            item_weights(train, self._l2), self.config.factor_num, self._generator
+            item_weights(train, self._l2, ACTIVITY_POWER), self.config.factor_num, self._generator
         )
         history = self.gmf.user_input.history
         assert history is not None  # noqa: S101 -- built with history

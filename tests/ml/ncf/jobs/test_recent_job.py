@@ -18,6 +18,7 @@ from tests.ml.ncf.serving_process import serve
 
 N_USERS, N_ITEMS, LENGTH = 150, 120, 12
 FLAGS = ["--epochs", "4", "--pointwise-epochs", "4", "--factor-num", "8", "--pointwise-factor-num", "8"]
+FLAGS += ["--ease-factor-num", "0"]  # EASE alone ranks such a shop perfectly, and leaves nothing to the MLP
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from ml.ncf.data.interactions import Interactions
-from ml.ncf.model.ease import EASE, EASEConfig
-from ml.ncf.model.ease_factors import EASEFactors, truncated_svd
+from ml.ncf.model.ease import item_weights
+from ml.ncf.model.ease_factors import ACTIVITY_POWER, EASEFactors, truncated_svd
 from ml.ncf.objectives.histories import full_histories
 from ml.settings.hyperparameters import Hyperparameters
 
@@ -19,10 +19,15 @@ def interactions() -> Interactions:
     return Interactions.from_pairs(pairs[:, 0], pairs[:, 1], N_USERS, N_ITEMS)
 
 
-def test_all_factors_rank_as_ease_does() -> None:
+def dense(train: Interactions) -> torch.Tensor:
+    """Interaction matrix X: (U, I)."""
+    matrix = torch.zeros(N_USERS, N_ITEMS)
+    matrix[train.users, train.indices] = 1.0
+    return matrix
+
+
+def test_all_factors_rank_as_ease_with_weighted_users_does() -> None:
     train, users = interactions(), torch.arange(N_USERS)
-    exact = EASE(EASEConfig(n_users=N_USERS, n_items=N_ITEMS, l2=5.0))
-    exact.fit(train)
     settings = Hyperparameters(ease_factor_num=100, ease_l2=5.0)
     model = EASEFactors.from_settings("gmf-ease", settings, N_USERS, N_ITEMS)
     model.initialise(np.random.default_rng(0), settings)
@@ -30,7 +35,20 @@ def test_all_factors_rank_as_ease_does() -> None:
     folded = model.folded(lambda batch: full_histories(train, batch))
     # A history is divided by the root of its length, which does not change the ranking of a user.
     length = torch.from_numpy(train.counts).clamp(min=1).sqrt().unsqueeze(1)
-    assert torch.allclose(folded.score_catalogue(users) * length, exact.score_catalogue(users), atol=1e-4)
+    expected = dense(train) @ item_weights(train, 5.0, ACTIVITY_POWER)
+    assert torch.allclose(folded.score_catalogue(users) * length, expected, atol=1e-4)
+
+
+def test_rows_of_ease_count_by_a_power_of_their_length() -> None:
+    train = interactions()
+    weights = (train.counts.clip(min=1) / train.counts.mean()) ** -0.5
+    x = dense(train).double()
+    gram = (x.T * torch.from_numpy(weights)) @ x
+    inverse = torch.linalg.inv(gram + 5.0 * torch.eye(N_ITEMS, dtype=torch.float64))
+    expected = torch.eye(N_ITEMS, dtype=torch.float64) - inverse / inverse.diagonal()
+    found = item_weights(train, 5.0, 0.5).double()
+    assert torch.allclose(found, expected.fill_diagonal_(0.0), atol=1e-5)
+    assert not torch.allclose(found, item_weights(train, 5.0).double(), atol=1e-3)
 
 
 def test_truncated_svd_is_the_best_approximation_of_its_rank() -> None:
