@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.ncf.model import artifact, registry
 from ml.ncf.model.base import Features
@@ -220,3 +222,47 @@ def test_artifact_alone_gives_the_same_logits(model: RecentNCF, tmp_path: Path) 
     assert loaded is not None
     users = torch.arange(N_USERS)
     assert torch.equal(loaded.score_catalogue(users), model.score_catalogue(users))
+
+
+@pytest.fixture(scope="module")
+def indexed() -> tuple[RecentNCF, ItemIndex]:
+    """A model of 600 items with random weights and neighbours, and its index of three segments."""
+    torch.manual_seed(6)
+    n_items, rng = 600, np.random.default_rng(6)
+    statistics = RecentStatistics(
+        neighbours=torch.from_numpy(
+            rng.permuted(np.tile(np.arange(n_items), (n_items, 1)), axis=1)[:, :40]
+        ).int(),
+        strengths=torch.rand(n_items, 40),
+        recent=torch.from_numpy(rng.integers(-1, n_items, (N_USERS, N_RECENT))).int(),
+        item_counts=torch.rand(n_items, 2),
+        user_counts=torch.rand(N_USERS),
+    )
+    base = NCF(NCFConfig(n_users=N_USERS, n_items=n_items, architecture="gmf", factor_num=8))
+    model = RecentNCF.of(base, statistics).eval()
+    index = ItemIndex.build(model, min_items=1, first_segment=100)
+    assert index is not None
+    return model, index
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    k=st.sampled_from([1, 10, 300, 700]),
+    n_excluded=st.sampled_from([0, 5, 300, 595, 600]),
+)
+def test_list_has_k_distinct_allowed_items_by_their_logits(
+    indexed: tuple[RecentNCF, ItemIndex], seed: int, k: int, n_excluded: int
+) -> None:
+    model, index = indexed
+    rng = np.random.default_rng(seed)
+    users = torch.from_numpy(rng.permutation(N_USERS))
+    excluded = [np.sort(rng.choice(600, n_excluded, replace=False)) for _ in users]
+    with torch.inference_mode():
+        catalogue = model.score_catalogue(users).numpy()
+        found = best_items(model, index, model.user_features(users), excluded, k, users=users)
+    for (items, logits), hidden, exact in zip(found, excluded, catalogue, strict=True):
+        assert len(items) == min(k, 600 - n_excluded) == len(set(items.tolist()))
+        assert not set(items.tolist()) & set(hidden.tolist())
+        assert (np.diff(logits) <= 0).all()
+        np.testing.assert_allclose(logits, exact[items], rtol=1e-4, atol=1e-4)
