@@ -106,6 +106,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude what was imported and collected from every later garbage collection."""
+    """Exclude what was imported and collected from every later garbage collection, and collect less often.
+
+    With the default threshold, a third of the CPU time of a Pulumi program is that of full collections.
+    """
     gc.freeze()
+    gc.set_threshold(20_000)
     gc.enable()
