@@ -25,7 +25,7 @@ LEARNING_RATE = 0.01
 WEIGHT_DECAY = 1e-3
 BATCH_SIZE = 256
 SHARES = (1.0, 0.75, 0.5, 0.25)
-MIN_STANDARD_ERRORS = 2.0  # of a gain: epoch and share are selected on the same pairs
+MIN_STANDARD_ERRORS = 1.0  # of a gain: epoch and share are selected on the same pairs
 
 
 @dataclass(frozen=True)
