@@ -135,7 +135,7 @@ class ServingConfig(Section):
 
     @property
     def latency_minutes(self) -> int:
-        """Consecutive slow minutes that roll back a rollout: less than a step, and three at most."""
+        """Slow minutes that roll back a rollout: less than a step, and three at most."""
         return min(SLOW_MINUTES, max(1, self.wait_s // 120))
 
     def image(self, region: str) -> str:

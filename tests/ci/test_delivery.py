@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from components.gitlab import AUDIENCE
-from tests.conftest import IN_SECOND_SESSION, SLOWEST_FILES, file_of, has_spark_session
+from tests.conftest import IN_SECOND_SESSION, SLOWEST_FILES, file_of, shared_by_process
 from tests.repository import ROOT, STAGES
 
 GITLAB = ROOT / ".gitlab-ci.yml"
@@ -274,6 +274,6 @@ def test_files_with_a_spark_session_are_found_by_their_text(request: pytest.Fixt
     """The process that distributes the files does not collect their tests."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
     with_session = {file_of(test.nodeid) for test in tests if "spark" in test.fixturenames}
-    assert [name for name in with_session if not has_spark_session(name)] == []
-    assert has_spark_session("tests/ml/preparation/test_job.py")
-    assert not has_spark_session("tests/e2e/test_up.py")
+    assert [name for name in with_session if "Spark session" not in str(shared_by_process(name))] == []
+    assert shared_by_process("tests/ml/preparation/test_job.py") == "Spark session 1"
+    assert shared_by_process("tests/e2e/test_up.py") is None

@@ -30,7 +30,7 @@ FIRST_RUN = datetime(2030, 1, 1, tzinfo=UTC)
 MAX_BAKING_S = 12.0
 WAIT_S = 90.0
 METRICS_S = 300.0  # longest time that an alarm of rollouts looks back
-N_CLIENTS, PAUSE_S = 2, 0.04  # together fewer requests than the API's rate of 50 per second
+N_CLIENTS, PAUSE_S = 2, 0.04  # between requests: two clients stay below the API's rate of 50 per second
 ENDPOINT = "ncf-dev"
 
 

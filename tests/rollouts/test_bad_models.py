@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from components.rollout_alarms import MIN_FOR_P90, PERIOD_S
 from tests.e2e.platform import Inbox
 from tests.indexed_artifact import DAMAGED
 from tests.polling import eventually
@@ -27,7 +28,7 @@ ALARMS = {
 def long_steps(stage: RolloutStage, serving: str) -> None:
     """Steps that end by their alarm."""
     del serving
-    stage.configure(WAIT_S="10")
+    stage.configure(WAIT_S="12")
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -38,6 +39,10 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
     arn, run_id = stage.register(BAD[kind])
     with stage.clients() as clients:
         stage.review(arn, "Approved")
+        if kind == "slow":
+            new = (200, "ncf", run_id)
+            eventually(lambda: clients.answers[new] >= MIN_FOR_P90, what="the new model answers slowly")
+            stage.emulator.host.metrics.advance(PERIOD_S)  # the alarm needs two slow minutes
         stage.wait_for(arn, "RolledBack")
         eventually(lambda: clients.answers[200, "ncf", serving] > 0, what="the old model answers")
     endpoint = stage.endpoint()
