@@ -104,12 +104,13 @@ def inject(stage: ShortStage, injection: Injection, inbox: Inbox) -> Result:
     rng = random.Random(f"{injection.kind} {injection.seed}")  # noqa: S311 - faults, no secrets
     inbox.receive()
     stage.begin()
-    injected, broken = Injected(()), []
+    injected, broken, undelivered = Injected(()), [], []
     with stage.clients() as client:
         try:
             injected = KINDS[injection.kind](stage, rng)
             with contextlib.suppress(TimeoutError):
                 stage.settle()
+            undelivered = stage.undelivered()
         except TimeoutError as error:
             broken.append(f"no event without an outcome: {error}")
         finally:
@@ -117,7 +118,9 @@ def inject(stage: ShortStage, injection: Injection, inbox: Inbox) -> Result:
             stage.emulator.throttled_share = 0.0
     if not broken:
         notifications = [text_of(each) for each in inbox.receive()]
-        found = After(stage, injected, client, stage.packages(), stage.executions(), notifications)
+        found = After(
+            stage, injected, client, stage.packages(), stage.executions(), notifications, undelivered
+        )
         broken = violations(found)
     return Result(
         injection.kind,

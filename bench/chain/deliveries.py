@@ -48,9 +48,9 @@ class RecordedQueue(DeliveryQueue):
         self.records: list[Record] = []
 
     @property
-    def n_pending(self) -> int:
+    def pending(self) -> list[Record]:
         """Deliveries without an outcome."""
-        return sum(record.outcome == "pending" for record in list(self.records))
+        return [record for record in list(self.records) if record.outcome == "pending"]
 
     def submit(self, delivery: Delivery) -> None:
         """Queue a delivery."""

@@ -181,7 +181,11 @@ class StageState:
         return found is not None
 
     def _delivers(self) -> bool:
-        return self.deliveries.n_pending > 0 or self.invocations.n_pending > 0
+        return bool(self.undelivered())
+
+    def undelivered(self) -> list[str]:
+        """Labels of the deliveries and invocations without an outcome."""
+        return [record.label for record in (*self.deliveries.pending, *self.invocations.pending)]
 
     def _builds(self) -> bool:
         if self._running_builds and self._in_progress(self._describe(self._running_builds)):

@@ -42,7 +42,7 @@ def outcomes(targets: Targets, times: Sequence[float] | Refused) -> list[str]:
     deliveries.fault = lambda _: times
     event = TargetEvent({"id": "1"}, "rule", "arn:rule", TARGET, "ap-northeast-2")
     deliveries.submit(RuleDelivery(event, targets, POLICY))  # type: ignore[arg-type]
-    eventually(lambda: not deliveries.n_pending, 10, "every delivery has an outcome")
+    eventually(lambda: not deliveries.pending, 10, "every delivery has an outcome")
     deliveries.close()
     return [record.outcome for record in deliveries.records]
 

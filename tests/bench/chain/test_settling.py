@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.chain.deliveries import RecordedQueue
+from bench.chain.deliveries import Record, RecordedQueue
 from bench.chain.stage_state import QUIET_S, StageState
 
 
@@ -49,3 +49,11 @@ def test_chain_that_stays_busy_is_an_error() -> None:
     chain = Chain(_answers(then=True), timeout_s=0.5)
     with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
         chain.settle()
+
+
+def test_deliveries_without_an_outcome_are_undelivered() -> None:
+    chain = Chain(_answers(then=False))
+    chain.deliveries.records += [Record("a", "delivered"), Record("b", "dead letter"), Record("c")]
+    chain.invocations = RecordedQueue("invocations", 1)
+    chain.invocations.records.append(Record("d"))
+    assert chain.undelivered() == ["c", "d"]
