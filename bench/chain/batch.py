@@ -58,7 +58,9 @@ class Result:
 def run_batch(
     number: int, todo: Queue[Injection], done: Queue[Result | str], recording: bytes | None, scale: float
 ) -> None:
-    """Take injections until there are none; an injection after a broken one gets a new stage.
+    """Take injections until there are none, or the parent process has ended.
+
+    An injection after a broken one gets a new stage.
 
     Args:
         number: of the batch; its baselines have this seed.
@@ -69,10 +71,12 @@ def run_batch(
     """
     parent = os.getppid()
     try:
-        while not todo.empty() and os.getppid() == parent:
+        while not todo.empty():
             with short_stage(number, recording, scale) as stage:
                 for result in _on_one_stage(stage, number, todo):
                     done.put(result)
+                    if os.getppid() != parent:  # the command was killed
+                        return
     except Exception as error:
         done.put(f"batch {number}: {type(error).__name__}: {error}")
         raise
