@@ -27,7 +27,7 @@ from tests.repository import ROOT
 from tests.rollouts.models import archive
 
 FIRST_RUN = datetime(2030, 1, 1, tzinfo=UTC)
-MAX_BAKING_S = 12.0
+MAX_BAKING_S = 20.0
 WAIT_S = 90.0
 METRICS_S = 300.0  # longest time that an alarm of rollouts looks back
 N_CLIENTS, PAUSE_S = 2, 0.04  # between requests: two clients stay below the API's rate of 50 per second

@@ -28,7 +28,7 @@ ALARMS = {
 def long_steps(stage: RolloutStage, serving: str) -> None:
     """Steps that end by their alarm."""
     del serving
-    stage.configure(WAIT_S="12")
+    stage.configure(WAIT_S="20")
 
 
 @pytest.mark.parametrize("kind", BAD)
