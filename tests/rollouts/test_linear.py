@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,8 +12,8 @@ from tests.polling import eventually
 from tests.rollouts.models import BAD, GOOD
 from tests.rollouts.stage import ENDPOINT, RolloutStage
 
+LOGGER = "emulator.services.sagemaker.endpoints"
 N_INSTANCES = 4
-POLL_S = 0.2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,51 +35,44 @@ def _scale(stage: RolloutStage, n_instances: int) -> None:
     stage.wait_for_status("InService")
 
 
-@contextmanager
-def steps_of(stage: RolloutStage) -> Iterator[list[int]]:
-    """The numbers of new instances with traffic, in their order, from the first one."""
-    seen: list[int] = []
-    ended = threading.Event()
+@pytest.fixture
+def steps(caplog: pytest.LogCaptureFixture) -> Callable[[], list[float]]:
+    """Percentages of the traffic that new fleets got, one after another, from the emulator's log."""
+    caplog.set_level("INFO", logger=LOGGER)
 
-    def look() -> None:
-        while not ended.wait(POLL_S):
-            for variant in stage.endpoint().get("PendingDeploymentSummary", {}).get("ProductionVariants", ()):
-                count = variant["CurrentInstanceCount"]
-                if count and seen[-1:] != [count]:
-                    seen.append(count)
+    def percentages() -> list[float]:
+        return [record.args[1] for record in caplog.records if record.name == LOGGER]  # type: ignore[index, misc]
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join()
+    return percentages
 
 
-def test_good_model_takes_the_traffic_in_four_steps(stage: RolloutStage) -> None:
+def test_good_model_takes_the_traffic_in_four_steps(
+    stage: RolloutStage, steps: Callable[[], list[float]]
+) -> None:
     stage.configure(WAIT_S="1")
     arn, run_id = stage.register(GOOD)
-    with stage.clients("u0") as clients, steps_of(stage) as steps:
+    with stage.clients("u0") as clients:
         stage.review(arn, "Approved")
         stage.wait_for(arn, "Deployed")
         eventually(lambda: clients.answers[200, "ncf", run_id] > 0, what="the new model answers")
-    assert steps == [1, 2, 3, 4]
+    assert steps() == [25, 50, 75, 100]
     assert clients.failures == []
     variant = stage.endpoint()["ProductionVariants"][0]
     assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (N_INSTANCES, N_INSTANCES)
 
 
-def test_bad_model_is_rolled_back_before_it_has_all_the_traffic(stage: RolloutStage, inbox: Inbox) -> None:
+def test_bad_model_is_rolled_back_before_it_has_all_the_traffic(
+    stage: RolloutStage, inbox: Inbox, steps: Callable[[], list[float]]
+) -> None:
     before = stage.endpoint()["EndpointConfigName"]
     stage.configure(WAIT_S="10")
     stage.close_circuit()
     arn, run_id = stage.register(BAD["empty lists"])
-    with stage.clients("u0") as clients, steps_of(stage) as steps:
+    with stage.clients("u0") as clients:
         stage.review(arn, "Approved")
         stage.wait_for(arn, "RolledBack")
-    assert steps[:1] == [1]
-    assert N_INSTANCES not in steps
+    assert steps()[:1] == [25]
+    assert 100 not in steps()
     assert clients.failures == []
     endpoint = stage.endpoint()
     assert (endpoint["EndpointConfigName"], endpoint["EndpointStatus"]) == (before, "InService")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator.provider import Forward
@@ -26,6 +27,7 @@ from emulator.services.sagemaker.events import EventPublisher, tag_map
 from emulator.services.sagemaker.times import now
 from emulator.wire import Operation, Request, Response
 
+log = logging.getLogger("emulator.services.sagemaker.endpoints")
 BUSY_STATUSES = ("Creating", "Updating", "RollingBack", "Deleting")
 
 
@@ -42,7 +44,12 @@ class Endpoints:
 
     def operations(self) -> dict[str, Operation]:
         """Handlers by operation name."""
-        return {"CreateEndpoint": self.create, "UpdateEndpoint": self.update, "DeleteEndpoint": self.delete}
+        return {
+            "CreateEndpoint": self.create,
+            "UpdateEndpoint": self.update,
+            "UpdateEndpointWeightsAndCapacities": self.update_weights_and_capacities,
+            "DeleteEndpoint": self.delete,
+        }
 
     # -- operations -----------------------------------------------------------------------------
     def create(self, request: Request) -> Response:
@@ -99,6 +106,28 @@ class Endpoints:
         )
         return {"EndpointArn": record.arn}
 
+    def update_weights_and_capacities(self, request: Request) -> dict[str, Any]:
+        """UpdateEndpointWeightsAndCapacities: a weight or count that the request does not name stays."""
+        spec = request.json
+        with self._lock:
+            endpoint = self._find_updatable(spec["EndpointName"])
+            desired = {item["VariantName"]: item for item in spec["DesiredWeightsAndCapacities"]}
+            if len(desired) < len(spec["DesiredWeightsAndCapacities"]):
+                raise invalid("DesiredWeightsAndCapacities: a variant name is not unique")
+            variants = endpoint.record.production_variants
+            if unknown := desired.keys() - {variant["VariantName"] for variant in variants}:
+                raise invalid(
+                    f"DesiredWeightsAndCapacities: {', '.join(sorted(unknown))}: no such variant in "
+                    f'endpoint configuration "{endpoint.record.endpoint_config_name}"'
+                )
+            # One assignment: an invocation that picks its variant meanwhile sees all of it or nothing.
+            endpoint.record.production_variants = [
+                {**variant, **_desired_properties(desired.get(variant["VariantName"], {}))}
+                for variant in variants
+            ]
+            endpoint.record.last_modified_time = now()
+        return {"EndpointArn": endpoint.record.arn}
+
     def delete(self, request: Request) -> Response:
         """DeleteEndpoint: ends the containers."""
         name = request.json["EndpointName"]
@@ -144,6 +173,12 @@ class Endpoints:
     ) -> None:
         def take_step(share: float) -> None:
             endpoint.set_green_share(share)
+            log.info(
+                "%s: %.0f%% of the traffic to %s",
+                endpoint.record.endpoint_name,
+                100 * share,
+                green.config_name,
+            )
             pending = endpoint.record.pending_deployment_summary
             pending["ProductionVariants"] = variants_in_step(summaries, share)
 
@@ -230,6 +265,16 @@ class Endpoints:
             "Tags": tag_map(record.tags),
         }
         self._events.publish("SageMaker Endpoint State Change", detail, [record.arn])
+
+
+def _desired_properties(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Instance count and weight of one variant, as far as a request names them; both apply at once."""
+    return {
+        f"{prefix}{name}": item[f"Desired{name}"]
+        for name in ("InstanceCount", "Weight")
+        if f"Desired{name}" in item
+        for prefix in ("Current", "Desired")
+    }
 
 
 def _retain_properties(

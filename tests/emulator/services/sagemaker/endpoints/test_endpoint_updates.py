@@ -178,6 +178,39 @@ def test_update_retains_instance_counts_set_by_autoscaling(
     assert in_service(sagemaker, endpoint)["ProductionVariants"][0]["DesiredInstanceCount"] == 1
 
 
+def test_new_instance_count_keeps_the_weight_and_the_endpoint_answers(
+    emulator: Emulator, sagemaker: Any, endpoint: str
+) -> None:
+    scale(sagemaker, endpoint, {"VariantName": "AllTraffic", "DesiredInstanceCount": 4})
+    variant = in_service(sagemaker, endpoint)["ProductionVariants"][0]
+    assert (variant["CurrentInstanceCount"], variant["CurrentWeight"], variant["DesiredWeight"]) == (
+        4,
+        1.0,
+        1.0,
+    )
+    assert invoke(emulator, endpoint)["answer"] == "one"
+
+
+def test_capacities_of_unknown_variants_and_of_an_endpoint_in_progress_are_refused(
+    sagemaker: Any, endpoint: str, make_config: MakeConfig
+) -> None:
+    count = {"VariantName": "AllTraffic", "DesiredInstanceCount": 2}
+    with pytest.raises(ClientError, match="other: no such variant"):
+        scale(sagemaker, endpoint, count, {**count, "VariantName": "other"})
+    with pytest.raises(ClientError, match="not unique"):
+        scale(sagemaker, endpoint, count, count)
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=make_config("two"))
+    with pytest.raises(ClientError, match="in-progress"):
+        scale(sagemaker, endpoint, count)
+    assert in_service(sagemaker, endpoint)["ProductionVariants"][0]["DesiredInstanceCount"] == 1
+
+
+def scale(sagemaker: Any, endpoint: str, *desired: dict[str, Any]) -> None:
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=endpoint, DesiredWeightsAndCapacities=list(desired)
+    )
+
+
 def test_update_and_deletion_end_the_old_processes(
     emulator: Emulator, sagemaker: Any, name: str, make_config: MakeConfig
 ) -> None:
