@@ -26,8 +26,10 @@ from ml.settings.preparation import ReadSettings, WeightSettings
 from ml.settings.preparation_flags import add_step_arguments, flag_name, input_settings
 
 _MAX_TYPES = 12  # event types that are listed
-_MAX_NULL_SHARE = 0.05  # of the rows: more are warned of
+_MAX_SHARE = 0.05  # of missing or unusual values: more are warned of
 _MIN_ROWS = 100  # for a warning about shares
+# What a spreadsheet makes of an id of more than eleven digits.
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
 _PLAIN = re.compile(r"[A-Za-z_][\w.\-]*")
 _RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}  # words of YAML
 PERMANENT = "to make this permanent, in Pulumi.<stage>.yaml:"
@@ -132,6 +134,11 @@ def _described_columns(each: Explained, read: ReadSettings, weights: WeightSetti
         if times.is_local:
             ids[-1] += "; they have no zone and are read as UTC: give --time-zone if they are local"
     yield "  " + ", ".join(ids)
+    if time is not None and times.unread_share > _MAX_SHARE:
+        yield (
+            f"  warning: {times.unread_share:.0%} of the sampled times cannot be read {times.form}, such as "
+            f"{printable(times.unread)}: their rows are quarantined"
+        )
     value = each.positions.get("value")
     if value is not None:
         yield "  " + _described_weights(samples, value, weights)
@@ -161,8 +168,16 @@ def _warnings(each: Explained) -> Iterator[str]:
         value, share = each.samples.most_frequent(position)
         if is_heavy(role, share, each.samples.n_distinct(position)):
             yield f"one {role}, {printable(value)}, has {share:.0%} of the sampled events"
+        values = each.samples.present(position)
+        rounded = [text for text in values if _ROUNDED.fullmatch(text)]
+        if len(rounded) > _MAX_SHARE * len(values):
+            yield (
+                f"{len(rounded) / len(values):.0%} of the sampled {role}s are rounded numbers, such as "
+                f"{rounded[0]}: a spreadsheet has dropped digits, and several {role}s may have become one; "
+                "export the column as text"
+            )
         nulls = each.samples.null_share(position)
-        if nulls > _MAX_NULL_SHARE:
+        if nulls > _MAX_SHARE:
             yield f"{nulls:.0%} of the sampled rows have no {role}"
 
 

@@ -25,6 +25,8 @@ def choose_id(role: str, samples: Samples, warnings: list[str]) -> int | None:
             return session
     if not filled:
         return found[0] if found else None
+    if empty := [samples.columns[each] for each in found if each not in filled and samples.n_distinct(each)]:
+        warnings.append(_empty_column(role, samples.columns[filled[0]], empty))
     varied = [each for each in filled if samples.n_distinct(each) > 1] or filled
     different = [each for each in varied[1:] if samples.values(each) != samples.values(varied[0])]
     if not samples.n_rows and len(found) > 1:

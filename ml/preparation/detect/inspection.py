@@ -30,6 +30,7 @@ from ml.preparation.detect.times import UTC
 from ml.settings.preparation import ReadSettings, WeightSettings
 
 _MAX_FILES = 12  # of a folder
+AVRO_FORM = "Avro, of which only the names of the columns are looked at"
 _MAX_OBJECTS = 5_000  # of JSON lines, which take longer to parse
 
 
@@ -92,7 +93,15 @@ def explain_input(path: Path, read: ReadSettings, weights: WeightSettings) -> li
     explained = [each for each in found if isinstance(each, Explained)]
     if errors:
         raise beside_readable(errors[0], explained[0].name if explained else None)
+    if not any(each.n_rows or each.form == AVRO_FORM for each in explained):
+        raise InputError(f"{path}: {_no_rows(explained[0].layout)}; it needs at least one event")
     return explained
+
+
+def _no_rows(layout: AnyLayout) -> str:
+    if not isinstance(layout, TextLayout):
+        return "no rows"
+    return f"no rows of {layout.n_columns} fields, as many as its first line has"
 
 
 def _explain_file(
@@ -129,7 +138,7 @@ def _explain_table(
     kind = columnar_format(sample.head)
     try:
         if kind is None:  # Avro is converted by the cluster
-            described = "Avro, of which only the names of the columns are looked at"
+            described = AVRO_FORM
             samples, n_rows = Samples(avro_columns(sample.head), ()), 0
         else:
             described = kind

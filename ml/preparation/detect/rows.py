@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from ml.preparation.detect.samples import Samples
 from ml.preparation.detect.text_layout import detect_text
 
 _MAX_OBJECTS = 500
+_SQL = re.compile(r"^\s*(?:CREATE TABLE|INSERT INTO|COPY \S+ \(.*FROM stdin)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def detect_rows(
         raise InputError(f"{uri}: {error}") from None
     if file_format == "jsonl":
         return _detect_json(text, names, uri, encoding, partitions or {})
+    if _SQL.search(text):
+        raise InputError(f"{uri}: an SQL dump; export the table as CSV or Parquet")
     found = detect_text(text, hints, names, uri, encoding, partitions=partitions)
     return None if found is None else DetectedRows(found.layout, found.samples, found.skipped, found.warnings)
 
@@ -84,7 +88,10 @@ def _detect_json(
         return None
     objects, is_python = parse_objects(lines[:_MAX_OBJECTS])
     if not objects:
-        raise InputError(f"{uri}: none of the first lines is a JSON object; write one whole object per line")
+        advice = "write one whole object per line"
+        if text.lstrip().startswith("{"):
+            advice += ", as jq -c '.events[]' does for the objects of a list in one large object"
+        raise InputError(f"{uri}: none of the first lines is a JSON object; {advice}")
     own = sample_objects(objects)
     samples = own.with_constants(partitions)
     try:

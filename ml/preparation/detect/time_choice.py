@@ -68,7 +68,7 @@ def choose_time(samples: Samples, ids: Sequence[int | None]) -> TimeChoice:
         return TimeChoice({"time": date, "clock": clock})
     precise = [each for each in timed if _share(samples, each, is_date) <= _MOSTLY]
     chosen = (precise or timed)[0]
-    return TimeChoice({"time": chosen}, _others(samples, chosen))
+    return TimeChoice({"time": chosen}, _others(samples, chosen, ids))
 
 
 def _unnamed(samples: Samples, ids: Sequence[int]) -> TimeChoice:
@@ -83,12 +83,12 @@ def _unnamed(samples: Samples, ids: Sequence[int]) -> TimeChoice:
     return TimeChoice({"time": timed[0]}, warning)
 
 
-def _others(samples: Samples, chosen: int) -> str | None:
-    """A warning if other columns hold other times."""
+def _others(samples: Samples, chosen: int, ids: Sequence[int | None]) -> str | None:
+    """A warning if other columns than those of users and items hold other times."""
     others = [
         samples.columns[each]
         for each in _timed_columns(samples)
-        if each != chosen and not _same_moments(samples, chosen, each)
+        if each not in (chosen, *ids) and not _same_moments(samples, chosen, each)
     ]
     if not others:
         return None

@@ -21,6 +21,8 @@ class TimeSummary(NamedTuple):
     first: str | None = None  # YYYY-MM-DD
     last: str | None = None
     is_local: bool = False  # times of day without an offset, taken as UTC unless --time-zone is given
+    unread_share: float = 0.0  # of the values: the job quarantines their rows
+    unread: str = ""  # one of them
 
 
 def summarize_times(
@@ -49,13 +51,22 @@ def summarize_times(
         form = form_of(time_format)
     except ValueError as error:
         raise InputError(f"--time-format {error}") from None
-    moments = [moment for text in texts if (moment := unix_seconds(text, time_format, zone)) is not None]
+    read = [unix_seconds(text, time_format, zone) for text in texts]
+    moments = [moment for moment in read if moment is not None]
     if texts and not moments:
         raise InputError(f"no time such as {texts[0]!r} has the form --time-format {time_format}")
     has_local = form.units_per_s is None and any(is_local_time(text, time_format) for text in texts)
     days = [day_of(moment) for moment in (min(moments), max(moments))] if moments else [None, None]
     means = f"as {form.means}" + (f" in {time_zone}" if has_local and time_zone else "")
-    return TimeSummary(means, days[0], days[1], has_local and time_zone is None)
+    unread = [text for text, moment in zip(texts, read, strict=True) if moment is None]
+    return TimeSummary(
+        means,
+        days[0],
+        days[1],
+        has_local and time_zone is None,
+        len(unread) / max(len(texts), 1),
+        unread[0] if unread else "",
+    )
 
 
 def _zone(name: str | None) -> tzinfo:

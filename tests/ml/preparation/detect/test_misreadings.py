@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ml.preparation.detect.explain import described
 from ml.preparation.detect.input_error import InputError
 from ml.preparation.detect.inspection import Explained, explain_input
 from ml.settings.preparation import ReadSettings, WeightSettings
@@ -106,3 +107,59 @@ def test_items_first_with_times_in_words_are_refused_without_a_header(tmp_path: 
     (tmp_path / "events").write_text("\n".join([*rows, ""]))
     with pytest.raises(InputError, match=r"the item may come first.*give the positions"):
         explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
+
+
+def test_user_that_only_some_events_have_is_a_warning(tmp_path: Path) -> None:
+    header, *lines = form_text("anonymous_id,user_id,item_id,timestamp", "a{u},,{i},{s}").splitlines()
+    rows = [line.replace(",,", ",u1,") if number % 3 == 0 else line for number, line in enumerate(lines)]
+    (tmp_path / "events").write_text("\n".join([header, *rows, ""]))
+    (found,) = explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
+    assert found.columns["user"] == "anonymous_id"
+    assert "because user_id is empty in most rows; to use it anyway, give --user-column" in found.warnings[0]
+
+
+def test_ids_that_a_spreadsheet_has_rounded_are_a_warning(tmp_path: Path) -> None:
+    lines = described_lines(tmp_path, "user_id,item_id,timestamp", "1.{u}E+15,{i},{s}")
+    warnings = [line for line in lines if "warning" in line]
+    assert len(warnings) == 1
+    assert "100% of the sampled users are rounded numbers, such as 1." in warnings[0]
+    assert warnings[0].endswith("export the column as text")
+
+
+@pytest.mark.parametrize(("row", "share"), [("{u},{i},{s}000", "50%"), ("{u},{i},-1", "50%")])
+def test_times_that_are_not_of_the_detected_form_are_a_warning(tmp_path: Path, row: str, share: str) -> None:
+    text = form_text("user_id,item_id,timestamp", "{u},{i},{s}") + form_text("", row)
+    (tmp_path / "events").write_text(text)
+    found = explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
+    lines = list(described(found, ReadSettings(), WeightSettings()))
+    assert any(
+        f"warning: {share} of the sampled times cannot be read as Unix time in seconds" in line
+        for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "user_id,item_id,timestamp\n1,a,b,1700000000\n2,b,c,1700000001\n",
+            "no rows of 3 fields, as many as its first line has",
+        ),
+        ("user_id,item_id,timestamp\n", "no rows.*; it needs at least one event"),
+        (
+            "CREATE TABLE events (user_id int);\nINSERT INTO events VALUES (1, 2, 3);\n",
+            "SQL",
+        ),
+        ("-- dump\nCOPY public.events (user_id, item_id, timestamp) FROM stdin;\n1\t2\t1700000000\n", "SQL"),
+        ('{"count": 2,\n"events": [\n{"user_id": 1', "as jq -c '.events"),
+    ],
+    ids=["unnamed-column", "only-header", "inserts", "copy", "wrapped-json"],
+)
+def test_file_of_which_no_row_would_be_read_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "events").write_text(text)
+    with pytest.raises(InputError, match=message):
+        explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
+
+
+def described_lines(folder: Path, header: str, row: str) -> list[str]:
+    return list(described([explained(folder, header, row)], ReadSettings(), WeightSettings()))
