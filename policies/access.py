@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from policies.model import Broken, Resource, Rule, Stage, attached, of, statements, values
+from policies.model import Broken, Resource, Rule, Stage, of, role_statements, statements, values, without
 
 PUBLIC_CIDRS = {"0.0.0.0/0", "::/0"}
 BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
@@ -33,10 +33,12 @@ ANY_RESOURCE = {
 
 
 def _bucket(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for bucket in of(resources, "Bucket"):
-        found = attached(resources, "BucketPublicAccessBlock", "bucket", bucket)
-        if not any(all(each.inputs.get(name) for name in BLOCKS) for each in found):
-            yield bucket, f"add a BucketPublicAccessBlock with {', '.join(BLOCKS)}"
+    for bucket in without(resources, "Bucket", "BucketPublicAccessBlock", "bucket", _blocks_all):
+        yield bucket, f"add a BucketPublicAccessBlock with {', '.join(BLOCKS)}"
+
+
+def _blocks_all(block: Resource) -> bool:
+    return all(block.inputs.get(name) for name in BLOCKS)
 
 
 def _policy(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
@@ -85,30 +87,24 @@ def _invocation(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
 
 
 def _actions(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for policy in of(resources, "RolePolicy"):
-        for statement in statements(policy.inputs.get("policy")):
-            starred = [action for action in values(statement.get("Action", "*")) if "*" in action]
-            if statement["Effect"] == "Allow" and starred:
-                yield policy, f"{', '.join(starred)}: name each action"
+    for policy, statement in role_statements(resources):
+        starred = [action for action in values(statement.get("Action", "*")) if "*" in action]
+        if statement["Effect"] == "Allow" and starred:
+            yield policy, f"{', '.join(starred)}: name each action"
 
 
 def _any_resource(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for policy in of(resources, "RolePolicy"):
-        for statement in statements(policy.inputs.get("policy")):
-            actions = set(values(statement.get("Action", "*"))) - ANY_RESOURCE
-            if statement["Effect"] == "Allow" and "*" in values(statement.get("Resource", "*")) and actions:
-                yield policy, f"{', '.join(sorted(actions))} on any resource: name the resources"
+    for policy, statement in role_statements(resources):
+        actions = set(values(statement.get("Action", "*"))) - ANY_RESOURCE
+        if statement["Effect"] == "Allow" and "*" in values(statement.get("Resource", "*")) and actions:
+            yield policy, f"{', '.join(sorted(actions))} on any resource: name the resources"
 
 
 def _pass_role(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for policy in of(resources, "RolePolicy"):
-        for statement in statements(policy.inputs.get("policy")):
-            condition = statement.get("Condition", {}).get("StringEquals", {})
-            if (
-                "iam:PassRole" in values(statement.get("Action", []))
-                and "iam:PassedToService" not in condition
-            ):
-                yield policy, "iam:PassRole without iam:PassedToService: name the service"
+    for policy, statement in role_statements(resources):
+        condition = statement.get("Condition", {}).get("StringEquals", {})
+        if "iam:PassRole" in values(statement.get("Action", [])) and "iam:PassedToService" not in condition:
+            yield policy, "iam:PassRole without iam:PassedToService: name the service"
 
 
 def _trust(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:

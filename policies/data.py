@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from policies.model import Broken, Resource, Rule, Stage, attached, of
+from policies.model import Broken, Resource, Rule, Stage, attached, of, without
 
 KEPT = ("Bucket", "Key", "ModelPackageGroup")  # hold what cannot be made again
 TAGS = {"Owner", "Service", "Stage"}
@@ -38,12 +38,12 @@ def _log_retention(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
 
 
 def _versioned(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for bucket in of(resources, "Bucket"):
-        found = attached(resources, "BucketVersioning", "bucket", bucket)
-        if not any(
-            each.inputs.get("versioningConfiguration", {}).get("status") == "Enabled" for each in found
-        ):
-            yield bucket, "add a BucketVersioning with status Enabled"
+    for bucket in without(resources, "Bucket", "BucketVersioning", "bucket", _is_enabled):
+        yield bucket, "add a BucketVersioning with status Enabled"
+
+
+def _is_enabled(versioning: Resource) -> bool:
+    return versioning.inputs.get("versioningConfiguration", {}).get("status") == "Enabled"
 
 
 def _lifecycle(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
@@ -82,10 +82,7 @@ def _generated_name(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]
     for resource in of(resources, *NAMES):
         key = NAMES[resource.type.rpartition(":")[2]]
         if resource.inputs.get(key):
-            yield (
-                resource,
-                f"leave {key} to Pulumi: with a fixed name, a replacement is a downtime",
-            )
+            yield resource, f"leave {key} to Pulumi: with a fixed name, a replacement is a downtime"
 
 
 def _tags(resources: Sequence[Resource], stage: Stage) -> Iterator[Broken]:

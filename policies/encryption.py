@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from policies.model import Broken, Resource, Rule, Stage, attached, of, statements
+from policies.model import Broken, Resource, Rule, Stage, attached, is_set, of, statements, without
 
 # Class to the input with the key that encrypts its data.
 KEYS = {
@@ -23,7 +23,7 @@ TLS_POLICIES = {"Bucket": ("BucketPolicy", "bucket"), "Queue": ("QueuePolicy", "
 def _stored_data(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
     for resource in of(resources, *KEYS):
         key = KEYS[resource.type.rpartition(":")[2]]
-        if not resource.inputs.get(key) and not resource.depends_on.get(key):
+        if not is_set(resource, key):
             yield resource, f"set {key} to the stage's KMS key"
 
 
@@ -46,21 +46,23 @@ def _queue(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
 
 
 def _cluster(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for resource in of(resources, "SecurityConfiguration"):
-        document = resource.inputs.get("configuration")
-        if isinstance(document, str) and not json.loads(document).get("EncryptionConfiguration", {}).get(
-            "EnableAtRestEncryption"
-        ):
-            yield resource, "EnableAtRestEncryption is false: nodes of EMR store data of users"
+    for resource in _clusters_without(resources, "EnableAtRestEncryption"):
+        yield resource, "EnableAtRestEncryption is false: nodes of EMR store data of users"
 
 
 def _cluster_transit(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
+    for resource in _clusters_without(resources, "EnableInTransitEncryption"):
+        yield resource, "EnableInTransitEncryption is false: set ncf:spark.certificates_uri"
+
+
+def _clusters_without(resources: Sequence[Resource], switch: str) -> Iterator[Resource]:
+    """Security configurations of EMR in which an encryption is off."""
     for resource in of(resources, "SecurityConfiguration"):
         document = resource.inputs.get("configuration")
-        if isinstance(document, str) and not json.loads(document).get("EncryptionConfiguration", {}).get(
-            "EnableInTransitEncryption"
-        ):
-            yield resource, "EnableInTransitEncryption is false: set ncf:spark.certificates_uri"
+        if not isinstance(document, str):  # not known yet
+            continue
+        if not json.loads(document).get("EncryptionConfiguration", {}).get(switch):
+            yield resource
 
 
 def _rotation(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
@@ -71,10 +73,8 @@ def _rotation(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
 
 def _tls(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
     for class_name, (policy_class, key) in TLS_POLICIES.items():
-        for resource in of(resources, class_name):
-            policies = attached(resources, policy_class, key, resource)
-            if not any(_denies_plain_text(policy) for policy in policies):
-                yield resource, f"add a {policy_class} that denies requests without aws:SecureTransport"
+        for resource in without(resources, class_name, policy_class, key, _denies_plain_text):
+            yield resource, f"add a {policy_class} that denies requests without aws:SecureTransport"
 
 
 def _denies_plain_text(policy: Resource) -> bool:

@@ -94,6 +94,38 @@ def values(item: Any) -> list[str]:
     return [str(each) for each in (item if isinstance(item, list) else [item])]
 
 
+def is_set(resource: Resource, key: str) -> bool:
+    """Whether an input has a value, or gets one from another resource."""
+    return bool(resource.inputs.get(key) or resource.depends_on.get(key))
+
+
+def role_statements(resources: Iterable[Resource]) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    """Statements of the inline policies of roles, each with its policy."""
+    for policy in of(resources, "RolePolicy"):
+        for statement in statements(policy.inputs.get("policy")):
+            yield policy, statement
+
+
 def attached(resources: Iterable[Resource], class_name: str, key: str, to: Resource) -> list[Resource]:
     """Resources of a class whose input `key` contains an output of another resource."""
     return [each for each in of(resources, class_name) if to.urn in each.depends_on.get(key, ())]
+
+
+def without(
+    resources: Sequence[Resource],
+    class_name: str,
+    attached_class: str,
+    key: str,
+    is_enough: Callable[[Resource], bool] = lambda _: True,
+) -> Iterator[Resource]:
+    """Resources of a class without an attached resource of another class.
+
+    Args:
+        class_name: class of the resources.
+        attached_class: class of what has to be attached.
+        key: its input that contains an output of the resource.
+        is_enough: whether an attached resource counts.
+    """
+    for resource in of(resources, class_name):
+        if not any(is_enough(each) for each in attached(resources, attached_class, key, resource)):
+            yield resource

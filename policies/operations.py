@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from policies.model import Broken, Resource, Rule, Stage, attached, of
+from policies.model import Broken, Resource, Rule, Stage, is_set, of, without
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +38,8 @@ def _endpoint_size(resources: Sequence[Resource], stage: Stage) -> Iterator[Brok
     for configuration in of(resources, "EndpointConfiguration"):
         for variant in configuration.inputs.get("productionVariants", []):
             name = variant.get("instanceType", "ml.unknown.medium")
-            if (
-                VCPUS.get(name.rpartition(".")[2], sizes.vcpus_of_an_instance + 1)
-                > sizes.vcpus_of_an_instance
-            ):
+            vcpus = VCPUS.get(name.rpartition(".")[2], math.inf)
+            if vcpus > sizes.vcpus_of_an_instance:
                 yield configuration, f"{name}: at most {sizes.vcpus_of_an_instance} vCPUs"
 
 
@@ -58,11 +57,9 @@ def _budget(resources: Sequence[Resource], stage: Stage) -> Iterator[Broken]:
         yield None, "add a Budget with notifications"
     for budget in budgets:
         if float(budget.inputs.get("limitAmount", 0)) > limit:
-            yield (
-                budget,
-                f"limitAmount is {budget.inputs['limitAmount']}: at most {limit} US dollars per month",
-            )
-        if not budget.inputs.get("notifications") and not budget.depends_on.get("notifications"):
+            amount = budget.inputs["limitAmount"]
+            yield budget, f"limitAmount is {amount}: at most {limit} US dollars per month"
+        if not is_set(budget, "notifications"):
             yield budget, "add notifications"
 
 
@@ -76,15 +73,13 @@ def _autoscaling(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
 
 
 def _queue_alarm(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for queue in of(resources, "Queue"):
-        if not attached(resources, "MetricAlarm", "dimensions", queue):
-            yield queue, "add a MetricAlarm on its visible messages"
+    for queue in without(resources, "Queue", "MetricAlarm", "dimensions"):
+        yield queue, "add a MetricAlarm on its visible messages"
 
 
 def _function_alarm(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
-    for function in of(resources, "Function"):
-        if not attached(resources, "MetricAlarm", "dimensions", function):
-            yield function, "add a MetricAlarm on its errors"
+    for function in without(resources, "Function", "MetricAlarm", "dimensions"):
+        yield function, "add a MetricAlarm on its errors"
 
 
 def _endpoint_alarm(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
@@ -104,7 +99,7 @@ def _endpoints(alarm: Resource) -> set[str]:
 
 def _alarm_action(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
     for alarm in of(resources, "MetricAlarm"):
-        if not alarm.inputs.get("alarmActions") and not alarm.depends_on.get("alarmActions"):
+        if not is_set(alarm, "alarmActions"):
             yield alarm, "set alarmActions"
 
 
@@ -119,16 +114,18 @@ def _filled_alarm(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
 
 def _delivery(resources: Sequence[Resource], _: Stage) -> Iterator[Broken]:
     for target in of(resources, "EventTarget"):
-        if not target.inputs.get("deadLetterConfig") and not target.depends_on.get("deadLetterConfig"):
+        if not is_set(target, "deadLetterConfig"):
             yield target, "set deadLetterConfig: undelivered events would be lost"
-        if not target.inputs.get("retryPolicy") and not target.depends_on.get("retryPolicy"):
+        if not is_set(target, "retryPolicy"):
             yield target, "set retryPolicy"
-    for function in of(resources, "Function"):
-        found = attached(resources, "FunctionEventInvokeConfig", "functionName", function)
-        if not any(
-            each.inputs.get("destinationConfig") or each.depends_on.get("destinationConfig") for each in found
-        ):
-            yield function, "add a FunctionEventInvokeConfig with a destination for failures"
+    for function in without(
+        resources, "Function", "FunctionEventInvokeConfig", "functionName", _has_destination
+    ):
+        yield function, "add a FunctionEventInvokeConfig with a destination for failures"
+
+
+def _has_destination(config: Resource) -> bool:
+    return is_set(config, "destinationConfig")
 
 
 RULES = (
