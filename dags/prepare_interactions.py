@@ -36,7 +36,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -49,7 +48,7 @@ from botocore.exceptions import ClientError
 # A DAG bundle puts its folder on sys.path; a plain DagBag does not.
 sys.path.append(str(Path(__file__).parent))
 
-from ncf_preparation import alerts
+from ncf_preparation.defaults import AWS_CALLS, CALL_LIMIT, TIMEZONE, task_defaults
 from ncf_preparation.emr import JobFlowSensor, LaunchJobFlowOnceOperator
 from ncf_preparation.run import (
     MANIFEST_FILE,
@@ -64,16 +63,9 @@ from ncf_preparation.run import (
 )
 
 SCHEDULE = "0 2 * * *"  # equals `ncf:spark.cron` of the stages with scheduler: airflow (tests/dags)
-TIMEZONE = ZoneInfo("Asia/Seoul")
 FIRST_DAY = datetime(2026, 11, 23, tzinfo=TIMEZONE)
 POLL_S = 60
 LONGEST_JOB_FLOW = timedelta(hours=3)
-CALL_LIMIT = timedelta(minutes=10)  # for tasks that only call AWS APIs
-AWS_CALLS = {
-    "connect_timeout": 5,
-    "read_timeout": 60,
-    "retries": {"mode": "standard", "total_max_attempts": 5},
-}
 # RunJobFlow is not idempotent: botocore must not retry it. A retry of the task looks for a job flow first.
 AWS_LAUNCH = {**AWS_CALLS, "retries": {"total_max_attempts": 1}}
 
@@ -86,14 +78,7 @@ with DAG(
     catchup=True,
     max_active_runs=1,
     tags=["ncf"],
-    default_args={
-        "owner": "recommendation",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=15),
-        "on_failure_callback": alerts.task_failure_notifier(),
-    },
+    default_args=task_defaults(),
 ) as dag:
 
     @task(multiple_outputs=True, execution_timeout=CALL_LIMIT)

@@ -13,7 +13,6 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from airflow.exceptions import AirflowFailException
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -24,17 +23,11 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 sys.path.append(str(Path(__file__).parent))
 
 from ncf_preparation import alerts
+from ncf_preparation.defaults import AWS_CALLS, CALL_LIMIT, TIMEZONE, task_defaults
 from ncf_preparation.run import SUCCESS_FILE, LaunchDocumentError, launch_document, location_of, run_id_of
 
 SCHEDULE = "0 6 * * *"  # `DUE` after the schedule of prepare_interactions (tests/dags)
 DUE = timedelta(hours=4)
-TIMEZONE = ZoneInfo("Asia/Seoul")
-CALL_LIMIT = timedelta(minutes=10)
-AWS_CALLS = {
-    "connect_timeout": 5,
-    "read_timeout": 60,
-    "retries": {"mode": "standard", "total_max_attempts": 5},
-}
 
 with DAG(
     dag_id="report_late_interactions",
@@ -44,14 +37,7 @@ with DAG(
     start_date=datetime(2026, 11, 23, tzinfo=TIMEZONE),
     catchup=False,
     tags=["ncf"],
-    default_args={
-        "owner": "recommendation",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=15),
-        "on_failure_callback": alerts.task_failure_notifier(),
-    },
+    default_args=task_defaults(),
 ):
 
     @task(execution_timeout=CALL_LIMIT)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from ci.preflight.finding import Finding, Status, error_code, found
+from ci.preflight.finding import Finding, Status, error_code, found, response_or_none
 from ci.preflight.images import images
 from ci.preflight.stage import StageInAccount
 
@@ -83,16 +84,10 @@ def check_service_linked_roles(stage: StageInAccount) -> Iterator[Finding]:
 def check_layer(stage: StageInAccount) -> Iterator[Finding]:
     """The version of the Powertools layer exists."""
     layer = stage.config.functions.powertools_layer_arn
-    try:
-        stage.client("lambda").get_layer_version_by_arn(Arn=layer)
-        exists = True
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        exists = False
+    get_layer = partial(stage.client("lambda").get_layer_version_by_arn, Arn=layer)
     yield found(
         "Powertools layer",
-        exists,
+        response_or_none(get_layer, "ResourceNotFoundException") is not None,
         needed=layer,
         action="write an existing version in ncf:functions.powertools_layer_arn",
     )
@@ -102,20 +97,16 @@ def check_images(stage: StageInAccount) -> Iterator[Finding]:
     """The images of training and serving exist in their registries."""
     ecr = stage.client("ecr")
     for use, image in images(stage.config).items():
-        try:
-            response = ecr.batch_get_image(
-                registryId=image.account_id,
-                repositoryName=image.repository,
-                imageIds=[image.selector()],
-            )
-            exists = bool(response.get("images"))
-        except ClientError as error:
-            if error_code(error) != "RepositoryNotFoundException":
-                raise
-            exists = False
+        look_up = partial(
+            ecr.batch_get_image,
+            registryId=image.account_id,
+            repositoryName=image.repository,
+            imageIds=[image.selector()],
+        )
+        response = response_or_none(look_up, "RepositoryNotFoundException")
         yield found(
             f"SageMaker image for {use}",
-            exists,
+            response is not None and bool(response.get("images")),
             needed=image.uri,
             action="write versions that AWS publishes, in the section of the stage file that names them",
         )
@@ -124,13 +115,8 @@ def check_images(stage: StageInAccount) -> Iterator[Finding]:
 def check_emr_release(stage: StageInAccount) -> Iterator[Finding]:
     """EMR offers the release in the region."""
     release = stage.config.spark.release
-    try:
-        stage.client("emr").describe_release_label(ReleaseLabel=release)
-        exists = True
-    except ClientError as error:
-        if error_code(error) not in ("InvalidRequestException", "ValidationException"):
-            raise
-        exists = False
+    describe = partial(stage.client("emr").describe_release_label, ReleaseLabel=release)
+    exists = response_or_none(describe, "InvalidRequestException", "ValidationException") is not None
     yield found("EMR release", exists, needed=release, action="write another in ncf:spark.release")
 
 
@@ -149,15 +135,11 @@ def check_airflow_role(stage: StageInAccount) -> Iterator[Finding]:
             action=f"aws iam get-role --role-name {role}, with credentials of account {account_id}",
         )
         return
-    try:
-        exists = stage.client("iam").get_role(RoleName=role)["Role"]["Arn"] == arn
-    except ClientError as error:
-        if error_code(error) not in ("NoSuchEntity", "NoSuchEntityException"):
-            raise
-        exists = False
+    get_role = partial(stage.client("iam").get_role, RoleName=role)
+    response = response_or_none(get_role, "NoSuchEntity", "NoSuchEntityException")
     yield found(
         "role of Airflow's workers",
-        exists,
+        response is not None and response["Role"]["Arn"] == arn,
         needed=arn,
         action="create it, or write the right one in ncf:spark.airflow_principal_arn",
     )
@@ -168,13 +150,8 @@ def check_feature_store(stage: StageInAccount) -> Iterator[Finding]:
     store = stage.config.feature_store
     if store is None:
         return
-    try:
-        stage.client("secretsmanager").describe_secret(SecretId=store.secret_arn)
-        exists = True
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        exists = False
+    describe = partial(stage.client("secretsmanager").describe_secret, SecretId=store.secret_arn)
+    exists = response_or_none(describe, "ResourceNotFoundException") is not None
     yield found("secret of the feature store", exists, needed=store.secret_arn, action="create the secret")
 
 
@@ -231,13 +208,9 @@ def check_state(stage: StageInAccount) -> Iterator[Finding]:
 
 
 def _is_private(s3: Any, bucket: str) -> bool:
-    try:
-        block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
-    except ClientError as error:
-        if error_code(error) != "NoSuchPublicAccessBlockConfiguration":
-            raise
-        return False
-    return all(block.values())
+    get_block = partial(s3.get_public_access_block, Bucket=bucket)
+    response = response_or_none(get_block, "NoSuchPublicAccessBlockConfiguration")
+    return response is not None and all(response["PublicAccessBlockConfiguration"].values())
 
 
 def check_secrets(stage: StageInAccount) -> Iterator[Finding]:
@@ -250,12 +223,8 @@ def check_secrets(stage: StageInAccount) -> Iterator[Finding]:
         return
     address = urlsplit(provider)
     key_id = (address.netloc + address.path).lstrip("/")
-    try:
-        state = stage.client("kms").describe_key(KeyId=key_id)["KeyMetadata"]["KeyState"]
-    except ClientError as error:
-        if error_code(error) != "NotFoundException":
-            raise
-        state = "absent"
+    response = response_or_none(partial(stage.client("kms").describe_key, KeyId=key_id), "NotFoundException")
+    state = "absent" if response is None else response["KeyMetadata"]["KeyState"]
     yield found(
         subject, state == "Enabled", needed=provider, present=state, action=f"enable the key, or {init}"
     )

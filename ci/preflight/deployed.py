@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ci.preflight.finding import Finding, Status, error_code, found
+from ci.preflight.finding import Finding, Status, found, response_or_none
 from ci.preflight.stage import StageInAccount
 from ml import contract
 
@@ -79,16 +78,10 @@ def check_code_bundle(stage: StageInAccount) -> Iterator[Finding]:
     if bucket is None:
         yield _later("training code")
         return
-    try:
-        stage.client("s3").head_object(Bucket=bucket, Key=contract.CODE_BUNDLE_KEY)
-        exists = True
-    except ClientError as error:
-        if error_code(error) not in ("404", "NoSuchKey"):
-            raise
-        exists = False
+    look_up = partial(stage.client("s3").head_object, Bucket=bucket, Key=contract.CODE_BUNDLE_KEY)
     yield found(
         "training code",
-        exists,
+        response_or_none(look_up, "404", "NoSuchKey") is not None,
         needed=f"s3://{bucket}/{contract.CODE_BUNDLE_KEY}",
         action=f"upload it to {bucket} (docs/first-deployment.md, section 7), or run the Jenkins job",
     )

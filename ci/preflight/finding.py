@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -77,3 +78,17 @@ def _short(error: BotoCoreError | ClientError) -> str:
 def error_code(error: ClientError) -> str:
     """Error code of a response, such as ``NoSuchEntity``."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def response_or_none(call: Callable[[], Any], *absent: str) -> Any:
+    """Response of a call; None if it fails with one of the error codes of an absent object.
+
+    Raises:
+        ClientError: the call fails with another code.
+    """
+    try:
+        return call()
+    except ClientError as error:
+        if error_code(error) not in absent:
+            raise
+        return None
