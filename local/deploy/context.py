@@ -78,5 +78,20 @@ def tag_list(inputs: Inputs, key: str = "Key", value: str = "Value") -> list[dic
     return [{key: name, value: text} for name, text in inputs.plain("tags", {}).items()]
 
 
+def delivery_settings(target: Inputs) -> dict[str, Any]:
+    """Retry policy and dead-letter queue of a target, in the format of EventBridge and its Scheduler."""
+    sent = {}
+    if retry := target.block("retryPolicy"):
+        sent["RetryPolicy"] = retry.pick(
+            {
+                "maximumRetryAttempts": "MaximumRetryAttempts",
+                "maximumEventAgeInSeconds": "MaximumEventAgeInSeconds",
+            }
+        )
+    if dead_letters := target.block("deadLetterConfig"):
+        sent["DeadLetterConfig"] = dead_letters.pick({"arn": "Arn"})
+    return sent
+
+
 Creator = Callable[[Context, str, Inputs], tuple[str, dict[str, Any]]]
 """Creates a resource from its logical name and inputs; returns its id and its outputs by wire name."""

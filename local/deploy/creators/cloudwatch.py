@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.deploy.context import Context, Creator, tag_list
+from local.deploy.context import Context, Creator, delivery_settings, tag_list
 from local.deploy.inputs import Inputs
 
 MAX_LOG_GROUP_NAME = 512  # CloudWatch Logs API, CreateLogGroup
@@ -58,16 +58,8 @@ def event_target(context: Context, name: str, inputs: Inputs) -> tuple[str, dict
     sent = {
         "Id": context.name_of(inputs, name, key="targetId", max_length=64),
         **inputs.pick({"arn": "Arn", "roleArn": "RoleArn", "input": "Input", "inputPath": "InputPath"}),
+        **delivery_settings(inputs),
     }
-    if retry := inputs.block("retryPolicy"):
-        sent["RetryPolicy"] = retry.pick(
-            {
-                "maximumRetryAttempts": "MaximumRetryAttempts",
-                "maximumEventAgeInSeconds": "MaximumEventAgeInSeconds",
-            }
-        )
-    if dead_letters := inputs.block("deadLetterConfig"):
-        sent["DeadLetterConfig"] = dead_letters.pick({"arn": "Arn"})
     if transformer := inputs.block("inputTransformer"):
         sent["InputTransformer"] = {
             "InputPathsMap": transformer.plain("inputPaths", {}),

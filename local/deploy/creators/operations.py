@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.tags import as_list, as_mapping
-from local.deploy.context import Context, Creator
+from local.deploy.context import Context, Creator, delivery_settings
 from local.deploy.inputs import Inputs
 
 MAX_BUDGET_NAME = 100  # Budgets API, CreateBudget
@@ -105,17 +105,10 @@ def schedule(context: Context, name: str, inputs: Inputs) -> tuple[str, dict[str
 
 
 def _target(inputs: Inputs) -> dict[str, Any]:
-    sent = inputs.pick({"arn": "Arn", "roleArn": "RoleArn", "input": "Input"})
-    if retry := inputs.block("retryPolicy"):
-        sent["RetryPolicy"] = retry.pick(
-            {
-                "maximumRetryAttempts": "MaximumRetryAttempts",
-                "maximumEventAgeInSeconds": "MaximumEventAgeInSeconds",
-            }
-        )
-    if dead_letters := inputs.block("deadLetterConfig"):
-        sent["DeadLetterConfig"] = dead_letters.pick({"arn": "Arn"})
-    return sent
+    return {
+        **inputs.pick({"arn": "Arn", "roleArn": "RoleArn", "input": "Input"}),
+        **delivery_settings(inputs),
+    }
 
 
 CREATORS: dict[str, Creator] = {
