@@ -16,12 +16,12 @@ _MODEL = "arn:aws:s3:::<artifacts>/models/<run>/model.tar.gz"
 _FUNCTIONS = ("check-runs", "deploy-model", "recommend", "render-buildspec", "report-rejection")
 
 
-def _packages(role: str, actions: Sequence[str], group: str, reason: str) -> list[Documented]:
+def _packages(roles: Sequence[str], action: str, group: str, reason: str) -> list[Documented]:
     """Rows of the packages of each stage; `group` formats the stage's name."""
     return [
         Documented(
-            roles=[role],
-            actions=[f"sagemaker:{action}" for action in actions],
+            roles=roles,
+            actions=[f"sagemaker:{action}"],
             resources=[f"arn:aws:sagemaker:{HERE}:model-package/{group.format(stage=stage)}/1"],
             stages=[stage],
             reason=reason,
@@ -121,33 +121,22 @@ DOCUMENTED: Sequence[Documented] = (
         reason="A new model for a package gets the endpoint's role (lambdas/deploy_model/service.py).",
     ),
     *(row for stage in ("dev", "prod") for row in _stage_rows(stage)),
-    *_packages(
-        "deploy-model-role",
-        ["DescribeModelPackage", "UpdateModelPackage"],
-        "NCF-{stage}",
-        "SageMaker returns ARNs of packages in lower case or as named; the emulator in lower case.",
+    *(
+        row
+        for action, roles in (
+            ("DescribeModelPackage", ["deploy-model-role", "job-role", "pipeline-role"]),
+            ("UpdateModelPackage", ["deploy-model-role"]),
+        )
+        for row in _packages(
+            roles,
+            action,
+            "NCF-{stage}",
+            "SageMaker returns ARNs of packages in lower case or as named; the emulator in lower case.",
+        )
     ),
     *_packages(
-        "job-role",
-        ["DescribeModelPackage"],
-        "NCF-{stage}",
-        "SageMaker returns ARNs of packages in lower case or as named; the emulator in lower case.",
-    ),
-    *_packages(
-        "pipeline-role",
-        ["DescribeModelPackage"],
-        "NCF-{stage}",
-        "SageMaker returns ARNs of packages in lower case or as named; the emulator in lower case.",
-    ),
-    *_packages(
-        "deploy-model-role",
-        ["ListModelPackages"],
-        "ncf-{stage}",
-        "The group's name can be one from an ARN, which SageMaker may return in lower case.",
-    ),
-    *_packages(
-        "job-role",
-        ["ListModelPackages"],
+        ["deploy-model-role", "job-role"],
+        "ListModelPackages",
         "ncf-{stage}",
         "The group's name can be one from an ARN, which SageMaker may return in lower case.",
     ),
@@ -162,17 +151,15 @@ DOCUMENTED: Sequence[Documented] = (
         )
         for stage in ("dev", "prod")
     ),
-    Documented(
-        roles=["pipeline-role"],
-        actions=["sagemaker:StopTrainingJob"],
-        resources=[f"arn:aws:sagemaker:{HERE}:training-job/pipelines-<execution>"],
-        reason="StopPipelineExecution stops the running jobs (tests/emulator/services/sagemaker/pipelines).",
-    ),
-    Documented(
-        roles=["pipeline-role"],
-        actions=["sagemaker:StopProcessingJob"],
-        resources=[f"arn:aws:sagemaker:{HERE}:processing-job/pipelines-<execution>"],
-        reason="StopPipelineExecution stops the running jobs (tests/emulator/services/sagemaker/pipelines).",
+    *(
+        Documented(
+            roles=["pipeline-role"],
+            actions=[f"sagemaker:Stop{kind}Job"],
+            resources=[f"arn:aws:sagemaker:{HERE}:{kind.lower()}-job/pipelines-<execution>"],
+            reason="StopPipelineExecution stops the running jobs "
+            "(tests/emulator/services/sagemaker/pipelines).",
+        )
+        for kind in ("Training", "Processing")
     ),
     Documented(
         roles=["deploy-model-role", "job-role"],

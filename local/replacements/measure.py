@@ -24,6 +24,7 @@ from local.replacements.names import terraform_type
 from local.replacements.plugin import Plugin, PluginError, PluginGoneError
 from local.replacements.table import TABLE
 
+# Settings of the AWS provider with which it makes no request.
 SETTINGS = {
     "region": "ap-northeast-2",
     "access_key": "none",

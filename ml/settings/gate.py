@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ml.settings.fields import REQUIRED, SettingError, Settings, read, setting
 from ml.settings.metrics import GATED_METRICS
+
+G = TypeVar("G", bound="GateSettings")
 
 CONFIDENCE = 0.9  # docs/adr/0036: the error rates that were measured
 
@@ -38,8 +40,8 @@ class GateSettings(Settings):
     )
 
     @classmethod
-    def from_json(cls, text: str) -> "GateSettings":
-        """The settings of a JSON object.
+    def from_json(cls: type[G], text: str) -> G:
+        """The settings of a JSON object with one key per setting.
 
         Raises:
             SettingError: not JSON, a key missing or unknown, or a value that the setting does not allow.
@@ -51,5 +53,5 @@ class GateSettings(Settings):
         return read(cls, document)
 
     def to_json(self) -> str:
-        """The settings as `from_json` reads them."""
+        """The settings as `from_json` reads them; the same text for the same settings."""
         return json.dumps(asdict(self), sort_keys=True)

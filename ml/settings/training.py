@@ -5,13 +5,12 @@ other sections; the SageMaker pipeline reads it as JSON from the environment var
 a setting: add its field here, and use it in the pipeline.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
 from ml.settings.containers import FRAMEWORK_VERSION, IMAGE_URI, PY_VERSION, image_uri
-from ml.settings.fields import Scalar, SettingError, read, setting, settings_of
+from ml.settings.fields import Scalar, setting, settings_of
 from ml.settings.gate import GateSettings
 
 Approval = Literal["automatic", "manual"]
@@ -103,20 +102,3 @@ class PipelineSettings(TrainingSettings):
         return cls(
             **values, serving_instance_type=serving_instance_type, serving_image=serving_image, tags=tags
         )
-
-    @classmethod
-    def from_json(cls, text: str) -> "PipelineSettings":
-        """The settings of a JSON object with one key per setting.
-
-        Raises:
-            SettingError: not JSON, a key missing or unknown, or a value that the setting does not allow.
-        """
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise SettingError("the value", f"is not JSON ({error})") from None
-        return read(cls, document)
-
-    def to_json(self) -> str:
-        """The settings as `from_json` reads them; the same text for the same settings."""
-        return json.dumps(asdict(self), sort_keys=True)

@@ -9,22 +9,11 @@ import pytest
 
 from emulator.authorization.resources import resource_types
 from ml import contract
+from policies.access import ANY_RESOURCE, SENDS_NO_ACCOUNT
 from tests.repository import FUNCTIONS, ROOT, STAGES
 from tests.stacks.program import recorded
 
 pytestmark = pytest.mark.parametrize("stage", STAGES)
-
-# Actions without resource-level permissions, or on resources that do not exist yet (service authorization
-# reference).
-ANY_RESOURCE = {
-    "cloudwatch:PutMetricData",
-    "ecr:GetAuthorizationToken",
-    "elasticmapreduce:ListClusters",
-    "elasticmapreduce:RunJobFlow",
-    "sagemaker:ListEndpointConfigs",
-    "xray:PutTelemetryRecords",
-    "xray:PutTraceSegments",
-}
 
 
 def statements(stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -77,10 +66,9 @@ def test_pass_role_is_restricted_to_one_service(stage: str) -> None:
 
 
 def test_trust_policies_name_the_source_account(stage: str) -> None:
-    sends_no_account = {"lambda.amazonaws.com", "ec2.amazonaws.com"}
     for role in recorded(stage).of("aws:iam/role:Role"):
         (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-        if trust["Principal"].get("Service", "ec2.amazonaws.com") not in sends_no_account:
+        if trust["Principal"].get("Service", "ec2.amazonaws.com") not in SENDS_NO_ACCOUNT:
             assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}, role.name
 
 

@@ -19,19 +19,12 @@ import pytest
 import yaml
 
 from local.deploy.project import load_stage
+from local.replacements.measure import SETTINGS
 from tests.repository import ROOT, STAGES
 from tests.terraform.configuration import Configuration, document
 from tests.terraform.test_stages import PLUGINS, PROVIDER, Terraform
 
 CHECKOV = os.environ.get("CHECKOV", "")
-SETTINGS = {
-    "region": "ap-northeast-2",
-    "access_key": "none",
-    "secret_key": "none",
-    "skip_credentials_validation": True,
-    "skip_requesting_account_id": True,
-    "skip_metadata_api_check": "true",
-}
 WANTED = yaml.safe_load((ROOT / "policies/checkov.yaml").read_text(encoding="utf-8"))
 
 pytestmark = [
