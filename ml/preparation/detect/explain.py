@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,15 @@ def explanation(explained: Sequence[Explained], read: ReadSettings, weights: Wei
 
 def described(explained: Sequence[Explained], read: ReadSettings, weights: WeightSettings) -> Iterator[str]:
     """The lines of the explanation: form, columns with examples, times, weights, warnings."""
-    shown: set[tuple[str, tuple[str, ...]]] = set()
+    alike: dict[Hashable, list[Explained]] = {}
     for each in explained:
-        key = (each.form, tuple(each.columns.values()))
-        if key in shown:
-            continue
-        shown.add(key)
-        n_same = sum((one.form, tuple(one.columns.values())) == key for one in explained)
-        more = f" and {n_same - 1} more" if n_same > 1 else ""
-        about = "" if each.is_whole else "about "
-        yield f"{each.name}{more}: {each.form}; {about}{each.n_rows:,} rows"
+        key = (each.form, *each.columns.values(), each.record["time_format"])
+        alike.setdefault(key, []).append(each)
+    for each, *others in alike.values():
+        more = f" and {len(others)} more" if others else ""
+        about = "" if all(one.is_whole for one in (each, *others)) else "about "
+        n_rows = sum(one.n_rows for one in (each, *others))
+        yield f"{each.name}{more}: {each.form}; {about}{n_rows:,} rows"
         yield from _described_columns(each, read, weights)
         yield from (f"  warning: {warning}" for warning in _warnings(each))
 
@@ -161,6 +160,12 @@ def _described_weights(samples: Samples, value: int, weights: WeightSettings) ->
 
 def _warnings(each: Explained) -> Iterator[str]:
     yield from each.warnings
+    n_lines = each.samples.n_rows + each.samples.n_left_out
+    if each.samples.n_left_out > _MAX_SHARE * n_lines:
+        yield (
+            f"{each.samples.n_left_out / n_lines:.0%} of the sampled lines have another number of fields "
+            "than the columns: they are quarantined"
+        )
     for role in ("user", "item"):
         position = each.positions[role]
         if position is None or each.samples.n_rows < _MIN_ROWS:

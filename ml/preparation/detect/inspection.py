@@ -93,7 +93,7 @@ def explain_input(path: Path, read: ReadSettings, weights: WeightSettings) -> li
     explained = [each for each in found if isinstance(each, Explained)]
     if errors:
         raise beside_readable(errors[0], explained[0].name if explained else None)
-    if not any(each.n_rows or each.form == AVRO_FORM for each in explained):
+    if not any(each.samples.n_rows or each.form == AVRO_FORM for each in explained):
         raise InputError(f"{path}: {_no_rows(explained[0].layout)}; it needs at least one event")
     return explained
 
@@ -201,7 +201,7 @@ def _sampled(sample: FileSample, found: DetectedRows, partitions: Mapping[str, s
             lines += [line for line in LINE_END.split(decode(chunk, encoding)) if line.strip()]
         samples = _parsed(lines, found, partitions)
     if not sample.is_cut:
-        return samples, samples.n_rows
+        return samples, samples.n_rows + samples.n_left_out
     is_plain = bool(chunks)
     return samples, round(n_seen * sample.n_bytes / seen_bytes) if is_plain else n_seen
 

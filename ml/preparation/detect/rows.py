@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ml.preparation.detect.columns import ColumnNames, find_columns, require_columns
@@ -12,6 +14,7 @@ from ml.preparation.detect.dialect import LINE_END
 from ml.preparation.detect.encoding import decode, detect_encoding, require_encoding
 from ml.preparation.detect.hints import TextHints
 from ml.preparation.detect.input_error import InputError
+from ml.preparation.detect.json_array import array_elements
 from ml.preparation.detect.json_rows import parse_objects, sample_objects
 from ml.preparation.detect.layout import JsonLayout, TextLayout
 from ml.preparation.detect.lists import refuse_lists
@@ -68,6 +71,8 @@ def detect_rows(
         return _detect_json(text, names, uri, encoding, partitions or {})
     if _SQL.search(text):
         raise InputError(f"{uri}: an SQL dump; export the table as CSV or Parquet")
+    if _json_lists(text):
+        raise InputError(f"{uri}: JSON lists, whose values have no names; write one object per line")
     found = detect_text(text, hints, names, uri, encoding, partitions=partitions)
     return None if found is None else DetectedRows(found.layout, found.samples, found.skipped, found.warnings)
 
@@ -78,6 +83,15 @@ def whole_lines(text: str, *, is_cut: bool) -> str:
         return text
     end = max(text.rfind("\n"), text.rfind("\r"))
     return text[:end] if end > 0 else text
+
+
+def _json_lists(text: str) -> bool:
+    """Whether the first line is, or begins, a list of JSON."""
+    try:
+        elements = list(islice(array_elements([text]), 1)) if text.lstrip().startswith("[") else []
+        return bool(elements) and isinstance(json.loads(elements[0]), int | float | str | list)
+    except ValueError:
+        return False
 
 
 def _detect_json(

@@ -20,12 +20,13 @@ class Samples:
 
     Args:
         columns: the names of the columns, or their positions ``#1``, ``#2``.
-        rows: the rows; those with another number of fields are left out.
+        rows: the rows; those with another number of fields are left out, and counted.
     """
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self.columns = tuple(columns)
         self.rows = [row for row in rows if len(row) == len(columns)]
+        self.n_left_out = len(rows) - len(self.rows)
         self.values = cache(self._values)
         self.n_distinct: Any = cache(self._n_distinct)
 
@@ -34,7 +35,9 @@ class Samples:
         new = {name: value for name, value in constants.items() if name not in self.columns}
         if not new:
             return self
-        return Samples((*self.columns, *new), [[*row, *new.values()] for row in self.rows])
+        samples = Samples((*self.columns, *new), [[*row, *new.values()] for row in self.rows])
+        samples.n_left_out = self.n_left_out
+        return samples
 
     @property
     def n_rows(self) -> int:

@@ -121,4 +121,4 @@ def _text(value: Any) -> str:
         return str(value.isoformat())
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ml.preparation.detect.explain import described
@@ -130,8 +132,7 @@ def test_ids_that_a_spreadsheet_has_rounded_are_a_warning(tmp_path: Path) -> Non
 def test_times_that_are_not_of_the_detected_form_are_a_warning(tmp_path: Path, row: str, share: str) -> None:
     text = form_text("user_id,item_id,timestamp", "{u},{i},{s}") + form_text("", row)
     (tmp_path / "events").write_text(text)
-    found = explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
-    lines = list(described(found, ReadSettings(), WeightSettings()))
+    lines = read_and_described(tmp_path / "events")
     assert any(
         f"warning: {share} of the sampled times cannot be read as Unix time in seconds" in line
         for line in lines
@@ -152,8 +153,10 @@ def test_times_that_are_not_of_the_detected_form_are_a_warning(tmp_path: Path, r
         ),
         ("-- dump\nCOPY public.events (user_id, item_id, timestamp) FROM stdin;\n1\t2\t1700000000\n", "SQL"),
         ('{"count": 2,\n"events": [\n{"user_id": 1', "as jq -c '.events"),
+        ("[1, 2, 1700000000]\n[2, 3, 1700000001]\n", "JSON lists.*write one object per line"),
+        ("[[1, 2, 1700000000], [2, 3, 1700000001]]", "JSON lists.*write one object per line"),
     ],
-    ids=["unnamed-column", "only-header", "inserts", "copy", "wrapped-json"],
+    ids=["unnamed-column", "only-header", "inserts", "copy", "wrapped-json", "json-lists", "json-list"],
 )
 def test_file_of_which_no_row_would_be_read_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "events").write_text(text)
@@ -161,5 +164,38 @@ def test_file_of_which_no_row_would_be_read_is_refused(tmp_path: Path, text: str
         explain_input(tmp_path / "events", ReadSettings(), WeightSettings())
 
 
+def test_lines_with_another_number_of_fields_are_a_warning(tmp_path: Path) -> None:
+    text = form_text("user_id,item_id,timestamp", "{u},{i},{s}") + form_text("", "{u},{i},{s},")
+    (tmp_path / "events").write_text(text)
+    lines = read_and_described(tmp_path / "events")
+    assert lines[0].endswith("240 rows")
+    assert any("warning: 50% of the sampled lines have another number of fields" in line for line in lines)
+
+
+def test_files_whose_times_have_other_units_are_described_one_by_one(tmp_path: Path) -> None:
+    for name, row in (("a", "{u},{i},{s}"), ("b", "{u},{i},{s}000"), ("c", "{u},{i},{s}")):
+        (tmp_path / name).write_text(form_text("user_id,item_id,timestamp", row))
+    seconds, of_seconds, milliseconds, of_milliseconds = read_and_described(tmp_path)
+    assert "a and 1 more: " in seconds
+    assert seconds.endswith("240 rows")
+    assert "b: " in milliseconds
+    assert ("Unix time in seconds" in of_seconds, "Unix time in milliseconds" in of_milliseconds) == (
+        True,
+        True,
+    )
+
+
+def test_binary_ids_are_shown_as_text(tmp_path: Path) -> None:
+    columns = {"user_id": [b"u1", b"u2"], "item_id": [b"i1", b"i2"], "timestamp": [1_700_000_000] * 2}
+    pq.write_table(pa.table(columns), tmp_path / "events.parquet")
+    assert "user = user_id (2 distinct, such as u1)" in read_and_described(tmp_path / "events.parquet")[1]
+
+
 def described_lines(folder: Path, header: str, row: str) -> list[str]:
-    return list(described([explained(folder, header, row)], ReadSettings(), WeightSettings()))
+    (folder / "events").write_text(form_text(header, row))
+    return read_and_described(folder / "events")
+
+
+def read_and_described(path: Path) -> list[str]:
+    found = explain_input(path, ReadSettings(), WeightSettings())
+    return list(described(found, ReadSettings(), WeightSettings()))
