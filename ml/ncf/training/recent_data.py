@@ -127,12 +127,13 @@ def co_visits(pairs: Interactions, rng: np.random.Generator) -> tuple[NDArray[np
     return neighbours, strengths
 
 
-def draw_samples(
-    train: Interactions, withheld: NDArray[np.bool_], seen: Interactions, rng: np.random.Generator
-) -> Samples:
-    """At most `MAX_SAMPLES` withheld pairs, each with items that its user does not have in `seen`."""
+def draw_samples(train: Interactions, withheld: NDArray[np.bool_], rng: np.random.Generator) -> Samples:
+    """At most `MAX_SAMPLES` withheld pairs, each with items that its user does not have in `train`.
+
+    A validation pair may be a negative: otherwise the MLP would know the pairs that it is selected on.
+    """
     assert train.recency is not None  # noqa: S101 -- `without_newest` has checked
-    sampler = UnseenSampler(seen)
+    sampler = UnseenSampler(train)
     chosen = np.flatnonzero(withheld & (sampler.n_unseen[train.users] > 0))
     if len(chosen) > MAX_SAMPLES:
         chosen = np.sort(rng.choice(chosen, MAX_SAMPLES, replace=False))

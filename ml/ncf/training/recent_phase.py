@@ -62,7 +62,6 @@ class RecentPhase:
         phase: TrainingPhase,
         base: RankingModel,
         selected: Mapping[str, SelectedPart],
-        seen: Interactions,
         validation: EvaluationSet,
     ) -> tuple[RankingModel, list[Epoch], Epoch, str]:
         """Train the MLP; the model with it, or the base model if validation prefers that.
@@ -71,7 +70,6 @@ class RecentPhase:
             phase: the phase.
             base: the fused model of the parts.
             selected: of each part.
-            seen: pairs that are never negatives.
             validation: held-out pairs among negatives.
 
         Returns:
@@ -88,7 +86,7 @@ class RecentPhase:
         if not isinstance(base, NCF) or not parts:
             raise ValueError(f"{phase.name}: the base model is not NCF")
         model = RecentNCF.of(base, statistics_of(self.train, self.fitted, rng))
-        samples = draw_samples(self.train, self.withheld, seen, rng)
+        samples = draw_samples(self.train, self.withheld, rng)
         k = phase.settings.top_k
         result = fit_layers(model, inputs_of(model, parts, self.train, samples), validation, rng, k)
         seconds = time.perf_counter() - began

@@ -234,7 +234,7 @@ class _PlanRun:
             name: SelectedPart(each.history, each.blend_weight) for name, each in self.selections.items()
         }
         self.models[phase.name], epochs, best, note = self.recent.fit(
-            phase, base, selected, self.data.all_pairs, self.data.validation
+            phase, base, selected, self.data.validation
         )
         for epoch in epochs:
             on_epoch(epoch, self.models[phase.name])

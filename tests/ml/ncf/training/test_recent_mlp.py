@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.recent_statistics import log_count
 from ml.ncf.training.plan import plan_text, training_plan
 from ml.ncf.training.recent_data import co_visits, draw_samples, statistics_of, without_newest
+from ml.ncf.training.recent_mlp import EPOCHS
 from ml.ncf.training.runner import Trained, TrainingData, run_plan
 from ml.settings.fields import SettingError
 from ml.settings.hyperparameters import Hyperparameters
@@ -123,12 +125,31 @@ def test_co_visits_count_pairs_by_their_distance_in_both_directions() -> None:
 def test_samples_are_withheld_pairs_among_items_that_the_user_does_not_have() -> None:
     data = walks()
     _, withheld = without_newest(data.train, 2)
-    samples = draw_samples(data.train, withheld, data.all_pairs, np.random.default_rng(0))
+    samples = draw_samples(data.train, withheld, np.random.default_rng(0))
     assert len(samples.users) == withheld.sum()
     assert samples.n_before.tolist() == [9, 10] * data.train.n_users or set(samples.n_before) == {9, 10}
     for user, items in zip(samples.users, samples.items, strict=True):
         assert items[0] in data.train.of(user)
-        assert not np.isin(items[1:], data.all_pairs.of(user)).any()
+        assert not np.isin(items[1:], data.train.of(user)).any()
+
+
+def test_training_does_not_depend_on_the_validation_pairs() -> None:
+    data = walks()
+    held_out = replace(data.held_out, indices=(data.held_out.indices + 7) % data.train.n_items)
+    validation = EvaluationSet.sampled(held_out, data.train.union(held_out), 40, np.random.default_rng(1))
+    other = TrainingData(train=data.train, held_out=held_out, validation=validation)
+    plan = [phase for phase in training_plan(replace(RECENT, epochs=1)) if phase.repeats is None]
+    # One epoch, half-life and blend weight: nothing is selected before the MLP is trained.
+    losses = [
+        [
+            epoch.loss
+            for epoch in run_plan(plan, each, half_lives=(math.inf,), blend_grid=(1.0,)).epochs
+            if epoch.phase == "recent-mlp"
+        ]
+        for each in (data, other)
+    ]
+    assert len(losses[0]) == EPOCHS
+    assert losses[0] == losses[1]
 
 
 def test_statistics_do_not_count_withheld_pairs() -> None:
