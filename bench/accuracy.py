@@ -42,7 +42,8 @@ from ml.ncf.model.base import RankingModel
 from ml.ncf.objectives.histories import full_histories
 from ml.ncf.training.loop import Epoch, peak_memory_mib
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
+from ml.ncf.training.runner import run_plan
+from ml.ncf.training.training_data import TrainingData
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 from ml.settings.metrics import CUTOFF

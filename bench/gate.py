@@ -39,7 +39,8 @@ from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.evaluation.expected_metrics import expected_values
 from ml.ncf.evaluation.gate import decide
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
+from ml.ncf.training.runner import run_plan
+from ml.ncf.training.training_data import TrainingData
 from ml.settings import hyperparameters
 from ml.settings.gate import GateSettings
 from ml.settings.metrics import CUTOFF

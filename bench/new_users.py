@@ -30,8 +30,9 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.model import artifact
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
+from ml.ncf.training.runner import run_plan
 from ml.ncf.training.session_map import fit_session_map
+from ml.ncf.training.training_data import TrainingData
 from ml.serving import inference
 from ml.serving.store import Recommender
 from ml.settings import hyperparameters

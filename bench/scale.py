@@ -31,7 +31,8 @@ from ml.ncf.jobs.train import VALIDATION_LIMIT
 from ml.ncf.model.base import RankingModel
 from ml.ncf.training.loop import Epoch, peak_memory_mib
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
+from ml.ncf.training.runner import run_plan
+from ml.ncf.training.training_data import TrainingData
 from ml.settings import hyperparameters
 
 DEFAULT_PRESET = "gmf"

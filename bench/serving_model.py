@@ -22,8 +22,9 @@ from ml.ncf.model import artifact
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.recent import RecentNCF
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
+from ml.ncf.training.runner import run_plan
 from ml.ncf.training.session_map import fit_session_map
+from ml.ncf.training.training_data import TrainingData
 from ml.settings import hyperparameters
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -32,7 +32,8 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation import baselines, metrics
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import TrainingData, run_plan
+from ml.ncf.training.runner import run_plan
+from ml.ncf.training.training_data import TrainingData
 from ml.settings import hyperparameters
 from ml.settings.metrics import CUTOFF
 

@@ -39,8 +39,9 @@ from ml.ncf.training.console import log
 from ml.ncf.training.distributed import process_group
 from ml.ncf.training.loop import Epoch, TrainingError, ignore_epoch
 from ml.ncf.training.plan import plan_text, training_plan
-from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from ml.ncf.training.runner import Trained, run_plan
 from ml.ncf.training.session_map import fit_session_map
+from ml.ncf.training.training_data import TrainingData
 from ml.settings import hyperparameters
 from ml.settings.hyperparameters import Hyperparameters
 

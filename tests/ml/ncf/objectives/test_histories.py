@@ -15,7 +15,8 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.objectives.histories import HistoryWeights, full_histories
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from ml.ncf.training.runner import Trained, run_plan
+from ml.ncf.training.training_data import TrainingData
 from tests.ml.ncf.training.small import SMALL
 
 N_USERS, N_ITEMS = 4, 12

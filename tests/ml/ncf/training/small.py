@@ -11,7 +11,8 @@ from bench.prepared_runs import grouped_shop
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.ncf.training.plan import training_plan
-from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from ml.ncf.training.runner import Trained, run_plan
+from ml.ncf.training.training_data import TrainingData
 from ml.settings.hyperparameters import Hyperparameters
 
 N_USERS, N_ITEMS = 60, 110

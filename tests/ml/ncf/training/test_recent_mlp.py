@@ -15,7 +15,8 @@ from ml.ncf.model.recent_statistics import log_count
 from ml.ncf.training.plan import plan_text, training_plan
 from ml.ncf.training.recent_data import co_visits, draw_samples, statistics_of, without_newest
 from ml.ncf.training.recent_mlp import EPOCHS
-from ml.ncf.training.runner import Trained, TrainingData, run_plan
+from ml.ncf.training.runner import Trained, run_plan
+from ml.ncf.training.training_data import TrainingData
 from ml.settings.fields import SettingError
 from ml.settings.hyperparameters import Hyperparameters
 from tests.ml.ncf.training.small import SMALL, small_data
