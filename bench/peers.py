@@ -92,9 +92,8 @@ def prepared(data: Path | None, work: Path, options: Sequence[str]) -> Path:
 
 def in_order(pairs: Interactions) -> dict[str, np.ndarray]:
     """Users and items of the pairs, those of a user from the oldest to the newest."""
-    if pairs.times is None:
-        raise SystemExit("the prepared run has no times")
-    order = np.lexsort((pairs.indices, pairs.times, pairs.users))
+    times = np.zeros(len(pairs), dtype=np.int64) if pairs.times is None else pairs.times
+    order = np.lexsort((pairs.indices, times, pairs.users))
     return {
         "users": pairs.users[order].astype(np.int64),
         "items": pairs.indices[order].astype(np.int64),

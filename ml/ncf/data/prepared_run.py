@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ml import manifest as manifests
-from ml.contract import ITEMS_FILE, MANIFEST_FILE, POPULARITY_FILE, SPLITS, USERS_FILE
+from ml.contract import ITEMS_FILE, MANIFEST_FILE, POPULARITY_FILE, RANDOM_SPLIT, SPLITS, USERS_FILE
 from ml.ncf.data.interactions import DataError, Interactions
 
 LocateChannel = Callable[[str], Path]  # name of a channel to its folder
@@ -50,7 +50,7 @@ class PreparedRun:
 
 
 def read_run(locate: LocateChannel, splits: Sequence[str] = SPLITS) -> PreparedRun:
-    """Read and check a prepared run.
+    """Read and check a prepared run. The pairs of a run of events without times have no times.
 
     Args:
         locate: returns the folder of a channel of `ml.contract.TRAINING_CHANNELS`.
@@ -81,14 +81,21 @@ def read_run(locate: LocateChannel, splits: Sequence[str] = SPLITS) -> PreparedR
     has_user, new_user = _occurring([users for users, *_ in pairs.values()], len(user_ids))
     has_item, new_item = _occurring([items for _, items, *_ in pairs.values()], len(item_ids))
     n_users, n_items = int(has_user.sum()), int(has_item.sum())
+    split_rule = str(manifest.split.get("rule", ""))
+    has_times = split_rule != RANDOM_SPLIT  # without, all timestamps are equal
     return PreparedRun(
         run_id=manifest.run_id,
-        split_rule=str(manifest.split.get("rule", "")),
+        split_rule=split_rule,
         user_ids=user_ids[has_user],
         item_ids=item_ids[has_item],
         splits={
             split: Interactions.from_pairs(
-                new_user[users], new_item[items], n_users, n_items, times, weights=weights
+                new_user[users],
+                new_item[items],
+                n_users,
+                n_items,
+                times if has_times else None,
+                weights=weights,
             )
             for split, (users, items, times, weights) in pairs.items()
         },
