@@ -19,7 +19,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml.contract import EVALUATION_FILE, POPULAR_LIST_FILE
@@ -27,8 +27,9 @@ from ml.ncf.data.prepared_run import read_run
 from ml.ncf.evaluation import champion, evaluation_page, metrics
 from ml.ncf.evaluation.comparison import CANDIDATE
 from ml.ncf.evaluation.popular_list import popular_list
+from ml.ncf.evaluation.served_model import served_report
 from ml.ncf.jobs import packages, published_metrics
-from ml.ncf.jobs.evaluation_report import ITEM_KNN, POPULARITY, evaluate
+from ml.ncf.jobs.evaluation_report import ITEM_KNN, POPULARITY, Monitor, evaluate
 from ml.ncf.jobs.exit_reason import JobExit, JobParser, stop_on_sigterm
 from ml.ncf.model import artifact
 from ml.ncf.training.console import log
@@ -39,8 +40,16 @@ from ml.settings.metrics import CUTOFF
 MESSAGE_FILE = Path(PROCESSING_MESSAGE)
 PAGE_FILE = "evaluation.html"
 
+FindChampion = Callable[[str, Path], champion.Champion | None]
+"""Returns the champion of a model package group, downloaded to a folder; raises as `champion.find`."""
 
-def main(argv: Sequence[str] | None = None) -> int:
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    find: FindChampion = champion.find,
+    monitor: Monitor = served_report,
+) -> int:
     """Evaluate and write the report; returns the exit status."""
     parser = JobParser(
         prog="python -m ml.ncf.jobs.evaluate", description="Evaluate a model.", reason_file=MESSAGE_FILE
@@ -55,11 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # ValueError: of data, manifest, gate and artifact, and of a number that is not finite
     with JobExit("evaluation", MESSAGE_FILE, (ValueError, OSError)) as job:
-        write_evaluation(arguments)
+        write_evaluation(arguments, find, monitor)
     return job.status
 
 
-def write_evaluation(arguments: argparse.Namespace) -> None:
+def write_evaluation(arguments: argparse.Namespace, find: FindChampion, monitor: Monitor) -> None:
     """Evaluate, and write the files of the job.
 
     Raises:
@@ -70,7 +79,7 @@ def write_evaluation(arguments: argparse.Namespace) -> None:
     run = read_run(lambda channel: arguments.input / channel)
     with tempfile.TemporaryDirectory() as name:
         workspace, group = Path(name), arguments.model_package_group
-        current, warnings = find_champion(group, workspace) if group else (None, [])
+        current, warnings = find_champion(group, workspace, find) if group else (None, [])
         report = evaluate(
             arguments.input,
             run,
@@ -80,6 +89,7 @@ def write_evaluation(arguments: argparse.Namespace) -> None:
             gate=gate,
             warnings=warnings,
             serving_instance_type=arguments.serving_instance_type,
+            monitor=monitor,
         )
     if arguments.stage and (warning := published_metrics.publish(report["served"], arguments.stage)):
         report["warnings"].append(warning)
@@ -101,10 +111,12 @@ def write_evaluation(arguments: argparse.Namespace) -> None:
             log(f"{name}: {metrics.log_line(values)}")
 
 
-def find_champion(group: str, workspace: Path) -> tuple[champion.Champion | None, list[str]]:
+def find_champion(
+    group: str, workspace: Path, find: FindChampion
+) -> tuple[champion.Champion | None, list[str]]:
     """The champion of a model package group, and a warning if it cannot be read."""
     try:
-        return champion.find(group, workspace), []
+        return find(group, workspace), []
     except (champion.ChampionError, artifact.ArtifactError) as error:
         return None, [f"the champion counts as absent: {error}"]
 

@@ -8,7 +8,7 @@ with such scores counts as absent, with a warning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ from ml.settings.metrics import CUTOFF
 RETRIEVAL_STREAM = 3  # of the seed; `ml.ncf.evaluation.held_out` has the streams before
 POPULARITY, ITEM_KNN = "popularity", "item_knn"  # keys of the baselines in the report
 
+Monitor = Callable[[PreparedRun, Champion | None, int], dict[str, Any] | None]
+"""Returns the section `served` for a run, its champion and a seed (`ml.ncf.evaluation.served_model`)."""
+
 
 def evaluate(
     folder: Path,
@@ -45,6 +48,7 @@ def evaluate(
     gate: GateSettings | None = None,
     warnings: Sequence[str] = (),
     serving_instance_type: str | None = None,
+    monitor: Monitor = served_report,
 ) -> dict[str, Any]:
     """The content of `evaluation.json`.
 
@@ -57,6 +61,7 @@ def evaluate(
         gate: thresholds of the quality gate; None: the report has no decision.
         warnings: for the report, in addition to those of the evaluation.
         serving_instance_type: of the endpoint; None: whether the model fits is not checked.
+        monitor: returns the section `served`.
 
     Raises:
         DataError: no user has an unseen item, or the candidate was not trained on this run.
@@ -75,7 +80,7 @@ def evaluate(
         ranks[CHAMPION] = of_champion
     retrieval = serving_checks.retrieval_report(candidate, np.random.default_rng([seed, RETRIEVAL_STREAM]))
     serving = serving_checks.serving_report(workspace / "candidate", serving_instance_type)
-    served, problems_of_served = _served(run, current, seed)
+    served, problems_of_served = _served(monitor, run, current, seed)
     sampled = held_out.sampled_report(ranks)
     if current is not None:
         sampled[CHAMPION] = {"model_package_arn": current.model_package_arn, **sampled[CHAMPION]}
@@ -122,10 +127,12 @@ def _ranks_of_champion(held_out: HeldOut, current: Champion | None) -> tuple[Ran
         return None, [f"the champion counts as absent: {current.model_package_arn}: {error}"]
 
 
-def _served(run: PreparedRun, current: Champion | None, seed: int) -> tuple[dict[str, Any] | None, list[str]]:
+def _served(
+    monitor: Monitor, run: PreparedRun, current: Champion | None, seed: int
+) -> tuple[dict[str, Any] | None, list[str]]:
     """The section `served`, and a warning if the model that serves cannot be scored on the newest day."""
     try:
-        return served_report(run, current, seed), []
+        return monitor(run, current, seed), []
     except (NotFiniteError, DataError) as error:
         return None, [f"the model that serves was not monitored: {error}"]
 

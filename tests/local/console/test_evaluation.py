@@ -10,12 +10,10 @@ from ml.ncf.training.loop import Epoch
 from ml.settings.monitoring import MONITORED_METRICS
 
 
-def test_lines_that_training_logs_are_parsed_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(train, "log", lines.append)
+def test_lines_that_training_logs_are_parsed_back(capsys: pytest.CaptureFixture[str]) -> None:
     epoch = Epoch("gmf", 3, 0.25, {"hr": 0.7, "ndcg": 0.4}, 1.5, 300.0)
     train.log_epoch(epoch, None)  # type: ignore[arg-type]
-    assert [parse_epoch(line) for line in lines] == [
+    assert [parse_epoch(line) for line in capsys.readouterr().out.splitlines()] == [
         {"phase": "gmf", "epoch": 3, "HR@10": 0.7, "NDCG@10": 0.4, "Loss": 0.25}
     ]
 
@@ -28,11 +26,9 @@ def test_monitoring_has_a_label_per_value_and_reports_of_earlier_code_have_none(
     assert served_values({}) == served_values(None) == []
 
 
-def test_epoch_without_loss_has_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(train, "log", lines.append)
+def test_epoch_without_loss_has_no_loss(capsys: pytest.CaptureFixture[str]) -> None:
     train.log_epoch(Epoch("fused", 0, math.nan, {"hr": 0.7, "ndcg": 0.4}, 1.5, 300.0), None)  # type: ignore[arg-type]
-    (point,) = map(parse_epoch, lines)
+    (point,) = map(parse_epoch, capsys.readouterr().out.splitlines())
     assert point == {"phase": "fused", "epoch": 0, "HR@10": 0.7, "NDCG@10": 0.4}
 
 

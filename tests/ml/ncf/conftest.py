@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import prepared_runs as prepared
+from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.jobs import train
 
 N_USERS, N_ITEMS = 120, 120
@@ -16,6 +17,12 @@ def prepared_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared run of the grouped shop."""
     folder = tmp_path_factory.mktemp("prepared")
     return prepared.write_run(folder, prepared.grouped_shop(N_USERS, N_ITEMS), N_USERS, N_ITEMS)
+
+
+@pytest.fixture(scope="session")
+def run(prepared_run: Path) -> PreparedRun:
+    """That run, as the jobs read it."""
+    return read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
 
 
 @pytest.fixture(scope="session")

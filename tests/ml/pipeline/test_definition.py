@@ -8,13 +8,12 @@ from typing import Any
 
 import boto3
 import pytest
-from jsonschema import ValidationError
 
 from ml import contract
 from ml.pipeline.aws import aws_session
 from ml.pipeline.environment import PipelineStage, Run
 from ml.pipeline.execution import parameter_values
-from ml.pipeline.session import DRIVERS_PREFIX, SDK_CONFIG, DefinitionSession, tree_digest
+from ml.pipeline.session import DRIVERS_PREFIX, DefinitionSession
 from ml.settings.gate import GateSettings
 from ml.settings.metrics import METRICS
 from tests.ml.pipeline.conftest import ENVIRONMENT, environment
@@ -298,24 +297,3 @@ def test_other_settings_give_another_definition_and_no_upload_when_disabled(
 
 def uploaded(s3: Any) -> list[str]:
     return [each["Key"] for each in s3.list_objects_v2(Bucket=ARTIFACTS, Prefix=DRIVERS_PREFIX)["Contents"]]
-
-
-def test_digest_depends_only_on_names_and_contents(tmp_path: Any) -> None:
-    def folder(name: str, files: dict[str, bytes]) -> Any:
-        for path, content in files.items():
-            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name / path).write_bytes(content)
-        return tmp_path / name
-
-    digest = tree_digest(folder("one", {"a": b"1", "b/c": b"2"}))
-    assert tree_digest(folder("same", {"b/c": b"2", "a": b"1"})) == digest
-    assert tree_digest(folder("renamed", {"a": b"1", "b/d": b"2"})) != digest
-    assert tree_digest(folder("changed", {"a": b"1", "b/c": b"3"})) != digest
-
-
-def test_other_configurations_than_that_of_the_session_are_validated() -> None:
-    from sagemaker.core.config.config_manager import SageMakerConfig  # importing the SDK needs a region
-
-    SageMakerConfig.validate_sagemaker_config({**SDK_CONFIG})
-    with pytest.raises(ValidationError, match=r"2\.0"):
-        SageMakerConfig.validate_sagemaker_config({**SDK_CONFIG, "SchemaVersion": "2.0"})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ml.contract import RANDOM_SPLIT
 from ml.ncf.data.interactions import Interactions
-from ml.ncf.data.prepared_run import PreparedRun, read_run
+from ml.ncf.data.prepared_run import PreparedRun
 from ml.ncf.evaluation.champion import Champion
 from ml.ncf.evaluation.popularity_shift import population_stability_index
 from ml.ncf.evaluation.served_model import DAY_S, served_report
@@ -30,9 +30,8 @@ def trained(model_dir: Path) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def run(prepared_run: Path) -> PreparedRun:
+def run(run: PreparedRun) -> PreparedRun:
     """The run, whose test pairs are those of the newest day and whose others are of the week before."""
-    read = read_run(lambda name: prepared_run / name if (prepared_run / name).is_dir() else prepared_run)
     rng = np.random.default_rng(0)
     newest = 1_700_000_000
 
@@ -41,9 +40,9 @@ def run(prepared_run: Path) -> PreparedRun:
 
     splits = {
         name: at(of, 0, DAY_S // 2) if name == "test" else at(of, 2 * DAY_S, 6 * DAY_S)
-        for name, of in read.splits.items()
+        for name, of in run.splits.items()
     }
-    return replace(read, splits=splits)
+    return replace(run, splits=splits)
 
 
 def before_the_newest_day(trained: Artifact, run: PreparedRun) -> Artifact:
