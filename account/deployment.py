@@ -72,7 +72,7 @@ ANY_RESOURCE = (
 
 @dataclass(frozen=True)
 class Account:
-    """Where the stage is deployed."""
+    """AWS account and region of a stage."""
 
     partition: str
     region: str

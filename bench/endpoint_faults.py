@@ -4,10 +4,10 @@
 
 The dev stage runs on the emulator. The function `recommend` reaches the endpoint through a proxy
 (`AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`), which delays, refuses or replaces answers; for the last fault, the
-process of the model is killed. After each of the others the endpoint works again, and the model has to
-answer. The alarm on fallbacks is evaluated on the data points that the function wrote to its log. The exit
-status is 1 if a response was not 200 with a list, if the 99th percentile of the latency is above 1.5 s, if
-the alarm would not start, or if the model does not answer again.
+process of the model is killed. After each of the other faults the endpoint is restored, and lists have to
+come from the model again. The alarm on fallbacks is evaluated on the data points that the function wrote to
+its log. The exit status is 1 if a response was not 200 with a list, if the 99th percentile of the latency is
+above 1.5 s, if the alarm would not go into ALARM, or if the model does not answer again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ml import contract
 
 N_CLIENTS = 8
 REQUESTS_PER_FAULT = 200
-SLOW_S = 10.0
+SLOW_S = 10.0  # delay of a slow answer, above every timeout of the function
 RECOVERY_S = 11.0  # the circuit breaker makes a probe after 10 s
 MAX_PROBES = 5
 MAX_P99_S = 1.5
@@ -47,10 +47,10 @@ FORWARDED_HEADERS = ("Content-Type", "Accept", "Authorization", "X-Amz-Date", "X
 
 
 class FaultyRuntime(ThreadingHTTPServer):
-    """Proxy of SageMaker Runtime.
+    """HTTP proxy in front of SageMaker Runtime that injects a fault.
 
     Attributes:
-        fault: slow, throttled, rubbish, refused, or empty for none.
+        fault: slow, throttled, rubbish (a body that is not JSON), refused (a closed connection), or empty.
         n_calls: invocations that reached the proxy.
     """
 
@@ -139,7 +139,7 @@ class Answer:
 
 
 def ask(api_url: str, n_requests: int, n_clients: int = N_CLIENTS) -> list[Answer]:
-    """Ask for the recommendations of users, one request after the other per client."""
+    """Request recommendations; each client sends one request at a time."""
 
     def send(number: int) -> Answer:
         began = time.perf_counter()
@@ -161,7 +161,7 @@ def kill_model(emulator_pid: int) -> None:
 
 
 def alarm_on_fallbacks(stage: DeployedStage) -> tuple[bool, int]:
-    """Whether the alarm on fallbacks would start, and the number of fallbacks.
+    """Whether the alarm on fallbacks would go into ALARM, and the number of fallbacks.
 
     The alarm's own settings are applied to the metric lines of the function's log, as CloudWatch does.
     """
@@ -202,7 +202,7 @@ def _data_points(
 
 
 def run(served: ServedStage, requests_per_fault: int, emulator_pid: int) -> dict[str, Any]:
-    """Results per fault, of the recoveries, and of the alarm."""
+    """Inject each fault in turn; the results per fault, of the recoveries and of the alarm."""
     faults, recovered = {}, {}
     with faulty_runtime(served.stage) as proxy:
         warm = ask(served.api_url, 10 * N_CLIENTS)
@@ -235,9 +235,9 @@ def run(served: ServedStage, requests_per_fault: int, emulator_pid: int) -> dict
 
 
 def after_recovery(api_url: str) -> dict[str, int]:
-    """Strategies of answers after a probe of the circuit breaker; on a busy machine the first probe may fail.
+    """Wait until the circuit breaker is closed; the strategies of the answers by then.
 
-    The next fault would otherwise not reach the endpoint.
+    An open circuit would keep the next fault from the endpoint. On a busy machine the first probe may fail.
     """
     strategies: dict[str, int] = {}
     for _ in range(MAX_PROBES):

@@ -91,7 +91,7 @@ class Split:
 
 
 def scores_file(split: Split, seed: int, cache: Path) -> Path:
-    """Where the scores of a training are kept; other data or another preset have other files."""
+    """Cache file of the scores of a training; its name depends on the data, the preset and the seed."""
     digest = hashlib.sha256(json.dumps(hyperparameters.PRESETS[PRESET], sort_keys=True).encode())
     for pairs in (split.train, split.validation):
         for values in (pairs.indptr, pairs.indices, pairs.times):

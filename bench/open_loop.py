@@ -43,10 +43,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent to a server of this machine.
+    """Load on a server of this machine.
 
     Attributes:
-        url: of the server, on the loopback interface.
+        url: address of the server, on the loopback interface.
         requests: sent in turn, again from the first after the last.
         rate: requests per second.
         seconds: duration of the schedule.

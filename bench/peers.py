@@ -120,7 +120,7 @@ def write_rows(run: PreparedRun, work: Path, flags: Sequence[str]) -> tuple[Path
 
 
 def unavailable(name: str, run: PreparedRun, interpreter: Path) -> str | None:
-    """Why a recommender cannot be trained on a run; None if it can."""
+    """Reason why a recommender cannot be trained on a run; None if it can."""
     entry = PEERS[name]
     if entry.needs_order and run.split_rule == RANDOM_SPLIT:
         return "needs the order of the events, which have no time"

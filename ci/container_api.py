@@ -100,7 +100,7 @@ def api(package: str, folder: Path) -> Iterator[str]:
 
 
 def target(item: griffe.Object | griffe.Alias) -> griffe.Object | None:
-    """What an import refers to; None if that is in another package."""
+    """Object that an import refers to; None if it is in another package."""
     try:
         return item.final_target if isinstance(item, griffe.Alias) else item
     except griffe.AliasResolutionError:

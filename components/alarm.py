@@ -95,7 +95,7 @@ class Threshold:
     Attributes:
         namespace, metric, dimensions: the metric.
         statistic: a CloudWatch statistic, standard (``Sum``) or extended (``p99``).
-        above: the alarm starts when the statistic exceeds this value, in the metric's unit.
+        above: the alarm goes into ALARM when the statistic exceeds this value, in the metric's unit.
         period_s: length of one data point.
         n_periods: number of consecutive data points that must exceed `above`.
         missing: what a period without data counts as: above the threshold (``breaching``), not above it, or
@@ -122,7 +122,7 @@ class ExpressionThreshold:
         namespace, dimensions: of the metrics.
         metrics: name in the expression to the metric and its statistic.
         expression: CloudWatch metric math, such as ``IF(failures >= 3, failures / requests, 0)``.
-        above: the alarm starts when the expression exceeds this value.
+        above: the alarm goes into ALARM when the expression exceeds this value.
         period_s: length of one data point.
         n_periods: number of consecutive data points that must exceed `above`.
         description: the first step for the person on call.

@@ -37,7 +37,7 @@ class EndpointArgs:
         bootstrap_bucket, bootstrap_key: location that `bootstrap` is uploaded to.
         instance_type, min_instances, max_instances: instances of the variant and the bounds of autoscaling.
         target_invocations_per_minute: target of autoscaling, per instance.
-        max_latency_ms: p99 model latency above which an alarm starts; see `RolloutAlarmsArgs`.
+        max_latency_ms: p99 model latency above which an alarm goes into ALARM; see `RolloutAlarmsArgs`.
         bootstrap_version: model version of `bootstrap`.
         latency_minutes, answers: see `RolloutAlarmsArgs`.
         model_allows: permissions of the container, in addition to writing its log and metrics.

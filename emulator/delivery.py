@@ -41,7 +41,7 @@ class Backoff:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When to try again and when to give up.
+    """Retries of a delivery: how many, for how long, and the waits between them.
 
     Attributes:
         throttling: waits after throttled attempts, which do not count as retries; None: they count.

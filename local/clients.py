@@ -69,7 +69,7 @@ def terraform_hcl(url: str, region: str) -> str:
 
 
 def instructions(url: str, region: str) -> str:
-    """How each client is set up, in the markup of rich."""
+    """Set-up instructions for each client, in the markup of rich."""
     exports = " ".join(f"{name}={value}" for name, value in environment(url, region).items())
     return (
         f"the emulator listens at [bold]{url}[/]  (Ctrl-C stops it)\n\n"

@@ -60,14 +60,14 @@ def stage_job(stage: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ExplainedData:
-    """How the job would read some data, in lines to print, and the options that fix it."""
+    """Description of how the job would read some data, in lines to print, and options that make it do so."""
 
     lines: list[str]
-    options: tuple[str, ...]  # those that were given, and what was found; only the former if files are many
+    options: tuple[str, ...]  # the given ones, and those that were detected (not from a sample of many files)
 
 
 def explain_data(data: Path, stage_job: dict[str, Any], given: Sequence[str]) -> ExplainedData:
-    """How the job would read the data with the settings of the stage and the given options.
+    """Detect how the job would read the data with the settings of the stage and the given options.
 
     Args:
         data: file or folder.

@@ -15,7 +15,7 @@ from ml.settings.preparation import QualitySettings, SplitSettings
 def missing_events(
     explained: Sequence[Explained], split: SplitSettings, quality: QualitySettings
 ) -> str | None:
-    """What is missing for the quality gate of a run, with the number; None if nothing is.
+    """Reason why the data are too small for the quality gate of a run; None if they are not.
 
     Args:
         explained: all files of the data.

@@ -33,7 +33,7 @@ def write_archive(path: Path) -> None:
     Raises:
         ArchiveError: the run failed, or the JVM wrote no archive.
     """
-    # A JVM that maps a truncated archive crashes: a name of its own until it is complete.
+    # A JVM that maps a truncated archive crashes: it has a temporary name until it is complete.
     unfinished = path.with_suffix(f".{os.getpid()}")
     with tempfile.TemporaryDirectory(prefix="ncf-spark-classes-") as folder:
         shop = Path(folder, "shop.csv")

@@ -1,4 +1,4 @@
-"""What the commands print, and the exit codes that they end with."""
+"""Output and exit codes of the commands."""
 
 from __future__ import annotations
 

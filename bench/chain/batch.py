@@ -32,13 +32,13 @@ class Injection:
 
 @dataclass(frozen=True)
 class Result:
-    """What an injection did.
+    """Result of an injection.
 
     Attributes:
         broken: invariants that did not hold.
         detail: what was done.
-        n_requests: to the API.
-        cpu_s: of the stage and its processes.
+        n_requests: requests to the API.
+        cpu_s: CPU time of the stage and its processes.
         hit: see `Injected`.
     """
 

@@ -19,7 +19,7 @@ class Refused:
 
 
 Fault = Callable[[RuleDelivery], Sequence[float] | Refused]
-"""When a delivery is made, in seconds from now: once, several times, or never (an empty sequence)."""
+"""Delays of a delivery in seconds: one each time that it is made; an empty sequence: it is lost."""
 
 
 def at_once(delivery: RuleDelivery) -> Sequence[float]:

@@ -22,7 +22,7 @@ def explanations(
     executions: Sequence[Mapping[str, Any]],
     notifications: Sequence[str],
 ) -> Iterator[str]:
-    """What is not explained, a line each."""
+    """Failures without an explanation, one line each."""
     for text in notifications:
         if not RUNBOOK.knows_notification(text):
             yield f"the runbook has no section for the notification: {text[:200]}"

@@ -1,4 +1,4 @@
-"""What must hold after every fault, once the chain has come to rest."""
+"""Invariants of the event chain, checked after each fault when nothing is in progress."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ STEPS = ("run-prepared", "buildspec-rendered", "endpoint-changed")  # rules whos
 
 @dataclass(frozen=True)
 class Injected:
-    """What a kind did.
+    """Result of a fault of one kind.
 
     Attributes:
-        run_ids: runs that it started.
+        run_ids: runs that were started.
         is_served: whether the newest package has to be of one of them in the end.
         whole_since: by run, the moment before which it was not complete, or damaged.
         detail: what was done, for the report.

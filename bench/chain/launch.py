@@ -1,4 +1,4 @@
-"""What people and EMR do beside the chain: launch a preparation, report its failure, deploy again."""
+"""Actions of operators and EMR outside the chain: launch a preparation, report its failure, deploy again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runbook knows: its notifications, alarms, and the reasons of failures that its sections list."""
+"""Contents of the runbook: notifications, alarms, and the reasons of failures that its sections list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State of a stage under fault injection, as its services describe it, and waiting for it.
+"""State of a stage under fault injection, read from its services, and waiting for a state.
 
 Only what has happened since `begin` is read: one stage serves hundreds of injections.
 """
@@ -18,8 +18,8 @@ from local.chain import DEPLOYED, DEPLOYMENT, ROLLED_BACK
 from ml import contract
 
 POLL_S = 0.2
-BUSY_POLL_S, QUIET_POLL_S = 1.0, 0.4  # each poll is a call, and a run takes many seconds
-QUIET_S = 1.0  # without anything in progress: longer than a state change takes to become an event under load
+BUSY_POLL_S, QUIET_POLL_S = 1.0, 0.4  # each poll calls an API, and a run takes many seconds
+QUIET_S = 1.0  # time without activity that counts as the end; longer than the delay of an event under load
 N_NEWEST = 12  # executions, builds and packages; deploy_model looks at the newest ten packages
 N_LOG_LINES = 60
 
@@ -28,11 +28,11 @@ class StageState:
     """Reads the state of a stage.
 
     Attributes:
-        stage: its clients and stack outputs.
-        deliveries: of EventBridge.
-        invocations: of functions, asynchronous.
-        since: the start of the current injection.
-        settle_timeout_s: longest time until the chain has come to rest.
+        stage: clients and stack outputs of the stage.
+        deliveries: deliveries of EventBridge.
+        invocations: asynchronous invocations of functions.
+        since: start of the current injection.
+        settle_timeout_s: longest time that `settle` waits.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class StageState:
         self._checks = [self._delivers, self._builds, self._executes, self._rolls_out]
 
     def begin(self) -> None:
-        """Begin an injection: forget what was before."""
+        """Begin an injection: ignore earlier builds, deliveries, invocations and events."""
         self._known_builds.update(self._build_ids())
         self.deliveries.records.clear()
         self.invocations.records.clear()
@@ -83,7 +83,7 @@ class StageState:
         return [each for each in found["PipelineExecutionSummaries"] if each["StartTime"] >= self.since]
 
     def end_of(self, execution: Mapping[str, Any]) -> datetime:
-        """When the state of an execution changed last."""
+        """Time of an execution's last change of state."""
         arn = execution["PipelineExecutionArn"]
         found = self.stage.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
         modified: datetime = found["LastModifiedTime"]
@@ -117,7 +117,7 @@ class StageState:
         return dict(sagemaker.describe_endpoint(EndpointName=self.stage.outputs["endpoint_name"]))
 
     def buildspecs(self) -> dict[str, datetime]:
-        """When each run's buildspec was written since `begin`, by run id."""
+        """Times at which buildspecs were written since `begin`, by run id."""
         bucket = self.stage.outputs["artifacts_bucket"]
         pages = self.stage.client("s3").get_paginator("list_objects_v2")
         objects = (
@@ -132,7 +132,7 @@ class StageState:
         }
 
     def is_deployed(self, run_id: str) -> bool:
-        """Whether the run's model was deployed, then or earlier."""
+        """Whether the run's model was deployed, now or before `begin`."""
         package = self.package_of(run_id)
         return package is not None and metadata(package).get(DEPLOYMENT) == DEPLOYED
 
@@ -156,7 +156,7 @@ class StageState:
         """Lines of a function's log since `begin`.
 
         Args:
-            name: of the stack output with the log group, without `_log_group`.
+            name: stack output with the log group, without its suffix `_log_group`.
         """
         pages = self.stage.client("logs").get_paginator("filter_log_events")
         start = int(self.since.timestamp() * 1000)
@@ -173,7 +173,7 @@ class StageState:
     def is_busy(self) -> bool:
         """Whether a delivery, an invocation, a build, an execution or a rollout is in progress.
 
-        What was found in progress last is looked for first: mostly it still is, and one call is enough.
+        The check that found activity last time runs first: it usually does again, with one call.
         """
         found = next((check for check in self._checks if check()), None)
         if found is not None:
@@ -207,7 +207,7 @@ class StageState:
         """Wait until `look` returns a true value.
 
         Raises:
-            TimeoutError: it did not in time.
+            TimeoutError: it did not within the time.
         """
         limit_s = timeout_s or self.settle_timeout_s
         deadline = time.monotonic() + limit_s
@@ -217,10 +217,10 @@ class StageState:
             time.sleep(POLL_S)
 
     def settle(self) -> None:
-        """Wait until nothing has been in progress for a while.
+        """Wait until nothing has been in progress for `QUIET_S`.
 
         Raises:
-            TimeoutError: it did not come to rest in time.
+            TimeoutError: something was in progress until `settle_timeout_s`.
         """
         start, quiet_since = time.monotonic(), None
         while True:

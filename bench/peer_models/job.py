@@ -29,7 +29,7 @@ USERS_AT_ONCE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to train, in plain values, as JSON passes it to another process.
+    """Training of a recommender in another process, in values that JSON can hold.
 
     Attributes:
         peer: name in the registry.

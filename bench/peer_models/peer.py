@@ -27,7 +27,7 @@ class Rows:
 
     @property
     def ends(self) -> NDArray[np.int64]:
-        """Where the pairs of each user end, after a leading 0: (U + 1,)."""
+        """Row offsets of the users, (U + 1,): the pairs of user u are `ends[u]` to `ends[u + 1]`."""
         return np.concatenate([[0], np.cumsum(np.bincount(self.users, minlength=self.n_users))])
 
 

@@ -1,4 +1,4 @@
-"""What a deployed stage needs for its first run and for its alarms; `LATER` before the first `pulumi up`."""
+"""Preconditions of a stage's first run and of its alarms; `LATER` before the first `pulumi up`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _later(subject: str) -> Finding:
 
 
 def check_subscription(stage: StageInAccount) -> Iterator[Finding]:
-    """The owner of the alarm address has confirmed the subscription: until then, alarms reach nobody."""
+    """The alarm address has confirmed its subscription: SNS sends to confirmed addresses only."""
     email = stage.config.operations.alarm_email
     subject = f"alarm subscription of {email}"
     topics = [

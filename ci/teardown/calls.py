@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket")
-# SageMaker has no error code of its own for most missing resources.
+# SageMaker has no specific error code for most missing resources.
 MISSING_TEXTS = ("could not find", "does not exist", "cannot be found")
 
 

@@ -1,4 +1,4 @@
-"""What pipeline and deploy_model created: logs of jobs, endpoint configs, models, packages, the pipeline.
+"""Resources of pipeline and deploy_model: logs of jobs, endpoint configs, models, packages, the pipeline.
 
 The endpoint belongs to Pulumi, but its config and models cannot be deleted while it exists, so it is deleted
 here, before them.

@@ -57,7 +57,7 @@ class Refusal:
 
 
 class Ledger:
-    """What identity-based policies allowed in one emulator, and refusals, each once."""
+    """Record of the calls that identity-based policies allowed, and of refusals; each once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

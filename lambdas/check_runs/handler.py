@@ -1,8 +1,9 @@
 """Checks every quarter of an hour whether the run of the last night was prepared and trained in time.
 
 Writes the metrics ``PreparationOverdue`` and ``TrainingOverdue``, 0 or 1, in CloudWatch's embedded metric
-format. Whoever launches the runs (Airflow, EventBridge Scheduler, a person): what counts is the ``_SUCCESS``
-object and the pipeline execution. An execution whose candidate lost at the quality gate has succeeded.
+format. It looks for the run's ``_SUCCESS`` object and pipeline execution, so that the run may be launched by
+Airflow, EventBridge Scheduler or an operator. An execution whose candidate lost at the quality gate has
+succeeded.
 
 Environment:
     DATA_BUCKET, PREPARED_PREFIX: bucket and key prefix of the runs, such as ``prepared/``.

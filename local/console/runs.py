@@ -39,7 +39,7 @@ AFTER_GATE = PIPELINE_STEPS[PIPELINE_STEPS.index(contract.STEP_QUALITY_GATE) + 1
 
 @dataclass(frozen=True)
 class Observed:
-    """What the services know of all runs, by run id."""
+    """State of all runs in each service, by run id."""
 
     prepared: Mapping[str, datetime]  # when _SUCCESS was written
     clusters: Mapping[str, dict[str, Any]]  # the newest EMR step
@@ -110,7 +110,7 @@ class Runs:
 
     # -- reading --------------------------------------------------------------------------------
     def _prepared(self) -> dict[str, datetime]:
-        """When `_SUCCESS` of each of the newest runs was written."""
+        """Times at which `_SUCCESS` of the newest runs was written."""
         s3, bucket = self._source.client("s3"), self._source.outputs["data_bucket"]
         pages = s3.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=contract.PREPARED_PREFIX, Delimiter="/"
@@ -122,7 +122,7 @@ class Runs:
         return {run_id: moment for run_id, moment in found.items() if moment is not None}
 
     def _buildspecs(self) -> dict[str, datetime]:
-        """When the buildspec of each run was written."""
+        """Times at which the buildspecs of runs were written."""
         pages = (
             self._source.client("s3")
             .get_paginator("list_objects_v2")

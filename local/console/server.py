@@ -35,7 +35,7 @@ HEADERS = {
 class ConsoleApp:
     """WSGI application of the console.
 
-    Only pages of its own address may use it: the host name is checked, because another site's name may be
+    Only pages that it served may use it: the host name is checked, because another site's name may be
     made to resolve to this address, and so is the origin of each request that changes something.
     """
 

@@ -1,4 +1,4 @@
-"""What the console reads a stage from: clients, stack outputs, and whether it may change the stage."""
+"""Access of the console to a stage: clients, stack outputs, and whether it may change the stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON of the console: the state that the page polls, and the answers to what a person asks for."""
+"""JSON of the console: the state that the page polls, and the responses to actions on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL_S = {False: 2, True: 15}  # by `is_read_only`: requests to an account cost 
 
 
 class Console:
-    """What the page shows and does.
+    """Data and actions of the console's page.
 
     Args:
         source: the stage.

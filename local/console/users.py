@@ -62,7 +62,7 @@ class Visitors:
         self._tables = lru_cache(maxsize=1)(self._read_tables)
 
     def visit(self, run_id: str | None, user_id: str, recent_items: Sequence[str], k: int) -> dict[str, Any]:
-        """What the API answers for a user and a session, and the user's history in the run of the model."""
+        """Response of the API for a user and a session, and the user's history in the run of the model."""
         answer = recommend(self._source, user_id, k, recent_items=recent_items, auth=self._source.api_auth)
         history = None
         if run_id:

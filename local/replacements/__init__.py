@@ -1,1 +1,1 @@
-"""Which inputs of a resource force its replacement: a table, and its measurement on the AWS provider."""
+"""Inputs of a resource that force its replacement: a table, and its measurement on the AWS provider."""

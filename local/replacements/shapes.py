@@ -38,7 +38,7 @@ EMPTY = {"fifo_throughput_scope"}
 
 @dataclass(frozen=True)
 class Setting:
-    """What an example sets: one path, and the values of arguments that every example of the type needs.
+    """Arguments of an example: one path, and the values that every example of the type needs.
 
     Attributes:
         path: argument or block; its value is one of a pair of `STRINGS`, or a number or flag for it.

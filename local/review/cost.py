@@ -16,8 +16,8 @@ from local.preview import PreviewedResource
 from local.review.snapshot import Snapshot
 
 PRICES = Path(__file__).with_name("prices.yaml")
-HOURS = 730  # of a month
-REQUEST_S = 0.1  # of the function `recommend`
+HOURS = 730  # hours per month
+REQUEST_S = 0.1  # assumed duration of an invocation of `recommend`
 MILLION = 1_000_000
 USAGE = "ncf:usage."
 
@@ -51,7 +51,7 @@ def lines(snapshot: Snapshot, usage: Mapping[str, Any] | None = None) -> list[Li
     """Items with their cost per month; none for a stage that does not exist.
 
     Args:
-        usage: keys of the section `usage`, for a version whose configuration has none.
+        usage: assumed usage of the other version, for a configuration without a section `usage`.
     """
     if not snapshot.exists:
         return []
@@ -93,7 +93,7 @@ def _serving(by_type: Mapping[str, list[PreviewedResource]], config: Mapping[str
     yield _line("API Gateway, HTTP API", "http api", millions)
     for function in by_type.get("aws:lambda/function:Function", []):
         if function.name != "recommend":
-            continue  # the others run some times per day
+            continue  # the others run a few times per day
         (processor,) = function.inputs.get("architectures", ["x86_64"])
         gb_s = function.inputs.get("memorySize", 128) / 1024 * REQUEST_S * millions * MILLION
         yield _line("Lambda recommend, requests", "lambda request", millions)
@@ -185,5 +185,5 @@ def _line(item: str, key: str, units: float, *, share: float = 1) -> Line:
         return Line(
             item=f"{item} (no price of `{key}` in prices.yaml)", unit="", usd_per_unit=None, units=units
         )
-    mark = "" if price.get("compared") else "†"
+    mark = "" if price.get("compared") else "†"  # the note explains it
     return Line(item=item + mark, unit=price["unit"], usd_per_unit=price["usd"] * share, units=units)

@@ -1,4 +1,4 @@
-"""What `pulumi up` would do with each resource, from two snapshots of a stage."""
+"""Changes that `pulumi up` would make to each resource, from two snapshots of a stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEW_REFERENCE = "(of its replacement)"
 
 
 class Kind(IntEnum):
-    """What happens to a resource, worst first."""
+    """Kind of a change, most severe first."""
 
     REPLACED = 0
     DELETED = 1
@@ -47,7 +47,7 @@ class InputChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What happens to a resource.
+    """Change of one resource.
 
     Attributes:
         before, after: the resource in the two versions; None if it does not exist.

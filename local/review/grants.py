@@ -1,4 +1,4 @@
-"""Who may do what: the grants of a stage's policies, and their changes in words."""
+"""Grants of a stage's policies (principal, action, resource), and their changes in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is lost when a resource is replaced or deleted: data, name, and the time without it."""
+"""Losses by the replacement or deletion of a resource: data, name, and the time without it."""
 
 from __future__ import annotations
 

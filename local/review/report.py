@@ -136,7 +136,7 @@ def _verdict(found: Review) -> Iterator[str]:
 
 
 def headline(change: Change) -> str:
-    """What happens to a resource, and the first reason or loss."""
+    """Change of a resource in one line, with the first reason or loss."""
     if change.renamed:
         new = change.after or change.resource
         return f"renamed, so replaced: {label(change)} to {new.name}"

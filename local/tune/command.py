@@ -113,7 +113,7 @@ def write(proposal: Proposal, run: PreparedRun, folder: Path) -> Path:
 
 
 def summary(proposal: Proposal, run: PreparedRun) -> list[str]:
-    """What was found, in sentences."""
+    """Result of the search in sentences."""
     with_seeds = f"with {len(CONFIRMATION_SEEDS)} other seeds"
     before = f"NDCG@10 {proposal.start_ndcg:.4f} {with_seeds}"
     if proposal.is_better:

@@ -10,7 +10,7 @@ from ml.settings.hyperparameters import Hyperparameters
 
 
 class Trial(Protocol):
-    """What an optuna trial suggests; a trial that repeats given values fits as well."""
+    """Interface of optuna's trials; a trial that repeats given values implements it, too."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
 

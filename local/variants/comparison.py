@@ -35,7 +35,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model's answers led to."""
+    """Errors, latency and hits of one model's answers."""
 
     version: str
     n_users: int

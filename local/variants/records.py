@@ -47,7 +47,7 @@ class Click:
 
 
 def user_digest(user_id: str) -> str:
-    """What the API records for a user."""
+    """Digest that the API records instead of a user id."""
     return hashlib.sha256(canonical_id(user_id).encode()).hexdigest()[:DIGEST_LENGTH]
 
 

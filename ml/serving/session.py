@@ -27,7 +27,7 @@ class UserSession:
     n_ignored: int | None = None
 
     def strategy(self, is_known_user: bool) -> str:
-        """How the items of a user are found who has features, trained or of the session."""
+        """Strategy in the response for a user with features, trained or of the session."""
         if self.features is None:
             return "ncf"
         return "ncf+session" if is_known_user else "session"

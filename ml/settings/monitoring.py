@@ -14,7 +14,7 @@ class MonitoredMetric:
         key: its name in the section.
         name: its name in CloudWatch.
         label: for people.
-        threshold: the setting above which its alarm starts; None: no alarm.
+        threshold: the setting above which its alarm goes into ALARM; None: no alarm.
     """
 
     key: str

@@ -50,7 +50,7 @@ def alarm(done: Recording, label: str) -> RecordedResource:
 
 
 def rolls_back(found: RecordedResource, **values: float) -> bool:
-    """Whether the alarm starts for the values of one minute; metrics without a value have no data."""
+    """Whether the values of one minute set the alarm to ALARM; metrics without a value have no data."""
     *metrics, value = found.inputs["metricQueries"]
     assert values.keys() <= {query["id"] for query in metrics}
     known = {query["id"]: values.get(query["id"]) for query in metrics}

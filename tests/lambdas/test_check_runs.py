@@ -1,4 +1,4 @@
-"""`check_runs`: whether the run of the night is late, whoever launched it."""
+"""`check_runs`: whether the run of the night is late, with any launcher."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# What `make test` hands to programs that it starts: options and variables of its own command line.
+# What `make test` hands to programs that it starts: options and variables of make itself.
 OF_MAKE = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS", "DATA", "STAGE", "SERVE"}
 NAMES = [
     "o'brien.csv",

@@ -28,7 +28,7 @@ def output_fn(prediction, accept):
 
 
 def changed(name: str, body: str) -> str:
-    """The good script with another function around one of its own."""
+    """The good script, with one of its functions replaced by another one."""
     arguments = {"model_fn": "model_dir", "predict_fn": "data, model"}[name]
     indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
     return f"{GOOD}\ngood = {name}\ndef {name}({arguments}):\n{indented}"

@@ -43,7 +43,7 @@ def test_each_role_of_a_container_may_pull_exactly_its_image(stage: str) -> None
     account = REGISTRY_ACCOUNTS[stage_file(stage)["aws:region"]]
     uses = ["inference", "training"]
     if stage_file(stage)["ncf:batch_recommendations"]["enabled"]:
-        uses.append("training")  # the batch job has a role of its own
+        uses.append("training")  # the batch job has another role
     assert pulled_repositories(recorded(stage)) == [[f"{account}:repository/pytorch-{use}"] for use in uses]
 
 

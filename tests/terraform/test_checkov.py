@@ -1,7 +1,7 @@
 """checkov finds nothing in a Terraform plan of a stage that `policies/checkov.yaml` does not explain.
 
-Skipped without `terraform`, ``TERRAFORM_PLUGIN_DIR`` and ``CHECKOV``: the program of checkov, in an
-environment of its own because of its many pinned packages. The plan needs neither AWS nor the emulator.
+Skipped without `terraform`, ``TERRAFORM_PLUGIN_DIR`` and ``CHECKOV``: the program of checkov, in a
+separate environment because of its many pinned packages. The plan needs neither AWS nor the emulator.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Public data sets in their published form: each gives exactly the pairs that are in it.
 
-The files are small inventions in the shape of the public ones, in `cases/files` beside the shared data. Each
-is read and cleaned in a job of its own; all are split in one job, whose users and items carry the case.
+The files are small and made up, in the formats of the public ones, in `cases/files` beside the shared data.
+Each is read and cleaned separately. All are split together: their ids are prefixed with the case.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class JobFailedError(Exception):
 
 @dataclass(frozen=True)
 class ContainerExit:
-    """How a container ended.
+    """End of a container: exit status and reason.
 
     Attributes:
         exit_code: exit status; 128 plus the signal number for a signal.
