@@ -76,6 +76,7 @@ RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
 # Popular list of the deployed model, for the API when the endpoint does not answer. deploy_model copies it
 # here from the package's evaluation when a rollout ends.
 FALLBACK_KEY = "serving/popular.json"
+ROLLBACKS_PREFIX = "rollbacks/"  # an object per notified rollback: events are delivered more than once
 
 # -- training container -------------------------------------------------------------------------
 # One channel per split and per file, in the folder SM_CHANNEL_<NAME>. Training does not score the test

@@ -234,6 +234,7 @@ def _deploy_model(
             "ALARM_NAMES": pulumi.Output.json_dumps(endpoint.rollout_alarms.names),
             "KEEP_LAST": str(serving.keep_last),
             "BATCH_JOB": batch.request if batch else json.dumps(None),
+            "ROLLBACKS_PREFIX": contract.ROLLBACKS_PREFIX,
             **_popular_list(storage),
         },
         allows=[

@@ -75,8 +75,12 @@ def deploy_model_role(
         # The popular list of a deployed package is copied to the key that `recommend` reads.
         storage.artifacts.grant_read(contract.MODELS_PREFIX),
         storage.artifacts.grant_write_object(contract.FALLBACK_KEY),
+        # Rollbacks are notified once.
+        storage.artifacts.grant_read(contract.ROLLBACKS_PREFIX),
+        storage.artifacts.grant_write(contract.ROLLBACKS_PREFIX),
+        storage.artifacts.grant_delete(contract.ROLLBACKS_PREFIX),
         storage.artifacts.grant_list_all(),
-        key.grant_encrypt(),  # of the list; and SNS encrypts a message with the publisher's permissions
+        key.grant_encrypt(),  # of objects; and SNS encrypts a message with the publisher's permissions
         Allow(actions=["sns:Publish"], resources=[topic_arn]),
     ]
 

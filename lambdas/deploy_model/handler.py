@@ -17,7 +17,7 @@ after a new approval or a new invocation that names it.
 Before a rollout, the alarms that roll it back are set to the new and the old endpoint config. A package that
 is rejected during its rollout is rolled back at once. A rollout that returns to an endpoint config that was
 deployed before moves all traffic at once and without alarms: they would compare it with the model that is to
-be left. A rollout that SageMaker rolled back is notified, whatever the reason.
+be left. A rollout that SageMaker rolled back is notified once, whatever the reason.
 
 Environment:
     STAGE_NAME: stage in the subject of the notification.
@@ -34,6 +34,7 @@ Environment:
     ALARM_NAMES: JSON list of the CloudWatch alarms that roll back a rollout; see `alarms`.
     KEEP_LAST: number of endpoint configs, with their models, to keep.
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the API's popular list.
+    ROLLBACKS_PREFIX: of the objects in FALLBACK_BUCKET that say which rollbacks were notified.
     BATCH_JOB: JSON of the CreateProcessingJob request of the batch recommendations, without name and model;
         null: the stage has none.
 """
@@ -43,6 +44,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -110,7 +112,14 @@ config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard",
 sagemaker = SageMaker(boto3.client("sagemaker", config=config))
 s3 = boto3.client("s3", config=config)
 alarms = RolloutAlarms(boto3.client("cloudwatch", config=config), json.loads(os.environ["ALARM_NAMES"]))
-rollbacks = Rollbacks(boto3.client("sns", config=config), os.environ["TOPIC_ARN"], os.environ["STAGE_NAME"])
+rollbacks = Rollbacks(
+    boto3.client("sns", config=config),
+    s3,
+    topic_arn=os.environ["TOPIC_ARN"],
+    stage=os.environ["STAGE_NAME"],
+    bucket=os.environ["FALLBACK_BUCKET"],
+    prefix=os.environ["ROLLBACKS_PREFIX"],
+)
 popular_lists = PopularLists(s3, os.environ["FALLBACK_BUCKET"], os.environ["FALLBACK_KEY"])
 
 
@@ -193,8 +202,9 @@ def _record_outcome(package: Package, endpoint: EndpointState) -> Package:
         return package
     # Before the outcome is recorded: if this fails, the retry of the event publishes again.
     published = ended == DEPLOYED and popular_lists.publish(package)
-    if ended == ROLLED_BACK:
-        rollbacks.notify(package, endpoint)
+    if ended == ROLLED_BACK and not rollbacks.notify(package, endpoint):
+        # The other invocation records it, after its notification.
+        return replace(package, metadata={**package.metadata, DEPLOYMENT: ended})
     logger.info(
         "rollout ended",
         extra={"package": package.arn, "deployment": ended, "popular_list_published": published},

@@ -193,6 +193,14 @@ DOCUMENTED: Sequence[Documented] = (
         "tests/rollouts); the recorded rollouts end well.",
     ),
     Documented(
+        roles=["deploy-model-role"],
+        actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        resources=["arn:aws:s3:::<artifacts>/rollbacks/v1-<id>"],
+        reason="A rollback is notified once, although events are delivered more than once: an object per "
+        "rollback, deleted when the notification fails (lambdas/deploy_model/notification.py; "
+        "tests/rollouts); the recorded rollouts end well.",
+    ),
+    Documented(
         roles=["endpoint-model"],
         actions=["cloudwatch:DescribeAlarms"],
         resources=[f"arn:aws:cloudwatch:{HERE}:alarm:*"],

@@ -61,11 +61,10 @@ def test_bad_model_is_rolled_back(stage: RolloutStage, serving: str, inbox: Inbo
     if kind == "damaged index":
         assert any(DAMAGED in line for line in stage.container_log())
     ended = [line for line in stage.log("deploy-model") if line.get("message") == "rollout ended"]
-    # Events of the end may be handled at the same time: each records it.
-    assert {line["deployment"] for line in ended if line["package"] == arn} == {"RolledBack"}
+    assert [line["deployment"] for line in ended if line["package"] == arn] == ["RolledBack"]
     # The fleet that never becomes healthy starts no alarm: this is its only message.
     subject = f"NCF dev: rollout of run {run_id} rolled back"
-    notified = next(each for each in inbox.received() if each.get("Subject") == subject)
+    (notified,) = (each for each in inbox.received() if each.get("Subject") == subject)
     assert f"Reason: {endpoint['FailureReason']}" in notified["Message"]
 
 

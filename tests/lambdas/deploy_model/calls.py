@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "KEEP_LAST": "2",
     "FALLBACK_BUCKET": "artifacts",
     "FALLBACK_KEY": contract.FALLBACK_KEY,
+    "ROLLBACKS_PREFIX": contract.ROLLBACKS_PREFIX,
     "BATCH_JOB": "null",
 }
 # Request of the batch recommendations, as in the environment of a stage that has them.

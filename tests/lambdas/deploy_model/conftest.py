@@ -72,7 +72,14 @@ def loaded(
     )
     lists = module.PopularLists(s3, ENVIRONMENT["FALLBACK_BUCKET"], ENVIRONMENT["FALLBACK_KEY"])
     monkeypatch.setattr(module, "popular_lists", lists)
-    rollbacks = module.Rollbacks(sns, environment["TOPIC_ARN"], environment["STAGE_NAME"])
+    rollbacks = module.Rollbacks(
+        sns,
+        s3,
+        topic_arn=environment["TOPIC_ARN"],
+        stage=environment["STAGE_NAME"],
+        bucket=environment["FALLBACK_BUCKET"],
+        prefix=environment["ROLLBACKS_PREFIX"],
+    )
     monkeypatch.setattr(module, "rollbacks", rollbacks)
     monkeypatch.setattr(module, "s3", s3)
     return lambda payload: module.handler(payload, FakeContext())
