@@ -1,7 +1,14 @@
 """Metric math of alarms: arithmetic, comparisons and functions on the data points of one period.
 
-CloudWatch user guide, "Using math expressions with CloudWatch metrics". A missing operand, or a division by
-zero, makes the result missing.
+CloudWatch user guide, "Using math expressions with CloudWatch metrics":
+
+- Arithmetic and comparisons of two time series: "Missing values in a time series are treated as 0"; without a
+  value of either there is no data point. With a number as the other operand there is none either.
+- A division by zero has no data point.
+- IF: none if the condition is missing; 0 if it is true and its value missing; none if it is false and its
+  value missing.
+- SUM and AVG of an array take missing values as 0. The guide does not say it of MIN and MAX, whose data point
+  is missing here.
 """
 
 from __future__ import annotations
@@ -10,7 +17,7 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Value = float | None  # None: a missing data point
@@ -38,6 +45,7 @@ REDUCTIONS: Mapping[str, Callable[..., float]] = {
     "SUM": lambda *values: math.fsum(values),
     "AVG": lambda *values: math.fsum(values) / len(values),
 }
+MISSING_IS_ZERO = ("SUM", "AVG")
 FUNCTION_NAMES = {*FUNCTIONS, *REDUCTIONS, "IF", "FILL"}
 NODES = (
     *(ast.Name, ast.Load, ast.UnaryOp, ast.USub, ast.UAdd, ast.BinOp, ast.BoolOp, ast.And, ast.Or, ast.List),
@@ -118,13 +126,12 @@ def _evaluate(node: ast.expr, metrics: Mapping[str, Value]) -> Value:
             sign = -1.0 if isinstance(op, ast.USub) else 1.0
             value = _apply(lambda each: sign * each, _evaluate(operand, metrics))
         case ast.BinOp(left=left, op=op, right=right):
-            value = _apply(BINARY[type(op)], _evaluate(left, metrics), _evaluate(right, metrics))
+            value = _combine(BINARY[type(op)], (left, right), metrics)
         case ast.Compare(left=left, ops=[comparison], comparators=[right]):
-            compare = COMPARISONS[type(comparison)]
-            value = _apply(compare, _evaluate(left, metrics), _evaluate(right, metrics))
+            value = _combine(COMPARISONS[type(comparison)], (left, right), metrics)
         case ast.BoolOp(op=ast.And() | ast.Or() as both, values=values):
             join = all if isinstance(both, ast.And) else any
-            value = _apply(lambda *each: join(each), *(_evaluate(each, metrics) for each in values))
+            value = _combine(lambda *each: join(each), values, metrics)
         case _:
             raise AssertionError(ast.dump(node))
     return value
@@ -133,13 +140,29 @@ def _evaluate(node: ast.expr, metrics: Mapping[str, Value]) -> Value:
 def _call(name: str, args: list[ast.expr], metrics: Mapping[str, Value]) -> Value:
     if name == "IF":
         condition = _evaluate(args[0], metrics)
-        return None if condition is None else _evaluate(args[1] if condition else args[2], metrics)
+        if not condition:
+            return None if condition is None else _evaluate(args[2], metrics)
+        value = _evaluate(args[1], metrics)
+        return 0.0 if value is None and _is_time_series(args[0]) else value
     if name == "FILL":
         value = _evaluate(args[0], metrics)
         return _evaluate(args[1], metrics) if value is None else value
     if isinstance(args[0], ast.List):
+        if name in MISSING_IS_ZERO:
+            return _combine(REDUCTIONS[name], args[0].elts, metrics)
         return _apply(REDUCTIONS[name], *(_evaluate(each, metrics) for each in args[0].elts))
     return _apply(FUNCTIONS[name], _evaluate(args[0], metrics))
+
+
+def _combine(
+    function: Callable[..., Any], operands: Sequence[ast.expr], metrics: Mapping[str, Value]
+) -> Value:
+    """Value of several operands: a missing one is 0, unless all time series among them are missing."""
+    values = [_evaluate(each, metrics) for each in operands]
+    of_series = [value for each, value in zip(operands, values, strict=True) if _is_time_series(each)]
+    if of_series and all(value is None for value in of_series):
+        return None
+    return _apply(function, *(0.0 if value is None else value for value in values))
 
 
 def _apply(function: Callable[..., Any], *values: Value) -> Value:

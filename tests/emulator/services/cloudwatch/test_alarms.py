@@ -170,12 +170,14 @@ def test_expression_compares_a_rate_only_with_enough_failures(emulator: Emulator
     assert state(emulator, "rate") == "ALARM"
 
 
-def test_missing_operand_makes_an_expression_missing(emulator: Emulator) -> None:
-    expression(emulator, "operand", "errors + visits")
+def test_missing_operand_is_0_and_a_division_by_it_has_no_data_point(emulator: Emulator) -> None:
     put(emulator, 10)
-    assert state(emulator, "operand") == "OK"
-    expression(emulator, "operand", "errors + FILL(visits, 0)")
-    assert state(emulator, "operand") == "ALARM"
+    expression(emulator, "sum", "errors + visits")
+    assert state(emulator, "sum") == "ALARM"
+    expression(emulator, "quotient", "errors / visits")
+    assert state(emulator, "quotient") == "OK"
+    expression(emulator, "quotient", "errors / FILL(visits, 1)")
+    assert state(emulator, "quotient") == "ALARM"
 
 
 def test_array_has_time_series(emulator: Emulator) -> None:
