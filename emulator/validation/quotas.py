@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from emulator import moto_state
-from emulator.validation import quotas_iam, quotas_lambda, quotas_s3, quotas_tags
+from emulator.validation import quotas_events, quotas_iam, quotas_lambda, quotas_s3, quotas_tags
 from emulator.validation.constraints import Violation
 from emulator.wire import ServiceError
 
@@ -18,10 +17,6 @@ Parameters = Mapping[str, Any]
 Check = Callable[[Parameters, str], Iterator[Violation]]
 KIB, MIB = 2**10, 2**20
 
-MAX_EVENTS_BYTES = 256 * KIB  # EventBridge user guide, "Calculating PutEvents event entry size"
-EVENT_TIME_BYTES = 14  # the same page
-MAX_EVENT_PATTERN = 2_048  # EventBridge quotas
-MAX_TARGETS = 5  # EventBridge quotas, targets of a rule
 MAX_SCHEDULER_INPUT_BYTES = 256 * KIB  # EventBridge Scheduler quotas, invocation payload
 MAX_KEY_POLICY_BYTES = 32 * KIB  # KMS quotas, key policy document
 KEY_DELETION_DAYS = (7, 30)  # API reference, ScheduleKeyDeletion
@@ -51,40 +46,6 @@ def exceeded(service: str, operation: str, parameters: Parameters, region: str) 
         yield from quotas_s3.exceeded(parameters)
     for check in CHECKS.get((service, operation), ()):
         yield from check(parameters, region)
-
-
-# -- EventBridge ---------------------------------------------------------------------------------------
-def _events(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    if sum(_entry_bytes(entry) for entry in parameters["Entries"]) > MAX_EVENTS_BYTES:
-        raise ServiceError(
-            "ValidationException", "Total size of the entries in the request is over the limit."
-        )
-    yield from ()
-
-
-def _entry_bytes(entry: Mapping[str, Any]) -> int:
-    texts = [
-        *(entry.get(name) or "" for name in ("Source", "DetailType", "Detail")),
-        *entry.get("Resources", []),
-    ]
-    return sum(len(text.encode()) for text in texts) + (EVENT_TIME_BYTES if entry.get("Time") else 0)
-
-
-def _rule(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    pattern = parameters.get("EventPattern") or ""
-    if len(pattern) > MAX_EVENT_PATTERN:
-        yield _too_long("eventPattern", MAX_EVENT_PATTERN, pattern)
-
-
-def _targets(parameters: Parameters, region: str) -> Iterator[Violation]:
-    bus = (parameters.get("EventBusName") or "default").rpartition("/")[2]
-    found = moto_state.backend("events", region).event_buses.get(bus)
-    rule = found.rules.get(parameters["Rule"]) if found else None
-    ids = {target["Id"] for target in [*(rule.targets if rule else []), *parameters["Targets"]]}
-    if len(ids) > MAX_TARGETS:
-        text = "The requested resource exceeds the maximum number allowed."
-        raise ServiceError("LimitExceededException", text)
-    yield from ()
 
 
 def _schedule(parameters: Parameters, _region: str) -> Iterator[Violation]:
@@ -175,9 +136,6 @@ CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
     ("ec2", "CreateSecurityGroup"): (_security_group,),
     ("ec2", "CreateVpcEndpoint"): (_endpoint_policy,),
     ("ec2", "ModifyVpcEndpoint"): (_endpoint_policy,),
-    ("events", "PutEvents"): (_events,),
-    ("events", "PutRule"): (_rule,),
-    ("events", "PutTargets"): (_targets,),
     ("kms", "CreateKey"): (_key_policy,),
     ("kms", "PutKeyPolicy"): (_key_policy,),
     ("kms", "ScheduleKeyDeletion"): (_key_deletion,),
@@ -185,6 +143,7 @@ CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
     ("logs", "PutRetentionPolicy"): (_retention,),
     ("scheduler", "CreateSchedule"): (_schedule,),
     ("scheduler", "UpdateSchedule"): (_schedule,),
+    **quotas_events.CHECKS,
     **quotas_iam.CHECKS,
     **quotas_lambda.CHECKS,
     **quotas_s3.CHECKS,

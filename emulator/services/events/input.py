@@ -1,18 +1,19 @@
 """Input of a target: the whole event, a constant, a part of the event, or a filled template.
 
-EventBridge user guide, "Amazon EventBridge input transformation".
+EventBridge user guide, "Amazon EventBridge input transformation", with its "Common issues with transforming
+input".
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jsonpath_ng.parser import parse as parse_path
 
-PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.\-]+)>")
+from emulator.validation.event_templates import PLACEHOLDER, parts
 
 
 def render_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Mapping[str, str]) -> str:
@@ -28,45 +29,49 @@ def render_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Mapp
         return json.dumps(_find(target["InputPath"], event))
     if transformer := target.get("InputTransformer"):
         values = {name: _find(path, event) for name, path in transformer.get("InputPathsMap", {}).items()}
-        return fill(transformer["InputTemplate"], {**values, **_reserved(event, rule)})
+        return fill(transformer["InputTemplate"], values, _reserved(event, rule))
     return json.dumps(event)
 
 
-def fill(template: str, values: Mapping[str, Any]) -> str:
-    """Fill the placeholders of a template.
+def fill(template: str, values: Mapping[str, Any], reserved: Mapping[str, Any] | None = None) -> str:
+    """Fill the placeholders of a template, as the user guide and the API reference (InputTransformer) say.
 
-    Outside quotes a placeholder becomes a JSON value; inside quotes its text, escaped; a path that is not in
-    the event becomes the empty string. Undefined placeholders are kept.
+    Outside quotes a placeholder becomes a JSON value. Inside quotes it becomes text: "EventBridge doesn't
+    escape values extracted by Input Path", so that a quote in a value ends the string, and "removes any
+    internal quotes" of an object or array. A path that is not in the event becomes the empty string.
+    Undefined placeholders are kept. Valid JSON is sent minified.
+
+    Args:
+        template: InputTemplate.
+        values: of the variables.
+        reserved: values of the predefined variables; objects among them keep their quotes inside quotes.
     """
-    return "".join(_fill_part(text, values, quoted) for text, quoted in _parts(template))
+    predefined = reserved or {}
+    known = {**values, **predefined}
+
+    def filled(text: str, quoted: bool) -> str:
+        def replace(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in known:
+                return match[0]
+            value = "" if known[name] is None else known[name]
+            if not quoted:
+                return json.dumps(value)
+            if isinstance(value, str):
+                return value
+            inner = json.dumps(value)
+            return inner if name in predefined else inner.replace('"', "")
+
+        return PLACEHOLDER.sub(replace, text)
+
+    return _minified("".join(filled(text, quoted) for text, quoted in parts(template)))
 
 
-def _fill_part(text: str, values: Mapping[str, Any], quoted: bool) -> str:
-    def replace(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            return match[0]
-        value = "" if values[match[1]] is None else values[match[1]]
-        if not quoted:
-            return json.dumps(value)
-        inner = value if isinstance(value, str) else json.dumps(value)
-        return json.dumps(inner)[1:-1]
-
-    return PLACEHOLDER.sub(replace, text)
-
-
-def _parts(template: str) -> Iterator[tuple[str, bool]]:
-    """(text, whether it is inside a JSON string) for each part of the template."""
-    quoted, start, position = False, 0, 0
-    while position < len(template):
-        if template[position] == "\\" and quoted:
-            position += 2
-            continue
-        if template[position] == '"':
-            yield template[start:position], quoted
-            yield '"', False
-            quoted, start = not quoted, position + 1
-        position += 1
-    yield template[start:], quoted
+def _minified(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)
+    except ValueError:  # the target decides
+        return text
 
 
 def _find(path: str, event: Mapping[str, Any]) -> Any:

@@ -141,10 +141,8 @@ class Targets:
 
     def _require_role(self, event: TargetEvent) -> None:
         """Raise DeliveryError unless EventBridge may assume the target's role."""
-        role = event.target.get("RoleArn", "")
+        role = event.target["RoleArn"]  # PutTargets requires it
         iam = moto_state.backend("iam", event.region)
-        if not role:
-            raise DeliveryError("NO_PERMISSIONS", f"the target {event.arn} has no RoleArn")
         if not roles.trusts(iam, role, EVENTS_SERVICE, event.rule_arn):
             raise DeliveryError("NO_PERMISSIONS", f"{role} does not trust {EVENTS_SERVICE}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emulator.app import Emulator
-from emulator.validation import quotas, quotas_iam, quotas_lambda, quotas_tags
+from emulator.validation import quotas_events, quotas_iam, quotas_lambda, quotas_tags
 from tests.emulator.support import document, make_bucket, make_function, make_role, zipped
 from tests.emulator.validation.clients import refusal
 
@@ -125,8 +125,8 @@ def test_events_above_256_kib_in_one_request_are_refused(emulator: Emulator) -> 
         entry["Detail"] = json.dumps({"x": "y" * (size - sum(map(len, entry.values())))})
         return refusal(emulator, "events", "put_events", Entries=[entry])
 
-    assert put(quotas.MAX_EVENTS_BYTES) == ("", "")
-    code, message = put(quotas.MAX_EVENTS_BYTES + 1)
+    assert put(quotas_events.MAX_EVENTS_BYTES) == ("", "")
+    code, message = put(quotas_events.MAX_EVENTS_BYTES + 1)
     assert (code, message) == (
         "ValidationException", "Total size of the entries in the request is over the limit."
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_sixth_target_and_long_pattern_of_a_rule_are_refused(emulator: Emulator)
     assert refusal(emulator, "events", "put_targets", Rule="targets", Targets=targets[:5]) == ("", "")
     code, _ = refusal(emulator, "events", "put_targets", Rule="targets", Targets=targets[5:])
     assert code == "LimitExceededException"
-    pattern = json.dumps({"source": ["x" * quotas.MAX_EVENT_PATTERN]})
+    pattern = json.dumps({"source": ["x" * quotas_events.MAX_EVENT_PATTERN]})
     code, message = refusal(emulator, "events", "put_rule", Name="long", EventPattern=pattern)
     assert (code, "less than or equal to 2048" in message) == ("ValidationException", True)
 
