@@ -53,15 +53,17 @@ def write_run(
             }
         ),
     }
+    n_before = 0  # rows of the splits before: each split is newer than those before it
     for split, rows in splits.items():
         tables[f"{split}/part-00000.parquet"] = pa.table(
             {
                 "user_index": pa.array(rows[:, 0], pa.int32()),
                 "item_index": pa.array(rows[:, 1], pa.int32()),
-                "timestamp": pa.array(np.arange(len(rows)), pa.int64()),
+                "timestamp": pa.array(n_before + np.arange(len(rows)), pa.int64()),
                 "weight": pa.array(np.ones(len(rows)), pa.float32()),
             }
         )
+        n_before += len(rows)
     files = {}
     for name, table in tables.items():
         path = folder / name

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Number = TypeVar("Number", np.int64, np.float32)
 
+NEVER = np.iinfo(np.int64).max  # later than any time
+
 
 class DataError(ValueError):
     """The data cannot be used for training or evaluation; the message names the channel, file or id."""
@@ -102,6 +104,18 @@ class Interactions:
     def item_counts(self) -> NDArray[np.int64]:
         """Number of users per item: (I,)."""
         return np.bincount(self.indices, minlength=self.n_items)
+
+    def first_times(self) -> NDArray[np.int64]:
+        """Time of the first pair of each item in Unix seconds; `NEVER` for an item without a pair: (I,).
+
+        Raises:
+            DataError: the times are not known.
+        """
+        if self.times is None:
+            raise DataError("the times of the pairs are not known")
+        first = np.full(self.n_items, NEVER)
+        np.minimum.at(first, self.indices, self.times)
+        return first
 
     def gather(self, users: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """COO indices of the given users (B,): the position of the user in `users`, and the item.

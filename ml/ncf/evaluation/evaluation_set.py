@@ -47,11 +47,13 @@ class EvaluationSet:
         n_negatives: int,
         rng: np.random.Generator,
         limit: int | None = None,
+        *,
+        existing_only: bool = False,
     ) -> EvaluationSet:
         """Each held-out pair with N distinct negatives, drawn uniformly from the items not in `seen`.
 
         A user with fewer than N items that are not in `seen` gets all of them, and a user
-        without any is left out.
+        without any is left out. The same holds for items that exist, with `existing_only`.
 
         Args:
             held_out: pairs to rank.
@@ -59,24 +61,33 @@ class EvaluationSet:
             n_negatives: N.
             rng: generator of the negatives and of the sample of pairs.
             limit: maximum C; a uniform sample is drawn from more pairs. None: no limit.
+            existing_only: whether an item is a negative of newer pairs only: the time of its first pair in
+                `seen` is at most that of the held-out pair.
 
         Raises:
-            DataError: there is no pair, or none of a user with an unseen item.
+            DataError: there is no pair, or none of a user with an unseen item, or the times are not known
+                and `existing_only` needs them.
         """
         if not len(held_out):
             raise DataError("no held-out pairs to rank")
         chosen = np.arange(len(held_out))
         if limit is not None and limit < len(chosen):
             chosen = np.sort(rng.choice(len(chosen), limit, replace=False))
-        sampler, n_chosen = UnseenSampler(seen), len(chosen)
-        chosen = chosen[sampler.n_unseen[held_out.users[chosen]] > 0]
+        times = held_out.times if existing_only else None
+        sampler = UnseenSampler(seen, seen.first_times() if existing_only else None)
+        n_chosen, n_unseen = len(chosen), sampler.n_unseen_at(held_out.users, times)
+        chosen = chosen[n_unseen[chosen] > 0]
         if not len(chosen):
             raise DataError("every user has seen all items: nothing is left to rank")
         users, held = held_out.users[chosen].astype(np.int64), held_out.indices[chosen][:, None]
-        count = np.minimum(sampler.n_unseen[users], n_negatives)
+        count = np.minimum(n_unseen[chosen], n_negatives)
         blocks = [
-            sampler.sample_distinct_up_to(block, n_negatives, rng).astype(np.int32)
-            for block in np.split(users, range(SCORING_BATCH * 16, len(users), SCORING_BATCH * 16))
+            sampler.sample_distinct_up_to(
+                users[rows], n_negatives, rng, None if times is None else times[chosen[rows]]
+            ).astype(np.int32)
+            for rows in np.split(
+                np.arange(len(users)), range(SCORING_BATCH * 16, len(users), SCORING_BATCH * 16)
+            )
         ]
         negatives = np.concatenate(blocks)
         is_negative = np.arange(n_negatives) < count[:, None]

@@ -153,14 +153,17 @@ def check_trainable(run: PreparedRun, settings: Hyperparameters) -> None:
 def training_data(run: PreparedRun, settings: Hyperparameters) -> TrainingData:
     """Train and validation of a run, and the validation pairs among sampled negatives.
 
-    The negatives may be test items of the user: nothing that is selected depends on the test split.
+    The negatives may be test items of the user: nothing that is selected depends on the test split. With
+    times, an item that had no event yet is not among them.
     """
+    known = run.splits["train"].union(run.splits["validation"])
     validation = EvaluationSet.sampled(
         run.splits["validation"],
-        run.splits["train"].union(run.splits["validation"]),
+        known,
         N_TEST_NEGATIVES,
         np.random.default_rng(settings.seed),
         limit=VALIDATION_LIMIT,
+        existing_only=known.times is not None,
     )
     return TrainingData(train=run.splits["train"], held_out=run.splits["validation"], validation=validation)
 

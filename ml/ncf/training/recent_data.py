@@ -128,17 +128,17 @@ def co_visits(pairs: Interactions, rng: np.random.Generator) -> tuple[NDArray[np
 
 
 def draw_samples(train: Interactions, withheld: NDArray[np.bool_], rng: np.random.Generator) -> Samples:
-    """At most `MAX_SAMPLES` withheld pairs, each with items that its user does not have in `train`.
+    """At most `MAX_SAMPLES` withheld pairs, each with items that exist and its user does not have in `train`.
 
     A validation pair may be a negative: otherwise the MLP would know the pairs that it is selected on.
     """
-    assert train.recency is not None  # noqa: S101 -- `without_newest` has checked
-    sampler = UnseenSampler(train)
-    chosen = np.flatnonzero(withheld & (sampler.n_unseen[train.users] > 0))
+    assert train.recency is not None and train.times is not None  # noqa: S101, PT018 -- as `without_newest`
+    sampler = UnseenSampler(train, train.first_times())
+    chosen = np.flatnonzero(withheld & (sampler.n_unseen_at(train.users, train.times) > 0))
     if len(chosen) > MAX_SAMPLES:
         chosen = np.sort(rng.choice(chosen, MAX_SAMPLES, replace=False))
     users = train.users[chosen].astype(np.int64)
-    negatives = sampler.sample(users, N_NEGATIVES, rng)
+    negatives = sampler.sample(users, N_NEGATIVES, rng, train.times[chosen])
     items = np.concatenate([train.indices[chosen][:, None], negatives], axis=1)
     return Samples(users, items, train.counts[users] - 1 - train.recency[chosen])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.ncf.data.interactions import DataError, Interactions
 from ml.ncf.evaluation import baselines, metrics
@@ -50,15 +52,57 @@ def test_users_with_enough_unseen_items_get_the_negatives_of_a_set_without_the_o
     assert sampled(8).items[[0, 2]].tolist() == sampled(8, {0: SEEN[0], 1: SEEN[3]}).items.tolist()
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, N_ITEMS - 1), min_size=6, max_size=40),
+    st.lists(st.integers(0, 20), min_size=40, max_size=40),
+    st.integers(0, 2**32),
+)
+def test_no_negative_is_newer_than_its_row(items: list[int], times: list[int], seed: int) -> None:
+    n_users = 6
+    users = np.arange(len(items)) % n_users
+    pairs = Interactions.from_pairs(users, np.array(items), n_users, N_ITEMS, np.array(times[: len(items)]))
+    assert pairs.recency is not None
+    assert pairs.times is not None
+    newest, first = pairs.where(pairs.recency == 0), pairs.first_times()
+    existing = [
+        sum(first[item] <= time for item in range(N_ITEMS) if item not in pairs.of(user))
+        for user, time in enumerate(newest.times)
+    ]
+    if not any(existing):
+        with pytest.raises(DataError, match="nothing is left to rank"):
+            EvaluationSet.sampled(newest, pairs, 8, np.random.default_rng(seed), existing_only=True)
+        return
+    found = EvaluationSet.sampled(newest, pairs, 8, np.random.default_rng(seed), existing_only=True)
+    assert found.users.tolist() == [user for user in range(n_users) if existing[user]]
+    for row, user in enumerate(found.users.tolist()):
+        count = 8 if found.n_negatives is None else int(found.n_negatives[row])
+        negatives = found.items[row, 1 : 1 + count].numpy()
+        assert count == min(8, existing[user]) == len(set(negatives.tolist()))
+        assert (first[negatives] <= newest.times[user]).all()
+        assert not np.isin(negatives, pairs.of(user)).any()
+
+
+def test_negatives_that_exist_need_times() -> None:
+    with pytest.raises(DataError, match="times of the pairs are not known"):
+        EvaluationSet.sampled(
+            interactions({0: range(1)}),
+            interactions({0: range(2)}),
+            3,
+            np.random.default_rng(0),
+            existing_only=True,
+        )
+
+
 def test_no_user_with_an_unseen_item_is_an_error() -> None:
     with pytest.raises(DataError, match="every user has seen all items"):
         sampled(8, {0: range(12), 1: range(12)})
 
 
 def small_model() -> RankingModel:
-    settings = Hyperparameters(architecture="gmf", factor_num=2)
-    model = family_of("gmf").from_settings("gmf", settings, len(SEEN), N_ITEMS)
-    model.initialise(np.random.default_rng(0), settings)
+    options = Hyperparameters(architecture="gmf", factor_num=2)
+    model = family_of("gmf").from_settings("gmf", options, len(SEEN), N_ITEMS)
+    model.initialise(np.random.default_rng(0), options)
     return model
 
 

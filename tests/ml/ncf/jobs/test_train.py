@@ -211,6 +211,24 @@ def test_one_user_with_nearly_every_item_does_not_change_the_validation_of_the_o
     assert validation.fewest_negatives <= 2
 
 
+def test_no_validation_negative_is_newer_than_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = prepared.grouped_shop(N_USERS, N_ITEMS)
+    splits["train"] = splits["train"][splits["train"][:, 1] < N_ITEMS - 5]  # the last items come later
+    run = prepared.write_run(tmp_path / "run", splits, N_USERS, N_ITEMS)
+    for name, value in prepared.mount(run, tmp_path / "channels").items():
+        monkeypatch.setenv(name, value)
+    read = read_run(train.channel)
+    validation = train.training_data(read, hyperparameters.parse([])).validation
+    held_out = read.splits["validation"]
+    first = read.splits["train"].union(held_out).first_times()
+    assert (first > held_out.times[0]).any()
+    for row, user in enumerate(validation.users.tolist()):
+        count = 99 if validation.n_negatives is None else int(validation.n_negatives[row])
+        assert (first[validation.items[row, 1 : 1 + count].numpy()] <= held_out.times[user]).all()
+
+
 def test_users_and_items_of_earlier_runs_are_not_in_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.ncf.data.interactions import Interactions
 from ml.ncf.evaluation.evaluation_set import EvaluationSet
@@ -132,6 +134,25 @@ def test_samples_are_withheld_pairs_among_items_that_the_user_does_not_have() ->
     for user, items in zip(samples.users, samples.items, strict=True):
         assert items[0] in data.train.of(user)
         assert not np.isin(items[1:], data.train.of(user)).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 60))
+def test_no_negative_of_a_sample_is_newer_than_it(seed: int, spread: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_users, n_items, length = 20, 30, 10
+    items = np.concatenate([rng.choice(n_items, length, replace=False) for _ in range(n_users)])
+    times = np.tile(np.arange(length), n_users) + np.repeat(rng.integers(spread + 1, size=n_users), length)
+    pairs = Interactions.from_pairs(np.repeat(np.arange(n_users), length), items, n_users, n_items, times)
+    _, withheld = without_newest(pairs, 2)
+    samples = draw_samples(pairs, withheld, rng)
+    first = pairs.first_times()
+    time_of = dict(
+        zip(zip(pairs.users.tolist(), pairs.indices.tolist(), strict=True), pairs.times, strict=True)
+    )
+    for user, row in zip(samples.users.tolist(), samples.items, strict=True):
+        assert (first[row[1:]] <= time_of[user, row[0]]).all()
+        assert not np.isin(row[1:], pairs.of(user)).any()
 
 
 def test_training_does_not_depend_on_the_validation_pairs() -> None:
