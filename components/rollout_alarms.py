@@ -8,8 +8,8 @@ alarm by Pulumi sets both to the bootstrap configuration until the next rollout,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -73,6 +73,7 @@ class _Rule:
 
     Attributes:
         metrics: id to the namespace, the metric's name, its statistic, and its own dimension.
+        parts: id to an expression that others name.
         n_periods: minutes above the threshold that start the alarm, of as many and `LATE_PERIODS`.
     """
 
@@ -81,6 +82,7 @@ class _Rule:
     above: float
     n_periods: int
     description: str
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 class RolloutAlarms(pulumi.ComponentResource):
@@ -112,6 +114,12 @@ class RolloutAlarms(pulumi.ComponentResource):
             alarm_description=rule.description,
             metric_queries=[
                 *(_query(each, metric, args) for each, metric in rule.metrics.items()),
+                *(
+                    aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                        id=each, expression=text, label=each, return_data=False
+                    )
+                    for each, text in rule.parts.items()
+                ),
                 aws.cloudwatch.MetricAlarmMetricQueryArgs(
                     id="value", expression=rule.expression, label=name, return_data=True
                 ),
@@ -159,12 +167,16 @@ def _of_fleets(**metrics: tuple[str, str]) -> dict[str, tuple[str, str, str, str
     }
 
 
-def _excess(bad: Sequence[str], requests: Sequence[str], old_bad: str, old_requests: str) -> str:
+def _total(*ids: str) -> str:
+    """Sum of metrics; CloudWatch's rules for missing values do not decide, because each is filled."""
+    return " + ".join(f"FILL({each}, 0)" for each in ids)
+
+
+def _excess(bad: str, requests: str, old_bad: str, old_requests: str) -> str:
     """Percent of the new fleet's requests that are bad, above the old fleet's; 0 if they are too few."""
-    n_bad, n = (" + ".join(f"FILL({each}, 0)" for each in ids) for ids in (bad, requests))
     # A division by zero, without requests of the old fleet, has no data point.
-    old_share = f"FILL(100 * {old_bad} / {old_requests}, 0)"
-    return f"IF({n_bad} >= {MIN_FAILURES}, 100 * ({n_bad}) / ({n}) - {old_share}, 0)"
+    old_share = f"FILL(100 * ({old_bad}) / ({old_requests}), 0)"
+    return f"IF({bad} >= {MIN_FAILURES}, 100 * ({bad}) / ({requests}) - {old_share}, 0)"
 
 
 def _errors(args: RolloutAlarmsArgs) -> _Rule:
@@ -179,7 +191,10 @@ def _errors(args: RolloutAlarmsArgs) -> _Rule:
             refused=("Invocation4XXErrors", "Sum"),
         ),
         expression=_excess(
-            ["(new_errors - new_refused)"], ["new_requests"], "(old_errors - old_refused)", "old_requests"
+            f"{_total('new_errors')} - {_total('new_refused')}",
+            _total("new_requests"),
+            f"{_total('old_errors')} - {_total('old_refused')}",
+            _total("old_requests"),
         ),
         above=MAX_EXCESS_PERCENT,
         n_periods=1,
@@ -194,7 +209,7 @@ def _latency(args: RolloutAlarmsArgs) -> _Rule:
     least_us = limit_us // 2
 
     def ratio(percentile: str) -> str:
-        usual = f"{MAX_LATENCY_RATIO} * old_{percentile}"
+        usual = f"{MAX_LATENCY_RATIO} * FILL(old_{percentile}, 0)"
         of_old = f"IF({usual} > {least_us}, {usual}, {least_us})"
         return f"new_{percentile} / IF(FILL(old_requests, 0) >= {MIN_FOR_P90}, {of_old}, {limit_us})"
 
@@ -214,14 +229,17 @@ def _latency(args: RolloutAlarmsArgs) -> _Rule:
 def _answers(args: RolloutAlarmsArgs) -> _Rule:
     """Answers that the API refuses, empty ones, and those that do not come in time.
 
-    An answer without a readable version counts as one of the new model: the old one gave none, or it would
-    not have been deployed.
+    Nothing in a late or unreadable answer says which fleet gave it: InvokeEndpoint returns the name of the
+    variant, which both fleets have. But SageMaker counts the requests of each fleet. Those of the new fleet
+    that neither failed nor led to an answer with its version are the unknown answers of the new fleet, at
+    most all of them; the others are the old fleet's.
     """
     metrics = args.answers
 
     def of(name: str) -> tuple[str, str, str, str]:
         return metrics.namespace, name, "Sum", "ModelVersion"
 
+    unanswered = f"{_total('new_requests')} - {_total('new_errors')} - {_total('new_answers')}"
     return _Rule(
         metrics={
             "new_answers": of(metrics.answers),
@@ -229,9 +247,20 @@ def _answers(args: RolloutAlarmsArgs) -> _Rule:
             "old_answers": of(metrics.answers),
             "old_bad": of(metrics.bad_answers),
             "unknown_bad": of(metrics.bad_answers),
+            "new_requests": (NAMESPACE, "Invocations", "Sum", "EndpointConfigName"),
+            "new_errors": (NAMESPACE, "InvocationModelErrors", "Sum", "EndpointConfigName"),
+        },
+        parts={
+            "unanswered": unanswered,
+            "unknown": _total("unknown_bad"),
+            "of_new": "IF(unanswered < unknown, IF(unanswered > 0, unanswered, 0), unknown)",
+            "of_old": "unknown - of_new",
         },
         expression=_excess(
-            ["new_bad", "unknown_bad"], ["new_answers", "unknown_bad"], "old_bad", "old_answers"
+            f"{_total('new_bad')} + of_new",
+            f"{_total('new_answers')} + of_new",
+            f"{_total('old_bad')} + of_old",
+            f"{_total('old_answers')} + of_old",
         ),
         above=MAX_EXCESS_PERCENT,
         n_periods=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pulumi
@@ -51,10 +52,14 @@ def alarm(done: Recording, label: str) -> RecordedResource:
 
 def rolls_back(found: RecordedResource, **values: float) -> bool:
     """Whether the values of one minute set the alarm to ALARM; metrics without a value have no data."""
-    *metrics, value = found.inputs["metricQueries"]
-    assert values.keys() <= {query["id"] for query in metrics}
-    known = {query["id"]: values.get(query["id"]) for query in metrics}
-    result = Expression(value["expression"]).value(known)
+    queries = found.inputs["metricQueries"]
+    metrics = {query["id"] for query in queries if "metric" in query}
+    assert values.keys() <= metrics
+    known: dict[str, float | None] = {each: values.get(each) for each in metrics}
+    for query in queries:
+        if "expression" in query:
+            known[query["id"]] = Expression(query["expression"]).value(known)
+    result = known["value"]
     return result is not None and result > found.inputs["threshold"]
 
 
@@ -121,8 +126,18 @@ def test_latency_is_compared_with_the_old_fleet(
         ({"new_answers": 100, "new_bad": 1}, False),
         ({"new_answers": 100, "new_bad": 10}, True),
         ({"new_answers": 100, "new_bad": 10, "old_answers": 900, "old_bad": 90}, False),
-        ({"unknown_bad": 3, "old_answers": 900}, True),  # answers without a version
-        ({"unknown_bad": 3, "new_answers": 100}, False),
+        # Answers without a version: those of the new fleet are its requests without an answer.
+        ({"unknown_bad": 3, "old_answers": 900, "new_requests": 3}, True),
+        ({"unknown_bad": 9, "old_answers": 891, "new_answers": 100, "new_requests": 100}, False),
+        ({"unknown_bad": 9, "old_answers": 900, "new_answers": 91, "new_requests": 100}, True),
+        ({"unknown_bad": 9, "old_answers": 895, "new_answers": 96, "new_requests": 100}, False),
+        ({"unknown_bad": 100, "old_answers": 810, "new_answers": 90, "new_requests": 100}, False),  # alike
+        ({"unknown_bad": 110, "old_answers": 810, "new_answers": 80, "new_requests": 100}, True),
+        # Requests that failed are errors, and those of other clients of the endpoint lead to no answer.
+        ({"unknown_bad": 3, "old_answers": 900, "new_requests": 3, "new_errors": 3}, False),
+        ({"unknown_bad": 0, "new_answers": 90, "new_requests": 500}, False),
+        # SageMaker's metrics come later: until then, unknown answers are the old fleet's.
+        ({"unknown_bad": 3, "old_answers": 900}, False),
         ({"new_answers": 2, "new_bad": 2}, False),
     ],
 )
@@ -143,3 +158,19 @@ def test_minutes_whose_metrics_are_late_do_not_end_an_alarm(
 ) -> None:
     inputs = alarm(done, label).inputs
     assert (inputs["datapointsToAlarm"], inputs["evaluationPeriods"]) == (minutes, minutes + 2)
+
+
+def test_no_metric_counts_on_the_rules_for_missing_values(done: Recording) -> None:
+    for each in done.of(ALARM):
+        queries = each.inputs["metricQueries"]
+        text = " ".join(query["expression"] for query in queries if "expression" in query)
+        # The latency of a fleet exists when its requests do, which is asked first.
+        metrics = {query["id"] for query in queries if "metric" in query} - {"new_p90", "new_p99"}
+        for name in metrics:
+            assert len(re.findall(rf"\b{name}\b", text)) == text.count(f"FILL({name}, 0)") > 0, name
+
+
+def test_alarm_has_at_most_10_metrics(done: Recording) -> None:
+    # CloudWatch user guide, "Create an alarm based on a metric math expression"
+    for each in done.of(ALARM):
+        assert sum("metric" in query for query in each.inputs["metricQueries"]) <= 10
