@@ -6,6 +6,7 @@ Imports inside functions and under `TYPE_CHECKING` count. docs/architecture.md e
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -203,6 +204,22 @@ def test_every_package_has_a_row() -> None:
     } | (MAY_IMPORT_ANYTHING)
     below_ml = {name.split(".")[1] for name in modules() if name.startswith("ml.")} - {"__init__"}
     assert below_ml == {row.split(".")[1] for row in MAY_IMPORT if row.startswith("ml.")}
+
+
+def test_architecture_page_has_the_table() -> None:
+    """Its column `may import` has the packages of this repository among the allowed ones."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found = {}
+    for cells in re.findall(r"^\| (`.+) \| .+ \| (.*)\|$", page.partition("## Contracts")[0], re.MULTILINE):
+        name = re.match(r"`([\w/]+)", cells[0])[1].replace("/<name>", "").strip("/").replace("/", ".")
+        found[name] = set(re.findall(r"`([\w.]+)`", cells[1]))
+    own = {*top_level_packages()}
+    expected = {
+        row: {each for each in allowed if each.split(".")[0] in own}
+        for row, allowed in MAY_IMPORT.items()
+        if row != "ml"
+    }
+    assert {name: packages for name, packages in found.items() if name in expected} == expected
 
 
 @pytest.mark.parametrize("row", MAY_IMPORT)

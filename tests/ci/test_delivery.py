@@ -54,9 +54,11 @@ def test_pipeline_is_valid_against_the_schema_of_gitlab(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stage_has_a_preview_and_a_deployment_that_is_manual_except_in_dev(stage: str) -> None:
+def test_stage_has_a_review_a_preview_and_a_deployment_that_is_manual_except_in_dev(stage: str) -> None:
     jobs = yaml.safe_load(GITLAB.read_text())
-    assert jobs[f"preview {stage}"]["variables"] == {"STAGE": stage}
+    for name in ("review", "preview"):
+        assert jobs[f"{name} {stage}"]["extends"] == f".{name}"
+        assert jobs[f"{name} {stage}"]["variables"] == {"STAGE": stage}
     assert jobs[f"deploy {stage}"]["variables"] == {"STAGE": stage}
     (rule,) = jobs[f"deploy {stage}"]["rules"]
     assert (rule.get("when") == "manual") == (stage != "dev")
