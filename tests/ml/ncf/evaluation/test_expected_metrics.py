@@ -45,4 +45,6 @@ def test_user_with_few_unseen_items_is_ranked_among_those() -> None:
 @pytest.mark.parametrize("n_others", [500, 5])
 def test_item_that_cannot_be_recommended_has_no_gain(n_others: int) -> None:
     found = expected_values(torch.tensor([metrics.UNRANKED]), torch.tensor([n_others]), 99, 10)
-    assert {name: each.item() for name, each in found.items()} == {"hr_at_10": 0.0, "ndcg_at_10": 0.0}
+    assert {name: each.item() for name, each in found.items()} == {
+        f"{name}_at_10": 0.0 for name in metrics.RANKING_METRICS
+    }

@@ -49,7 +49,7 @@ def test_first_model_is_adopted_if_it_reaches_the_floors() -> None:
 def test_value_below_its_floor_is_rejected_whatever_the_champion() -> None:
     found = decide(comparison(noisy(0.4), noisy(0.1, seed=1)), settings(floor=0.41))
     assert not found["adopted"]
-    assert found["decision"] == "rejected: hr_at_10 and ndcg_at_10 below the floor"
+    assert found["decision"] == f"rejected: {' and '.join(KEYS)} below the floor"
     assert "FAILED; champion 0.1000, change +0.3000" in found["lines"][0]
 
 
@@ -66,7 +66,7 @@ def test_model_is_rejected_only_if_it_is_worse_beyond_noise(change: float, adopt
 def test_paired_differences_have_less_noise_than_the_models() -> None:
     champion = noisy(0.4)
     found = decide(comparison(champion - 0.003 + noisy(0.0, 1, 0.01), champion), settings())
-    assert found["decision"] == "rejected: hr_at_10 and ndcg_at_10 worse than the champion's beyond noise"
+    assert found["decision"] == f"rejected: {' and '.join(KEYS)} worse than the champion's beyond noise"
     assert decide(comparison(champion - 0.003 + noisy(0.0, 1, 0.01), champion), settings(0, 0.004))["adopted"]
 
 

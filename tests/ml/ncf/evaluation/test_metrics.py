@@ -53,7 +53,7 @@ def test_log_line_has_every_gated_metric_as_sagemaker_parses_it() -> None:
 def test_held_out_item_without_a_finite_score_never_hits(bad: float) -> None:
     scores = torch.zeros(1, 4)
     scores[0, 0] = bad
-    assert metrics.of_scores(scores, 10) == {"hr": 0.0, "ndcg": 0.0}
+    assert metrics.of_scores(scores, 10) == dict.fromkeys(metrics.RANKING_METRICS, 0.0)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
