@@ -13,7 +13,7 @@ from local.deploy.project import load_stage
 from local.errors import BadInputError, StepFailedError
 from local.job_options import explain_data, replace_flags, stage_job
 from local.tune.data import is_prepared_run, prepare, read_for_tuning
-from local.tune.study import CONFIRMATION_SEEDS, Proposal, Report, Search, Values
+from local.tune.study import CONFIRMATION_SEEDS, Proposal, Report, Search, Values, code_digest
 from ml.ncf.data.interactions import DataError
 from ml.ncf.data.prepared_run import PreparedRun
 from ml.ncf.training.loop import TrainingError
@@ -66,7 +66,12 @@ def run(options: TuneOptions, report: Report) -> Path:
     report(f"{prepared.n_users} users, {prepared.n_items} items, {len(prepared.splits['train'])} pairs")
     try:
         search = Search(
-            prepared, start, seed=options.seed, storage=options.output / STORAGE_FILE, report=report
+            prepared,
+            start,
+            seed=options.seed,
+            storage=options.output / STORAGE_FILE,
+            code=code_digest(ROOT),
+            report=report,
         )
         proposal = search.run(options.minutes)
     except (DataError, SettingError) as error:

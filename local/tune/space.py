@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ml.ncf.model.ease_factors import EASEFactors
 from ml.settings.hyperparameters import Hyperparameters
 
 
@@ -66,6 +67,10 @@ _MLP: Space = {
     "mlp_lr": Range(0.0005, 0.01, log=True),
     "mlp_dropout": _DROPOUT,
 }
+_EASE_PART: Space = {
+    "ease_factor_num": Steps(64, 384, 64),
+    "ease_l2": Range(30.0, 3_000.0, log=True),
+}
 _RECENT: Space = {"recent_pairs": Steps(4, 16, 2)}
 _PLAIN: Space = {  # one phase, as in preset lotteon
     "factor_num": Steps(8, 128, 8),
@@ -80,8 +85,13 @@ _PLAIN: Space = {  # one phase, as in preset lotteon
 _EASE: Space = {"ease_l2": Range(5.0, 10_000.0, log=True)}
 
 
-def space_of(settings: Hyperparameters) -> Space:
-    """The hyperparameters that are searched around some settings: those that their training uses."""
+def space_of(settings: Hyperparameters, n_items: int) -> Space:
+    """The hyperparameters that are searched around some settings: those that their training uses.
+
+    Args:
+        settings: to start from.
+        n_items: size of the catalogue; EASE's factors are a part of small ones only.
+    """
     if settings.architecture == "ease":
         return _EASE
     if not settings.pretrain:
@@ -89,6 +99,8 @@ def space_of(settings: Hyperparameters) -> Space:
     space = dict(_GMF)
     if settings.pointwise_factor_num:
         space |= _POINTWISE
+    if settings.ease_factor_num and EASEFactors.supports(n_items):
+        space |= _EASE_PART
     if settings.architecture == "neumf":
         space |= _MLP
     if settings.architecture == "neumf-recent":

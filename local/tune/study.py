@@ -1,8 +1,8 @@
 """Search with optuna: trials in an SQLite file, each scored on the validation split only.
 
-A search goes on where it ended, also after a crash: its name in the file is made of the data and the values
-that it starts from. What it found is confirmed with other seeds before it is proposed, because the best of
-many trials on the same validation pairs owes part of its lead to chance.
+A search goes on where it ended, also after a crash: its name in the file is made of the data, the values
+that it starts from and the code of the training. What it found is confirmed with other seeds before it is
+proposed, because the best of many trials on the same validation pairs owes part of its lead to chance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from local.tune.space import Space, space_of
@@ -31,6 +33,7 @@ from ml.settings.hyperparameters import Hyperparameters
 
 IS_START = "is_start"  # attribute of the trial with the values that the search starts from
 CONFIRMATION_SEEDS = (1, 2)  # added to the seed of the search
+TRAINING_CODE = ("ml/ncf", "ml/settings")  # packages of which a trial is made
 Values = Mapping[str, Scalar]  # hyperparameter to value, as in a stage's config
 Report = Callable[[str], None]
 
@@ -80,7 +83,9 @@ class Proposal:
 class Search:
     """A search around the values of a stage."""
 
-    def __init__(self, run: PreparedRun, start: Values, *, seed: int, storage: Path, report: Report) -> None:
+    def __init__(
+        self, run: PreparedRun, start: Values, *, seed: int, storage: Path, code: str, report: Report
+    ) -> None:
         """Open the search, or create it with the starting values as its first trial.
 
         Args:
@@ -88,6 +93,7 @@ class Search:
             start: values to start from, with `preset`.
             seed: of the trainings and of the sampler.
             storage: SQLite file.
+            code: digest of the code of the training (`code_digest`): trials of other code are not continued.
             report: called with each line for people.
         """
         self._run = run
@@ -95,11 +101,11 @@ class Search:
         self._seed = seed
         self._report = report
         settings = settings_of(start, seed)
-        self._space: Space = space_of(settings)
+        self._space: Space = space_of(settings, run.n_items)
         storage.parent.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         url = f"sqlite:///{storage.resolve()}"
-        name = _name(run, start, seed, self._space)
+        name = _name(run, start, settings, self._space, code)
         self.study = optuna.create_study(
             study_name=name, storage=url, direction="maximize", load_if_exists=True
         )
@@ -197,14 +203,36 @@ class Search:
         return float(self.study.user_attrs[key])
 
 
-def _name(run: PreparedRun, start: Values, seed: int, space: Space) -> str:
-    """Name of the search: the same for the same data, starting values, seed and ranges."""
+def code_digest(root: Path) -> str:
+    """Digest of what a trial's result depends on beside data and hyperparameters: its code and libraries.
+
+    Args:
+        root: of the source tree.
+    """
+    digest = hashlib.sha256(f"torch {torch.__version__}, numpy {np.__version__}".encode())
+    for folder in TRAINING_CODE:
+        for path in sorted((root / folder).rglob("*.py")):
+            name = path.relative_to(root).as_posix()
+            digest.update(f"\n{name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def _name(run: PreparedRun, start: Values, settings: Hyperparameters, space: Space, code: str) -> str:
+    """Name of the search: the same for the same data, starting values, ranges and code.
+
+    `settings` are all hyperparameters at the start, with the seed.
+    """
     digest = hashlib.sha256()
     for split, pairs in sorted(run.splits.items()):
         digest.update(split.encode())
         digest.update(pairs.indptr.tobytes() + pairs.indices.tobytes())
         for values in (pairs.times, pairs.weights):
             digest.update(b"" if values is None else values.tobytes())
-    described: dict[str, Any] = {"start": dict(start), "seed": seed, "space": repr(space)}
+    described: dict[str, Any] = {
+        "start": dict(start),
+        "settings": settings.as_dict(),
+        "space": repr(space),
+        "code": code,
+    }
     digest.update(json.dumps(described, sort_keys=True).encode())
     return f"{start.get('preset', 'lotteon')}-{digest.hexdigest()[:16]}"

@@ -17,7 +17,7 @@ from local.tune import command
 from local.tune.command import TuneOptions
 from local.tune.data import read_for_tuning
 from local.tune.space import space_of
-from local.tune.study import Search, settings_of
+from local.tune.study import Search, code_digest, settings_of
 from ml.manifest import ManifestError
 from ml.ncf.data.prepared_run import PreparedRun, read_run
 from ml.ncf.training.plan import training_plan
@@ -54,8 +54,10 @@ def options(folder: Path, tmp_path: Path) -> TuneOptions:
     )
 
 
-def search_of(prepared: PreparedRun, storage: Path, lines: list[str], seed: int = 3) -> Search:
-    return Search(prepared, {"preset": "ease"}, seed=seed, storage=storage, report=lines.append)
+def search_of(
+    prepared: PreparedRun, storage: Path, lines: list[str], seed: int = 3, code: str = "code"
+) -> Search:
+    return Search(prepared, {"preset": "ease"}, seed=seed, storage=storage, code=code, report=lines.append)
 
 
 def values_of(search: Search) -> list[float]:
@@ -85,14 +87,55 @@ def test_search_goes_on_where_it_ended_with_other_values(prepared: PreparedRun, 
     assert any(line.startswith(f"continues a search with {len(before)} trials") for line in lines)
 
 
-def test_search_of_other_data_or_seed_is_another_one(prepared: PreparedRun, tmp_path: Path) -> None:
+def test_search_of_other_data_seed_or_code_is_another_one(prepared: PreparedRun, tmp_path: Path) -> None:
     smaller = replace(prepared, splits={**prepared.splits, "train": prepared.splits["validation"]})
     searches = [
         search_of(prepared, tmp_path / "studies.db", []),
         search_of(smaller, tmp_path / "studies.db", []),
         search_of(prepared, tmp_path / "studies.db", [], seed=4),
+        search_of(prepared, tmp_path / "studies.db", [], code="other code"),
     ]
-    assert len({each.study.study_name for each in searches}) == 3
+    assert len({each.study.study_name for each in searches}) == 4
+
+
+def test_digest_of_the_code_changes_with_any_module_of_the_training(tmp_path: Path) -> None:
+    (tmp_path / "ml/ncf/training").mkdir(parents=True)
+    (tmp_path / "ml/settings").mkdir()
+    digests = [code_digest(tmp_path)]
+    for name in ("ml/ncf/training/loop.py", "ml/ncf/training/plan.py", "ml/settings/hyperparameters.py"):
+        (tmp_path / name).write_text("EPOCHS = 1")
+        digests.append(code_digest(tmp_path))
+    (tmp_path / "ml/settings/hyperparameters.py").write_text("EPOCHS = 2")
+    digests.append(code_digest(tmp_path))
+    assert len(set(digests)) == len(digests)
+    (tmp_path / "ml/ncf/notes.txt").write_text("not code")
+    assert code_digest(tmp_path) == digests[-1]
+
+
+def test_command_continues_trials_of_the_same_code_only(options: TuneOptions, prepared: PreparedRun) -> None:
+    command.run(options, print)
+    storage = options.output / command.STORAGE_FILE
+    same = search_of(prepared, storage, [], code=code_digest(command.ROOT))
+    other = search_of(prepared, storage, [])
+    assert same.study.get_trials(states=[TrialState.COMPLETE])
+    assert not other.study.get_trials(states=[TrialState.COMPLETE])
+
+
+@pytest.mark.parametrize(
+    ("preset", "n_items", "is_searched"),
+    [
+        ("neumf-recent", 5000, True),
+        ("neumf", 800, True),
+        ("neumf-recent", 50_000, False),
+        ("gmf", 800, False),
+    ],
+)
+def test_rank_and_regularisation_of_ease_are_searched_where_it_is_a_part(
+    preset: str, n_items: int, *, is_searched: bool
+) -> None:
+    space = space_of(settings_of({"preset": preset}, 1), n_items)
+    assert ({"ease_factor_num", "ease_l2"} <= space.keys()) is is_searched
+    assert is_searched or not {"ease_factor_num", "ease_l2"} & space.keys()
 
 
 @pytest.mark.parametrize("name", ["times", "weights"])
@@ -175,7 +218,7 @@ def test_search_starts_from_the_values_of_the_stage() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_suggested_value_is_a_valid_hyperparameter(preset: str) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space = space_of(settings_of({"preset": preset}, 1))
+    space = space_of(settings_of({"preset": preset}, 1), N_ITEMS)
     for _ in range(20):
         trial = study.ask()
         found = {name: each.suggest(trial, name) for name, each in space.items()}
