@@ -21,6 +21,22 @@ from tests.repository import ROOT
 
 LOCK = "leaf==1.0\ntorch==2.13.0\n"
 CLOSED_INDEX = "http://127.0.0.1:9/whl/cpu"  # discard port: connections are refused
+# Python whose `-m venv` creates the first environment with pip compiled, and copies it for the others: both
+# take seconds.
+PYTHON = """#!/bin/sh -e
+if [ "$1 $2" = "-m venv" ]; then
+    if ! [ -d "{first}" ]; then
+        "{python}" "$@"
+        env -u PYTHONDONTWRITEBYTECODE "$3/bin/python" -c '
+import pip._internal.commands.check, pip._internal.commands.index, pip._internal.commands.install'
+        cp -a "$3" "{first}"
+    else
+        cp -a "{first}" "$3"
+    fi
+else
+    exec "{python}" "$@"
+fi
+"""
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="PyPI's torch has CUDA packages only on Linux"
@@ -42,18 +58,31 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of the tests, whose virtual environments are copies of the first one."""
+    folder = tmp_path_factory.mktemp("python")
+    interpreter = getattr(sys, "_base_executable", sys.executable)
+    return write_program(folder / "python3.11", PYTHON.format(python=interpreter, first=folder / "first"))
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout with a short lock; Java is a program that prints its version."""
+def checkout(tmp_path: Path, python: Path) -> Path:
+    """A checkout with a short lock, Python, and a program that prints the version of Java."""
     for folder in ("ci", "requirements", "bin"):
         (tmp_path / folder).mkdir()
     shutil.copy(ROOT / "ci/environment.sh", tmp_path / "ci")
     (tmp_path / "ci/spark_packages.py").write_text("")
     (tmp_path / "requirements/lock.txt").write_text(LOCK)
-    java = tmp_path / "bin/java"
-    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.15\"' >&2\n")
-    java.chmod(0o755)
+    write_program(tmp_path / "bin/java", "#!/bin/sh\necho 'openjdk version \"17.0.15\"' >&2\n")
+    (tmp_path / "bin/python3.11").symlink_to(python)
     return tmp_path
+
+
+def write_program(path: Path, script: str) -> Path:
+    path.write_text(script)
+    path.chmod(0o755)
+    return path
 
 
 def set_up(checkout: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -65,7 +94,7 @@ def set_up(checkout: Path, **env: str) -> subprocess.CompletedProcess[str]:
         env={
             **inherited,
             "PATH": f"{checkout / 'bin'}:{inherited['PATH']}",
-            "PYTHON311": getattr(sys, "_base_executable", sys.executable),
+            "PYTHON311": str(checkout / "bin/python3.11"),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_CACHE_DIR": "1",
             **env,
