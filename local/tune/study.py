@@ -12,13 +12,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from local.tune.space import Space, space_of
@@ -34,6 +33,7 @@ from ml.settings.hyperparameters import Hyperparameters
 IS_START = "is_start"  # attribute of the trial with the values that the search starts from
 CONFIRMATION_SEEDS = (1, 2)  # added to the seed of the search
 TRAINING_CODE = ("ml/ncf", "ml/settings")  # packages of which a trial is made
+TRAINING_LIBRARIES = ("torch", "numpy")
 Values = Mapping[str, Scalar]  # hyperparameter to value, as in a stage's config
 Report = Callable[[str], None]
 
@@ -209,7 +209,7 @@ def code_digest(root: Path) -> str:
     Args:
         root: of the source tree.
     """
-    digest = hashlib.sha256(f"torch {torch.__version__}, numpy {np.__version__}".encode())
+    digest = hashlib.sha256(" ".join(metadata.version(name) for name in TRAINING_LIBRARIES).encode())
     for folder in TRAINING_CODE:
         for path in sorted((root / folder).rglob("*.py")):
             name = path.relative_to(root).as_posix()
