@@ -33,6 +33,7 @@ class Summary:
     model_version: str
     api_url: str
     counts: dict[str, Any]
+    training_notes: list[str]  # sentences on the parts of the model that validation selected
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ class Summary:
             Columns(
                 [self._timeline_table(), Padding(Group(self._metrics_table(), self._counts()), (0, 0, 0, 3))]
             ),
-            "",
+            Text("\n" + "\n".join(self.training_notes) + "\n", style="dim"),
             self._recommendations_table(),
         )
         console.print(Panel(body, title=title, title_align="left", border_style="green", padding=(1, 2)))

@@ -140,6 +140,7 @@ def _first_run(stage: DeployedStage, options: UpOptions, timeline: Timeline) -> 
         model_version=run_id,
         api_url=stage.outputs["api_url"],
         counts=manifest["counts"],
+        training_notes=evaluation["training_notes"],
     )
 
 

@@ -34,6 +34,7 @@ def summary() -> Summary:
             "users": 943,
             "items": 1682,
         },
+        training_notes=["The MLP over recent items is used."],
     )
 
 
@@ -54,6 +55,7 @@ def test_summary_shows_gain_counts_and_unescaped_ids(summary: Summary) -> None:
     assert "dev serves model 20261123T020000Z" in text
     assert "+0.271" in text
     assert "+0.181" in text
+    assert "The MLP over recent items is used." in text
     assert "100,000 events read, 99,000 kept" in text
     assert "400 quarantined, 0 duplicates, 600 filtered" in text
     assert "943 users, 1,682 items" in text

@@ -21,6 +21,7 @@ def render(report: Mapping[str, Any]) -> str:
         parts += [
             html_page.paragraph(line) for line in (report["gate"]["decision"], *report["gate"]["lines"])
         ]
+    parts += [html_page.paragraph(note) for note in report.get("training_notes", [])]
     parts.append(html_page.paragraph(f"Behind each number, in brackets: {report['protocol']['intervals']}."))
     parts += _section(sampled_title, report, report["protocol"]["n_users"])
     parts += _section("The held-out item among all unseen ones", catalogue, catalogue["protocol"]["n_pairs"])

@@ -87,6 +87,7 @@ def evaluate(
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": run.run_id,
+        "training_notes": list(candidate.info.get("notes", [])),  # earlier artifacts have none
         "protocol": _protocol(held_out),
         ITEM_KNN: None,
         CHAMPION: None,

@@ -245,6 +245,7 @@ def write_artifact(
             "model_version": run_id,
             "code_version": arguments.code_version,
             "hyperparameters": settings.as_dict(),
+            "notes": list(trained.notes),
             "metrics": {
                 "protocol": "validation, sampled negatives",
                 "stage": best.phase,  # the phase is called stage in the format of model.json

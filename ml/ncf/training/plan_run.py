@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -161,13 +162,9 @@ class PlanRun:
         weights = self.selector.blend_weights(parts)
         for part, weight in zip(phase.parts, weights, strict=True):
             self.selections[part].blend_weight = weight
-        if "mlp" in phase.parts:
-            place = phase.parts.index("mlp")
-            gain = self.selector.gain(place, parts, weights)
-            use = "used" if weights[place] else "left out"
-            self.notes.append(
-                f"The MLP is {use}: it changes validation NDCG@{phase.settings.top_k} by {gain:+.4f}."
-            )
+        if len(parts) > 1:
+            gains = self.selector.gains(parts, weights)
+            self.notes.append(parts_sentence(phase.parts, weights, gains, phase.settings.top_k))
 
     def _folded(self, phase: TrainingPhase, model: RankingModel) -> RankingModel:
         """The model without history, with the weights of histories that validation selects."""
@@ -191,6 +188,16 @@ class PlanRun:
             "torch": str(torch.__version__),
         }
         return Checkpoint(self.checkpoints.path / f"{phase.name}.pt", identity)
+
+
+def parts_sentence(parts: Sequence[str], weights: Sequence[float], gains: Sequence[float], k: int) -> str:
+    """Which parts a blend has, and what each changes on validation; a part without a weight is left out."""
+    shares = [
+        f"{part} {gain:+.4f}" for part, weight, gain in zip(parts, weights, gains, strict=True) if weight
+    ]
+    left_out = [part for part, weight in zip(parts, weights, strict=True) if not weight]
+    rest = f"; left out: {', '.join(left_out)}" if left_out else ""
+    return f"Parts in use, and what each adds to validation NDCG@{k}: {', '.join(shares)}{rest}."
 
 
 def _digest(train: Interactions) -> str:

@@ -71,9 +71,10 @@ class Selector:
         """Blend weight of each part; 0: the blend is better, or as good, without it."""
         return best_blend_weights(self._logits(parts), self._ndcg, self.blend_grid)
 
-    def gain(self, place: int, parts: Sequence[RankingModel], weights: Sequence[float]) -> float:
-        """NDCG of a blend, less that of the best blend without the part at `place`."""
-        return gain_of_part(place, self._logits(parts), weights, self._ndcg)
+    def gains(self, parts: Sequence[RankingModel], weights: Sequence[float]) -> list[float]:
+        """NDCG of a blend, less that of the best blend without each of its parts; there are at least two."""
+        logits = self._logits(parts)
+        return [gain_of_part(place, logits, weights, self._ndcg) for place in range(len(parts))]
 
     def gets_no_weight(
         self, parts: Sequence[RankingModel], histories: HistoryOf

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -53,6 +55,18 @@ def test_evaluation_scores_known_and_new_users(run_dir: Path, tmp_path: Path) ->
     assert evaluate.main(["--input", str(run_dir / "input"), "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "evaluation.json").read_text())
     assert report["model"]["hr_at_10"] > report["popularity"]["hr_at_10"] + 0.3
+
+
+def test_evaluation_says_which_parts_are_used_and_by_how_much(run_dir: Path, tmp_path: Path) -> None:
+    assert evaluate.main(["--input", str(run_dir / "input"), "--output", str(tmp_path)]) == 0
+    parts, mlp = json.loads((tmp_path / "evaluation.json").read_text())["training_notes"]
+    assert re.fullmatch(
+        r"Parts in use, and what each adds to validation NDCG@10: gmf.* [+-]0\.\d{4}.*\.", parts
+    )
+    assert mlp.startswith("The MLP over recent items is used")
+    pages = [path.read_text() for path in tmp_path.glob("*.html")]
+    assert all(html.escape(note) in page for page in pages for note in (parts, mlp))
+    assert pages
 
 
 def test_inference_serves_known_users_and_sessions(run_dir: Path) -> None:

@@ -67,7 +67,7 @@ def test_items_are_counted_in_all_pairs_and_in_the_newest_tenth() -> None:
 
 
 def test_mlp_is_used_where_the_order_of_the_items_says_what_follows(of_walks: Trained) -> None:
-    (note,) = of_walks.notes
+    (note,) = of_walks.notes  # the base model has one part
     assert note.startswith("The MLP over recent items is used, with share")
     fused = next(epoch for epoch in of_walks.epochs if epoch.phase == "fused")
     assert of_walks.best.phase == "recent-mlp"
