@@ -58,7 +58,7 @@ def summarize_times(
     has_local = form.units_per_s is None and any(is_local_time(text, time_format) for text in texts)
     days = [day_of(moment) for moment in (min(moments), max(moments))] if moments else [None, None]
     means = f"as {form.means}" + (f" in {time_zone}" if has_local and time_zone else "")
-    unread = [text for text, moment in zip(texts, read, strict=True) if moment is None]
+    unread = [text for text, moment in zip(texts, read) if moment is None]
     return TimeSummary(
         means,
         days[0],
