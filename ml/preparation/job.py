@@ -21,8 +21,9 @@ from ml.manifest import Counts, Manifest
 from ml.preparation.arguments import parse_arguments
 from ml.preparation.clean.ingestion import IngestedEvents, ingest_events
 from ml.preparation.errors import InputError, StepError, step
-from ml.preparation.features.feature_files import write_features
+from ml.preparation.features.feature_files import date_pairs, write_features
 from ml.preparation.read.previous_run import PreviousRun, find_previous_run
+from ml.preparation.spark.concurrency import run_concurrently
 from ml.preparation.spark.session import build_session, is_small_input
 from ml.preparation.spark.storage import Storage
 from ml.preparation.split.splitting import SplitPairs, split_events
@@ -37,7 +38,7 @@ from ml.preparation.write.quality import (
 )
 from ml.preparation.write.quality_metrics import RunStatistics, popularity_shift
 from ml.preparation.write.run_writer import RunWriter
-from ml.preparation.write.tables import write_tables
+from ml.preparation.write.tables import write_popularity, write_tables
 from ml.settings.preparation import PreparationSettings
 
 _log = logging.getLogger("ml.preparation")
@@ -107,17 +108,21 @@ def prepare(
                 has_time=not settings.read.no_time,
             )
         with step("write"):
-            tables = write_tables(writer, split, previous, rows_per_file=rows_per_file)
+            maps = write_tables(writer, split, previous, rows_per_file=rows_per_file)
+            # Both read the splits: the last rows are the first query of the features.
+            popularity, dated = run_concurrently(
+                lambda: write_popularity(writer, maps.items), lambda: date_pairs(writer)
+            )
         with step("check"):
             counts = _counts(split, ingested)
-            shift = popularity_shift(tables.popularity, previous.popularity) if previous else None
+            shift = popularity_shift(popularity, previous.popularity) if previous else None
             before = previous.manifest.counts if previous else None
             statistics = RunStatistics(counts, split.assignment.unseen, before, shift)
             _check_quality(writer, expectations, statistics)
             if ingested.n_future:
                 _warn_of_future(writer, counts.validation + counts.test)
         with step("features"):
-            write_features(writer, tables, settings.feature_store)
+            write_features(writer, dated, maps, settings.feature_store)
         with step("finish"):
             manifest = writer.finish(counts, ingested.sources, _details(settings, ingested, split, previous))
     except Exception:

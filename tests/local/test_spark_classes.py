@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from emulator.services.emr.step import CLASS_ARCHIVE as OF_STEPS
+from emulator.services.emr import step
 from local.spark_classes import ArchiveError, main, write_archive
+from ml.preparation.spark import session
 from ml.preparation.spark.session import CLASS_ARCHIVE, QUIET_ARCHIVE
 
 
-def test_steps_of_the_emulator_start_from_the_same_archive_as_local_sessions() -> None:
-    assert OF_STEPS == CLASS_ARCHIVE
+def test_steps_of_the_emulator_start_as_local_sessions_do() -> None:
+    """Neither may import the other: same archive, and same options of the same small inputs."""
+    assert step.CLASS_ARCHIVE == CLASS_ARCHIVE
+    assert " ".join(step.QUIET_ARCHIVE) == QUIET_ARCHIVE
+    assert step.SMALL_INPUT_BYTES == session.SMALL_INPUT_BYTES
+    assert step.SMALL_JAVA_OPTIONS == session.SMALL_JAVA_OPTIONS
+    assert step.LAUNCHER_OPTIONS == session.LAUNCHER_OPTIONS
 
 
 def test_preparation_that_fails_is_an_error_and_leaves_no_archive(

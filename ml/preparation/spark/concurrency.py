@@ -6,16 +6,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Result = TypeVar("Result")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
-def run_concurrently(*actions: Callable[[], Result]) -> list[Result]:
-    """Run each action in its own thread and return the results in the order of the actions.
+def run_concurrently(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
+    """Run two actions, each in its own thread, and return their results.
 
-    While one action is being planned or committed, the tasks of another use the cores.
+    While one action is being planned or committed, the tasks of the other use the cores.
 
     Raises:
-        Exception: the error of the first action, in order, that failed; raised after all actions have ended.
+        Exception: the error of the first action, or else of the second; raised after both have ended.
     """
-    with ThreadPoolExecutor(len(actions)) as pool:
-        return [each.result() for each in [pool.submit(action) for action in actions]]
+    with ThreadPoolExecutor(2) as pool:
+        of_first, of_second = pool.submit(first), pool.submit(second)
+        return of_first.result(), of_second.result()

@@ -23,12 +23,14 @@ _LOGGING = Path(__file__).resolve().with_name("log4j2.properties").as_uri()
 _JAVA_OPTIONS = f"-Dlog4j2.configurationFile={_LOGGING}"
 # A run of a few seconds ends before the optimising compiler's work pays off, and starts a hundred programs:
 # Hadoop sets permissions with chmod, which starts in 3.5 ms by vfork, and in 5 ms by the default.
-_SMALL_JAVA_OPTIONS = (
-    f"{_JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmn512m"  # few collections
-    " -Djdk.lang.Process.launchMechanism=VFORK"
+SMALL_JAVA_OPTIONS = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xmn512m",  # few collections
+    "-Djdk.lang.Process.launchMechanism=VFORK",
 )
 # Of the JVM that only prints the command of Spark's JVM.
-_LAUNCHER_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+LAUNCHER_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LOCAL = {
     # The default looks for checksum files, and fails on a name with a colon.
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
@@ -40,7 +42,7 @@ _LOCAL = {
 }
 _SMALL = {
     "spark.driver.memory": "2g",
-    "spark.driver.extraJavaOptions": _SMALL_JAVA_OPTIONS,
+    "spark.driver.extraJavaOptions": " ".join((_JAVA_OPTIONS, *SMALL_JAVA_OPTIONS)),
     "spark.sql.shuffle.partitions": "8",  # of the default 200, most would be empty
 }
 # A batch job needs throughput, not short pauses: the parallel collector. Huge pages save TLB misses when hash
@@ -98,7 +100,7 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers import this environment's packages
         # One class path, whatever links lead to the environment: the archive is of that one.
-        os.environ.setdefault("SPARK_LAUNCHER_OPTS", _LAUNCHER_OPTIONS)
+        os.environ.setdefault("SPARK_LAUNCHER_OPTS", LAUNCHER_OPTIONS)
         os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).resolve().parent))
     builder = SparkSession.builder.appName("ml.preparation")
     for key, value in {**({} if is_submitted else local), **_ALWAYS, **(overrides or {})}.items():

@@ -13,6 +13,7 @@ from ml.preparation.errors import StepError
 # Birthday bound: a million ids collide with probability 3e-8, a hundred million with 3e-4. A second seed is
 # rarely needed; several collisions in a row mean that the ids were crafted.
 MAX_SEEDS = 4
+FIRST_SEED = 0
 # About as many events as one task has for all its users. Events of a user with more are spread over tasks.
 HEAVY_EVENTS = 250_000
 MAX_HEAVY_USERS = 100  # collected to the driver and compared with every row
@@ -66,7 +67,7 @@ def choose_seed(ids: Sequence[DataFrame], key: Callable[[str, int], Column] = id
     Raises:
         StepError: there are collisions with each of MAX_SEEDS seeds.
     """
-    for seed in range(MAX_SEEDS):
+    for seed in range(FIRST_SEED, FIRST_SEED + MAX_SEEDS):
         if not _has_collision(ids, seed, key):
             return seed
     raise StepError(

@@ -14,9 +14,9 @@ from ml.preparation.errors import InputError
 from ml.preparation.heavy_ids import heavy_id_warning
 from ml.preparation.read.previous_run import PreviousRun
 from ml.preparation.spark.concurrency import run_concurrently
-from ml.preparation.spark.totals import Checkpoint
+from ml.preparation.spark.totals import Checkpoint, Totals
 from ml.preparation.split.k_core import k_core
-from ml.preparation.split.keys import HEAVY_EVENTS, choose_seed, count_ids, heavy_keys
+from ml.preparation.split.keys import FIRST_SEED, HEAVY_EVENTS, choose_seed, count_ids, heavy_keys
 from ml.preparation.split.pairs import deduplicate_events
 from ml.preparation.split.rules import SplitAssignment, split_rule
 from ml.settings.preparation import SplitSettings
@@ -69,18 +69,23 @@ def split_events(
         lambda: checkpoint(count_ids(events, "item_id"), "item-ids", *_sizes("item_id")),
     )
     user_ids, item_ids = users.select("user_id"), items.select("item_id")
-    seed = choose_seed(
-        [
-            _with_previous(user_ids, previous.users if previous else None),
-            _with_previous(item_ids, previous.items if previous else None),
-        ]
-    )
     _warn_of_heavy_id("user", of_users)
     _warn_of_heavy_id("item", of_items)
     has_heavy = (of_users["most"] or 0) > heavy_events
-    heavy_users = heavy_keys(users, seed, min_events=heavy_events) if has_heavy else []
-    deduplicated = deduplicate_events(events, seed, heavy_users)
-    pairs, of_pairs = checkpoint(deduplicated, "pairs", F.count("*").alias("n"))
+
+    def write_pairs(seed: int) -> tuple[DataFrame, Totals]:
+        heavy_users = heavy_keys(users, seed, min_events=heavy_events) if has_heavy else []
+        pairs = deduplicate_events(events, seed, heavy_users)
+        return checkpoint(pairs, f"pairs-{seed}", F.count("*").alias("n"))
+
+    all_ids = [
+        _with_previous(user_ids, previous.users if previous else None),
+        _with_previous(item_ids, previous.items if previous else None),
+    ]
+    # The first seed is practically always the chosen one: see MAX_SEEDS.
+    seed, (pairs, of_pairs) = run_concurrently(lambda: choose_seed(all_ids), lambda: write_pairs(FIRST_SEED))
+    if seed != FIRST_SEED:
+        pairs, of_pairs = write_pairs(seed)
     has_enough_weight = F.col("weight") >= F.lit(settings.min_weight).cast("float")
     kept_pairs = pairs.where(has_enough_weight)
     rule = split_rule(settings, seed if not has_time else None)

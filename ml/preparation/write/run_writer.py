@@ -37,9 +37,12 @@ _WRITE_OPTIONS = {
     "parquet.writer.version": "PARQUET_2_0",
     "parquet.enable.dictionary": "false",
 }
+# The other options are those of the run's files: Parquet 1.13 keeps the encodings of the writer opened last
+# in an object that all writers of a JVM share. Of two files that are written at the same time with different
+# options, one can get the encodings of the other (https://github.com/apache/parquet-java/issues/3224).
 _CHECKPOINT_OPTIONS = {
+    **_WRITE_OPTIONS,
     "compression": "none",  # keys are hashes, which do not compress
-    "parquet.enable.dictionary": "false",
 }
 
 

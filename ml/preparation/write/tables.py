@@ -20,18 +20,17 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class WrittenTables:
-    """Tables of a run, read back from its files."""
+class IdMaps:
+    """Id maps of a run, read back from its files."""
 
     users: DataFrame  # user_id, user_index
     items: DataFrame  # item_id, item_index
-    popularity: DataFrame  # item_index, n_interactions
 
 
 def write_tables(
     writer: RunWriter, split: SplitPairs, previous: PreviousRun | None, *, rows_per_file: int = ROWS_PER_FILE
-) -> WrittenTables:
-    """Write the data files of a run; the splits can be read back with ``writer.read_split``.
+) -> IdMaps:
+    """Write the id maps and the splits of a run; the splits can be read back with ``writer.read_split``.
 
     Args:
         writer: writer of the run.
@@ -56,9 +55,21 @@ def write_tables(
     encoded = encode_pairs(split.pairs, users.drop(*sizes), items, assignment.split)
     writer.write_splits(encoded, layout)
     _log.info("write: %s", ", ".join(f"{split.rows[name]} rows {name}" for name in SPLITS))
+    return IdMaps(users_map, items_map)
+
+
+def write_popularity(writer: RunWriter, items: DataFrame) -> DataFrame:
+    """Write the number of train rows of every item.
+
+    Args:
+        writer: writer of the run, which has written its splits.
+        items: id map with ``item_index``.
+
+    Returns:
+        The table as read back: ``item_index``, ``n_interactions``.
+    """
     train = writer.read_split("train").select("item_index")
-    popularity = writer.write_table(count_popularity(train, items_map), POPULARITY_FILE, "item_index")
-    return WrittenTables(users_map, items_map, popularity)
+    return writer.write_table(count_popularity(train, items), POPULARITY_FILE, "item_index")
 
 
 def encode_pairs(pairs: DataFrame, users: DataFrame, items: DataFrame, split: Column) -> DataFrame:

@@ -16,7 +16,7 @@ def test_actions_are_concurrent_and_results_in_order() -> None:
         both_started.wait()
         return number
 
-    assert run_concurrently(lambda: start(1), lambda: start(2)) == [1, 2]
+    assert run_concurrently(lambda: start(1), lambda: start(2)) == (1, 2)
 
 
 def test_error_is_raised_after_all_actions_have_ended() -> None:

@@ -16,6 +16,8 @@ from ml.settings.preparation import SplitSettings
 
 SCHEMA = "user_id string, item_id string, timestamp long, weight double"
 Event = tuple[str, str, int]
+# Of equal length, with the same hash under the first seed: the second half makes up for the first.
+COLLIDING_IDS = ["6BqJHfD351wlQm8G", "UZVt8f9kBkaOLmRK"]
 
 
 @dataclass(frozen=True)
