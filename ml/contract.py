@@ -76,6 +76,9 @@ RUN_JOB_FLOW_KEY = "spark/run_job_flow.json"
 # Popular list of the deployed model, for the API when the endpoint does not answer. deploy_model copies it
 # here from the package's evaluation when a rollout ends.
 FALLBACK_KEY = "serving/popular.json"
+RECORDING_KEY = (
+    "serving/recording-key"  # HMAC key of the users in recorded answers; only where they are recorded
+)
 ROLLBACKS_PREFIX = "rollbacks/"  # an object per notified rollback: events are delivered more than once
 
 # -- training container -------------------------------------------------------------------------

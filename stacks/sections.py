@@ -169,7 +169,7 @@ class ApiConfig(Section):
     """Authentication, throttling and time budget of the recommendation API.
 
     After `model_timeout_ms` without an answer of the endpoint, the API answers with the popular list. With
-    `record_answers`, its log has the items of each user's digest, for comparisons of models.
+    `record_answers`, its log has the items of each user's keyed hash, for comparisons of models.
     """
 
     auth: Literal["iam", "none"]

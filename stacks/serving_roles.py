@@ -85,13 +85,23 @@ def deploy_model_role(
     ]
 
 
-def recommend_role(storage: Storage, endpoint: Endpoint) -> list[Allow]:
-    """Permissions of `recommend`: invoke the endpoint, and read the popular list, which may not exist yet."""
-    return [
+def recommend_role(storage: Storage, endpoint: Endpoint, *, records_answers: bool) -> list[Allow]:
+    """Permissions of `recommend`: invoke the endpoint, and read the popular list, which may not exist yet.
+
+    If it records answers, it also reads and creates the key that names users in them.
+    """
+    allows = [
         endpoint.grant_invoke(),
         storage.artifacts.grant_read_object(contract.FALLBACK_KEY),
         storage.artifacts.grant_list_all(),
     ]
+    if records_answers:
+        allows += [
+            storage.artifacts.grant_read_object(contract.RECORDING_KEY),
+            storage.artifacts.grant_write_object(contract.RECORDING_KEY),
+            storage.key.grant_encrypt(),
+        ]
+    return allows
 
 
 def _grant_describe_alarms(storage: Storage) -> Allow:

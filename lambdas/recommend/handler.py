@@ -3,7 +3,7 @@
 Takes HTTP API events (payload format 2.0) and responds as described in ``openapi.yaml``. If the endpoint does
 not answer within its time budget, or without items, the newest popular list does (strategy ``fallback``).
 Every failure is an error response of that file. Logs contain counts and outcomes, and no user ids; with
-RECORD_ANSWERS, they also contain the items of each user's digest.
+RECORD_ANSWERS, they also contain the items of each user, under a keyed hash of the id.
 
 Environment:
     ENDPOINT_NAME: SageMaker endpoint to invoke.
@@ -11,6 +11,7 @@ Environment:
     FALLBACK_BUCKET, FALLBACK_KEY: S3 object of the popular list, written by `deploy_model`.
     EVENT_WEIGHTS: JSON object with the weight of each event type of recent items.
     RECORD_ANSWERS: true or false: whether answers to single users are logged, for comparisons of models.
+    RECORDING_KEY: S3 key in FALLBACK_BUCKET of the secret key that names users in these records.
     METRICS_NAMESPACE: CloudWatch namespace of the metrics ``Fallbacks``, ``Answers`` and ``BadAnswers``.
 """
 
@@ -33,7 +34,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 from breaker import CircuitBreaker
 from fallback import EMPTY, PopularList, PopularListCache, PopularListError
-from ids import ApiError
+from ids import ApiError, canonical_id
 from logic import JSON, Query, batch_query, single_query
 from model import (
     UNKNOWN_VERSION,
@@ -46,6 +47,7 @@ from model import (
     recommendations,
     strategies,
 )
+from recording import RecordingKey
 
 ENDPOINT_NAME = os.environ["ENDPOINT_NAME"]
 MODEL_TIMEOUT_S = int(os.environ["MODEL_TIMEOUT_MS"]) / 1000
@@ -202,18 +204,25 @@ def _read_popular_list() -> PopularList:
         raise PopularListError(str(error)) from error
 
 
+recording_key = RecordingKey(s3, FALLBACK_BUCKET, os.environ["RECORDING_KEY"])
 popular_lists = PopularListCache(_read_popular_list, retry_s=LIST_RETRY_S)
 
 
 def _record(
     query: Query, began: float, version: str, found: Sequence[Mapping[str, Any]], error: str = ""
 ) -> None:
-    """Log the model's answer to a single user, if the stage compares models; the user is a digest."""
-    if RECORD_ANSWERS and len(query.user_ids) == 1:
-        logger.info(
-            "answer recorded",
-            extra=answer_record(query, version, found, latency_s=time.perf_counter() - began, error=error),
-        )
+    """Log the model's answer to a single user, if the stage compares models."""
+    if not RECORD_ANSWERS or len(query.user_ids) != 1:
+        return
+    latency_s = time.perf_counter() - began
+    try:
+        user = recording_key.user(canonical_id(query.user_ids[0]))
+    except (ClientError, BotoCoreError) as failure:  # the user gets the answer without it
+        logger.warning("answer not recorded: no key", extra={"reason": type(failure).__name__})
+        return
+    logger.info(
+        "answer recorded", extra=answer_record(user, version, found, latency_s=latency_s, error=error)
+    )
 
 
 def _count_answer(version: str, *, is_bad: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -12,7 +11,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
-from ids import ApiError, canonical_id, invalid_parameter
+from ids import ApiError, invalid_parameter
 from logic import Query
 
 MAX_REQUEST_BYTES = 5 * 1024 * 1024  # to the endpoint; its limit is 6 MB (SageMaker endpoints and quotas)
@@ -20,7 +19,6 @@ STRATEGIES = ("ncf", "ncf+session", "session", "popular")
 
 
 UNKNOWN_VERSION = "unknown"  # of an answer without a readable model version
-DIGEST_LENGTH = 16  # of a recorded user
 MAX_RECORDED = 100  # items: a log event has 256 KiB
 VERSION = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of versions that are a metric's dimension
 
@@ -89,12 +87,25 @@ def recommendations(content: bytes, query: Query) -> tuple[list[dict[str, Any]],
 
 
 def answer_record(
-    query: Query, version: str, found: Sequence[Mapping[str, Any]], *, latency_s: float, error: str
+    user: Mapping[str, str],
+    version: str,
+    found: Sequence[Mapping[str, Any]],
+    *,
+    latency_s: float,
+    error: str,
 ) -> dict[str, Any]:
-    """The model's answer to the only user of a query, for comparisons of models (local/variants)."""
+    """The model's answer to a single user, for comparisons of models (local/variants).
+
+    Args:
+        user: what `recording.RecordingKey.user` makes of the user's id.
+        version: of the model.
+        found: recommendations.
+        latency_s: of the answer.
+        error: code; empty if there was none.
+    """
     return {
         "answered_at": time.time(),
-        "user": hashlib.sha256(canonical_id(query.user_ids[0]).encode()).hexdigest()[:DIGEST_LENGTH],
+        **user,
         "model_version": version,
         "items": [item["item_id"] for each in found for item in each["items"]][:MAX_RECORDED],
         "latency_ms": round(1000 * latency_s, 1),

@@ -67,12 +67,22 @@ def variants(
         Path | None,
         typer.Option(help="File with lines of the API's log; default: the log of the running stage."),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="File with the key of the records; default: that of the running stage."),
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Time of the first answer (ISO 8601 or Unix seconds); default: before the first click."
+        ),
+    ] = "",
     versions: Annotated[
         tuple[str, str],
         typer.Option("--versions", help="Model versions to compare: control, treatment."),
     ] = ("", ""),
-    window_minutes: Annotated[int, typer.Option(min=1, help="Time in which a click is a hit.")] = 30,
     *,
+    window_minutes: Annotated[int, typer.Option(min=1, help="Time in which a click is a hit.")] = 30,
     reject_if_worse: Annotated[
         bool, typer.Option(help="Reject the package of the treatment if it is worse.")
     ] = False,
@@ -81,4 +91,4 @@ def variants(
     from local.variants.command import VariantOptions, run
 
     with exit_codes():
-        run(VariantOptions(clicks, records, versions, window_minutes, reject_if_worse), out)
+        run(VariantOptions(clicks, records, key, since, versions, window_minutes, reject_if_worse), out)

@@ -1,18 +1,18 @@
 """Outcome of two models that answered at the same time: errors, latency and hits, with intervals.
 
-The API records each answer to a single user if the stage says so (`api.record_answers`): a digest of the
-user, the model version, the items, the latency and the error. A hit is an answer one of whose items the user
-clicked within a time. Users, and not answers, are independent of each other, and one user may have answers
-of both models: the intervals are those of the delta method for ratios over users (Deng, Knoblich and Lu, KDD
-2018, "Applying the delta method in metric analytics", section 3).
+The API records each answer to a single user if the stage says so (`api.record_answers`): a keyed hash of
+the user, the model version, the items, the latency and the error. A hit is an answer one of whose items the
+user clicked within a time. Users, and not answers, are independent of each other, and one user may have
+answers of both models: the intervals are those of the delta method for ratios over users (Deng, Knoblich and
+Lu, KDD 2018, "Applying the delta method in metric analytics", section 3).
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from local.variants.records import Answer, Click
 
@@ -57,52 +57,88 @@ class Comparison:
     verdict: str  # worse, better, no difference shown, no hits, too few users
 
 
-def compare(
-    answers: Sequence[Answer], clicks: Iterable[Click], control: str, treatment: str, window_s: float
-) -> Comparison:
-    """Compare the answers of two model versions.
+class Tally:
+    """Counts of answers and clicks, one answer at a time.
+
+    What is kept grows with the users, the clicks and the distinct latencies (which the API rounds), and not
+    with the answers.
 
     Args:
-        answers: of both, and of others, which are left out.
         clicks: each belongs to the user's newest answer before it that has its item.
-        control, treatment: model versions.
         window_s: time after an answer in which clicks count.
     """
-    chosen = [each for each in answers if each.version in (control, treatment)]
-    hits = _hits(chosen, clicks, window_s)
-    counts = {version: _by_user(chosen, hits, version) for version in (control, treatment)}
-    outcomes = {version: _outcome(version, chosen, counts[version]) for version in counts}
-    difference = _difference(counts[control], counts[treatment])
-    return Comparison(
-        outcomes[control], outcomes[treatment], difference, _verdict(outcomes.values(), difference)
-    )
+
+    def __init__(self, clicks: Iterable[Click], window_s: float) -> None:
+        self._window_s = window_s
+        self._clicks: dict[str, list[Click]] = defaultdict(list)
+        for click in clicks:
+            self._clicks[click.user].append(click)
+        self._by_version: dict[str, _Version] = defaultdict(_Version)
+        self._n_answers = 0
+
+    @property
+    def n_answers(self) -> dict[str, int]:
+        """Answers of each version."""
+        return {version: each.n_answers.total() for version, each in self._by_version.items()}
+
+    def add(self, answer: Answer) -> None:
+        """Count an answer; they may come in any order."""
+        self._n_answers += 1
+        counts = self._by_version[answer.version]
+        counts.n_answers[answer.user] += 1
+        counts.n_errors += bool(answer.error)
+        counts.latencies_ms[answer.latency_ms] += 1
+        for place, click in enumerate(self._clicks.get(answer.user, ())):
+            if click.item in answer.items and 0 <= click.time - answer.time <= self._window_s:
+                shown = (answer.time, -self._n_answers)  # of equal times, the first
+                at = (answer.user, place)
+                counts.shown[at] = max(counts.shown.get(at, shown), shown)
+
+    def compare(self, control: str, treatment: str) -> Comparison:
+        """Compare two versions; the answers of others are left out."""
+        hits = self._hits(control, treatment)
+        counts = {
+            version: {
+                user: (hits[version][user], n) for user, n in self._by_version[version].n_answers.items()
+            }
+            for version in (control, treatment)
+        }
+        outcomes = {
+            version: _outcome(version, self._by_version[version], counts[version]) for version in counts
+        }
+        difference = _difference(counts[control], counts[treatment])
+        return Comparison(
+            outcomes[control], outcomes[treatment], difference, _verdict(outcomes.values(), difference)
+        )
+
+    def _hits(self, *versions: str) -> dict[str, Counter[str]]:
+        """Answers that led to a click: their number per version and user."""
+        newest: dict[tuple[str, int], tuple[tuple[float, int], str]] = {}
+        for version in versions:
+            for at, shown in self._by_version[version].shown.items():
+                newest[at] = max(newest.get(at, (shown, version)), (shown, version))
+        # Several clicks on one answer are one hit.
+        answers = {(shown, version, user) for (user, _), (shown, version) in newest.items()}
+        hits: dict[str, Counter[str]] = {version: Counter() for version in versions}
+        for _, version, user in answers:
+            hits[version][user] += 1
+        return hits
 
 
-def _hits(answers: Sequence[Answer], clicks: Iterable[Click], window_s: float) -> set[int]:
-    """Indices of the answers that led to a click."""
-    of_user: dict[str, list[int]] = defaultdict(list)
-    for index, answer in enumerate(answers):
-        of_user[answer.user].append(index)
-    hits = set()
-    for click in clicks:
-        shown = [
-            index
-            for index in of_user.get(click.user, ())
-            if click.item in answers[index].items and 0 <= click.time - answers[index].time <= window_s
-        ]
-        if shown:
-            hits.add(max(shown, key=lambda index: answers[index].time))
-    return hits
+@dataclass
+class _Version:
+    """Counts of one model version.
 
+    Attributes:
+        n_answers: per user.
+        shown: user and number of a click, to time and (negative) number of the newest answer before it that
+            has its item.
+    """
 
-def _by_user(answers: Sequence[Answer], hits: set[int], version: str) -> dict[str, tuple[int, int]]:
-    """Hits and answers of each user with a version."""
-    counts: dict[str, tuple[int, int]] = {}
-    for index, answer in enumerate(answers):
-        if answer.version == version:
-            n_hits, n_answers = counts.get(answer.user, (0, 0))
-            counts[answer.user] = (n_hits + (index in hits), n_answers + 1)
-    return counts
+    n_answers: Counter[str] = field(default_factory=Counter)
+    n_errors: int = 0
+    latencies_ms: Counter[float] = field(default_factory=Counter)
+    shown: dict[tuple[str, int], tuple[float, int]] = field(default_factory=dict)
 
 
 def _residuals(counts: Mapping[str, tuple[int, int]]) -> tuple[float, dict[str, float]]:
@@ -128,24 +164,28 @@ def _difference(control: Mapping[str, tuple[int, int]], treatment: Mapping[str, 
     return _interval(treatment_rate - control_rate, errors)
 
 
-def _outcome(version: str, answers: Sequence[Answer], counts: Mapping[str, tuple[int, int]]) -> Outcome:
-    own = [each for each in answers if each.version == version]
-    latencies = sorted(each.latency_ms for each in own) or [0.0]
-    rate, residuals = _residuals(counts)
+def _outcome(version: str, counts: _Version, of_users: Mapping[str, tuple[int, int]]) -> Outcome:
+    rate, residuals = _residuals(of_users)
     return Outcome(
         version=version,
-        n_users=len(counts),
-        n_answers=len(own),
-        n_errors=sum(bool(each.error) for each in own),
-        p50_ms=_percentile(latencies, 50),
-        p99_ms=_percentile(latencies, 99),
-        n_hits=sum(hits for hits, _ in counts.values()),
+        n_users=len(of_users),
+        n_answers=counts.n_answers.total(),
+        n_errors=counts.n_errors,
+        p50_ms=_percentile(counts.latencies_ms, 50),
+        p99_ms=_percentile(counts.latencies_ms, 99),
+        n_hits=sum(hits for hits, _ in of_users.values()),
         hit_rate=_interval(rate, residuals.values()),
     )
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float:
-    return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
+def _percentile(counts: Counter[float], percent: int) -> float:
+    """Percentile of values by their counts (nearest rank); 0 without values."""
+    missing = max(math.ceil(counts.total() * percent / 100), 1)
+    for value, n in sorted(counts.items()):
+        missing -= n
+        if missing <= 0:
+            return value
+    return 0.0
 
 
 def _verdict(outcomes: Collection[Outcome], difference: Rate) -> str:

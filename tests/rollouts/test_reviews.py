@@ -61,7 +61,6 @@ def test_model_that_is_worse_on_live_traffic_is_rejected_and_the_old_one_serves(
     stage: RolloutStage, serving: str, tmp_path: Path
 ) -> None:
     del serving
-    stage.configure("recommend", RECORD_ANSWERS="true")
     stage.configure(WAIT_S="1")
     control_arn, control = stage.register(GOOD)
     stage.review(control_arn, "Approved")
@@ -80,7 +79,7 @@ def test_model_that_is_worse_on_live_traffic_is_rejected_and_the_old_one_serves(
             time.sleep(PAUSE_S)
             if "0" in stage.recommended(user):  # what the control recommends
                 file.write(f"{user},0,{time.time() + 1}\n")
-    options = VariantOptions(clicks, None, (control, treatment), 30, reject_if_worse=True)
+    options = VariantOptions(clicks, None, None, "", (control, treatment), 30, reject_if_worse=True)
     found = run(options, Console(quiet=True), lambda: stage.stage)
     assert found.verdict == "worse", found
     assert found.control.n_hits > found.treatment.n_hits == 0

@@ -34,6 +34,8 @@ def loaded(
     module = load("recommend", "handler", monkeypatch, environment)
     monkeypatch.setattr(module, "runtime", runtime)
     monkeypatch.setattr(module, "s3", s3)
+    key = module.RecordingKey(s3, environment["FALLBACK_BUCKET"], environment["RECORDING_KEY"])
+    monkeypatch.setattr(module, "recording_key", key)
     return module
 
 
