@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rich.console import Console
 from emulator.app import PROVIDERS, Emulator
 from emulator.services.sagemaker.provider import SageMakerProvider
 from local.aws import DeployedStage
-from local.deploy.project import Stage, load_stage
+from local.deploy.project import load_stage
 from local.timeline import Timeline
 from local.up import deploy_stage
 from ml import contract
@@ -196,13 +196,6 @@ class RolloutStage:
         return str(container["Image"])
 
 
-def _recording(stage: Stage) -> Stage:
-    """The stage, with recorded answers."""
-    name = f"{stage.project}:api"
-    api = json.dumps({**json.loads(stage.config[name]), "record_answers": True})
-    return replace(stage, config={**stage.config, name: api})
-
-
 @contextmanager
 def rollout_stage(root: Path) -> Iterator[RolloutStage]:
     """Deploy the dev stage with its popular list; two instances serve, as autoscaling may have set."""
@@ -212,7 +205,7 @@ def rollout_stage(root: Path) -> Iterator[RolloutStage]:
             wiring.host, wiring.forward, wiring.emit, max_baking_s=MAX_BAKING_S
         ),
     }
-    config = _recording(load_stage("dev", ROOT))
+    config = load_stage("dev", ROOT)
     with Emulator(region=config.region, root=root, providers=providers).start() as emulator:
         with Timeline(Console(quiet=True)) as timeline:
             deployed = deploy_stage(config, emulator, timeline)

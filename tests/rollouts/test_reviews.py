@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from local.variants.command import VariantOptions, run
+from ml import contract
+from tests.emulator.support import document
 from tests.polling import eventually
 from tests.rollouts.models import GOOD, UNWANTED
 from tests.rollouts.stage import PAUSE_S, RolloutStage
@@ -57,10 +59,27 @@ def test_rejection_during_its_rollout_returns_to_the_previous_model(
     stage.wait_for_status("InService")
 
 
+def record_answers(stage: RolloutStage) -> None:
+    """Change the API as `record_answers: true` does (tests/stacks/test_recorded_answers.py)."""
+    stage.configure("recommend", RECORD_ANSWERS="true")
+    iam, bucket = stage.stage.client("iam"), stage.stage.outputs["artifacts_bucket"]
+    (role,) = (each for each in iam.list_roles()["Roles"] if "-recommend-role-" in each["RoleName"])
+    key = {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:PutObject"],
+        "Resource": f"arn:aws:s3:::{bucket}/{contract.RECORDING_KEY}",
+    }
+    encrypt = {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=role["RoleName"], PolicyName="recording", PolicyDocument=document(key, encrypt)
+    )
+
+
 def test_model_that_is_worse_on_live_traffic_is_rejected_and_the_old_one_serves(
     stage: RolloutStage, serving: str, tmp_path: Path
 ) -> None:
     del serving
+    record_answers(stage)
     stage.configure(WAIT_S="1")
     control_arn, control = stage.register(GOOD)
     stage.review(control_arn, "Approved")
