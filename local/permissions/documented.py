@@ -10,55 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from emulator.authorization.ledger import Use
 from local.permissions.documented_preparation import PREPARATION
-from local.permissions.documented_use import HERE, KEY, Documented
+from local.permissions.documented_use import HERE, KEY, STAGE, Documented
 
 _MODEL = "arn:aws:s3:::<artifacts>/models/<run>/model.tar.gz"
 _FUNCTIONS = ("check-runs", "deploy-model", "recommend", "render-buildspec", "report-rejection")
-
-
-def _packages(roles: Sequence[str], action: str, group: str, reason: str) -> list[Documented]:
-    """Rows of the packages of each stage; `group` formats the stage's name."""
-    return [
-        Documented(
-            roles=roles,
-            actions=[f"sagemaker:{action}"],
-            resources=[f"arn:aws:sagemaker:{HERE}:model-package/{group.format(stage=stage)}/1"],
-            stages=[stage],
-            reason=reason,
-        )
-        for stage in ("dev", "prod")
-    ]
-
-
-def _stage_rows(stage: str) -> list[Documented]:
-    sagemaker = f"arn:aws:sagemaker:{HERE}"
-    return [
-        Documented(
-            roles=["deploy-model-role"],
-            actions=["sagemaker:DeleteEndpointConfig"],
-            resources=[f"{sagemaker}:endpoint-config/ncf-{stage}-v1-old"],
-            stages=[stage],
-            reason="Configurations beyond the last `keep_last` are deleted; no recorded run deploys so many "
-            "models (lambdas/deploy_model, tests/lambdas/deploy_model/test_deletion.py).",
-        ),
-        Documented(
-            roles=["deploy-model-role"],
-            actions=["sagemaker:DeleteModel"],
-            resources=[f"{sagemaker}:model/{name}" for name in (f"ncf-{stage}-v1-old", "pipelines-old")],
-            context={"aws:ResourceTag/Stage": stage},
-            stages=[stage],
-            reason="Models of deleted configurations are deleted, those of the pipeline too "
-            "(tests/lambdas/deploy_model/test_deletion.py).",
-        ),
-        Documented(
-            roles=["deploy-model-role"],
-            actions=["sagemaker:CreateModel", "sagemaker:DescribeModel"],
-            resources=[f"{sagemaker}:model/ncf-{stage}-v1-new"],
-            stages=[stage],
-            reason="A package whose model of the pipeline was deleted gets a new one "
-            "(lambdas/deploy_model/service.py, tests/lambdas/deploy_model).",
-        ),
-    ]
+_SAGEMAKER = f"arn:aws:sagemaker:{HERE}"
+_CASE_OF_NAMES = "SageMaker returns ARNs of packages in lower case or as named; the emulator in lower case."
 
 
 DOCUMENTED: Sequence[Documented] = (
@@ -77,11 +34,10 @@ DOCUMENTED: Sequence[Documented] = (
             roles=[f"{schedule}-role"],
             actions=["sqs:SendMessage"],
             resources=[f"arn:aws:sqs:{HERE}:<{schedule}-undelivered>"],
-            stages=stages,
             reason="Scheduler sends calls that failed to the dead-letter queue with the role of the target "
             "(tests/emulator/services/scheduler).",
         )
-        for schedule, stages in (("preparation-schedule", ["dev"]), ("check-runs-schedule", ["dev", "prod"]))
+        for schedule in ("preparation-schedule", "check-runs-schedule")
     ),
     Documented(
         roles=["build-role"],
@@ -120,36 +76,52 @@ DOCUMENTED: Sequence[Documented] = (
         context={"iam:PassedToService": "sagemaker.amazonaws.com"},
         reason="A new model for a package gets the endpoint's role (lambdas/deploy_model/service.py).",
     ),
-    *(row for stage in ("dev", "prod") for row in _stage_rows(stage)),
-    *(
-        row
-        for action, roles in (
-            ("DescribeModelPackage", ["deploy-model-role", "job-role", "pipeline-role"]),
-            ("UpdateModelPackage", ["deploy-model-role"]),
-        )
-        for row in _packages(
-            roles,
-            action,
-            "NCF-{stage}",
-            "SageMaker returns ARNs of packages in lower case or as named; the emulator in lower case.",
-        )
+    Documented(
+        roles=["deploy-model-role"],
+        actions=["sagemaker:DeleteEndpointConfig"],
+        resources=[f"{_SAGEMAKER}:endpoint-config/ncf-{STAGE}-v1-old"],
+        reason="Configurations beyond the last `keep_last` are deleted; no recorded run deploys so many "
+        "models (lambdas/deploy_model, tests/lambdas/deploy_model/test_deletion.py).",
     ),
-    *_packages(
-        ["deploy-model-role", "job-role"],
-        "ListModelPackages",
-        "ncf-{stage}",
-        "The group's name can be one from an ARN, which SageMaker may return in lower case.",
+    Documented(
+        roles=["deploy-model-role"],
+        actions=["sagemaker:DeleteModel"],
+        resources=[f"{_SAGEMAKER}:model/{name}" for name in (f"ncf-{STAGE}-v1-old", "pipelines-old")],
+        context={"aws:ResourceTag/Stage": STAGE},
+        reason="Models of deleted configurations are deleted, those of the pipeline too "
+        "(tests/lambdas/deploy_model/test_deletion.py).",
     ),
-    *(
-        Documented(
-            roles=["pipeline-role"],
-            actions=["sagemaker:DescribeModelPackageGroup"],
-            resources=[f"arn:aws:sagemaker:{HERE}:model-package-group/NCF-{stage}"],
-            stages=[stage],
-            reason="The step RegisterModel looks the group up before it creates a version, and creates a "
-            "missing one (SageMaker developer guide, Pipelines steps).",
-        )
-        for stage in ("dev", "prod")
+    Documented(
+        roles=["deploy-model-role"],
+        actions=["sagemaker:CreateModel", "sagemaker:DescribeModel"],
+        resources=[f"{_SAGEMAKER}:model/ncf-{STAGE}-v1-new"],
+        reason="A package whose model of the pipeline was deleted gets a new one "
+        "(lambdas/deploy_model/service.py, tests/lambdas/deploy_model).",
+    ),
+    Documented(
+        roles=["deploy-model-role", "job-role", "pipeline-role"],
+        actions=["sagemaker:DescribeModelPackage"],
+        resources=[f"{_SAGEMAKER}:model-package/NCF-{STAGE}/1"],
+        reason=_CASE_OF_NAMES,
+    ),
+    Documented(
+        roles=["deploy-model-role"],
+        actions=["sagemaker:UpdateModelPackage"],
+        resources=[f"{_SAGEMAKER}:model-package/NCF-{STAGE}/1"],
+        reason=_CASE_OF_NAMES,
+    ),
+    Documented(
+        roles=["deploy-model-role", "job-role"],
+        actions=["sagemaker:ListModelPackages"],
+        resources=[f"{_SAGEMAKER}:model-package/ncf-{STAGE}/1"],
+        reason="The group's name can be one from an ARN, which SageMaker may return in lower case.",
+    ),
+    Documented(
+        roles=["pipeline-role"],
+        actions=["sagemaker:DescribeModelPackageGroup"],
+        resources=[f"{_SAGEMAKER}:model-package-group/NCF-{STAGE}"],
+        reason="The step RegisterModel looks the group up before it creates a version, and creates a "
+        "missing one (SageMaker developer guide, Pipelines steps).",
     ),
     *(
         Documented(
@@ -172,8 +144,7 @@ DOCUMENTED: Sequence[Documented] = (
         roles=["batch-role"],
         actions=["kms:DescribeKey"],
         resources=[KEY],
-        stages=["prod"],
-        reason="As above; only the prod stage has batch recommendations.",
+        reason="As above.",
     ),
     Documented(
         roles=["deploy-model-role"],
@@ -247,5 +218,5 @@ EXPECTED_REFUSALS: Mapping[str, str] = {
 
 
 def documented_uses(stage: str) -> list[Use]:
-    """Documented uses of a stage."""
-    return [use for row in DOCUMENTED if stage in row.stages for use in row.uses()]
+    """Documented uses of a stage, those of roles that it does not have included."""
+    return [use for row in DOCUMENTED for use in row.uses(stage)]

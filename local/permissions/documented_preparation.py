@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.permissions.documented_use import FOR_AWS_RESOURCE, HERE, KEY, Documented
+from local.permissions.documented_use import FOR_AWS_RESOURCE, HERE, KEY, STAGE, Documented
 
 PREPARATION = (
     Documented(
@@ -83,7 +83,6 @@ PREPARATION = (
         roles=["airflow"],
         actions=["elasticmapreduce:ListClusters"],
         resources=["*"],
-        stages=["prod"],
         reason="The DAG looks for a running cluster before it launches one (dags/ncf_preparation/emr.py).",
     ),
     Documented(
@@ -95,11 +94,10 @@ PREPARATION = (
             for key, value in {
                 "Owner": "recommendation",
                 "Service": "ncf",
-                "Stage": "prod",
+                "Stage": STAGE,
                 "for-use-with-amazon-emr-managed-policies": "true",
             }.items()
         },
-        stages=["prod"],
         reason="The DAG follows the cluster and terminates it after a timeout (dags/ncf_preparation/emr.py; "
         "its tests run with this role).",
     ),
@@ -107,14 +105,12 @@ PREPARATION = (
         roles=["airflow"],
         actions=["s3:GetObject"],
         resources=["arn:aws:s3:::<logs>/emr/stderr.gz"],
-        stages=["prod"],
         reason="The DAG reads the error from the driver's log (dags/ncf_preparation/emr.py).",
     ),
     Documented(
         roles=["airflow"],
         actions=["s3:ListBucket"],
         resources=[f"arn:aws:s3:::<{bucket}>" for bucket in ("artifacts", "data", "logs")],
-        stages=["prod"],
         reason="A missing document, run or log is 404 with this permission and 403 without "
         "(dags/prepare_interactions.py).",
     ),
@@ -122,14 +118,12 @@ PREPARATION = (
         roles=["airflow"],
         actions=["sns:Publish"],
         resources=[f"arn:aws:sns:{HERE}:<alarms>"],
-        stages=["prod"],
         reason="The DAG reports failures (dags/ncf_preparation/alerts.py).",
     ),
     Documented(
         roles=["airflow"],
         actions=["kms:GenerateDataKey"],
         resources=[KEY],
-        stages=["prod"],
         reason="SNS encrypts the DAG's messages with the publisher's permissions (SNS developer guide, Key "
         "management).",
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from emulator.authorization.ledger import Use
 
+STAGE = "<stage>"
 HERE = "ap-northeast-2:<account>"
 KEY = f"arn:aws:kms:{HERE}:key/<key>"
 FOR_AWS_RESOURCE = {"kms:GrantIsForAWSResource": "true"}  # context of a grant for a service
@@ -14,12 +15,12 @@ FOR_AWS_RESOURCE = {"kms:GrantIsForAWSResource": "true"}  # context of a grant f
 
 @dataclass(frozen=True, kw_only=True)
 class Documented:
-    """Actions of a role on resources, with logical names (`local.permissions.grants`).
+    """Actions of roles on resources, with logical names (`local.permissions.names`).
 
     Attributes:
-        roles: logical names.
-        stages: stages that have the grant.
-        context: condition keys of the calls.
+        roles: logical names; the row holds in every stage that has the role.
+        resources: ARNs; `STAGE` stands for the stage.
+        context: condition keys of the calls; `STAGE` stands for the stage.
         reason: what AWS does, and the source.
     """
 
@@ -27,12 +28,12 @@ class Documented:
     actions: Sequence[str]
     resources: Sequence[str]
     reason: str
-    stages: Sequence[str] = ("dev", "prod")
     context: Mapping[str, str] = field(default_factory=dict)
 
-    def uses(self) -> Iterator[Use]:
+    def uses(self, stage: str) -> Iterator[Use]:
         """One use per role, action and resource."""
+        context = {key: value.replace(STAGE, stage) for key, value in self.context.items()}
         for role in self.roles:
             for action in self.actions:
                 for resource in self.resources:
-                    yield Use.of(role, action, resource, self.context)
+                    yield Use.of(role, action, resource.replace(STAGE, stage), context)
