@@ -22,7 +22,10 @@ gc.disable()
 # Files and groups of more than about ten seconds, in descending order of duration (`pytest --durations=0`).
 # They run first, so that no worker starts a long one at the end.
 SLOWEST_FILES = (
-    "tests/e2e/test_up.py",
+    "tests/e2e/up/test_api.py",
+    "tests/e2e/up/test_first_run.py",
+    "tests/e2e/up/test_later_runs.py",
+    "tests/e2e/up/test_teardown.py",
     "tests/ml/preparation/test_hostile_files.py",
     "tests/ml/preparation/test_kill.py",
     "tests/rollouts/test_bad_models.py",
@@ -42,7 +45,6 @@ SLOWEST_FILES = (
     "tests/bench/test_accuracy.py",
     "tests/bench/test_scale.py",
     "tests/local/review/test_command.py",
-    "tests/ml/test_container_api.py",
     "tests/e2e/test_processes.py",
     "tests/lambdas/test_render_buildspec.py",
     "tests/ci/test_teardown.py",
@@ -76,6 +78,8 @@ IN_SECOND_SESSION = {
 @functools.cache
 def shared_by_process(file: str) -> str | None:
     """What a test file shares with others of its process, because it takes seconds; None for nothing."""
+    if file.startswith("tests/e2e/up/"):
+        return "the platform of make up"
     if file.startswith("tests/rollouts/"):
         return "the deployed stage of tests/rollouts"
     text = Path(__file__).parents[1].joinpath(file).read_text()

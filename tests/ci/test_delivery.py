@@ -278,4 +278,4 @@ def test_files_with_a_spark_session_are_found_by_their_text(request: pytest.Fixt
     with_session = {file_of(test.nodeid) for test in tests if "spark" in test.fixturenames}
     assert [name for name in with_session if "Spark session" not in str(shared_by_process(name))] == []
     assert shared_by_process("tests/ml/preparation/test_job.py") == "Spark session 1"
-    assert shared_by_process("tests/e2e/test_up.py") is None
+    assert shared_by_process("tests/e2e/test_bad_input.py") is None

@@ -15,8 +15,10 @@ import requests
 
 from bench.chain import inbox
 from local.aws import STATE_FILE, DeployedStage
+from local.chain import EVENT_TIMEOUT_S
 from ml import contract
 from tests.e2e.processes import ProcessTree, finished, started
+from tests.polling import eventually
 
 SMALL_SHOP = ("--users", "300", "--items", "250", "--interactions", "7500")
 
@@ -97,6 +99,18 @@ class ServedPlatform:
         self.stage.client("s3").copy_object(
             Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE"
         )
+
+    def repeat_success_event(self, run_id: str) -> None:
+        """Copy ``_SUCCESS`` of a run onto itself and wait until the function has handled the event."""
+        group = self.stage.outputs["render_buildspec_log_group"]
+
+        def runs() -> int:
+            events = self.stage.client("logs").filter_log_events(logGroupName=group)["events"]
+            return sum("REPORT RequestId" in event["message"] for event in events)
+
+        before = runs()
+        self.write_success_again(run_id)
+        eventually(lambda: runs() > before, EVENT_TIMEOUT_S, "the function runs again")
 
     def build_status(self, build_id: str) -> str:
         return self.stage.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]

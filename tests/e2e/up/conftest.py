@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: one served platform."""
+"""Fixtures of the tests of `make up`: one served platform, whose tests run in the order of their files."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from local.aws import STATE_FILE
 from tests.e2e.platform import Inbox, ServedPlatform
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatform]:
-    """Served platform that the tests of a file share. It is stopped with SIGINT after the last of them."""
+    """Served platform of all tests. It is stopped with SIGINT after the last of them."""
     with ServedPlatform.serve(tmp_path_factory.mktemp("platform")) as served:
         yield served
         survivors = served.processes.interrupt()
@@ -19,7 +19,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatfor
         assert not (served.folder / STATE_FILE).exists(), "the state file was not deleted"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def inbox(platform: ServedPlatform) -> Inbox:
     """Receives the notifications of the alarm topic from its first use on."""
     return Inbox(platform.stage)
