@@ -81,17 +81,17 @@ def faults(source: str, api: Api, newer: Mapping[str, set[str]]) -> list[str]:
             with such a name is a fault, whatever it is an attribute of.
     """
     tree = ast.parse(source)
-    found = {*_unknown_names(tree, api), *_unknown_keywords(tree, api)}
+    aliases = _aliases(tree)
+    found = {*_unknown_names(tree, aliases, api), *_unknown_keywords(tree, aliases, api)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and _dotted(node, _aliases(tree)) is None:
+        if isinstance(node, ast.Attribute) and _dotted(node, aliases) is None:
             found |= {
                 (node.lineno, f"{owner}.{node.attr}") for owner, names in newer.items() if node.attr in names
             }
     return [f"{line}: {api.pin} has no {fault}" for line, fault in sorted(found)]
 
 
-def _unknown_names(tree: ast.Module, api: Api) -> Iterator[tuple[int, str]]:
-    aliases = _aliases(tree)
+def _unknown_names(tree: ast.Module, aliases: Mapping[str, str], api: Api) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         used = []
         if isinstance(node, ast.Attribute):
@@ -105,8 +105,7 @@ def _unknown_names(tree: ast.Module, api: Api) -> Iterator[tuple[int, str]]:
                 yield node.lineno, missing
 
 
-def _unknown_keywords(tree: ast.Module, api: Api) -> Iterator[tuple[int, str]]:
-    aliases = _aliases(tree)
+def _unknown_keywords(tree: ast.Module, aliases: Mapping[str, str], api: Api) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not (name := _dotted(node.func, aliases)):
             continue
