@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,14 @@ def declared_for_peers() -> list[Requirement]:
     return declared_in("peers.in")
 
 
-def source_files() -> Iterator[Path]:
-    """Every Python file of the repository, relative to its root."""
-    for path in sorted(ROOT.rglob("*.py")):
-        relative = path.relative_to(ROOT)
-        if relative.parts[0] not in BUILD_OUTPUTS and not relative.parts[0].startswith("."):
-            yield relative
+@functools.cache
+def source_files() -> tuple[Path, ...]:
+    """Every Python file of the repository, relative to its root; the environments beside it are not searched."""
+    own = [
+        each for each in ROOT.iterdir() if not each.name.startswith(".") and each.name not in BUILD_OUTPUTS
+    ]
+    found = [path for each in own for path in ([each] if each.suffix == ".py" else each.rglob("*.py"))]
+    return tuple(sorted(path.relative_to(ROOT) for path in found))
 
 
 def runs_in_airflow(path: Path) -> bool:
@@ -85,7 +88,8 @@ def runs_with_peers(path: Path) -> bool:
     return any(path.is_relative_to(each) for each in PEERS_FILES)
 
 
-def imported_distributions(path: Path) -> set[str]:
+@functools.cache
+def imported_distributions(path: Path) -> frozenset[str]:
     """Names of the distributions whose modules a file imports."""
     modules: set[str] = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
@@ -96,7 +100,7 @@ def imported_distributions(path: Path) -> set[str]:
     # Lambda functions and the DAG import files of their folder as top-level modules.
     own = {each.stem for folder in (ROOT, ROOT / path.parent, ROOT / "dags") for each in folder.iterdir()}
     names = {module.partition(".")[0] for module in modules} - own - PROVIDED - sys.stdlib_module_names
-    return {canonicalize_name(DISTRIBUTION_OF.get(name, name)) for name in names}
+    return frozenset(canonicalize_name(DISTRIBUTION_OF.get(name, name)) for name in names)
 
 
 def undeclared(files: list[Path], declared: list[Requirement]) -> dict[str, list[str]]:
@@ -130,7 +134,7 @@ def test_every_package_imported_by_the_dag_and_its_tests_is_declared() -> None:
 def test_undeclared_package_is_named_with_the_files_that_import_it() -> None:
     without = [each for each in declared_by_project() if each.name != "numpy"]
     assert "tests/test_requirements.py" in undeclared([Path("tests/test_requirements.py")], [])["packaging"]
-    assert undeclared(list(source_files()), without)["numpy"]
+    assert undeclared([*source_files()], without)["numpy"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import botocore.session
 import yaml
+from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from local.preview import PreviewedResource, preview
@@ -70,7 +71,13 @@ def previewed(stage: str) -> list[PreviewedResource]:
     return preview(stage)
 
 
+@functools.cache
+def service_model(service: str) -> ServiceModel:
+    """Botocore's model of a service; reading that of a large service takes a tenth of a second."""
+    return botocore.session.get_session().get_service_model(service)
+
+
 def request_errors(service: str, operation: str, parameters: dict[str, Any]) -> str:
     """Validation errors of a request by the service's model; empty for a valid one."""
-    shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    shape = service_model(service).operation_model(operation).input_shape
     return ParamValidator().validate(parameters, shape).generate_report()
