@@ -137,6 +137,7 @@ def repeat_users(model: RankingModel, copies: torch.Tensor) -> None:
         table.weight = torch.nn.Parameter(table.weight[copies])
     if isinstance(model, RecentNCF):
         model.recent, model.user_counts = model.recent[copies], model.user_counts[copies]
+        model.gaps = model.gaps[copies]
         base.config = replace(base.config, n_users=len(copies))
     model.config = replace(model.config, n_users=len(copies))
 

@@ -2,12 +2,13 @@
 
 logit(u, i) = base(u, i) + MLP(x(u, i)), where base is a trained NCF model with a GMF. The inputs x are the
 base logit, how often the item is visited together with the user's last items (`co_visits`), the popularity of
-the item in the whole training and at its end, and the number of items of the user. The MLP is trained on
-interactions that the base model was not trained on (`ml.ncf.training.recent_mlp`). Its last layer starts at
-zero: it learns what the base model leaves over, as in boosting (Friedman 2001, section 2).
+the item in the whole training and at its end, the number of items of the user, and the time from earlier
+items of the user to the last one: whether the last items are one visit. The MLP is trained on interactions
+that the base model was not trained on (`ml.ncf.training.recent_mlp`). Its last layer starts at zero: it
+learns what the base model leaves over, as in boosting (Friedman 2001, section 2).
 
 Shapes: B users or pairs, K items, I items in the catalogue, R recent items of a user, N neighbours of an
-item, F inputs, H hidden units.
+item, G gaps in time, F inputs, H hidden units.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from ml.ncf.model.session import Session, SessionMap
     from ml.settings.hyperparameters import Hyperparameters
 
-N_INPUTS = len(DECAYS) + 4
+N_INPUTS = len(DECAYS) + 4  # without those of gaps
+FIRST_GAP = len(DECAYS) + 3  # place of the gaps among the inputs
 N_RECENT = 20
 N_NEIGHBOURS = 100
 HIDDEN = (32, 16)
@@ -50,6 +52,7 @@ class RecentConfig(NCFConfig):
     architecture: str = "gmf"
     n_recent: int = N_RECENT  # R
     n_neighbours: int = N_NEIGHBOURS  # N
+    n_gaps: int = 0  # G; artifacts of earlier versions have none
     hidden: tuple[int, ...] = HIDDEN
 
     def __post_init__(self) -> None:
@@ -65,7 +68,8 @@ class RecentConfig(NCFConfig):
 class RecentNCF(RankingModel):
     """A trained NCF model with a GMF, and an MLP over recent items.
 
-    The features of a user are those of the base model, the recent items (..., R) and the count (..., 1).
+    The features of a user are those of the base model, the recent items (..., R), and the count and
+    the gaps (..., 1 + G).
     The features of an item are those of the base model, its index (..., 1) and its counts (..., 2).
     """
 
@@ -78,6 +82,7 @@ class RecentNCF(RankingModel):
     recent: Tensor
     item_counts: Tensor
     user_counts: Tensor
+    gaps: Tensor
     mean_item: Tensor  # (D,), mean of the item vectors of the GMF
     input_mean: Tensor  # (F,)
     input_std: Tensor  # (F,)
@@ -88,14 +93,15 @@ class RecentNCF(RankingModel):
         self.base = NCF(config.base)
         if not self.base.is_dot_product:
             raise ValueError(f"architecture is {config.architecture!r}: the base model is a GMF")
-        empty = RecentStatistics.empty(config.n_users, config.n_items, config.n_recent, config.n_neighbours)
-        for name, tensor in vars(empty).items():
-            self.register_buffer(name, tensor)
+        empty = RecentStatistics.empty(
+            config.n_users, config.n_items, config.n_recent, config.n_neighbours, config.n_gaps
+        )
+        self._register(empty)
         self.register_buffer("mean_item", torch.zeros(config.factor_num))
-        self.register_buffer("input_mean", torch.zeros(N_INPUTS))
-        self.register_buffer("input_std", torch.ones(N_INPUTS))
+        width = N_INPUTS + config.n_gaps
+        self.register_buffer("input_mean", torch.zeros(width))
+        self.register_buffer("input_std", torch.ones(width))
         layers: list[nn.Module] = []
-        width = N_INPUTS
         for size in config.hidden:
             layers += [nn.Linear(width, size), nn.ReLU()]
             width = size
@@ -114,8 +120,13 @@ class RecentNCF(RankingModel):
     @classmethod
     def of(cls, base: NCF, statistics: RecentStatistics) -> RecentNCF:
         """The model around a trained base model, whose logits it has until the MLP is trained."""
-        n_recent, n_neighbours = statistics.recent.shape[1], statistics.neighbours.shape[1]
-        model = cls(RecentConfig(**base.config.as_dict(), n_recent=n_recent, n_neighbours=n_neighbours))
+        config = RecentConfig(
+            **base.config.as_dict(),
+            n_recent=statistics.recent.shape[1],
+            n_neighbours=statistics.neighbours.shape[1],
+            n_gaps=statistics.gaps.shape[1],
+        )
+        model = cls(config)
         model.replace_base(base, statistics)
         return model
 
@@ -123,10 +134,14 @@ class RecentNCF(RankingModel):
     def replace_base(self, base: NCF, statistics: RecentStatistics) -> None:
         """Take another base model and statistics of the same sizes, and keep the MLP."""
         self.base = base
-        for name, tensor in vars(statistics).items():
-            self.register_buffer(name, tensor)
+        self._register(statistics)
         if base.gmf is not None:
             self.mean_item = base.gmf.item_embedding.weight.mean(0)
+
+    def _register(self, statistics: RecentStatistics) -> None:
+        for name, tensor in vars(statistics).items():
+            # The weights of earlier versions have no gaps.
+            self.register_buffer(name, tensor, persistent=name != "gaps" or tensor.shape[1] > 0)
 
     def initialise(self, rng: np.random.Generator, settings: Hyperparameters) -> None:
         self.base.initialise(rng, settings)
@@ -155,8 +170,8 @@ class RecentNCF(RankingModel):
     # -- features -------------------------------------------------------------------------------
 
     def user_features(self, users: Tensor, history: History | None = None) -> Features:
-        own = (self.recent[users].long(), self.user_counts[users].unsqueeze(-1))
-        return (*self.base.user_features(users, history), *own)
+        of_user = torch.cat([self.user_counts[users].unsqueeze(-1), self.gaps[users]], dim=-1)
+        return (*self.base.user_features(users, history), self.recent[users].long(), of_user)
 
     def item_features(self, items: Tensor) -> Features:
         return (*self.base.item_features(items), items.long().unsqueeze(-1), self.item_counts[items.long()])
@@ -171,7 +186,9 @@ class RecentNCF(RankingModel):
         recent = torch.full((1, self.config.n_recent), -1)
         recent[0, : len(newest)] = newest[: self.config.n_recent]
         count = log_count(torch.tensor([[float(len(session.items) + n_known)]]))
-        return (*of_base, recent, count)
+        # The items of a session have no times: their gaps are those of an average sample.
+        gaps = self.input_mean[FIRST_GAP : FIRST_GAP + self.config.n_gaps].unsqueeze(0)
+        return (*of_base, recent, torch.cat([count, gaps], dim=-1))
 
     def item_vectors(self) -> Tensor | None:
         return self.base.item_vectors()
@@ -194,7 +211,7 @@ class RecentNCF(RankingModel):
 
     def cross(self, user: Features, item: Features) -> Tensor:
         n_items = len(item[-2])
-        step = max(1, CROSS_CHUNK_BYTES // (n_items * max(N_INPUTS, *self.config.hidden) * 4))
+        step = max(1, CROSS_CHUNK_BYTES // (n_items * max(len(self.input_mean), *self.config.hidden) * 4))
         chunks = []
         for start in range(0, len(user[-2]), step):
             part = tuple(each[start : start + step] for each in user)
@@ -216,9 +233,10 @@ class RecentNCF(RankingModel):
         inputs = self.joined_inputs(relative, co_visits, features[-1][rows], self.item_counts[items])
         scaled = (inputs - self.input_mean) / self.input_std
         lists = []
-        # User by user: the rounding of a matrix product depends on the number of its rows.
+        # User by user, in memory of its own: the rounding of a matrix product depends on the number of its
+        # rows and on where they are.
         for start, end in pairwise(candidates.offsets.tolist()):
-            logits = base[start:end] + self.layers(scaled[start:end]).squeeze(-1)
+            logits = base[start:end] + self.layers(scaled[start:end].clone()).squeeze(-1)
             lists.append((candidates.items[start:end], logits.numpy()))
         return lists
 
@@ -244,7 +262,7 @@ class RecentNCF(RankingModel):
         parts = [
             torch.log1p(co_visits),
             item_counts.expand(*shape, 2),
-            user_counts.expand(*shape, 1),
+            user_counts.expand(*shape, user_counts.shape[-1]),
             relative.unsqueeze(-1),
         ]
         return torch.cat([part.float() for part in parts], dim=-1)

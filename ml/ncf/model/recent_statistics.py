@@ -1,6 +1,6 @@
 """Statistics of the interactions, from which the inputs of the MLP over recent items are computed.
 
-Shapes: U users, I items in the catalogue, R recent items of a user, N neighbours of an item.
+Shapes: U users, I items in the catalogue, R recent items of a user, N neighbours of an item, G gaps.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Places of items that are this many places older than the last one; of the oldest, if there are fewer.
+GAP_PLACES = (1, 4, 19)
 LOG_SCALE = 0.3  # of logarithms of counts, so that all inputs have a range of a few units
 
 
@@ -23,6 +25,7 @@ class RecentStatistics:
         recent: (U, R) int32, the last items of each user, newest first; -1: no more.
         item_counts: (I, 2) float32, `log_count` of the users, in the whole training and at its end.
         user_counts: (U,) float32, `log_count` of the items.
+        gaps: (U, G) float32, `log_count` of the seconds from the item at each of `GAP_PLACES` to the last.
     """
 
     neighbours: Tensor
@@ -30,9 +33,12 @@ class RecentStatistics:
     recent: Tensor
     item_counts: Tensor
     user_counts: Tensor
+    gaps: Tensor
 
     @classmethod
-    def empty(cls, n_users: int, n_items: int, n_recent: int, n_neighbours: int) -> RecentStatistics:
+    def empty(
+        cls, n_users: int, n_items: int, n_recent: int, n_neighbours: int, n_gaps: int
+    ) -> RecentStatistics:
         """Without any interaction."""
         pairs = n_items, n_neighbours
         return cls(
@@ -41,6 +47,7 @@ class RecentStatistics:
             recent=torch.full((n_users, n_recent), -1, dtype=torch.int32),
             item_counts=torch.zeros(n_items, 2),
             user_counts=torch.zeros(n_users),
+            gaps=torch.zeros(n_users, n_gaps),
         )
 
 

@@ -21,7 +21,7 @@ from ml.ncf.data.interactions import Interactions
 from ml.ncf.data.sampling import UnseenSampler
 from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import N_NEIGHBOURS, N_RECENT, RecentNCF
-from ml.ncf.model.recent_statistics import RecentStatistics, log_count
+from ml.ncf.model.recent_statistics import GAP_PLACES, RecentStatistics, log_count
 from ml.ncf.objectives.histories import HistoryWeights, pooled_history
 
 WITHHELD_PART = 4  # of a user's pairs at most one in four is withheld
@@ -91,6 +91,7 @@ def statistics_of(pairs: Interactions, counted: Interactions, rng: np.random.Gen
         recent=torch.from_numpy(recent.astype(np.int32)),
         item_counts=log_count(torch.from_numpy(np.stack(counts, axis=1))),
         user_counts=log_count(torch.from_numpy(pairs.counts)),
+        gaps=gaps_before(pairs, np.arange(pairs.n_users), pairs.counts),
     )
 
 
@@ -149,6 +150,7 @@ def inputs_of(
 ) -> tuple[Tensor, Tensor]:
     """Base logits (S, 1 + n) and inputs (S, 1 + n, F) of samples, with the users as they were before them."""
     ordered, starts = _by_age(train)
+    gaps = gaps_before(train, samples.users, samples.n_before)
     ages = np.arange(model.config.n_recent)
     logits, inputs = [], []
     for rows in np.array_split(np.arange(len(samples.users)), max(1, len(samples.users) // SCORING_BATCH)):
@@ -164,11 +166,24 @@ def inputs_of(
         user = (
             vectors.unsqueeze(1),
             recent.long().unsqueeze(1),
-            log_count(torch.from_numpy(n_before))[:, None, None],
+            torch.cat([log_count(torch.from_numpy(n_before))[:, None], gaps[rows]], dim=1).unsqueeze(1),
         )
         logits.append(base)
         inputs.append(model.inputs(base, model.co_visits(recent.long(), items), user, item))
     return torch.cat(logits), torch.cat(inputs)
+
+
+def gaps_before(pairs: Interactions, users: NDArray[np.int64], n_before: NDArray[np.int64]) -> Tensor:
+    """Gaps of users (B,) with only their first pairs, n_before (B,) each (`RecentStatistics`): (B, G)."""
+    assert pairs.recency is not None and pairs.times is not None  # noqa: S101, PT018 -- as `without_newest`
+    times = np.empty_like(pairs.times)
+    times[np.repeat(pairs.indptr[1:], pairs.counts) - 1 - pairs.recency] = pairs.times
+    last = np.maximum(n_before - 1, 0)
+    newest = pairs.indptr[users] + last
+    newest = np.minimum(newest, max(0, len(times) - 1))  # of a user without pairs, who has no gaps either
+    older = np.minimum(np.array(GAP_PLACES), last[:, None])
+    seconds = times[newest][:, None] - times[newest[:, None] - older]
+    return log_count(torch.from_numpy(seconds))
 
 
 def _vectors_before(

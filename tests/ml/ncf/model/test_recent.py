@@ -16,6 +16,7 @@ from ml.ncf.model.ranked import Ranked
 from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.recent_candidates import DECAYS, CoVisited
 from ml.ncf.model.recent_statistics import RecentStatistics, log_count
+from ml.ncf.model.registry import build
 from ml.ncf.model.retrieval import SHORTLIST, best_items
 from ml.ncf.model.session import Session, SessionMap
 from ml.ncf.model.towers import NCFConfig
@@ -40,9 +41,11 @@ def model() -> RecentNCF:
         recent=torch.from_numpy(recent.astype(np.int32)),
         item_counts=torch.rand(N_ITEMS, 2),
         user_counts=torch.rand(N_USERS),
+        gaps=torch.rand(N_USERS, 3),
     )
     base = NCF(NCFConfig(n_users=N_USERS, n_items=N_ITEMS, architecture="gmf", factor_num=5))
     built = RecentNCF.of(base, statistics)
+    built.input_mean = torch.rand(len(built.input_mean))
     return built.eval()
 
 
@@ -101,7 +104,8 @@ def test_items_of_a_session_are_newer_than_those_of_the_training(model: RecentNC
     features = model.session_features(session, session_map)
     assert features is not None
     assert features[-2].tolist() == [[2, 9, *model.recent[1, :2].tolist()]]
-    assert features[-1].item() == pytest.approx(log_count(torch.tensor(4)).item())
+    assert features[-1][0, 0].item() == pytest.approx(log_count(torch.tensor(4)).item())
+    assert torch.equal(features[-1][0, 1:], model.input_mean[7:10])  # as of an average sample
     new = model.session_features(Session(torch.tensor([9]), torch.ones(1)), session_map)
     assert new is not None
     assert new[-2].tolist() == [[9, -1, -1, -1]]
@@ -195,6 +199,7 @@ def test_retrieval_finds_an_item_that_only_the_mlp_ranks_high() -> None:
         recent=torch.tensor([[1, -1]], dtype=torch.int32),
         item_counts=torch.zeros(n_items, 2),
         user_counts=torch.zeros(1),
+        gaps=torch.zeros(1, 3),
     )
     model = RecentNCF.of(base, statistics).eval()
     for layer in model.layers:
@@ -224,6 +229,29 @@ def test_artifact_alone_gives_the_same_logits(model: RecentNCF, tmp_path: Path) 
     assert torch.equal(loaded.score_catalogue(users), model.score_catalogue(users))
 
 
+@torch.no_grad()
+def test_artifact_of_earlier_versions_without_gaps_is_read(model: RecentNCF, tmp_path: Path) -> None:
+    statistics = {name: getattr(model, name) for name in ("neighbours", "strengths", "recent")}
+    counts = {"item_counts": model.item_counts, "user_counts": model.user_counts}
+    without = RecentNCF.of(model.base, RecentStatistics(**statistics, **counts, gaps=torch.zeros(N_USERS, 0)))
+    weights = without.state_dict()
+    assert "gaps" not in weights
+    config = {name: value for name, value in without.config.as_dict().items() if name != "n_gaps"}
+    earlier = build(RecentNCF.family, config)
+    earlier.load_state_dict(weights)
+    users = torch.arange(N_USERS)
+    assert torch.equal(earlier.eval().score_catalogue(users), without.eval().score_catalogue(users))
+
+
+@torch.no_grad()
+def test_logits_depend_on_the_gaps_of_the_user(model: RecentNCF) -> None:
+    users = torch.arange(N_USERS)
+    before = model.score_catalogue(users)
+    model.gaps[2] += 1.0
+    changed = (model.score_catalogue(users) != before).any(1)
+    assert changed.tolist() == [user == 2 for user in range(N_USERS)]
+
+
 @pytest.fixture(scope="module")
 def indexed() -> tuple[RecentNCF, ItemIndex]:
     """A model of 600 items with random weights and neighbours, and its index of three segments."""
@@ -237,6 +265,7 @@ def indexed() -> tuple[RecentNCF, ItemIndex]:
         recent=torch.from_numpy(rng.integers(-1, n_items, (N_USERS, N_RECENT))).int(),
         item_counts=torch.rand(n_items, 2),
         user_counts=torch.rand(N_USERS),
+        gaps=torch.rand(N_USERS, 3),
     )
     base = NCF(NCFConfig(n_users=N_USERS, n_items=n_items, architecture="gmf", factor_num=8))
     model = RecentNCF.of(base, statistics).eval()

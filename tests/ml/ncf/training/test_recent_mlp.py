@@ -15,7 +15,13 @@ from ml.ncf.model.ncf import NCF
 from ml.ncf.model.recent import RecentNCF
 from ml.ncf.model.recent_statistics import log_count
 from ml.ncf.training.plan import plan_text, training_plan
-from ml.ncf.training.recent_data import co_visits, draw_samples, statistics_of, without_newest
+from ml.ncf.training.recent_data import (
+    co_visits,
+    draw_samples,
+    gaps_before,
+    statistics_of,
+    without_newest,
+)
 from ml.ncf.training.recent_mlp import EPOCHS
 from ml.ncf.training.runner import Trained, run_plan
 from ml.ncf.training.training_data import TrainingData
@@ -81,10 +87,17 @@ def test_model_is_refitted_on_all_pairs_and_its_recent_items_are_the_newest(of_w
 
 
 def test_mlp_is_left_out_where_the_order_says_nothing() -> None:
-    trained = run_plan(training_plan(RECENT), noise())
-    assert isinstance(trained.model, NCF)
-    assert trained.notes[0].startswith("The MLP over recent items is left out: it would change")
-    assert trained.best.phase == "fused"
+    """One in six gains of noise exceeds its standard error, so that one seed may use the MLP."""
+    n_used = 0
+    for seed in range(4):
+        trained = run_plan(training_plan(replace(RECENT, seed=seed)), noise())
+        if isinstance(trained.model, RecentNCF):
+            n_used += 1
+            continue
+        assert isinstance(trained.model, NCF)
+        assert trained.notes[0].startswith("The MLP over recent items is left out: it would change")
+        assert trained.best.phase == "fused"
+    assert n_used <= 1
 
 
 def test_mlp_is_left_out_without_times() -> None:
@@ -172,6 +185,27 @@ def test_training_does_not_depend_on_the_validation_pairs() -> None:
     ]
     assert len(losses[0]) == EPOCHS
     assert losses[0] == losses[1]
+
+
+def test_gaps_are_the_seconds_from_earlier_items_to_the_last_one() -> None:
+    # User 0 has six items at these times; user 1 has two; user 2 has none.
+    times = np.array([0, 100, 130, 150, 155, 160, 7, 9])
+    pairs = Interactions.from_pairs(np.array([0] * 6 + [1] * 2), np.arange(8), 3, 8, times)
+    whole = gaps_before(pairs, np.arange(3), pairs.counts)
+    assert torch.equal(whole, log_count(torch.tensor([[5, 60, 160], [2, 2, 2], [0, 0, 0]])))
+    assert torch.equal(statistics_of(pairs, pairs, np.random.default_rng(0)).gaps, whole)
+    before = gaps_before(pairs, np.array([0, 0]), np.array([3, 0]))
+    assert torch.equal(before, log_count(torch.tensor([[30, 130, 130], [0, 0, 0]])))
+
+
+@pytest.mark.parametrize("changed_after", [9, 10])
+def test_inputs_of_a_sample_do_not_depend_on_what_comes_after_it(changed_after: int) -> None:
+    data = walks()
+    train = data.train
+    later = replace(train, times=train.times + 1000 * (train.times >= changed_after))
+    users = np.arange(train.n_users)
+    before = np.full(train.n_users, changed_after)
+    assert torch.equal(gaps_before(train, users, before), gaps_before(later, users, before))
 
 
 def test_statistics_do_not_count_withheld_pairs() -> None:
