@@ -174,8 +174,10 @@ def is_within(name: str, package: str) -> bool:
 
 
 def row_of(module: str) -> str:
-    """The row of the table that applies to a module."""
-    return max((row for row in MAY_IMPORT if is_within(module, row)), key=len)
+    """The row of the table that applies to a module; the longest matching name."""
+    rows = [row for row in MAY_IMPORT if is_within(module, row)]
+    assert rows, f"{module}: its package has no row in MAY_IMPORT"
+    return max(rows, key=len)
 
 
 def siblings(module: str) -> set[str]:
