@@ -72,11 +72,9 @@ def declared_for_peers() -> list[Requirement]:
 
 @functools.cache
 def source_files() -> tuple[Path, ...]:
-    """Every Python file of the repository, relative to its root; the environments beside it are not searched."""
-    own = [
-        each for each in ROOT.iterdir() if not each.name.startswith(".") and each.name not in BUILD_OUTPUTS
-    ]
-    found = [path for each in own for path in ([each] if each.suffix == ".py" else each.rglob("*.py"))]
+    """Every Python file of the repository, relative to its root; its environments are not searched."""
+    top = [path for path in ROOT.iterdir() if path.name[0] != "." and path.name not in BUILD_OUTPUTS]
+    found = [path for each in top for path in ([each] if each.suffix == ".py" else each.rglob("*.py"))]
     return tuple(sorted(path.relative_to(ROOT) for path in found))
 
 
