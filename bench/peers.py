@@ -133,8 +133,8 @@ def run_all(arguments: argparse.Namespace, options: Sequence[str], run_job: RunJ
     """Train what is missing, and write the table; returns whether it is complete.
 
     Args:
-        arguments: of the command line.
-        options: of the preparation job.
+        arguments: arguments of the command line.
+        options: options of the preparation job.
         run_job: runs the jobs of this environment; None: in a process each.
     """
     work: Path = arguments.work

@@ -74,7 +74,7 @@ def toolkit(
         python: interpreter of `.venv-container`.
         model: unpacked artifact; copied to ``model/`` of the base folder, in the image /opt/ml.
         folder: new folder for everything that the server writes.
-        variables: of the container's environment, instead of or in addition to those of the image.
+        variables: variables of the container's environment, instead of or in addition to those of the image.
     """
     base, temp = folder / "opt/ml", folder / "tmp"
     shutil.copytree(model, base / "model")

@@ -18,7 +18,7 @@ class EgressGroupArgs:
     """Arguments of `EgressGroup`.
 
     Attributes:
-        description: of the group.
+        description: description of the group.
         vpc_id, s3_prefix_list_id, endpoints_security_group_id: the network and its endpoints.
         database: networks and port of the database.
     """

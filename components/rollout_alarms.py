@@ -32,7 +32,7 @@ class AnswerMetrics:
     """Metrics of the API: answers of the model, and those that are invalid, empty or late.
 
     Attributes:
-        namespace: of the metrics.
+        namespace: namespace of the metrics.
         answers, bad_answers: names of the metrics; dimensions `EndpointName` and `ModelVersion`.
         unknown_version: `ModelVersion` of answers without a readable one.
     """

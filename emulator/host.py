@@ -33,7 +33,7 @@ class Host:
         sessions: role sessions of containers and instances.
         has_views: whether child processes see private folders at the documented paths.
         access: decisions about the calls of roles.
-        metrics: of CloudWatch.
+        metrics: metrics of CloudWatch.
     """
 
     def __init__(self, root: Path, default_region: str, *, has_views: bool | None = None) -> None:

@@ -88,7 +88,7 @@ def write_documents(
     Args:
         collection: a pymongo collection.
         documents: each with its ``_id``; consumed once, with one batch in memory at a time.
-        version: of the documents; versions are ordered as text, and documents of a newer one are left
+        version: version of the documents; versions are ordered as text, and documents of a newer one are left
             unchanged.
         version_field: the field of a document with its version.
         max_wait_s: maximum wait between two attempts.

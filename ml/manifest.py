@@ -109,7 +109,7 @@ class Manifest:
         """Raise ManifestError unless a file has the size and SHA-256 of its entry.
 
         Args:
-            name: of the file, relative to the run.
+            name: name of the file, relative to the run.
             size_bytes: its size.
             sha256: computes its SHA-256 in lower-case hexadecimal; called only if the size matches.
         """
@@ -177,7 +177,7 @@ def verify_files(manifest: Manifest, files: Mapping[str, Path]) -> None:
     """Check that each file has the size and SHA-256 in the manifest.
 
     Args:
-        manifest: of the run.
+        manifest: manifest of the run.
         files: local path of each file, by its name relative to the run.
 
     Raises:

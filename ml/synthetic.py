@@ -51,7 +51,7 @@ def generate(*, n_users: int, n_items: int, n_interactions: int, seed: int) -> S
         n_users: U.
         n_items: I.
         n_interactions: N, repeated pairs included.
-        seed: of every random number.
+        seed: seed of every random number.
 
     Raises:
         ValueError: there are too few or too many interactions for that many users and items.

@@ -38,8 +38,8 @@ class BatchRecommendationsArgs:
         image: URI of the job's container, which is that of the training.
         storage: the buckets and the key.
         feature_store: database that gets the lists as well; None: S3 only.
-        network: of the feature store's clients; the job runs in it if there is a feature store.
-        tags: of the jobs.
+        network: network of the feature store's clients; the job runs in it if there is a feature store.
+        tags: tags of the jobs.
     """
 
     endpoint_name: str

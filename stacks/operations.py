@@ -50,7 +50,7 @@ class OperationsArgs:
         region: region of the metrics.
         config: section `operations` of the stage configuration.
         preparation, training, serving: the slices to monitor.
-        timezone: of the deadlines.
+        timezone: timezone of the deadlines.
         monitoring: section `monitoring` of the stage configuration.
         functions: arguments that all functions share.
         storage: bucket of the prepared runs.

@@ -47,8 +47,8 @@ class ServingArgs:
         batch: section `batch_recommendations` of the stage configuration.
         batch_image: URI of its container's image.
         feature_store: database that gets the batch recommendations as well; None: S3 only.
-        network: of the feature store's clients.
-        tags: of the batch jobs.
+        network: network of the feature store's clients.
+        tags: tags of the batch jobs.
         recommend_concurrency: reserved concurrency of `recommend`; None uses the account's pool.
         functions: arguments that all functions share.
         log_retention_days: retention of the log groups of endpoint and API.

@@ -63,11 +63,11 @@ def run_batch(
     An injection after a broken one gets a new stage.
 
     Args:
-        number: of the batch; its baselines have this seed.
+        number: number of the batch; its baselines have this seed.
         todo: injections of all batches.
         done: gets the results; a text is an error that ends the batch.
-        recording: of the steps; None: real steps.
-        scale: of the recorded times.
+        recording: recording of the steps; None: real steps.
+        scale: scale of the recorded times.
     """
     parent = os.getppid()
     try:

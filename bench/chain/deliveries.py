@@ -40,7 +40,7 @@ class RecordedQueue(DeliveryQueue):
     """Delivery queue that records outcomes.
 
     Attributes:
-        records: of all deliveries, in the order of their events.
+        records: records of all deliveries, in the order of their events.
     """
 
     def __init__(self, name: str, n_workers: int) -> None:

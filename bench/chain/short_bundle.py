@@ -62,7 +62,7 @@ def short_bundle(product: bytes, recording: bytes, definition: str | None = None
     Args:
         product: the product's code bundle.
         recording: see `bench.chain.recorder`.
-        definition: of the pipeline; the build is recorded too then. None: the SDK compiles it.
+        definition: definition of the pipeline; the build is recorded too then. None: the SDK compiles it.
     """
     replaced = {target: _source(name) for target, name in JOBS.items()}
     replaced |= {f"ml/replay/{name}": _source(name) for name in ("__init__.py", "recorded.py", "artifact.py")}

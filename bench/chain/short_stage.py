@@ -115,7 +115,7 @@ class ShortStage(StageState):
         """Write a prepared run, `_SUCCESS` last.
 
         Args:
-            run_id: of the run.
+            run_id: run id of the run.
             model: whose training data the run has, `GOOD` or `WORSE`.
             change: edits the files (content by name) before they are written.
         """
@@ -164,9 +164,9 @@ def short_stage(seed: int, recording: bytes | None = None, scale: float = 1.0) -
     """Deploy the stage and serve the model of a first run.
 
     Args:
-        seed: of the throttling.
-        recording: of the steps; None: real steps.
-        scale: of the recorded times.
+        seed: seed of the throttling.
+        recording: recording of the steps; None: real steps.
+        scale: scale of the recorded times.
     """
     with _deployed(seed) as stage:
         if recording is not None:

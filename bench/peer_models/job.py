@@ -35,10 +35,10 @@ class Job:
         peer: name in the registry.
         rows: .npz with `users`, `items`, `n_users`, `n_items`; for a trial also `ranked_users` (C,) and
             `ranked_items` (C, 1 + N), the validation item first.
-        values: of the recommender's space.
-        seed: of all random numbers.
-        epochs: of the final training; None: validated after each epoch, a trial.
-        cpu_limit_s: of a trial; what it has found by then counts.
+        values: values of the recommender's space.
+        seed: seed of all random numbers.
+        epochs: epochs of the final training; None: validated after each epoch, a trial.
+        cpu_limit_s: CPU time of a trial, which is then judged by its best epoch so far.
         output: file of the result; the scores of a final training are beside it, with the suffix .npy.
     """
 

@@ -64,8 +64,8 @@ class Training:
     """One training of a recommender.
 
     Attributes:
-        values: of the hyperparameters.
-        seed: of all random numbers.
+        values: values of the hyperparameters.
+        seed: seed of all random numbers.
         workspace: an empty folder for files of the library.
         epochs: passes over the rows; None: until validation has not improved for some epochs. A model
             without epochs ignores it.

@@ -22,7 +22,7 @@ class Entry:
 
     Attributes:
         title: in tables.
-        module: of this package.
+        module: module of this package.
         class_name: in the module.
         space: values of each hyperparameter; empty: nothing is tuned.
         is_external: whether it needs the environment of other projects' recommenders.

@@ -66,7 +66,7 @@ class Search:
         fixed: values that are not searched.
         budget_s: CPU seconds of all trials together.
         max_trials: limit of the trials.
-        seed: of the trials' values and of all trainings.
+        seed: seed of the trials' values and of all trainings.
         run_job: runs a job.
     """
 

@@ -20,7 +20,7 @@ class CalledOperation:
 
     Attributes:
         prefix: prefix of the service's IAM actions (``elasticmapreduce``).
-        name: of the operation, ``RunJobFlow``.
+        name: name of the operation, ``RunJobFlow``.
         parameters: members of the operation's input.
         method, path: of the HTTP request; the path is percent-encoded.
     """

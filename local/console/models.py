@@ -27,7 +27,7 @@ class PackageView:
         deployment: outcome that deploy_model recorded; empty before its rollout.
         endpoint_config: with which it was deployed; empty before its rollout.
         created: UTC.
-        warnings: of its evaluation.
+        warnings: warnings of its evaluation.
     """
 
     arn: str

@@ -28,7 +28,7 @@ class Names:
     """Physical names of one deployment.
 
     Attributes:
-        prefix: of automatic names, ``<project>-<stage>-``.
+        prefix: prefix of automatic names, ``<project>-<stage>-``.
         account_id: account of the deployment.
         others: physical names without that prefix, to their logical names.
     """

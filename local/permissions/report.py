@@ -29,7 +29,7 @@ class Report:
 
     Attributes:
         uses: see `distinct`.
-        grants: of all roles.
+        grants: grants of all roles.
         unused: grants that neither a use nor a documented one needs.
         refusals: AccessDenied messages, without the expected ones.
     """

@@ -36,7 +36,7 @@ class Review:
     Attributes:
         base: commit that the working tree is compared with.
         costs: lines per month in the two versions.
-        findings: of the policy pack on the working tree, without the suppressed ones.
+        findings: findings of the policy pack on the working tree, without the suppressed ones.
     """
 
     stage: str

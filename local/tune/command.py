@@ -36,7 +36,7 @@ class TuneOptions:
         job_options: of the preparation job.
         preset: to start from instead of the stage's hyperparameters.
         minutes: time of the trials.
-        seed: of the trainings and of the search.
+        seed: seed of the trainings and of the search.
         output: folder for the searches, the prepared runs and the result.
     """
 

@@ -66,7 +66,7 @@ class Proposal:
     """Result of a search.
 
     Attributes:
-        values: of the hyperparameters: the best ones, or those that the search started from.
+        values: values of the hyperparameters: the best ones, or those that the search started from.
         is_better: whether they are better than those with other seeds too.
         ndcg: mean validation NDCG of the best trial's values over the confirmation seeds.
         start_ndcg: the same of the values that the search started from.
@@ -91,7 +91,7 @@ class Search:
         Args:
             run: with train and validation.
             start: values to start from, with `preset`.
-            seed: of the trainings and of the sampler.
+            seed: seed of the trainings and of the sampler.
             storage: SQLite file.
             code: digest of the code of the training (`code_digest`): trials of other code are not continued.
             report: called with each line for people.
@@ -207,7 +207,7 @@ def code_digest(root: Path) -> str:
     """Digest of what a trial's result depends on beside data and hyperparameters: its code and libraries.
 
     Args:
-        root: of the source tree.
+        root: root of the source tree.
     """
     digest = hashlib.sha256(" ".join(metadata.version(name) for name in TRAINING_LIBRARIES).encode())
     for folder in TRAINING_CODE:

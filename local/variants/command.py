@@ -51,7 +51,7 @@ def run(
     """Print the comparison, and reject the treatment if it is worse and the options say so.
 
     Args:
-        options: of the command.
+        options: options of the command.
         out: receives the table.
         find_stage: finds the stage whose log is read and whose package is rejected.
 

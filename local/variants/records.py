@@ -74,7 +74,7 @@ def read_answers(lines: Iterable[str], since: float = 0.0) -> Iterator[Answer]:
     """Recorded answers among the lines of the API's log, one at a time.
 
     Args:
-        lines: of the log.
+        lines: lines of the log.
         since: Unix seconds; earlier answers are left out.
 
     Raises:
@@ -110,8 +110,8 @@ def read_clicks(path: Path, key: UserKey) -> list[Click]:
     """Clicks of a CSV file with the columns user_id, item_id and time (Unix seconds or ISO 8601).
 
     Args:
-        path: of the file.
-        key: of the recorded answers; users are their digests.
+        path: path of the file.
+        key: key of the recorded answers; users are their digests.
 
     Raises:
         BadInputError: the file cannot be read, a column or value is missing, or a time is not readable.

@@ -18,7 +18,8 @@ class UserSession:
 
     Attributes:
         rows: known recent items, oldest first.
-        features: of the user with the session; None without known items, or if the model has no sessions.
+        features: features of the user with the session; None without known items, or without sessions in the
+            model.
         n_ignored: number of recent items without an effect; None if the request has no recent items.
     """
 

@@ -38,7 +38,7 @@ class AsyncInvocations:
 
     Args:
         run: invokes a function and waits for the outcome.
-        queue: of the invocations; for tests that record their outcomes.
+        queue: queue of the invocations; for tests that record their outcomes.
     """
 
     def __init__(

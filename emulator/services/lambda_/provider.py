@@ -34,7 +34,7 @@ class LambdaProvider(Provider):
     """Runs functions for synchronous and asynchronous invocations.
 
     Args:
-        queue: of the asynchronous invocations; for tests that record their outcomes.
+        queue: queue of the asynchronous invocations; for tests that record their outcomes.
     """
 
     def __init__(

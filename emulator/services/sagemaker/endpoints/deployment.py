@@ -46,7 +46,7 @@ class RolloutPolicy:
 
         Args:
             config: the DeploymentConfig.
-            n_instances: of the new fleet's smallest variant.
+            n_instances: instances of the new fleet's smallest variant.
             max_baking_s: longer waiting and baking periods are cut to this.
 
         Raises:
@@ -128,7 +128,7 @@ def variants_in_step(summaries: Sequence[Mapping[str, Any]], share: float) -> li
 
     Args:
         summaries: the variants as they will be.
-        share: of the traffic; 0: the instances are being created.
+        share: share of the traffic; 0: the instances are being created.
     """
     status = {"Status": "Baking" if share else "Creating", "StartTime": now()}
     return [

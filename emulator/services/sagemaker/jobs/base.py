@@ -194,7 +194,7 @@ def check_s3_input(name: str, data_type: str | None, mode: str | None) -> None:
     """Check that a job's input is files under an S3 prefix.
 
     Args:
-        name: of the channel or input, for the error message.
+        name: name of the channel or input, for the error message.
 
     Raises:
         ServiceError: the input has another data type or mode.
