@@ -1,6 +1,6 @@
 """Model artifact: everything that serving needs, in one folder.
 
-    model.json    family, sizes, hyperparameters, run, code version, metrics
+    model.json    family, sizes, hyperparameters, run, code version, metrics; size and checksum of each file
     weights.pt    state dict, loaded with `weights_only=True`
     arrays/       ids, seen items and popularity, one .npy file per array; no pickles
     index/        index of the items for retrieval, in large catalogues
@@ -8,9 +8,9 @@
     code/         the serving code, which needs numpy and torch, and faiss if there is an index
 
 Weights and arrays are memory-mapped: the processes of an instance share one copy. Artifacts of earlier
-versions have `arrays.npz` instead of `arrays/`, or an index of a format that is no longer used. Writing is
-deterministic: the same content gives the same bytes. This module is part of `code/`, so it imports numpy,
-torch, faiss, the standard library and `ml.ncf.model` only.
+versions have no checksums, `arrays.npz` instead of `arrays/`, or an index of a format that is no longer used.
+Writing is deterministic: the same content gives the same bytes. This module is part of `code/`, so it imports
+numpy, torch, faiss, the standard library and `ml.ncf.model` only.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ml.contract import (
+    ARRAYS_FOLDER,
     MODEL_CODE_FOLDER,
     MODEL_FILE,
     SCHEMA_VERSION,
@@ -40,7 +41,7 @@ from ml.contract import (
     WEIGHTS_FILE,
     serving_sources,
 )
-from ml.ncf.model import index_files, registry
+from ml.ncf.model import checksums, index_files, registry
 from ml.ncf.model.base import RankingModel
 from ml.ncf.model.finite import require_finite_weights
 from ml.ncf.model.item_index import ItemIndex
@@ -61,6 +62,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
 )
 READ_BYTES = 1 << 20  # read at once
+N_THREADS = 2  # that read files while the weights are checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +131,7 @@ def write(
         "family": model.family,
         "model": model.config.as_dict(),
         "index": described,
+        "checksums": checksums.describe(folder, _files(folder)),
         **info,
     }
     # Written last: a folder without model.json is not an artifact.
@@ -140,15 +143,24 @@ def read(folder: Path) -> Artifact:
     """Load an artifact from its unpacked folder.
 
     Raises:
-        ArtifactError: a file is missing or unreadable, has another schema version or an unknown model family,
-            its sizes differ from those of the other files, or a weight is not finite.
+        ArtifactError: a file is missing, damaged or unreadable, has another schema version or an unknown
+            model family, its sizes differ from those of the other files, or a weight is not finite.
     """
     info = _read_info(folder / MODEL_FILE)
     if "model" not in info:
         return Artifact(info=info, model=None, data=None)
-    with ThreadPoolExecutor(1) as pool:
+    described = info.get("checksums") or {}
+    for name, expected in described.items():
+        checksums.check_size(folder, name, expected)
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        checks = [pool.submit(checksums.check_content, folder, *each) for each in described.items()]
         reading = pool.submit(_read_index, folder, info)  # while the weights are checked
-        model = _read_model(folder, info)
+        try:
+            model = _read_model(folder, info)
+        except ArtifactError:
+            _wait(checks)  # that a file is damaged says more than what came of it
+            raise
+        _wait(checks)
         index = reading.result()
     data = ServingData.read(folder)
     data.check(model.config.n_users, model.config.n_items)
@@ -159,6 +171,17 @@ def read(folder: Path) -> Artifact:
         session=_read_session(folder / SESSION_FILE),
         retrieval=index,
     )
+
+
+def _files(folder: Path) -> list[str]:
+    """Files with a checksum; those of the index have SHA-256 (index_files), and the code is none."""
+    arrays = sorted(f"{ARRAYS_FOLDER}/{path.name}" for path in (folder / ARRAYS_FOLDER).iterdir())
+    return [WEIGHTS_FILE, *([SESSION_FILE] if (folder / SESSION_FILE).exists() else []), *arrays]
+
+
+def _wait(checks: Iterable[Future[None]]) -> None:
+    for check in checks:
+        check.result()
 
 
 class _NoInitialisation(TorchFunctionMode):

@@ -4,13 +4,15 @@ import io
 import json
 import shutil
 import tarfile
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 import torch
 
-from ml.ncf.model import artifact
+from ml.ncf.model import artifact, checksums
 from ml.ncf.model.finite import NotFiniteError, require_finite_weights
+from tests.ml.ncf.model.earlier import without_checksums
 from tests.repository import ROOT
 
 
@@ -64,8 +66,7 @@ def test_weight_that_is_not_finite_is_not_written(value: float, model_dir: Path,
 
 
 def test_weight_that_is_not_finite_is_not_loaded(model_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_dir, folder)
+    folder = without_checksums(model_dir, tmp_path / "model")
     weights = torch.load(folder / "weights.pt", weights_only=True)
     weights["gmf.item_embedding.weight"][3, 1] = torch.nan
     torch.save(weights, folder / "weights.pt")
@@ -88,11 +89,61 @@ def saved(content: dict[str, object]) -> bytes:
 def test_damaged_file_is_refused_and_named(
     model_dir: Path, tmp_path: Path, name: str, content: bytes
 ) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_dir, folder)
+    folder = without_checksums(model_dir, tmp_path / "model")
     (folder / name).write_bytes(content)
     with pytest.raises(artifact.ArtifactError, match=rf"{name}: .* cannot be loaded: [^\n]+$"):
         artifact.read(folder)
+
+
+def changed(content: bytes, place: float) -> bytes:
+    """The content with one other bit."""
+    found = bytearray(content)
+    found[min(int(place * len(content)), len(content) - 1)] ^= 0x10
+    return bytes(found)
+
+
+FILES = ("weights.pt", "arrays/popularity.npy", "arrays/user_ids_text.npy", "arrays/seen_indices.npy")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_damage_to_a_file_is_refused_in_one_line_that_names_it(
+    model_dir: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    original = (folder / name).read_bytes()
+    half = len(original) // 2
+    damages = {
+        "truncated or damaged": [original[:half], original[:-1], original + b"x", b""],
+        "damaged: its checksum is not": [
+            *(changed(original, place) for place in (0.0, 0.3, 0.5, 0.9, 1.0)),
+            original[:half] + bytes(len(original) - half),  # a hole in the file
+        ],
+    }
+    for message, contents in damages.items():
+        for content in contents:
+            (folder / name).write_bytes(content)
+            with pytest.raises(artifact.ArtifactError, match=rf"{name}: {message}[^\n]*$"):
+                artifact.read(folder)
+    (folder / name).unlink()
+    with pytest.raises(artifact.ArtifactError, match=rf"{name}: cannot be read: [^\n]*$"):
+        artifact.read(folder)
+    (folder / name).write_bytes(original)
+    assert artifact.read(folder).model is not None
+
+
+def test_checksum_sees_blocks_that_changed_places(tmp_path: Path) -> None:
+    blocks = [bytes([number]) * 2**20 for number in range(3)]
+    found = set()
+    for number, order in enumerate(permutations(blocks)):
+        path = tmp_path / str(number)
+        path.write_bytes(b"".join(order) + b"end")
+        found.add(checksums.checksum(path))
+    assert len(found) == 6
+
+
+def test_artifact_of_an_earlier_version_has_no_checksums(model_dir: Path, tmp_path: Path) -> None:
+    assert artifact.read(without_checksums(model_dir, tmp_path / "model")).model is not None
 
 
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.8], ids=str)

@@ -20,6 +20,7 @@ from ml.ncf.model.ncf import NCF
 from ml.ncf.model.retrieval import best_items
 from ml.ncf.model.serving_data import ArtifactError
 from ml.ncf.model.towers import NCFConfig
+from tests.ml.ncf.model.earlier import without_checksums
 
 N_USERS, N_ITEMS = 7, 2000
 NOTHING = np.empty(0, dtype=np.int32)
@@ -236,8 +237,7 @@ def write_old_arrays(folder: Path, data: artifact.ServingData) -> None:
 
 
 def test_artifact_of_an_earlier_version_is_loaded(model_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_dir, folder)
+    folder = without_checksums(model_dir, tmp_path / "model")
     new = artifact.read(model_dir)
     write_old_arrays(folder, new.data)
     shutil.rmtree(folder / "arrays")
@@ -249,8 +249,7 @@ def test_artifact_of_an_earlier_version_is_loaded(model_dir: Path, tmp_path: Pat
 
 
 def test_damaged_array_is_refused_and_its_file_named(model_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_dir, folder)
+    folder = without_checksums(model_dir, tmp_path / "model")
     path = folder / "arrays/popularity.npy"
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ArtifactError, match=r"arrays/popularity.npy: cannot be read"):
