@@ -9,7 +9,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from emulator.validation import quotas_events, quotas_iam, quotas_lambda, quotas_s3, quotas_tags
+from emulator.validation import (
+    quotas_alarms,
+    quotas_events,
+    quotas_iam,
+    quotas_lambda,
+    quotas_s3,
+    quotas_tags,
+)
 from emulator.validation.constraints import Violation
 from emulator.wire import ServiceError
 
@@ -27,9 +34,6 @@ RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-SHORT_PERIODS_S = (10, 20, 30)  # API reference, PutMetricAlarm: Period
-MAX_ALARM_RANGE_S = 86_400  # the same page: one day, or a week for periods of an hour and more
-MAX_LONG_ALARM_RANGE_S = 604_800
 MAX_GROUP_TEXT = 255  # EC2 API reference, CreateSecurityGroup: GroupName and GroupDescription
 GROUP_TEXT = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]*")
 MAX_ENDPOINT_POLICY = 20_480  # VPC quotas, VPC endpoint policy in characters
@@ -84,21 +88,6 @@ def _retention(parameters: Parameters, _region: str) -> Iterator[Violation]:
         yield Violation("retentionInDays", "enum", text, str(days))
 
 
-def _alarm(parameters: Parameters, _region: str) -> Iterator[Violation]:
-    periods = [parameters.get("Period")]
-    periods += [
-        each.get("MetricStat", each).get("Period") for each in parameters.get("Metrics") or [] if each
-    ]
-    for period in (period for period in periods if period is not None):
-        if period not in SHORT_PERIODS_S and period % 60:
-            text = f"Member must be one of {SHORT_PERIODS_S} or a multiple of 60"
-            yield Violation("period", "range", text, str(period))
-        limit = MAX_LONG_ALARM_RANGE_S if period >= 3_600 else MAX_ALARM_RANGE_S
-        if period * parameters["EvaluationPeriods"] > limit:
-            text = f"Metrics cannot be checked across more than {limit} seconds (EvaluationPeriods * Period)"
-            raise ServiceError("ValidationError", text)
-
-
 def _security_group(parameters: Parameters, _region: str) -> Iterator[Violation]:
     for member in ("GroupName", "Description"):
         yield from _group_text(member, str(parameters.get(member) or ""))
@@ -130,7 +119,6 @@ def _too_long(path: str, limit: int, value: str | None) -> Violation:
 
 
 CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
-    ("cloudwatch", "PutMetricAlarm"): (_alarm,),
     ("ec2", "AuthorizeSecurityGroupEgress"): (_security_group_rules,),
     ("ec2", "AuthorizeSecurityGroupIngress"): (_security_group_rules,),
     ("ec2", "CreateSecurityGroup"): (_security_group,),
@@ -143,6 +131,7 @@ CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
     ("logs", "PutRetentionPolicy"): (_retention,),
     ("scheduler", "CreateSchedule"): (_schedule,),
     ("scheduler", "UpdateSchedule"): (_schedule,),
+    **quotas_alarms.CHECKS,
     **quotas_events.CHECKS,
     **quotas_iam.CHECKS,
     **quotas_lambda.CHECKS,

@@ -41,6 +41,10 @@ class AlarmRule:
             raise ExpressionError(f"the emulator does not support {alarm.comparison_operator}")
         queries = alarm.metric_data_queries
         self._expressions = {query.id: Expression(query.expression) for query in queries if query.expression}
+        known = {query.id for query in queries}
+        for expression in self._expressions.values():
+            if unknown := sorted(expression.names - known):
+                raise ExpressionError(f"{expression.text!r}: no metric {unknown[0]!r}")
         statistics = [query.metric_stat.stat for query in queries if query.metric_stat]
         if not queries:
             statistics = [alarm.extended_statistic or alarm.statistic]

@@ -36,6 +36,9 @@ def patch(patches: MotoPatches, invoke: Callable[[Any, str], Outcome]) -> None:
     patches.replace(LambdaFunction, "invoke", lambda _: _make_invoke(invoke))
     patches.replace(LambdaBackend, "layers_versions_by_arn", _make_layers_versions_by_arn)
     patches.replace(LambdaBackend, "put_function_event_invoke_config", lambda _: _put_event_invoke_config)
+    patches.replace(
+        LambdaBackend, "update_function_event_invoke_config", lambda _: _update_event_invoke_config
+    )
 
 
 def fingerprint(function: Any) -> str:
@@ -109,3 +112,10 @@ def _put_event_invoke_config(self: Any, function_name: str, config: dict[str, An
     function = self.get_function(function_name)
     function.event_invoke_config = [EventInvokeConfig(function.function_arn, function.last_modified, config)]
     return function.event_invoke_config[0].response()
+
+
+def _update_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Change the given members of the configuration; an error of Lambda if there is none."""
+    self.get_function_event_invoke_config(function_name)
+    known = self.get_function(function_name).event_invoke_config[0].config
+    return _put_event_invoke_config(self, function_name, {**known, **config})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,7 +98,29 @@ class SchedulerProvider(Provider):
                 "ValidationException",
                 "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
             )
-        return self._forward(request)
+        window = schedule.get("FlexibleTimeWindow", {})
+        if (window.get("Mode") == "FLEXIBLE") != ("MaximumWindowInMinutes" in window):
+            raise ServiceError(
+                "ValidationException",
+                "MaximumWindowInMinutes must be set for a flexible time window, and for no other.",
+            )
+        response = self._forward(request)
+        if request.method == "PUT" and response.status == 200:
+            self._set_defaults(schedule, request)
+        return response
+
+    @staticmethod
+    def _set_defaults(spec: Mapping[str, Any], request: Request) -> None:
+        """Set what an update leaves out, or moto leaves as it was.
+
+        "EventBridge Scheduler overwrites all existing values ... To reset a value to its default, leave it
+        out" (API reference, UpdateSchedule).
+        """
+        group = request.json.get("GroupName") or "default"
+        name = request.path.rstrip("/").rpartition("/")[2]
+        schedule = moto_state.backend("scheduler", request.region).get_schedule(group, name)
+        schedule.state = spec.get("State") or "ENABLED"
+        schedule.action_after_completion = spec.get("ActionAfterCompletion") or "NONE"
 
     def _is_trusted(self, role_arn: str, region: str) -> bool:
         """Whether a schedule of this account may assume a role; False if the role does not exist."""

@@ -61,3 +61,43 @@ def test_deregistration_deletes_the_policies_of_the_target(scaling: Any) -> None
         scaling.deregister_scalable_target(**SCALABLE)
     with pytest.raises(ClientError, match="ObjectNotFoundException"):
         scaling.delete_scaling_policy(PolicyName="invocations", **SCALABLE)
+
+
+OTHER = SCALABLE | {"ResourceId": "endpoint/other/variant/AllTraffic"}
+
+
+# API reference, RegisterScalableTarget: "This property is required when registering a new scalable target",
+# and an update keeps what it leaves out; PutScalingPolicy: the target must be registered.
+@pytest.mark.parametrize(
+    ("operation", "parameters", "message"),
+    [
+        ("register_scalable_target", {**OTHER, "MaxCapacity": 2}, "MinCapacity is required"),
+        ("register_scalable_target", {**OTHER, "MinCapacity": 1}, "MaxCapacity is required"),
+        ("register_scalable_target", {**OTHER, "MinCapacity": 3, "MaxCapacity": 2}, "cannot be less than"),
+        ("register_scalable_target", {**SCALABLE, "MinCapacity": 3}, "cannot be less than"),
+        (
+            "put_scaling_policy",
+            {**OTHER, "PolicyName": "p", "PolicyType": "TargetTrackingScaling"},
+            "No scalable target found",
+        ),
+        (
+            "put_scaling_policy",
+            {**SCALABLE, "PolicyName": "p", "PolicyType": "TargetTrackingScaling"},
+            "TargetTrackingScalingPolicyConfiguration is required",
+        ),
+    ],
+)
+def test_incomplete_targets_and_policies_are_refused(
+    scaling: Any, operation: str, parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ClientError, match=message):
+        getattr(scaling, operation)(**parameters)
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 2)
+    assert len(scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]) == 1
+
+
+def test_update_of_a_target_keeps_what_it_leaves_out(scaling: Any) -> None:
+    scaling.register_scalable_target(**SCALABLE, MaxCapacity=5)
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 5)

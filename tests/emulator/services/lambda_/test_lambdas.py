@@ -273,3 +273,17 @@ def test_success_is_sent_to_destination(emulator: Emulator) -> None:
     record = json.loads(receive(emulator, url)["Body"])
     assert record["requestContext"]["condition"] == "Success"
     assert record["responsePayload"] == {"ok": {"n": 1}}
+
+
+def test_update_of_the_asynchronous_configuration_keeps_what_it_leaves_out(emulator: Emulator) -> None:
+    # API reference, UpdateFunctionEventInvokeConfig: it updates; PutFunctionEventInvokeConfig overwrites.
+    make_function(emulator, "configured", "def handler(event, context):\n    return 1\n")
+    client, name = emulator.client("lambda"), {"FunctionName": "configured"}
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        client.update_function_event_invoke_config(**name, MaximumRetryAttempts=1)
+    client.put_function_event_invoke_config(**name, MaximumRetryAttempts=1, MaximumEventAgeInSeconds=100)
+    client.update_function_event_invoke_config(**name, MaximumRetryAttempts=2)
+    found = client.get_function_event_invoke_config(**name)
+    assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (2, 100)
+    client.put_function_event_invoke_config(**name, MaximumRetryAttempts=0)
+    assert "MaximumEventAgeInSeconds" not in client.get_function_event_invoke_config(**name)

@@ -253,3 +253,39 @@ def test_invalid_schedule_is_refused(
 def test_input_that_is_not_an_object_is_refused(payload: str) -> None:
     with pytest.raises(TargetError, match="not"):
         Target(SEND).call(payload)
+
+
+def test_update_replaces_all_values(emulator: Emulator, role: str) -> None:
+    # API reference, UpdateSchedule: what is left out gets its default.
+    target = {"Arn": SEND, "RoleArn": role, "Input": json.dumps({"QueueUrl": "u", "MessageBody": "b"})}
+    changed = {
+        "Description": "d",
+        "ScheduleExpressionTimezone": "Asia/Seoul",
+        "ActionAfterCompletion": "DELETE",
+    }
+    schedule(emulator, "replaced", target, "cron(0 2 * * ? 2099)", State="DISABLED", **changed)
+    client = emulator.client("scheduler")
+    client.update_schedule(
+        Name="replaced",
+        ScheduleExpression="cron(0 3 * * ? 2099)",
+        FlexibleTimeWindow={"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5},
+        Target=target,
+    )
+    found = client.get_schedule(Name="replaced")
+    assert (found["State"], found["ActionAfterCompletion"]) == ("ENABLED", "NONE")
+    assert found["ScheduleExpressionTimezone"] == "UTC"
+    assert not found.get("Description")
+    client.delete_schedule(Name="replaced")
+
+
+@pytest.mark.parametrize("window", [{"Mode": "FLEXIBLE"}, {"Mode": "OFF", "MaximumWindowInMinutes": 5}])
+def test_flexible_window_has_a_length_and_no_other_does(
+    emulator: Emulator, role: str, window: dict[str, Any]
+) -> None:
+    with pytest.raises(ClientError, match="MaximumWindowInMinutes"):
+        emulator.client("scheduler").create_schedule(
+            Name="window",
+            ScheduleExpression="rate(1 day)",
+            FlexibleTimeWindow=window,
+            Target={"Arn": SEND, "RoleArn": role, "Input": "{}"},
+        )
