@@ -45,6 +45,12 @@ from tests.ml.preparation.shop import (
 pytestmark = pytest.mark.spark
 
 QUARANTINE = "quarantine/part-00000.json.gz"
+LEFT_OVER = (
+    "train/part-00007.parquet",
+    "quarantine/part-00009.json.gz",
+    "manifest.json",
+    "_unfinished/splits/x",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(spark: SparkSession, shop: Path) -> Path:
-    """The prepared run of the shop; read only."""
+    """The run of the shop, prepared over the files of an incomplete attempt; read only."""
+    for name in LEFT_OVER:
+        path = shop.parent / "prepared" / f"run={RUN_ID}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("left over")
     return prepare(spark, shop, shop.parent / "prepared")
 
 
@@ -71,8 +81,11 @@ def test_spark_writes_no_success_marker(spark: SparkSession, tmp_path: Path, fil
     assert {path.name.split("-")[0] for path in folder.iterdir() if path.suffix != ".crc"} == {"part"}
 
 
-def test_files_of_a_run_match_its_manifest(shop: Path, prepared: Path) -> None:
+def test_incomplete_attempt_is_deleted(prepared: Path) -> None:
     assert set(files_of(prepared)) == {*COMPLETE_RUN, QUARANTINE}
+
+
+def test_files_of_a_run_match_its_manifest(shop: Path, prepared: Path) -> None:
     manifest = manifests.load(prepared / "manifest.json")
     manifests.verify_files(manifest, {name: prepared / name for name in manifest.files})
     assert {name: table(prepared, name).num_rows for name in DATA_FILES} == {
@@ -175,15 +188,6 @@ def test_bytes_depend_on_the_events_only(spark: SparkSession, tmp_path: Path) ->
         job.prepare(spark, settings_for(tmp_path / "parts", tmp_path / "again"), rows_per_file=40)
     assert {f"train/part-0000{number}.parquet" for number in range(3)} <= set(first)
     assert data_files(tmp_path / "again" / f"run={RUN_ID}") == first
-
-
-def test_incomplete_attempt_is_deleted(spark: SparkSession, tmp_path: Path) -> None:
-    run = tmp_path / "prepared" / f"run={RUN_ID}"
-    for name in ("train/part-00007.parquet", "manifest.json", "_unfinished/splits/x"):
-        (run / name).parent.mkdir(parents=True, exist_ok=True)
-        (run / name).write_text("left over")
-    prepare(spark, write_shop(tmp_path, shop_lines()), tmp_path / "prepared")
-    assert set(files_of(run)) == COMPLETE_RUN
 
 
 def test_temporary_files_are_in_the_scratch_folder_and_deleted(spark: SparkSession, tmp_path: Path) -> None:
