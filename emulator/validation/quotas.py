@@ -14,6 +14,7 @@ from emulator.validation import (
     quotas_events,
     quotas_iam,
     quotas_lambda,
+    quotas_messages,
     quotas_s3,
     quotas_tags,
 )
@@ -135,5 +136,6 @@ CHECKS: Mapping[tuple[str, str], tuple[Check, ...]] = {
     **quotas_events.CHECKS,
     **quotas_iam.CHECKS,
     **quotas_lambda.CHECKS,
+    **quotas_messages.CHECKS,
     **quotas_s3.CHECKS,
 }

@@ -229,3 +229,40 @@ def test_tags_above_the_limits_are_refused(emulator: Emulator, tags: list[dict[s
         emulator, "ec2", "create_vpc", CidrBlock="10.0.0.0/16", TagSpecifications=specifications
     )
     assert (code, text in message) == ("InvalidParameterValue", True), message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"Subject": "two\nlines"}, "Invalid parameter: Subject"),
+        ({"Subject": "\u00e9"}, "Invalid parameter: Subject"),
+        ({"Subject": " begins with a space"}, "Invalid parameter: Subject"),
+        ({"Subject": "x" * 101}, "Invalid parameter: Subject"),
+        ({"Subject": "x" * 100}, ""),
+        ({"Message": ""}, "Invalid parameter: Empty message"),
+    ],
+)
+def test_subjects_and_messages_that_sns_refuses_are_refused(
+    emulator: Emulator, change: dict[str, str], message: str
+) -> None:
+    topic = emulator.client("sns").create_topic(Name="subjects")["TopicArn"]
+    _, found = refusal(emulator, "sns", "publish", **{"TopicArn": topic, "Message": "m", **change})
+    assert (message in found) if message else found == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "refused"),
+    [
+        ("VisibilityTimeout", "43200", "43201"),
+        ("MessageRetentionPeriod", "60", "59"),
+        ("ReceiveMessageWaitTimeSeconds", "20", "21"),
+        ("DelaySeconds", "900", "-1"),
+    ],
+)
+def test_queue_attributes_out_of_range_are_refused(
+    emulator: Emulator, name: str, accepted: str, refused: str
+) -> None:
+    url = emulator.client("sqs").create_queue(QueueName="ranges")["QueueUrl"]
+    for value, expected in ((accepted, ""), (refused, f"Invalid value for the parameter {name}.")):
+        _, found = refusal(emulator, "sqs", "set_queue_attributes", QueueUrl=url, Attributes={name: value})
+        assert found == expected
