@@ -1,7 +1,9 @@
 """Pack the Python packages of the Spark job for the EMR nodes: a zip with the same bytes for the same lock.
 
 pip downloads the wheels of ``requirements/spark.lock`` for the Python version and processor of the nodes, and
-they are unpacked into one zip. An existing archive of the same lock is kept.
+they are unpacked into one zip. Of botocore's API descriptions, three quarters of all files, it has those of
+the job's services: each step unpacks them before it starts. An existing archive of the same lock and services
+is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # EMR 7: CPython 3.9 on Amazon Linux 2023. The stage config refuses Graviton, which needs other wheels.
 NODES = ("--platform", "manylinux2014_x86_64", "--implementation", "cp", "--python-version", "3.9")
 LOCK_NAME = "spark.lock"  # also the copy inside the archive, which identifies the lock of the archive
+# Services that the job calls: the feature store's secret; STS for credentials of a role.
+SERVICES = ("secretsmanager", "sts")
+SERVICES_NAME = "services.txt"  # the list inside the archive
+SERVICE_DATA = ("botocore", "data")
 PIP_TIMEOUT_S = 600
 LAST_LINES = 5
 
@@ -62,6 +68,8 @@ def unpack(wheels: list[Path]) -> dict[str, bytes]:
                 top, _, inside = name.partition("/")
                 if name.endswith("/") or (top.endswith(".data") and inside.startswith("scripts/")):
                     continue  # command line scripts are not imported
+                if is_other_service(name):
+                    continue
                 if top.endswith(".data"):
                     raise PackagesError(f"{wheel.name}: {name} belongs outside of site-packages")
                 if name in files:
@@ -70,11 +78,22 @@ def unpack(wheels: list[Path]) -> dict[str, bytes]:
     return files
 
 
+def is_other_service(name: str) -> bool:
+    """Whether a file describes a service that the job does not call: botocore/data/SERVICE/VERSION/FILE."""
+    *folders, _ = name.split("/")
+    return tuple(folders[:2]) == SERVICE_DATA and len(folders) > 2 and folders[2] not in SERVICES
+
+
+def labels(lock: Path) -> dict[str, bytes]:
+    """The files inside an archive that identify it: its lock and its services."""
+    return {LOCK_NAME: lock.read_bytes(), SERVICES_NAME: "\n".join(SERVICES).encode()}
+
+
 def is_archive_of(lock: Path, archive: Path) -> bool:
-    """Whether the archive was built from this lock."""
+    """Whether the archive was built from this lock, for these services."""
     try:
         with zipfile.ZipFile(archive) as packed:
-            return packed.read(LOCK_NAME) == lock.read_bytes()
+            return all(packed.read(name) == content for name, content in labels(lock).items())
     except (FileNotFoundError, KeyError, zipfile.BadZipFile):
         return False
 
@@ -91,7 +110,7 @@ def main() -> int:
             return 0
         with tempfile.TemporaryDirectory() as folder:
             files = unpack(fetch_wheels(args.lock, Path(folder)))
-        content = zip_bytes({**files, LOCK_NAME: args.lock.read_bytes()})
+        content = zip_bytes({**files, **labels(args.lock)})
         write_file(args.output, content)
     except (OSError, PackagesError, subprocess.TimeoutExpired) as error:
         print(f"spark_packages: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.spark_packages import LOCK_NAME, PackagesError, is_archive_of, unpack
+from ci.spark_packages import LOCK_NAME, PackagesError, is_archive_of, labels, unpack
 from components.packing import write_file, zip_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,11 +43,20 @@ def test_files_outside_of_site_packages_and_duplicate_files_are_refused(tmp_path
         unpack([wheel(tmp_path, "b", "same.py"), wheel(tmp_path, "c", "same.py")])
 
 
+def test_descriptions_of_services_that_the_job_does_not_call_are_left_out(tmp_path: Path) -> None:
+    data = "botocore/data"
+    kept = {f"{data}/sts/2011-06-15/service-2.json.gz", f"{data}/endpoints.json", "botocore/session.py"}
+    other = {f"{data}/ec2/2016-11-15/service-2.json.gz", f"{data}/s3/2006-03-01/service-2.json.gz"}
+    assert set(unpack([wheel(tmp_path, "botocore", *kept, *other)])) == kept
+
+
 def test_archive_is_valid_only_for_the_lock_that_it_contains(tmp_path: Path) -> None:
     lock, archive = tmp_path / LOCK_NAME, tmp_path / "packages.zip"
     lock.write_text("pymongo==4.18.3\n")
     assert not is_archive_of(lock, archive)
     write_file(archive, zip_bytes({LOCK_NAME: lock.read_bytes()}))
+    assert not is_archive_of(lock, archive)  # of all services, as before there was a list
+    write_file(archive, zip_bytes(labels(lock)))
     assert is_archive_of(lock, archive)
     lock.write_text("pymongo==4.18.4\n")
     assert not is_archive_of(lock, archive)
@@ -100,3 +109,19 @@ def test_archive_is_for_the_python_version_and_processor_of_the_nodes() -> None:
             assert platform.endswith("_x86_64")
             found = re.match(r"manylinux_(\d+)_(\d+)_", platform)
             assert found is None or (int(found[1]), int(found[2])) <= NODE_GLIBC
+
+
+def test_job_can_make_its_clients_with_the_packages_of_the_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(ARCHIVE) as packed:
+        packed.extractall(tmp_path)
+    called = set(re.findall(r'boto3\.client\("([a-z0-9-]+)"', (ROOT / "ml" / "feature_store.py").read_text()))
+    assert called
+    program = f"import boto3\nfor name in {sorted({*called, 'sts'})}: boto3.client(name, 'ap-northeast-2')"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
