@@ -85,7 +85,7 @@ def shared_by_process(file: str) -> str | None:
     text = Path(__file__).parents[1].joinpath(file).read_text()
     if "spark: SparkSession" in text:
         return f"Spark session {2 if file in IN_SECOND_SESSION else 1}"
-    if "from tests.stacks.program import" in text:
+    if "from tests.stacks.program import" in text or "from tests.local.snapshots import" in text:
         return "the recorded resources of the stages"
     return None
 
