@@ -170,7 +170,9 @@ class RecentNCF(RankingModel):
     # -- features -------------------------------------------------------------------------------
 
     def user_features(self, users: Tensor, history: History | None = None) -> Features:
-        of_user = torch.cat([self.user_counts[users].unsqueeze(-1), self.gaps[users]], dim=-1)
+        of_user = self.user_counts[users].unsqueeze(-1)
+        if self.config.n_gaps:  # otherwise the file has none, and the buffer no storage
+            of_user = torch.cat([of_user, self.gaps[users]], dim=-1)
         return (*self.base.user_features(users, history), self.recent[users].long(), of_user)
 
     def item_features(self, items: Tensor) -> Features:
