@@ -95,6 +95,11 @@ class AirflowStage:
 
         return boto3.client(service, **ADMINISTRATOR)
 
+    def artifact(self, key: str) -> bytes:
+        """An object of the artifacts bucket."""
+        found = self.client("s3").get_object(Bucket=self.outputs["artifacts_bucket"], Key=key)
+        return bytes(found["Body"].read())
+
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,18 @@ from tests.dags.runs import N_EVENTS_EACH, N_USERS, clusters, good_events, keys_
 
 pytestmark = pytest.mark.usefixtures("metadata_database")
 SEOUL = ZoneInfo("Asia/Seoul")
+PROGRAM = "spark/prepare.py"
+DELAY_S = 120
+
+
+@pytest.fixture
+def delayed_program(stage: AirflowStage) -> Iterator[None]:
+    """The job starts late, so that it is active when a time limit ends, however long Airflow takes."""
+    program, bucket = stage.artifact(PROGRAM), stage.outputs["artifacts_bucket"]
+    delayed = f"import time\n\ntime.sleep({DELAY_S})\n".encode() + program
+    stage.client("s3").put_object(Bucket=bucket, Key=PROGRAM, Body=delayed)
+    yield
+    stage.client("s3").put_object(Bucket=bucket, Key=PROGRAM, Body=program)
 
 
 def test_interval_is_prepared_validated_and_not_launched_twice(
@@ -73,15 +86,13 @@ def test_bad_input_fails_the_run_with_one_notification(
     assert contract.SUCCESS_FILE not in keys_of(stage, "20261125T170000Z")
 
 
+@pytest.mark.usefixtures("delayed_program")
 def test_active_job_flow_is_adopted_and_terminated_after_the_time_limit(
     stage: AirflowStage, dag: Any, mailbox: Mailbox
 ) -> None:
     put_raw(stage, good_events())
-    key = contract.RUN_JOB_FLOW_KEY
-    published = (
-        stage.client("s3").get_object(Bucket=stage.outputs["artifacts_bucket"], Key=key)["Body"].read()
-    )
-    document = published.decode().replace(contract.RUN_ID_PLACEHOLDER, "20261126T170000Z")
+    document = stage.artifact(contract.RUN_JOB_FLOW_KEY).decode()
+    document = document.replace(contract.RUN_ID_PLACEHOLDER, "20261126T170000Z")
     active = stage.client("emr").run_job_flow(**json.loads(document))["JobFlowId"]
     before = clusters(stage)
 
