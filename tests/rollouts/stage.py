@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from tests.rollouts.models import archive
 FIRST_RUN = datetime(2030, 1, 1, tzinfo=UTC)
 MAX_BAKING_S = 20.0
 WAIT_S = 90.0
+IDLE_S = 2.0  # longer than a function takes from an event to its first line in the log
 METRICS_S = 300.0  # longest time that an alarm of rollouts looks back
 N_CLIENTS, PAUSE_S = 2, 0.04  # between requests: two clients stay below the API's rate of 50 per second
 ENDPOINT = "ncf-dev"
@@ -153,14 +155,33 @@ class RolloutStage:
 
     def log(self, function: str) -> list[dict[str, Any]]:
         """Structured lines of a function's log."""
-        logs = self.stage.client("logs")
-        (group,) = (
-            each["logGroupName"]
-            for page in logs.get_paginator("describe_log_groups").paginate()
-            for each in page["logGroups"]
-            if f"{function}-logs" in each["logGroupName"]
-        )
-        return [json.loads(line) for line in self._log_lines(group) if line.startswith("{")]
+        return [
+            json.loads(line) for line in self._log_lines(self._log_group(function)) if line.startswith("{")
+        ]
+
+    def wait_until_idle(self, function: str = "deploy-model") -> None:
+        """Wait until no invocation of a function has run for a while: one has the variables of its start."""
+        group = self._log_group(function)
+        seen: tuple[int, float] = (-1, 0.0)
+
+        def is_idle() -> bool:
+            nonlocal seen
+            lines = self._log_lines(group)
+            n_started, n_ended = (
+                sum(line.startswith(f"{word} RequestId") for line in lines) for word in ("START", "END")
+            )
+            if n_started != n_ended or n_started != seen[0]:
+                seen = (n_started, time.monotonic())
+                return False
+            return time.monotonic() - seen[1] >= IDLE_S
+
+        eventually(is_idle, WAIT_S, f"{function} is idle")
+
+    def _log_group(self, function: str) -> str:
+        pages = self.stage.client("logs").get_paginator("describe_log_groups").paginate()
+        names = [each["logGroupName"] for page in pages for each in page["logGroups"]]
+        (group,) = (name for name in names if f"{function}-logs" in name)
+        return group
 
     def container_log(self) -> list[str]:
         """Lines of the endpoint's containers."""

@@ -22,8 +22,10 @@ def linear_steps(stage: RolloutStage, serving: str) -> Iterator[None]:
     del serving
     _scale(stage, N_INSTANCES)
     stage.configure(ROLLOUT="linear", STEP_PERCENT="25")
+    stage.wait_until_idle()  # an earlier invocation would roll out the next package as a canary
     yield
     stage.configure(ROLLOUT="canary", STEP_PERCENT="50")
+    stage.wait_until_idle()
     _scale(stage, 2)
 
 
