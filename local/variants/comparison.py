@@ -153,7 +153,7 @@ def _residuals(counts: Mapping[str, tuple[int, int]]) -> tuple[float, dict[str, 
 def _interval(value: float, residuals: Iterable[float]) -> Rate:
     errors = list(residuals)
     n = len(errors)
-    deviation = math.sqrt(sum(error**2 for error in errors) * n / (n - 1)) if n > 1 else math.inf
+    deviation = math.sqrt(math.fsum(error**2 for error in errors) * n / (n - 1)) if n > 1 else math.inf
     return Rate(value, value - Z * deviation, value + Z * deviation)
 
 
