@@ -155,9 +155,12 @@ def item_weights(train: Interactions, l2: float, activity_power: float = 0.0) ->
         gram += dense.T @ dense  # without a power, counts below 2^24: exact in float32
     gram.diagonal().add_(l2)
     try:
-        precision = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        factor = torch.linalg.cholesky(gram)
     except RuntimeError as error:  # LinAlgError, which torch's types do not export
         raise ValueError(f"ease: no solution with ease_l2 {l2:g}: raise it") from error
-    weights = (precision / -precision.diagonal()).fill_diagonal_(0.0).float()
+    del gram  # at most two matrices of this size are in memory
+    precision = torch.cholesky_inverse(factor)
+    del factor
+    weights = precision.div_(-precision.diagonal()).fill_diagonal_(0.0).float()
     require_finite(weights, f"item weights of ease with ease_l2 {l2:g}")
     return weights
