@@ -14,6 +14,7 @@ from ml.ncf.objectives.histories import full_histories
 from ml.ncf.training.blending import best_blend_weights
 from ml.ncf.training.loop import TrainingError
 from ml.ncf.training.plan import training_plan, without_part
+from ml.ncf.training.plan_run import parts_sentence
 from ml.ncf.training.runner import run_plan
 from ml.settings.hyperparameters import Hyperparameters
 from tests.ml.ncf.training.small import N_USERS, SMALL, same, small_data, train, weights
@@ -246,3 +247,13 @@ def test_large_catalogue_has_no_factors_of_ease() -> None:
     assert [phase.name for phase in plan] == ["gmf", "fused", "gmf-refit", "fused-refit"]
     assert [phase.parts for phase in plan if phase.parts] == [("gmf",), ("gmf-refit",)]
     assert not EASEFactors.supports(20_000)
+
+
+def test_sentence_says_what_each_part_adds_and_which_is_left_out() -> None:
+    sentence = parts_sentence(
+        ["gmf", "gmf-pointwise", "gmf-ease"], [0.6, 0.4, 0.0], [0.0123, -0.0004, 0.5], 10
+    )
+    assert sentence == (
+        "Parts in use, and what each adds to validation NDCG@10: gmf +0.0123, gmf-pointwise -0.0004; "
+        "left out: gmf-ease."
+    )
