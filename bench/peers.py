@@ -32,6 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+import torch
 
 from bench.peer_models.comparison import as_markdown, compare
 from bench.peer_models.registry import PEERS, PRODUCT
@@ -105,14 +106,14 @@ def in_order(pairs: Interactions) -> dict[str, np.ndarray]:
 def write_rows(run: PreparedRun, work: Path, flags: Sequence[str]) -> tuple[Path, Path]:
     """Write the rows of the search and those of the final training; neither has a test row."""
     tuning, final = work / "train.npz", work / "train-and-validation.npz"
-    if final.is_file():
-        return tuning, final
     data = training_data(run, hyperparameters.parse(flags))
-    if data.validation.n_negatives is not None:
-        raise SystemExit("some users have fewer than 99 unseen items: use a larger catalogue")
+    pairs = data.validation
+    n_negatives = torch.full_like(pairs.users, pairs.items.shape[1] - 1)
     ranked = {
-        "ranked_users": data.validation.users.numpy(),
-        "ranked_items": data.validation.items.numpy().astype(np.int64),
+        "ranked_users": pairs.users.numpy(),
+        "ranked_items": pairs.items.numpy().astype(np.int64),
+        # The first users of a catalogue have fewer: only items that exist are negatives.
+        "n_negatives": (n_negatives if pairs.n_negatives is None else pairs.n_negatives).numpy(),
     }
     np.savez(tuning, **in_order(data.train), **ranked)
     np.savez(final, **in_order(data.all_pairs))

@@ -21,6 +21,7 @@ import torch
 from bench.peer_models.peer import OutOfTime, Rows, Scorer, Training
 from bench.peer_models.registry import PEERS
 from ml.ncf.evaluation import metrics
+from ml.ncf.evaluation.evaluation_set import EvaluationSet
 from ml.settings.metrics import CUTOFF
 
 KIB_PER_MIB = 1024
@@ -34,7 +35,8 @@ class Job:
     Attributes:
         peer: name in the registry.
         rows: .npz with `users`, `items`, `n_users`, `n_items`; for a trial also `ranked_users` (C,) and
-            `ranked_items` (C, 1 + N), the validation item first.
+            `ranked_items` (C, 1 + N), the validation item first, and `n_negatives` (C,), the items after it
+            that are ranked.
         values: values of the recommender's space.
         seed: seed of all random numbers.
         epochs: epochs of the final training; None: validated after each epoch, a trial.
@@ -57,7 +59,9 @@ class Validation:
 
     def __init__(self, path: Path, cpu_limit_s: float) -> None:
         with np.load(path) as arrays:
-            self._users, self._items = arrays["ranked_users"], arrays["ranked_items"]
+            self._pairs = EvaluationSet(
+                *(torch.from_numpy(arrays[name]) for name in ("ranked_users", "ranked_items", "n_negatives"))
+            )
         self._end = time.process_time() + cpu_limit_s
         self.epochs = 0
         self.best_epoch = 0
@@ -70,8 +74,8 @@ class Validation:
             OutOfTime: the time of the trial is used up.
         """
         self.epochs += 1
-        scores = torch.from_numpy(scorer.ranked(self._users, self._items))
-        found = metrics.quality(scores, CUTOFF)
+        scores = torch.from_numpy(scorer.ranked(self._pairs.users.numpy(), self._pairs.items.numpy()))
+        found = metrics.quality(self._pairs.masked(scores), CUTOFF)
         ndcg = found[f"ndcg_at_{CUTOFF}"]
         if not self.best or ndcg > self.best[f"ndcg_at_{CUTOFF}"]:
             self.best, self.best_epoch = found, self.epochs

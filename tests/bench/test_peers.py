@@ -94,6 +94,22 @@ def test_rows_of_the_jobs_contain_no_test_row(work: Path) -> None:
                 assert not test & set(zip(rows["ranked_users"], rows["ranked_items"][:, 0], strict=True))
 
 
+def test_users_with_few_unseen_items_are_validated_among_those(tmp_path: Path) -> None:
+    n_items = 48
+    write_run(tmp_path / f"run={peers.RUN_ID}", grouped_shop(60, n_items), 60, n_items, peers.RUN_ID)
+    is_complete, found = compare(tmp_path, "--peers", "ease")
+    assert is_complete
+    trial = found["peers"]["ease"]["tuning"]
+    with np.load(tmp_path / "train.npz") as rows:
+        count = rows["n_negatives"]
+        assert (count == n_items - 11).all()  # a user has 11 items beside that of the test
+        ranked = np.arange(rows["ranked_items"].shape[1]) <= count[:, None]
+        first = (rows["ranked_items"] == rows["ranked_items"][:, :1]) & ranked
+    assert (first.sum(axis=1) == 1).all()
+    # Were the repetitions of the held-out item ranked too, no user would have a hit.
+    assert trial["validation"]["hr_at_10"] > 0.5
+
+
 def test_search_ends_with_its_time_and_goes_on_later(tmp_path: Path, work: Path) -> None:
     (tmp_path / f"run={peers.RUN_ID}").symlink_to(work / f"run={peers.RUN_ID}")
     is_complete, found = compare(tmp_path, "--peers", "ease", "--minutes", "0")
