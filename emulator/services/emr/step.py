@@ -35,6 +35,7 @@ SPARK_SETTINGS = {
     "spark.sql.shuffle.partitions": "8",  # most of the default's 200 would be empty
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    "spark.sql.ui.explainMode": "simple",  # the plan's text that the web interface would show
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }

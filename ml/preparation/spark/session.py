@@ -10,7 +10,7 @@ from pathlib import Path
 import pyspark
 from pyspark.sql import SparkSession
 
-from ml.preparation.spark.java_classes import import_classes
+from ml.preparation.spark.java_classes import import_classes, keep_packages
 
 SMALL_INPUT_BYTES = 64 * 1024 * 1024
 
@@ -39,6 +39,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    "spark.sql.ui.explainMode": "simple",  # the plan's text that the web interface would show
 }
 _SMALL = {
     "spark.driver.memory": "2g",
@@ -79,6 +80,7 @@ _ALWAYS = {
 _USED_OFTEN = (
     "org.apache.spark.api.python.PythonUtils",
     "org.apache.spark.sql.SparkSession",
+    "org.apache.spark.sql.SparkSession$",
     "org.apache.spark.sql.functions",
 )
 
@@ -107,6 +109,7 @@ def build_session(*, is_small: bool, overrides: Mapping[str, str] | None = None)
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     import_classes(session, _USED_OFTEN)
+    keep_packages(session)
     return session
 
 
